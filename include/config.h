@@ -1,0 +1,102 @@
+/* The INI file, read and checked whole. */
+#ifndef UDPRELAYD_CONFIG_H
+#define UDPRELAYD_CONFIG_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "address.h"
+#include "codec.h"
+#include "log.h"
+
+#define CONFIG_LINE_MAX 4096 /* bytes of a line, its newline not counted */
+#define CONFIG_DATAGRAM_MAX 65527 /* the most that UDP carries, over IPv6: 65535 less its header of 8 bytes */
+
+enum action { ACTION_SINK, ACTION_ECHO, ACTION_FORWARD };
+
+enum log_target { LOG_TARGET_OFF, LOG_TARGET_STDERR, LOG_TARGET_STDOUT, LOG_TARGET_FILE };
+
+/* A list of ports, one bit each; NULL is the empty list. */
+struct port_set {
+	uint64_t bits[65536 / 64];
+};
+
+static inline bool port_set_has(const struct port_set *set, uint16_t port)
+{
+	return set && (set->bits[port / 64] >> (port % 64) & 1);
+}
+
+struct peer_config {
+	char *name;
+	size_t index; /* in config.peers */
+	unsigned line; /* of its address */
+	char *address_text; /* as written */
+	char *host; /* a name to look up, or NULL where address is known */
+	struct address address; /* without a host: where to send; with one: only the port counts */
+	char *encoding; /* NULL: bytes pass untouched */
+	uint64_t resolve_interval_ms;
+};
+
+struct bind_config {
+	char *text; /* as written */
+	unsigned line;
+	bool any; /* '*:PORT': a socket of each family; then only the port of address counts */
+	struct address address;
+};
+
+struct multicast_config {
+	struct address group; /* port 0 */
+	char interface[IF_NAMESIZE]; /* "" lets the kernel choose */
+};
+
+struct listener_config {
+	char *name;
+	size_t index; /* in config.listeners */
+	struct bind_config *binds;
+	size_t bind_count;
+	enum action action;
+	struct peer_config **peers; /* into config.peers */
+	size_t peer_count;
+	char **encodings;
+	size_t encoding_count;
+	enum codec_errors errors;
+	uint32_t log_every; /* a record for each Nth datagram; 0: none */
+	char interface[IF_NAMESIZE]; /* bind to this device; "": none */
+	struct multicast_config *groups;
+	size_t group_count;
+	bool freebind;
+	int receive_buffer, send_buffer; /* bytes */
+	uint32_t max_datagram; /* bytes */
+	bool loop_guard;
+	struct port_set *refuse_source_ports;
+};
+
+struct config {
+	char *path;
+	unsigned workers; /* 0: one for each CPU */
+	enum log_level log_level;
+	enum log_format log_format;
+	struct {
+		enum log_target target;
+		char *path; /* of LOG_TARGET_FILE */
+		enum log_format format;
+		uint32_t payload; /* bytes of payload in a record */
+		uint32_t queue; /* records that may wait for the writer */
+	} datagram_log;
+	struct listener_config *listeners;
+	size_t listener_count;
+	struct peer_config *peers;
+	size_t peer_count;
+};
+
+/* Reads the file. Every error is written to errors as "FILE:LINE: [section] key: what is wrong and what would be
+ * right", in the order of the lines. Returns the configuration, or NULL after at least one error. */
+struct config *config_load(const char *path, FILE *errors);
+
+/* NULL is accepted. */
+void config_destroy(struct config *config);
+
+#endif

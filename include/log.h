@@ -1,0 +1,49 @@
+/* The operational log: what the daemon says of itself, on standard error. */
+#ifndef UDPRELAYD_LOG_H
+#define UDPRELAYD_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+struct log;
+
+/* Writes to fd, which stays the caller's. Lines carry the time, unless the journal reads fd (JOURNAL_STREAM names it,
+ * systemd.exec(5)): it has its own clock, and gets the <N> prefixes of sd-daemon(3). Returns 0 or a negative errno. */
+int log_create(struct log **log, int fd, enum log_level level, enum log_format format);
+
+/* From here a thread of the log's own does the writing, so that no caller waits for a terminal or a pipe that stalled.
+ * What does not fit into its buffer is dropped and counted, and the log says how many. Returns 0 or a negative errno.
+ */
+int log_start(struct log *log);
+
+/* Writes out what waits, for at most timeout_ms, and frees the log, unless its thread is stuck in a write: then all is
+ * left to the end of the process. Other threads must have stopped using it. NULL is accepted. */
+void log_destroy(struct log *log, unsigned timeout_ms);
+
+/* One line, without the newline. Control characters in it are escaped. Thread-safe, never blocks after log_start(). */
+void log_write(struct log *log, enum log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#define log_error(log, ...) log_write(log, LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warning(log, ...) log_write(log, LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_notice(log, ...) log_write(log, LOG_LEVEL_NOTICE, __VA_ARGS__)
+#define log_info(log, ...) log_write(log, LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(log, ...) log_write(log, LOG_LEVEL_DEBUG, __VA_ARGS__)
+
+/* A bound for one kind of message: LOG_LIMIT_BURST lines in LOG_LIMIT_SECONDS. The first line of the next period says
+ * how many were held back. Zeroed memory is ready for use; one thread uses it. */
+#define LOG_LIMIT_BURST 5
+#define LOG_LIMIT_SECONDS 10
+
+struct log_limit {
+	uint64_t since_ms; /* monotonic */
+	uint32_t written;
+	uint32_t held_back;
+};
+
+void log_write_limited(struct log *log, struct log_limit *limit, enum log_level level, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+#endif

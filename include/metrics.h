@@ -1,0 +1,64 @@
+/* Counters. Each is written by one thread and may be read by any. */
+#ifndef UDPRELAYD_METRICS_H
+#define UDPRELAYD_METRICS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* Why a datagram, or a peer's copy of one, was not delivered. */
+enum drop_reason {
+	DROP_NONE,
+	DROP_TOO_LARGE, /* over max_datagram, or over what UDP can carry once converted */
+	DROP_MALFORMED, /* the kernel's control messages make no sense */
+	DROP_LOOP, /* the source is one of our own addresses */
+	DROP_SOURCE_ADDRESS, /* a source that nobody can answer: multicast, broadcast, unspecified, 0/8 */
+	DROP_SOURCE_PORT, /* port 0, or one of refuse_source_ports */
+	DROP_NO_RETURN, /* an AF_UNIX sender without a name */
+	DROP_UNRESOLVED, /* the peer's name has no address yet */
+	DROP_REFUSED, /* nobody listens there, and the kernel knew before it sent */
+	DROP_UNREACHABLE, /* no route, or no such address on this host any more */
+	DROP_DENIED, /* a firewall or a permission */
+	DROP_MESSAGE_SIZE, /* the kernel or the path takes none so large */
+	DROP_CONGESTED, /* the send buffer stayed full */
+	DROP_NO_MEMORY, /* the kernel had none */
+	DROP_UNCONVERTIBLE, /* errors = strict, and the peer's encoding cannot say it */
+	DROP_SEND_ERROR, /* any other answer of the kernel */
+	DROP_REASONS,
+};
+
+/* "too_large" and so on; the label of the metrics and of the datagram log. */
+const char *drop_reason_name(enum drop_reason reason);
+
+typedef _Atomic uint64_t counter;
+
+/* Only the counter's own thread may add: a plain load and store, no locked instruction. */
+static inline void counter_add(counter *c, uint64_t n)
+{
+	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline uint64_t counter_get(const counter *c)
+{
+	return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+/* received = sunk + echoed + forwarded + dropped[all reasons], whenever no batch is under way. */
+struct listener_counters {
+	counter received, received_bytes;
+	counter sunk, echoed, forwarded;
+	counter dropped[DROP_REASONS];
+};
+
+/* handed = sent + dropped[all reasons], whenever no batch is under way. */
+struct peer_counters {
+	counter handed;
+	counter sent, sent_bytes;
+	counter icmp_errors; /* "nobody there", told by ICMP of something sent before; no datagram is charged for it */
+	counter dropped[DROP_REASONS];
+};
+
+/* Adds b to *a, which no other thread may be writing. */
+void listener_counters_add(struct listener_counters *a, const struct listener_counters *b);
+void peer_counters_add(struct peer_counters *a, const struct peer_counters *b);
+
+#endif

@@ -1,0 +1,15 @@
+/* What systemd is told (sd_notify(3)). All of it does nothing where the program was not started by systemd, or was
+ * built without libsystemd. */
+#ifndef UDPRELAYD_SYSTEMD_H
+#define UDPRELAYD_SYSTEMD_H
+
+#include <stdbool.h>
+
+/* Whether the feature is built in. */
+bool systemd_built_in(void);
+
+/* status is one line for `systemctl status`. */
+void systemd_notify_ready(const char *status);
+void systemd_notify_stopping(void);
+
+#endif
