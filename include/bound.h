@@ -1,0 +1,31 @@
+/* The sockets of the configuration, bound before any thread runs. */
+#ifndef UDPRELAYD_BOUND_H
+#define UDPRELAYD_BOUND_H
+
+#include <stddef.h>
+
+#include "address.h"
+#include "config.h"
+#include "log.h"
+
+struct bound_socket {
+	const struct listener_config *config;
+	struct address local; /* with the port it got */
+	unsigned worker; /* that it is for */
+	int fd; /* -1 once a worker has taken it */
+};
+
+struct bound_sockets {
+	struct bound_socket *items;
+	size_t count;
+};
+
+/* Binds every address of every listener, once for each worker; AF_UNIX addresses and groups are for worker 0 alone,
+ * since the kernel does not spread them. Tells log where each listens, and, as one error with file and line, what could
+ * not be bound. Returns 0 or a negative errno, and then none is open. */
+int bound_sockets_open(struct bound_sockets *sockets, const struct config *config, unsigned workers, struct log *log);
+
+/* Closes what no worker took, and removes the files of AF_UNIX sockets. */
+void bound_sockets_close(struct bound_sockets *sockets);
+
+#endif

@@ -1,0 +1,30 @@
+/* The guard: who is answered, and who is not. */
+#ifndef UDPRELAYD_GUARD_H
+#define UDPRELAYD_GUARD_H
+
+#include <stddef.h>
+
+#include "address.h"
+#include "batch.h"
+#include "config.h"
+#include "metrics.h"
+
+/* The addresses that listeners are bound to, and what a wildcard among them stands for. */
+struct own_addresses;
+
+/* bound: count addresses, which are copied. The addresses of the local interfaces are read now. Returns 0 or a negative
+ * errno. */
+int own_addresses_create(struct own_addresses **own, const struct address *bound, size_t count);
+
+/* NULL is accepted. */
+void own_addresses_destroy(struct own_addresses *own);
+
+/* Whether a datagram from source is one that we sent from a listener's socket. */
+bool own_addresses_has(const struct own_addresses *own, const struct address *source);
+
+/* What forbids the listener to take the train, or DROP_NONE. An echo goes to nobody who cannot be answered or who would
+ * answer the echo (CERT CA-1996-01, CVE-2024-2169). */
+enum drop_reason guard_check(const struct listener_config *config, const struct own_addresses *own,
+			     const struct train *train);
+
+#endif

@@ -1,0 +1,43 @@
+/* A worker's way to a peer: one connected socket, opened when it is first needed and again when it broke. */
+#ifndef UDPRELAYD_LINK_H
+#define UDPRELAYD_LINK_H
+
+#include <stdint.h>
+
+#include "address.h"
+#include "config.h"
+#include "egress.h"
+#include "log.h"
+#include "metrics.h"
+
+struct link {
+	struct outlet outlet;
+	const struct peer_config *config;
+	struct log *log;
+	int send_buffer;
+	struct address address; /* length 0: not known yet */
+	struct peer_counters counters;
+
+	enum drop_reason down; /* why it could not be opened */
+	uint64_t retry_ms; /* and when to try again */
+	struct log_limit down_limit, icmp_limit;
+};
+
+/* config and log must outlive the link. */
+void link_init(struct link *link, const struct peer_config *config, int send_buffer, struct log *log);
+void link_finish(struct link *link);
+
+/* Where the peer is from now on; NULL where nobody knows. A socket to another address is closed. */
+void link_set_address(struct link *link, const struct address *address);
+
+/* Sees to it that the outlet can be used. Returns DROP_NONE, or why datagrams to this peer are dropped now. Between two
+ * attempts to open a socket passes a second. */
+enum drop_reason link_ready(struct link *link, uint64_t now_ms);
+
+/* Counts what became of a copy. */
+void link_account(struct link *link, const struct copy *copy);
+
+/* After a flush: counts and tells what ICMP said of the peer. */
+void link_settle(struct link *link);
+
+#endif

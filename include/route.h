@@ -1,0 +1,75 @@
+/* What happens to the datagrams of a listener: guard, action, flush, account, record. */
+#ifndef UDPRELAYD_ROUTE_H
+#define UDPRELAYD_ROUTE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "batch.h"
+#include "codec.h"
+#include "config.h"
+#include "datagram_log.h"
+#include "egress.h"
+#include "guard.h"
+#include "link.h"
+#include "metrics.h"
+
+/* Trains of a batch whose payloads have to be converted for a peer: their results wait for the flush in memory of their
+ * own. */
+#define ROUTE_CONVERTED_TRAINS 8
+
+/* Where the conversions of a batch go; one for a worker, for the listener with the most converting peers. */
+struct arena {
+	uint8_t *bytes;
+	size_t size, used;
+};
+
+int arena_create(struct arena *arena, size_t peers);
+void arena_destroy(struct arena *arena);
+
+/* One way a copy goes: to a peer, with a converter where the peer has an encoding. */
+struct route_peer {
+	struct link *link;
+	struct converter *converter;
+};
+
+/* A listener's route on one worker. What it points at is borrowed, but for peers and their converters. */
+struct route {
+	const struct listener_config *config;
+	const struct own_addresses *own;
+	struct egress *egress;
+	struct arena *arena;
+	struct listener_counters *counters;
+	struct datagram_ring *ring; /* NULL: no records */
+	uint32_t until_record; /* datagrams, for log = 1/N */
+	struct route_peer *peers;
+	size_t peer_count;
+	bool converts;
+	struct copy *copies[BATCH_TRAINS]; /* of each train of the batch under way, the first */
+};
+
+/* links: one for each peer of the configuration, by its index. Returns 0 or -ENOMEM. */
+int route_init(struct route *route, const struct listener_config *config, struct link *links);
+void route_finish(struct route *route);
+
+/* Trains to receive at most at once. */
+unsigned route_batch_limit(const struct route *route);
+
+/* Copies that a batch of this listener may need in the egress. */
+size_t route_copies_max(const struct route *route);
+
+/* Where the datagrams of one turn came in. */
+struct arrival {
+	struct outlet *outlet; /* of the receiving socket, for echoes */
+	const struct address *local; /* what it is bound to */
+	uint64_t time_us; /* since 1970, UTC */
+	uint64_t now_ms; /* monotonic */
+};
+
+/* Guard and action for each train: drops it, or puts its copies into the egress. */
+void route_begin(struct route *route, const struct arrival *arrival, struct train *trains, unsigned count);
+
+/* After the flush: counts what became of each datagram, records it, and empties the egress. */
+void route_end(struct route *route, const struct arrival *arrival, const struct train *trains, unsigned count);
+
+#endif

@@ -1,0 +1,17 @@
+/* The daemon as a whole: start, signals, end. */
+#ifndef UDPRELAYD_SERVER_H
+#define UDPRELAYD_SERVER_H
+
+#include <stdbool.h>
+
+#include "config.h"
+#include "log.h"
+
+/* Binds, starts the workers and serves until SIGTERM or SIGINT; SIGUSR1 writes the counters to log, SIGHUP reopens the
+ * datagram log. Returns 0 where it ended as asked, or 1 with the reason told to log. config and log stay the caller's.
+ *
+ * *clean becomes false where a name look-up could not be ended: libuv's own end of the process would wait for it, so
+ * leave with _exit(2). */
+int server_run(const struct config *config, struct log *log, bool *clean);
+
+#endif

@@ -1,0 +1,38 @@
+/* Sockets as udprelayd wants them: bound ones for listeners, connected ones for peers. */
+#ifndef UDPRELAYD_SOCKET_H
+#define UDPRELAYD_SOCKET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "address.h"
+#include "config.h"
+
+/* Why a bound socket could not be had: the call that failed, for the message. */
+struct socket_error {
+	const char *call;
+	int error; /* a positive errno */
+};
+
+/* Binds a non-blocking datagram socket for the listener, with its options: device, freebind, buffers, GRO and, where
+ * address is a wildcard, PKTINFO. Where port_shared is set, further sockets may be bound to the same port: the first
+ * must come with port_owner too, and fails when anybody else has the port. Does not join groups. Returns the
+ * descriptor, or -1 and fills *error. */
+int socket_bind(const struct listener_config *config, const struct address *address, bool port_owner, bool port_shared,
+		struct socket_error *error);
+
+/* Joins a group. Returns 0 or a negative errno. */
+int socket_join(int fd, const struct multicast_config *group);
+
+/* Connects a non-blocking datagram socket to a peer; it receives nothing, ever: what peers answer is discarded in the
+ * kernel. Returns the descriptor or a negative errno. */
+int socket_connect(const struct address *peer, int send_buffer);
+
+/* Asks for a buffer (SO_RCVBUF or SO_SNDBUF). Returns the bytes granted, as they were asked for (socket(7): the kernel
+ * doubles them for its own needs). */
+int socket_set_buffer(int fd, int option, int bytes);
+
+/* Datagrams that the kernel dropped for want of room in the receive buffer; 0 where it does not say. */
+uint64_t socket_kernel_drops(int fd);
+
+#endif

@@ -1,0 +1,50 @@
+/* A worker: a thread with a loop of its own, sockets, links and counters. */
+#ifndef UDPRELAYD_WORKER_H
+#define UDPRELAYD_WORKER_H
+
+#include "bound.h"
+#include "config.h"
+#include "datagram_log.h"
+#include "guard.h"
+#include "log.h"
+#include "metrics.h"
+#include "peer.h"
+
+struct worker;
+
+/* What all workers share; it outlives them. */
+struct worker_setup {
+	const struct config *config;
+	const struct own_addresses *own;
+	struct datagram_log *datagram_log; /* NULL: off */
+	struct bound_sockets *sockets; /* each worker takes its own */
+	struct log *log;
+};
+
+/* Makes worker number index, with everything that it will ever need. Returns 0 or a negative errno. */
+int worker_create(struct worker **worker, const struct worker_setup *setup, unsigned index);
+
+/* Starts the thread. Returns 0 or a negative errno. */
+int worker_start(struct worker *worker);
+
+/* Any thread. Where the peers are from now on; takes over the reference. */
+void worker_set_peers(struct worker *worker, struct peer_addresses *addresses);
+
+/* Any thread: sends what was read, closes every handle and ends. */
+void worker_stop(struct worker *worker);
+
+/* Waits for the end after worker_stop(). */
+void worker_join(struct worker *worker);
+
+/* Of a worker that was not started or has been joined. NULL is accepted. */
+void worker_destroy(struct worker *worker);
+
+/* Any thread; by index of the listener or peer in the configuration. */
+const struct listener_counters *worker_listener_counters(const struct worker *worker, size_t listener);
+const struct peer_counters *worker_peer_counters(const struct worker *worker, size_t peer);
+
+/* What the kernel dropped for want of room in receive buffers. The thread that calls worker_stop(), before it or after
+ * worker_join(). */
+uint64_t worker_kernel_drops(const struct worker *worker, size_t listener);
+
+#endif

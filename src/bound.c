@@ -1,0 +1,226 @@
+#include "bound.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "socket.h"
+
+/* With '*:0' both families are to get the same port, which may take several attempts. */
+#define ANY_PORT_ATTEMPTS 16
+
+struct binder {
+	struct bound_sockets *sockets;
+	const struct config *config;
+	unsigned workers;
+	struct log *log;
+};
+
+static size_t sockets_max(const struct config *config, unsigned workers)
+{
+	size_t addresses = 0;
+
+	for (size_t i = 0; i < config->listener_count; i++)
+		addresses += config->listeners[i].bind_count;
+	return addresses * 2 * workers;
+}
+
+static const char *remedy(const struct socket_error *error)
+{
+	switch (error->error) {
+	case EADDRINUSE:
+		return "another program has it (`ss -lunp` or `ss -lxp` names it): stop that one, or choose another "
+		       "address";
+	case EACCES:
+	case EPERM:
+		return "not permitted: a port below 1024, an interface or a directory may need more rights; "
+		       "choose a port from 1024 on, or grant CAP_NET_BIND_SERVICE";
+	case EADDRNOTAVAIL:
+		return "no interface has this address: correct it, or set freebind = on if it comes later";
+	case ENODEV:
+		return "there is no such interface: `ip link` lists them";
+	case EAFNOSUPPORT:
+		return "this system has no IPv6: write an IPv4 address";
+	case ENOENT:
+		return "the directory of this path does not exist: create it";
+	default:
+		return strerror(error->error);
+	}
+}
+
+static void tell_failure(const struct binder *binder, const struct listener_config *listener, unsigned line,
+			 const char *what, const struct socket_error *error)
+{
+	log_error(binder->log, "%s:%u: [listener:%s] %s: %s (%s: %s)", binder->config->path, line, listener->name, what,
+		  remedy(error), error->call, strerror(error->error));
+}
+
+static void keep(struct binder *binder, const struct listener_config *listener, const struct address *local,
+		 unsigned worker, int fd)
+{
+	binder->sockets->items[binder->sockets->count++] =
+		(struct bound_socket){.config = listener, .local = *local, .worker = worker, .fd = fd};
+}
+
+/* The wildcard of the other family is no such thing: bind_config::any makes two addresses. */
+static struct address any_address(int family, uint16_t port)
+{
+	struct address address;
+
+	address_from_ip(&address, family == AF_INET ? "0.0.0.0" : "::", port);
+	return address;
+}
+
+/* Binds address for all workers; *address gets the port. Keeps the sockets even where one fails. */
+static int bind_for_workers(struct binder *binder, const struct listener_config *listener, struct address *address,
+			    struct socket_error *error)
+{
+	bool is_unix = address->any.sa_family == AF_UNIX;
+	unsigned workers = is_unix ? 1 : binder->workers;
+
+	for (unsigned worker = 0; worker < workers; worker++) {
+		int fd = socket_bind(listener, address, worker == 0, workers > 1, error);
+
+		if (fd < 0)
+			return -error->error;
+		keep(binder, listener, address, worker, fd);
+		if (worker == 0 && !is_unix)
+			getsockname(fd, &address->any, &address->length);
+		binder->sockets->items[binder->sockets->count - 1].local = *address;
+	}
+	return 0;
+}
+
+static void close_from(struct bound_sockets *sockets, size_t first)
+{
+	for (size_t i = first; i < sockets->count; i++) {
+		if (sockets->items[i].local.any.sa_family == AF_UNIX)
+			unlink(sockets->items[i].local.local.sun_path);
+		if (sockets->items[i].fd >= 0)
+			close(sockets->items[i].fd);
+	}
+	sockets->count = first;
+}
+
+/* Both wildcards on one port; IPv4 alone where the system has no IPv6. */
+static int bind_any(struct binder *binder, const struct listener_config *listener, uint16_t port,
+		    struct socket_error *error)
+{
+	size_t first = binder->sockets->count;
+	int result = -EADDRINUSE;
+
+	for (int attempt = 0; result == -EADDRINUSE && attempt < (port ? 1 : ANY_PORT_ATTEMPTS); attempt++) {
+		struct address v4 = any_address(AF_INET, port), v6;
+
+		close_from(binder->sockets, first);
+		result = bind_for_workers(binder, listener, &v4, error);
+		if (result)
+			continue;
+		v6 = any_address(AF_INET6, address_port(&v4));
+		result = bind_for_workers(binder, listener, &v6, error);
+	}
+	if (result == -EAFNOSUPPORT) {
+		log_warning(binder->log, "listener %s: this system has no IPv6: listening on IPv4 alone",
+			    listener->name);
+		return 0;
+	}
+	return result;
+}
+
+static int bind_one(struct binder *binder, const struct listener_config *listener, const struct bind_config *bind)
+{
+	struct socket_error error;
+	struct address address = bind->address;
+	char what[ADDRESS_TEXT_MAX + 16];
+	int result = bind->any ? bind_any(binder, listener, address_port(&address), &error)
+			       : bind_for_workers(binder, listener, &address, &error);
+
+	if (result) {
+		snprintf(what, sizeof(what), "address: %.*s", ADDRESS_TEXT_MAX, bind->text);
+		tell_failure(binder, listener, bind->line, what, &error);
+	}
+	return result;
+}
+
+/* Worker 0 takes what is sent to groups: the kernel gives a copy to every socket that has joined. */
+static int join_groups(struct binder *binder, const struct bound_socket *socket)
+{
+	const struct listener_config *listener = socket->config;
+
+	for (size_t i = 0; i < listener->group_count && socket->worker == 0; i++) {
+		const struct multicast_config *group = &listener->groups[i];
+		struct socket_error error = {.call = "MCAST_JOIN_GROUP"};
+		char text[ADDRESS_TEXT_MAX], what[ADDRESS_TEXT_MAX + IF_NAMESIZE + 16];
+
+		if (group->group.any.sa_family != socket->local.any.sa_family)
+			continue;
+		error.error = -socket_join(socket->fd, group);
+		if (!error.error)
+			continue;
+		snprintf(what, sizeof(what), "multicast: %s%s%s", address_format(&group->group, text),
+			 group->interface[0] ? "%" : "", group->interface);
+		tell_failure(binder, listener, listener->binds[0].line, what, &error);
+		return -error.error;
+	}
+	return 0;
+}
+
+static void set_buffer(struct binder *binder, const struct bound_socket *socket, int option, const char *key, int bytes)
+{
+	int granted = socket_set_buffer(socket->fd, option, bytes);
+
+	if (granted < bytes && socket->worker == 0)
+		log_warning(binder->log, "listener %s: %s: asked for %d bytes, the kernel grants %d: raise net.core.%s",
+			    socket->config->name, key, bytes, granted, option == SO_RCVBUF ? "rmem_max" : "wmem_max");
+}
+
+static int set_up(struct binder *binder, const struct bound_socket *socket)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	set_buffer(binder, socket, SO_RCVBUF, "receive_buffer", socket->config->receive_buffer);
+	set_buffer(binder, socket, SO_SNDBUF, "send_buffer", socket->config->send_buffer);
+	if (socket->worker == 0)
+		log_notice(binder->log, "listener %s: listening on %s", socket->config->name,
+			   address_format(&socket->local, text));
+	return join_groups(binder, socket);
+}
+
+static int bind_listener(struct binder *binder, const struct listener_config *listener)
+{
+	size_t first = binder->sockets->count;
+	int error = 0, result = 0;
+
+	for (size_t i = 0; i < listener->bind_count; i++) {
+		error = bind_one(binder, listener, &listener->binds[i]);
+		result = result ? result : error;
+	}
+	for (size_t i = first; i < binder->sockets->count && !result; i++)
+		result = set_up(binder, &binder->sockets->items[i]);
+	return result;
+}
+
+int bound_sockets_open(struct bound_sockets *sockets, const struct config *config, unsigned workers, struct log *log)
+{
+	struct binder binder = {.sockets = sockets, .config = config, .workers = workers, .log = log};
+	int result = 0;
+
+	*sockets = (struct bound_sockets){.items = calloc(sockets_max(config, workers), sizeof(*sockets->items))};
+	if (!sockets->items)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->listener_count; i++) {
+		int error = bind_listener(&binder, &config->listeners[i]);
+		result = result ? result : error;
+	}
+	if (result)
+		bound_sockets_close(sockets);
+	return result;
+}
+
+void bound_sockets_close(struct bound_sockets *sockets)
+{
+	close_from(sockets, 0);
+	free(sockets->items);
+	*sockets = (struct bound_sockets){0};
+}

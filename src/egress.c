@@ -1,0 +1,375 @@
+#include "egress.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "portion.h"
+
+/* How often a datagram is tried again when its connected socket tells what became of an earlier one. */
+#define STALE_ERRORS 8
+
+struct egress {
+	struct outlet *outlets; /* that have copies in this batch */
+	struct copy *copies;
+	size_t copy_count, copy_max;
+	struct group *groups;
+	size_t group_count, group_max;
+	uint16_t *table; /* groups of unconnected outlets by hash: index + 1; 0 is free */
+	uint32_t table_mask;
+
+	struct portion portion;
+};
+
+int egress_create(struct egress **out, size_t copies, size_t groups)
+{
+	struct egress *egress = calloc(1, sizeof(*egress));
+	uint32_t table = 64;
+
+	assert(groups < UINT16_MAX / 2);
+	if (!egress)
+		return -ENOMEM;
+	while (table < 2 * groups)
+		table *= 2;
+	egress->table_mask = table - 1;
+	egress->copy_max = copies;
+	egress->group_max = groups;
+	egress->copies = calloc(copies, sizeof(*egress->copies));
+	egress->groups = calloc(groups, sizeof(*egress->groups));
+	egress->table = calloc(table, sizeof(*egress->table));
+	if (!egress->copies || !egress->groups || !egress->table) {
+		egress_destroy(egress);
+		return -ENOMEM;
+	}
+	egress->portion.copies = egress->copies;
+	*out = egress;
+	return 0;
+}
+
+void egress_destroy(struct egress *egress)
+{
+	if (!egress)
+		return;
+	free(egress->copies);
+	free(egress->groups);
+	free(egress->table);
+	free(egress);
+}
+
+/* --- Adding copies --- */
+
+static struct group *group_create(struct egress *egress, struct outlet *outlet, const struct address *to,
+				  const struct address *from, uint32_t hash)
+{
+	assert(egress->group_count < egress->group_max);
+	struct group *group = &egress->groups[egress->group_count++];
+
+	*group = (struct group){.outlet = outlet, .to = to, .from = from, .hash = hash, .copy = NO_COPY};
+	if (!outlet->first) {
+		outlet->first = group;
+		outlet->next = egress->outlets;
+		egress->outlets = outlet;
+	} else {
+		outlet->last->next = group;
+	}
+	outlet->last = group;
+	return group;
+}
+
+static bool same_source(const struct address *a, const struct address *b)
+{
+	return a == b || (a && b && address_equal(a, b));
+}
+
+static bool group_is(const struct group *group, const struct outlet *outlet, const struct address *to,
+		     const struct address *from)
+{
+	return group->outlet == outlet && address_equal(group->to, to) && same_source(group->from, from);
+}
+
+static struct group *group_find(struct egress *egress, struct outlet *outlet, const struct address *to,
+				const struct address *from)
+{
+	struct group *last = outlet->last;
+
+	if (outlet->connected)
+		return last ? last : group_create(egress, outlet, NULL, NULL, 0);
+	if (last && group_is(last, outlet, to, from))
+		return last;
+
+	uint32_t hash = address_hash(to);
+	uint32_t i = hash & egress->table_mask;
+	for (; egress->table[i]; i = (i + 1) & egress->table_mask) {
+		struct group *group = &egress->groups[egress->table[i] - 1];
+
+		if (group->hash == hash && group_is(group, outlet, to, from))
+			return group;
+	}
+	struct group *group = group_create(egress, outlet, to, from, hash);
+	egress->table[i] = (uint16_t)egress->group_count;
+	return group;
+}
+
+static void group_append(struct egress *egress, struct group *group, uint32_t copy)
+{
+	egress->copies[copy].next = NO_COPY;
+	if (group->copy == NO_COPY)
+		group->copy = copy;
+	else
+		egress->copies[group->last].next = copy;
+	group->last = copy;
+}
+
+static struct copy *copy_create(struct egress *egress)
+{
+	assert(egress->copy_count < egress->copy_max);
+	return &egress->copies[egress->copy_count++];
+}
+
+/* Cuts count datagrams into copies of at most COPY_DATAGRAMS; for a group, or for none where they failed already. */
+static unsigned copies_add(struct egress *egress, struct group *group, struct copy whole, uint32_t count)
+{
+	unsigned added = 0;
+
+	for (; count; added++) {
+		struct copy *copy = copy_create(egress);
+		uint32_t part = count > COPY_DATAGRAMS ? COPY_DATAGRAMS : count;
+
+		*copy = whole;
+		copy->count = (uint16_t)part;
+		copy->size = part < count ? part * whole.segment : whole.size;
+		if (group)
+			group_append(egress, group, (uint32_t)(copy - egress->copies));
+		else
+			copy->failed = UINT64_MAX >> (COPY_DATAGRAMS - part);
+		whole.data += copy->size;
+		whole.size -= copy->size;
+		count -= part;
+	}
+	return added;
+}
+
+unsigned egress_add(struct egress *egress, struct outlet *outlet, const struct address *to, const struct address *from,
+		    const uint8_t *data, uint32_t size, uint32_t segment, uint32_t count, struct copy **copies)
+{
+	struct copy whole = {.data = data, .size = size, .segment = segment};
+
+	*copies = &egress->copies[egress->copy_count];
+	return copies_add(egress, group_find(egress, outlet, to, from && from->length ? from : NULL), whole, count);
+}
+
+unsigned egress_add_failed(struct egress *egress, const uint8_t *data, uint32_t size, uint32_t segment, uint32_t count,
+			   enum drop_reason reason, struct copy **copies)
+{
+	struct copy whole = {.data = data, .size = size, .segment = segment, .reason = reason};
+
+	*copies = &egress->copies[egress->copy_count];
+	return copies_add(egress, NULL, whole, count);
+}
+
+/* --- Sending --- */
+
+static void span_done(const struct egress *egress, const struct span *span)
+{
+	struct span end = *span;
+
+	span_step(egress->copies, &end);
+	span->group->copy = end.copy;
+	span->group->datagram = end.datagram;
+}
+
+static void span_fail(struct egress *egress, const struct span *span, enum drop_reason reason)
+{
+	struct span one = *span;
+
+	for (uint32_t i = 0; i < span->count; i++) {
+		struct copy *copy = &egress->copies[one.copy];
+
+		copy->failed |= UINT64_C(1) << one.datagram;
+		copy->reason = reason;
+		one.count = 1;
+		span_step(egress->copies, &one);
+	}
+	span_done(egress, span);
+}
+
+static enum drop_reason reason_of(int error)
+{
+	switch (error) {
+	case EAGAIN:
+		return DROP_CONGESTED;
+	case ENOBUFS:
+	case ENOMEM:
+		return DROP_NO_MEMORY;
+	case EMSGSIZE:
+		return DROP_MESSAGE_SIZE;
+	case ECONNREFUSED:
+	case ENOENT:
+		return DROP_REFUSED;
+	case EPERM:
+	case EACCES:
+		return DROP_DENIED;
+	case EADDRNOTAVAIL:
+	case EHOSTUNREACH:
+	case EHOSTDOWN:
+	case ENETUNREACH:
+	case ENETDOWN:
+	case ENODEV:
+		return DROP_UNREACHABLE;
+	default:
+		return DROP_SEND_ERROR;
+	}
+}
+
+/* A device without checksum offload says EIO, a path with a smaller MTU EINVAL or EMSGSIZE. */
+static bool refuses_gso(int error)
+{
+	return error == EIO || error == EINVAL || error == EMSGSIZE || error == EOPNOTSUPP;
+}
+
+/* Marks what is left of the group as failed. */
+static void group_fail(struct egress *egress, struct group *group, enum drop_reason reason)
+{
+	while (group->copy != NO_COPY) {
+		struct span rest = {group, group->copy, group->datagram, 0};
+
+		rest.count = egress->copies[group->copy].count - group->datagram;
+		span_fail(egress, &rest, reason);
+	}
+}
+
+static bool outlet_give_up(struct egress *egress, struct outlet *outlet)
+{
+	bool any = false;
+
+	for (struct group *group = outlet->first; group; group = group->next) {
+		any |= group->copy != NO_COPY;
+		group_fail(egress, group, outlet->blocked_reason);
+	}
+	return any;
+}
+
+enum next {
+	NEXT_MESSAGE, /* this one is over */
+	NEXT_AGAIN, /* as it is */
+	NEXT_REBUILD, /* in another form, or others first */
+	NEXT_LATER, /* when there is room */
+};
+
+/* A full UDP socket, or a full queue of a connected AF_UNIX peer, stops the outlet. An unconnected AF_UNIX socket has
+ * many receivers with a queue each: the others go on. */
+static enum next send_blocked(struct egress *egress, struct outlet *outlet, struct group *group, int error)
+{
+	outlet->blocked = true;
+	outlet->blocked_reason = reason_of(error);
+	if (outlet->gso || outlet->connected) {
+		if (!outlet->congested)
+			return NEXT_LATER;
+		outlet_give_up(egress, outlet);
+	} else if (outlet->congested) {
+		group_fail(egress, group, outlet->blocked_reason);
+	} else {
+		group->waits = true;
+	}
+	return NEXT_REBUILD;
+}
+
+/* What to do after sending span failed. An error of a connected UDP socket may be the fate of an earlier datagram, so
+ * the send is tried again before this one is charged with it. */
+static enum next send_failed(struct egress *egress, struct outlet *outlet, const struct span *span, int error,
+			     unsigned *stale)
+{
+	if (error == EINTR)
+		return NEXT_AGAIN;
+	if (error == EAGAIN || error == ENOBUFS || error == ENOMEM)
+		return send_blocked(egress, outlet, span->group, error);
+	if (span->count > 1 && refuses_gso(error)) {
+		portion_refuse(&egress->portion, span, error == EIO);
+		return NEXT_REBUILD;
+	}
+	if (outlet->connected && outlet->gso && *stale < (error == ECONNREFUSED ? STALE_ERRORS : 1)) {
+		++*stale;
+		return NEXT_AGAIN;
+	}
+	outlet->broken = outlet->connected && error != EMSGSIZE && error != EPERM && error != EACCES;
+	span_fail(egress, span, reason_of(error));
+	*stale = 0;
+	return NEXT_MESSAGE;
+}
+
+/* Sends the first built messages of the portion. Returns false where what is left must wait. */
+static bool portion_send(struct egress *egress, struct outlet *outlet, unsigned built)
+{
+	unsigned stale = 0;
+
+	for (unsigned i = 0; i < built;) {
+		int sent = sendmmsg(outlet->fd, &egress->portion.messages[i], built - i, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (sent > 0) {
+			outlet->icmp_errors += stale;
+			stale = 0;
+			for (; sent; sent--)
+				span_done(egress, &egress->portion.spans[i++]);
+			continue;
+		}
+		switch (send_failed(egress, outlet, &egress->portion.spans[i], errno, &stale)) {
+		case NEXT_MESSAGE:
+			i++;
+			break;
+		case NEXT_AGAIN:
+			break;
+		case NEXT_REBUILD:
+			return true;
+		case NEXT_LATER:
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Returns false where something is left that must wait. */
+static bool outlet_flush(struct egress *egress, struct outlet *outlet)
+{
+	bool waits = false;
+	unsigned built;
+
+	for (struct group *group = outlet->first; group; group = group->next)
+		group->waits = false;
+	while ((built = portion_build(&egress->portion, outlet)) > 0) {
+		if (!portion_send(egress, outlet, built))
+			return false;
+	}
+	for (struct group *group = outlet->first; group; group = group->next)
+		waits |= group->waits;
+	return !waits;
+}
+
+bool egress_flush(struct egress *egress, uint64_t now_ms)
+{
+	bool done = true;
+
+	egress->portion.now_ms = now_ms;
+	for (struct outlet *outlet = egress->outlets; outlet; outlet = outlet->next)
+		done &= outlet_flush(egress, outlet);
+	return done;
+}
+
+void egress_give_up(struct egress *egress)
+{
+	for (struct outlet *outlet = egress->outlets; outlet; outlet = outlet->next)
+		outlet->congested |= outlet_give_up(egress, outlet);
+}
+
+void egress_reset(struct egress *egress)
+{
+	for (struct outlet *outlet = egress->outlets; outlet; outlet = outlet->next) {
+		outlet->congested &= outlet->blocked;
+		outlet->blocked = false;
+		outlet->first = outlet->last = NULL;
+	}
+	egress->outlets = NULL;
+	egress->copy_count = 0;
+	egress->group_count = 0;
+	memset(egress->table, 0, (egress->table_mask + 1) * sizeof(*egress->table));
+}

@@ -1,0 +1,157 @@
+#include "guard.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct own_addresses {
+	struct port_set ports; /* of bound: a source with another port is none of ours */
+	struct address *bound;
+	size_t bound_count;
+	struct address *local; /* of the interfaces, port 0 */
+	size_t local_count;
+};
+
+static const struct sockaddr_in *as_v4(const struct sockaddr *any)
+{
+	return (const struct sockaddr_in *)(const void *)any;
+}
+
+static const struct sockaddr_in6 *as_v6(const struct sockaddr *any)
+{
+	return (const struct sockaddr_in6 *)(const void *)any;
+}
+
+static void local_add(struct own_addresses *own, const struct sockaddr *any)
+{
+	struct address *address = &own->local[own->local_count];
+
+	if (any && any->sa_family == AF_INET)
+		*address = (struct address){.length = sizeof(address->v4), .v4 = *as_v4(any)};
+	else if (any && any->sa_family == AF_INET6)
+		*address = (struct address){.length = sizeof(address->v6), .v6 = *as_v6(any)};
+	else
+		return;
+	address_set_port(address, 0);
+	own->local_count++;
+}
+
+static int local_read(struct own_addresses *own)
+{
+	struct ifaddrs *first;
+	size_t count = 0;
+
+	if (getifaddrs(&first))
+		return -errno;
+	for (struct ifaddrs *i = first; i; i = i->ifa_next)
+		count++;
+	own->local = calloc(count + 1, sizeof(*own->local));
+	for (struct ifaddrs *i = first; own->local && i; i = i->ifa_next)
+		local_add(own, i->ifa_addr);
+	freeifaddrs(first);
+	return own->local ? 0 : -ENOMEM;
+}
+
+int own_addresses_create(struct own_addresses **out, const struct address *bound, size_t count)
+{
+	struct own_addresses *own = calloc(1, sizeof(*own));
+	int error;
+
+	if (!own)
+		return -ENOMEM;
+	own->bound = calloc(count + 1, sizeof(*bound));
+	error = own->bound ? local_read(own) : -ENOMEM;
+	if (error) {
+		own_addresses_destroy(own);
+		return error;
+	}
+	for (size_t i = 0; i < count; i++) {
+		uint16_t port = address_port(&bound[i]);
+
+		own->bound[own->bound_count++] = bound[i];
+		own->ports.bits[port / 64] |= UINT64_C(1) << (port % 64);
+	}
+	*out = own;
+	return 0;
+}
+
+void own_addresses_destroy(struct own_addresses *own)
+{
+	if (!own)
+		return;
+	free(own->bound);
+	free(own->local);
+	free(own);
+}
+
+/* All of 127/8 is local, whatever the interfaces say. */
+static bool is_local(const struct own_addresses *own, const struct address *source)
+{
+	struct address host = *source;
+
+	if (host.any.sa_family == AF_INET && ntohl(host.v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET)
+		return true;
+	address_set_port(&host, 0);
+	for (size_t i = 0; i < own->local_count; i++) {
+		if (address_equal(&own->local[i], &host))
+			return true;
+	}
+	return false;
+}
+
+bool own_addresses_has(const struct own_addresses *own, const struct address *source)
+{
+	if (!port_set_has(&own->ports, address_port(source)))
+		return false;
+	for (size_t i = 0; i < own->bound_count; i++) {
+		const struct address *bound = &own->bound[i];
+
+		if (address_equal(bound, source))
+			return true;
+		if (bound->any.sa_family == source->any.sa_family && address_is_wildcard(bound) &&
+		    address_port(bound) == address_port(source) && is_local(own, source))
+			return true;
+	}
+	return false;
+}
+
+/* 0/8 with the unspecified address, 224/4 and up with multicast, 240/4 and broadcast: none of them is a host. A
+ * v4-mapped IPv6 address is never on the wire either. */
+static bool is_unanswerable(const struct address *source)
+{
+	if (source->any.sa_family == AF_INET) {
+		uint32_t net = ntohl(source->v4.sin_addr.s_addr) >> 24;
+		return net == 0 || net >= 224;
+	}
+	const struct in6_addr *ip = &source->v6.sin6_addr;
+	return IN6_IS_ADDR_UNSPECIFIED(ip) || IN6_IS_ADDR_MULTICAST(ip) || IN6_IS_ADDR_V4MAPPED(ip);
+}
+
+static enum drop_reason check_unix(const struct own_addresses *own, const struct train *train, bool guarded)
+{
+	if (train->source.length <= sizeof(sa_family_t))
+		return DROP_NO_RETURN;
+	return guarded && own_addresses_has(own, &train->source) ? DROP_LOOP : DROP_NONE;
+}
+
+enum drop_reason guard_check(const struct listener_config *config, const struct own_addresses *own,
+			     const struct train *train)
+{
+	uint16_t port = address_port(&train->source);
+
+	if (config->action != ACTION_ECHO)
+		return DROP_NONE;
+	if (train->source.any.sa_family == AF_UNIX)
+		return check_unix(own, train, config->loop_guard);
+	if (!config->loop_guard)
+		return DROP_NONE;
+	if (is_unanswerable(&train->source))
+		return DROP_SOURCE_ADDRESS;
+	if (own_addresses_has(own, &train->source))
+		return DROP_LOOP;
+	if (port == 0 || port_set_has(config->refuse_source_ports, port))
+		return DROP_SOURCE_PORT;
+	return DROP_NONE;
+}

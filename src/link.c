@@ -1,0 +1,131 @@
+#include "link.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "batch.h"
+#include "socket.h"
+
+#define RETRY_MS 1000
+
+void link_init(struct link *link, const struct peer_config *config, int send_buffer, struct log *log)
+{
+	*link = (struct link){.config = config, .log = log, .send_buffer = send_buffer};
+	link->outlet = (struct outlet){.fd = -1, .connected = true};
+	link_set_address(link, config->host ? NULL : &config->address);
+}
+
+static void link_close(struct link *link)
+{
+	if (link->outlet.fd >= 0)
+		close(link->outlet.fd);
+	link->outlet.fd = -1;
+	link->outlet.broken = false;
+}
+
+void link_finish(struct link *link)
+{
+	link_close(link);
+}
+
+void link_set_address(struct link *link, const struct address *address)
+{
+	if (address && link->address.length && address_equal(address, &link->address))
+		return;
+	link_close(link);
+	link->retry_ms = 0;
+	if (address)
+		link->address = *address;
+	else
+		link->address.length = 0;
+}
+
+static enum drop_reason down_reason(int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ECONNREFUSED:
+		return DROP_REFUSED;
+	case EPERM:
+	case EACCES:
+		return DROP_DENIED;
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case ENOBUFS:
+		return DROP_NO_MEMORY;
+	default:
+		return DROP_UNREACHABLE;
+	}
+}
+
+static enum drop_reason link_open(struct link *link, uint64_t now_ms)
+{
+	char text[ADDRESS_TEXT_MAX];
+	int fd;
+
+	if (now_ms < link->retry_ms)
+		return link->down;
+	link_close(link);
+	link->retry_ms = now_ms + RETRY_MS;
+	fd = socket_connect(&link->address, link->send_buffer);
+	if (fd < 0) {
+		link->down = down_reason(-fd);
+		log_write_limited(link->log, &link->down_limit, LOG_LEVEL_WARNING,
+				  "peer %s: cannot reach %s: %s; datagrams for it are dropped", link->config->name,
+				  address_format(&link->address, text), strerror(-fd));
+		return link->down;
+	}
+	link->down = DROP_NONE;
+	link->outlet.fd = fd;
+	link->outlet.gso = link->address.any.sa_family != AF_UNIX;
+	link->outlet.refusal.segment = 0;
+	return DROP_NONE;
+}
+
+enum drop_reason link_ready(struct link *link, uint64_t now_ms)
+{
+	if (!link->address.length)
+		return DROP_UNRESOLVED;
+	if (link->outlet.fd >= 0 && !link->outlet.broken)
+		return DROP_NONE;
+	return link_open(link, now_ms);
+}
+
+static uint64_t bytes_failed(const struct copy *copy)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < copy->count; i++) {
+		uint32_t size = i + 1u < copy->count ? copy->segment : copy->size - i * copy->segment;
+		bytes += copy_failed(copy, i) ? size : 0;
+	}
+	return bytes;
+}
+
+void link_account(struct link *link, const struct copy *copy)
+{
+	struct peer_counters *counters = &link->counters;
+	uint32_t failed = copy_failures(copy);
+	uint64_t bytes = copy->size - (failed ? bytes_failed(copy) : 0);
+
+	counter_add(&counters->handed, copy->count);
+	counter_add(&counters->sent, copy->count - failed);
+	counter_add(&counters->sent_bytes, bytes);
+	if (failed)
+		counter_add(&counters->dropped[copy->reason], failed);
+}
+
+void link_settle(struct link *link)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	if (!link->outlet.icmp_errors)
+		return;
+	counter_add(&link->counters.icmp_errors, link->outlet.icmp_errors);
+	link->outlet.icmp_errors = 0;
+	log_write_limited(link->log, &link->icmp_limit, LOG_LEVEL_WARNING,
+			  "peer %s: nobody receives at %s (ICMP says so of earlier datagrams)", link->config->name,
+			  address_format(&link->address, text));
+}

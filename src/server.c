@@ -1,0 +1,281 @@
+#include "server.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "bound.h"
+#include "build_config.h"
+#include "datagram_log.h"
+#include "guard.h"
+#include "peer.h"
+#include "summary.h"
+#include "systemd.h"
+#include "worker.h"
+
+/* What an end may take: the records that wait, and look-ups that a name server keeps waiting. */
+#define END_RECORDS_MS 400
+#define END_LOOKUPS_MS 200
+
+enum { SIGNALS = 4 };
+
+struct server {
+	const struct config *config;
+	struct log *log;
+	uv_loop_t loop;
+	uv_signal_t signals[SIGNALS];
+	uv_timer_t deadline; /* of the end */
+	bool ending;
+
+	struct bound_sockets sockets;
+	struct own_addresses *own;
+	struct datagram_log *datagram_log;
+	struct worker_setup setup;
+	struct worker **workers;
+	unsigned worker_count, started;
+	struct peers *peers;
+};
+
+/* --- While it runs --- */
+
+static void on_peers_changed(struct peer_addresses *addresses, void *data)
+{
+	struct server *server = data;
+
+	for (unsigned i = 0; i < server->worker_count; i++)
+		worker_set_peers(server->workers[i], peer_addresses_get(addresses));
+	peer_addresses_put(addresses);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+	uv_stop(timer->loop);
+}
+
+/* From here the loop runs only until the handles are closed and the look-ups ended, or until the deadline. */
+static void begin_end(struct server *server)
+{
+	if (server->ending)
+		return;
+	server->ending = true;
+	systemd_notify_stopping();
+	for (int i = 0; i < SIGNALS; i++)
+		uv_close((uv_handle_t *)&server->signals[i], NULL);
+	peers_close(server->peers);
+	uv_timer_start(&server->deadline, on_deadline, END_LOOKUPS_MS, 0);
+	uv_unref((uv_handle_t *)&server->deadline);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	struct server *server = handle->data;
+
+	switch (number) {
+	case SIGUSR1:
+		summary_write(server->log, server->config, server->workers, server->worker_count, server->datagram_log);
+		break;
+	case SIGHUP:
+		log_warning(server->log, "reloading the configuration is not built yet: only the datagram log was "
+					 "opened anew");
+		if (server->datagram_log)
+			datagram_log_reopen(server->datagram_log);
+		break;
+	default:
+		begin_end(server);
+	}
+}
+
+/* --- Start --- */
+
+static int watch_signals(struct server *server)
+{
+	static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+
+	for (int i = 0; i < SIGNALS; i++) {
+		int error = uv_signal_init(&server->loop, &server->signals[i]);
+
+		server->signals[i].data = server;
+		if (!error)
+			error = uv_signal_start(&server->signals[i], on_signal, numbers[i]);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static int own_addresses_of(struct server *server)
+{
+	struct address *bound = calloc(server->sockets.count + 1, sizeof(*bound));
+	int error;
+
+	if (!bound)
+		return UV_ENOMEM;
+	for (size_t i = 0; i < server->sockets.count; i++)
+		bound[i] = server->sockets.items[i].local;
+	error = own_addresses_create(&server->own, bound, server->sockets.count);
+	free(bound);
+	return error;
+}
+
+static int create_workers(struct server *server)
+{
+	int error = 0;
+
+	server->setup = (struct worker_setup){.config = server->config,
+					      .own = server->own,
+					      .datagram_log = server->datagram_log,
+					      .sockets = &server->sockets,
+					      .log = server->log};
+	server->workers = calloc(server->worker_count, sizeof(struct worker *));
+	if (!server->workers)
+		return UV_ENOMEM;
+	for (unsigned i = 0; i < server->worker_count && !error; i++)
+		error = worker_create(&server->workers[i], &server->setup, i);
+	return error;
+}
+
+static int start_workers(struct server *server)
+{
+	int error = 0;
+
+	while (server->started < server->worker_count && !error) {
+		error = worker_start(server->workers[server->started]);
+		server->started += !error;
+	}
+	return error;
+}
+
+static int create_datagram_log(struct server *server)
+{
+	int error;
+
+	if (server->config->datagram_log.target == LOG_TARGET_OFF)
+		return 0;
+	error = datagram_log_create(&server->datagram_log, server->config, server->worker_count, server->log);
+	return error ? error : datagram_log_start(server->datagram_log);
+}
+
+/* Signals are watched before anything else runs, so that none of them ends the program half-way. */
+static int create_loop(struct server *server)
+{
+	int error = watch_signals(server);
+
+	uv_timer_init(&server->loop, &server->deadline);
+	if (!error)
+		error = peers_create(&server->peers, &server->loop, server->config, server->log, on_peers_changed,
+				     server);
+	return error;
+}
+
+/* Returns 0, or the negative errno of something that the user can do little about; what he can, was told already. */
+static int server_start(struct server *server)
+{
+	int error = own_addresses_of(server);
+
+	if (!error)
+		error = create_datagram_log(server);
+	if (!error)
+		error = create_workers(server);
+	if (!error)
+		error = create_loop(server);
+	if (!error)
+		error = start_workers(server);
+	if (error)
+		log_error(server->log, "cannot start: %s", strerror(-error));
+	return error;
+}
+
+static void tell_ready(const struct server *server)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "listeners: %zu, peers: %zu, workers: %u", server->config->listener_count,
+		 server->config->peer_count, server->worker_count);
+	log_notice(server->log, "udprelayd %s ready: %s", UDPRELAYD_VERSION, text);
+	systemd_notify_ready(text);
+}
+
+/* --- End --- */
+
+static void end_workers(struct server *server)
+{
+	for (unsigned i = 0; i < server->started; i++)
+		worker_stop(server->workers[i]);
+	for (unsigned i = 0; i < server->started; i++)
+		worker_join(server->workers[i]);
+}
+
+static void close_any(uv_handle_t *handle, void *data)
+{
+	(void)data;
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+/* Returns false where a look-up is still under way, so that loop and peers must stay as they are. */
+static bool end_loop(struct server *server)
+{
+	if (server->peers && peers_busy(server->peers))
+		return false;
+	uv_walk(&server->loop, close_any, NULL);
+	uv_run(&server->loop, UV_RUN_DEFAULT);
+	if (uv_loop_close(&server->loop))
+		log_error(server->log, "the main loop still has open handles");
+	peers_destroy(server->peers);
+	return true;
+}
+
+static void server_finish(struct server *server)
+{
+	for (unsigned i = 0; server->workers && i < server->worker_count; i++)
+		worker_destroy(server->workers[i]);
+	free(server->workers);
+	own_addresses_destroy(server->own);
+	bound_sockets_close(&server->sockets);
+}
+
+static unsigned count_workers(const struct config *config)
+{
+	return config->workers ? config->workers : uv_available_parallelism();
+}
+
+/* libuv looks names up in a pool of threads, four unless told otherwise: a name server that does not answer for some
+ * peers shall not keep the others waiting. */
+static void size_thread_pool(const struct config *config)
+{
+	char text[16];
+	size_t names = 4;
+
+	for (size_t i = 0; i < config->peer_count; i++)
+		names += config->peers[i].host != NULL;
+	snprintf(text, sizeof(text), "%zu", names < 64 ? names : 64);
+	setenv("UV_THREADPOOL_SIZE", text, 0);
+}
+
+int server_run(const struct config *config, struct log *log, bool *clean)
+{
+	struct server server = {.config = config, .log = log, .worker_count = count_workers(config)};
+	int error;
+
+	*clean = true;
+	size_thread_pool(config);
+	if (bound_sockets_open(&server.sockets, config, server.worker_count, log))
+		return 1;
+	error = uv_loop_init(&server.loop);
+	if (!error)
+		error = server_start(&server);
+	if (!error) {
+		tell_ready(&server);
+		peers_start(server.peers);
+		uv_run(&server.loop, UV_RUN_DEFAULT);
+	}
+	end_workers(&server);
+	*clean = end_loop(&server);
+	if (!error)
+		summary_write(log, config, server.workers, server.worker_count, server.datagram_log);
+	datagram_log_destroy(server.datagram_log, END_RECORDS_MS);
+	server_finish(&server);
+	return error ? 1 : 0;
+}

@@ -1,0 +1,186 @@
+#include "socket.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/sock_diag.h>
+#include <netinet/udp.h>
+#include <string.h>
+#include <unistd.h>
+
+static int set_flag(int fd, int level, int option)
+{
+	int on = 1;
+
+	return setsockopt(fd, level, option, &on, sizeof(on));
+}
+
+static int open_datagram(int family)
+{
+	return socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+int socket_set_buffer(int fd, int option, int bytes)
+{
+	int force = option == SO_RCVBUF ? SO_RCVBUFFORCE : SO_SNDBUFFORCE;
+	int granted = 0;
+	socklen_t size = sizeof(granted);
+
+	if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof(bytes)))
+		setsockopt(fd, SOL_SOCKET, option, &bytes, sizeof(bytes));
+	getsockopt(fd, SOL_SOCKET, option, &granted, &size);
+	return granted / 2;
+}
+
+uint64_t socket_kernel_drops(int fd)
+{
+	uint32_t info[SK_MEMINFO_VARS] = {0};
+	socklen_t size = sizeof(info);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size))
+		return 0;
+	return info[SK_MEMINFO_DROPS];
+}
+
+/* Without this a wildcard socket hears every group that any program on the host has joined. */
+static void hear_own_groups(int fd, int family)
+{
+	int off = 0;
+
+	if (family == AF_INET)
+		setsockopt(fd, IPPROTO_IP, IP_MULTICAST_ALL, &off, sizeof(off));
+	else
+		setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, &off, sizeof(off));
+}
+
+/* Before bind(2). Returns the name of the call that failed, or NULL. */
+static const char *set_bind_options(int fd, const struct listener_config *config, int family)
+{
+	if (family == AF_UNIX)
+		return NULL;
+	if (family == AF_INET6 && set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY))
+		return "IPV6_V6ONLY";
+	if (config->freebind && set_flag(fd, IPPROTO_IP, IP_FREEBIND))
+		return "IP_FREEBIND";
+	if (config->interface[0] &&
+	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, config->interface, (socklen_t)strlen(config->interface)))
+		return "SO_BINDTODEVICE";
+	hear_own_groups(fd, family);
+	return NULL;
+}
+
+/* A wildcard socket has to ask where each datagram was sent to. GRO is a gift: a kernel without it sends single ones.
+ */
+static const char *set_receive_options(int fd, const struct address *address)
+{
+	if (address->any.sa_family == AF_UNIX)
+		return NULL;
+	set_flag(fd, SOL_UDP, UDP_GRO);
+	if (!address_is_wildcard(address))
+		return NULL;
+	if (address->any.sa_family == AF_INET)
+		return set_flag(fd, IPPROTO_IP, IP_PKTINFO) ? "IP_PKTINFO" : NULL;
+	return set_flag(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) ? "IPV6_RECVPKTINFO" : NULL;
+}
+
+/* Closes a descriptor, but not over errno. */
+static void close_quietly(int fd)
+{
+	int error = errno;
+
+	if (fd >= 0)
+		close(fd);
+	errno = error;
+}
+
+/* A path whose socket nobody reads any more is left over from an end without warning: it may go. */
+static int bind_unix(int fd, const struct address *address)
+{
+	if (!bind(fd, &address->any, address->length))
+		return 0;
+	if (errno != EADDRINUSE)
+		return -1;
+
+	int probe = open_datagram(AF_UNIX);
+	bool stale = probe >= 0 && connect(probe, &address->any, address->length) && errno == ECONNREFUSED;
+
+	close_quietly(probe);
+	errno = EADDRINUSE;
+	if (!stale || unlink(address->local.sun_path))
+		return -1;
+	return bind(fd, &address->any, address->length);
+}
+
+/* The owner of a port binds it alone, so that it is told when somebody else has it, and only then lets others in. */
+static const char *bind_port(int fd, const struct address *address, bool port_owner, bool port_shared)
+{
+	if (port_shared && !port_owner && set_flag(fd, SOL_SOCKET, SO_REUSEPORT))
+		return "SO_REUSEPORT";
+	if (bind(fd, &address->any, address->length))
+		return "bind";
+	if (port_shared && port_owner && set_flag(fd, SOL_SOCKET, SO_REUSEPORT))
+		return "SO_REUSEPORT";
+	return NULL;
+}
+
+int socket_bind(const struct listener_config *config, const struct address *address, bool port_owner, bool port_shared,
+		struct socket_error *error)
+{
+	int family = address->any.sa_family;
+	int fd = open_datagram(family);
+	const char *failed = fd < 0 ? "socket" : set_bind_options(fd, config, family);
+
+	if (!failed && family == AF_UNIX)
+		failed = bind_unix(fd, address) ? "bind" : NULL;
+	else if (!failed)
+		failed = bind_port(fd, address, port_owner, port_shared);
+	if (!failed)
+		failed = set_receive_options(fd, address);
+	if (!failed)
+		return fd;
+
+	*error = (struct socket_error){failed, errno};
+	close_quietly(fd);
+	return -1;
+}
+
+int socket_join(int fd, const struct multicast_config *group)
+{
+	int level = group->group.any.sa_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
+	struct group_req request = {0};
+
+	if (group->interface[0]) {
+		request.gr_interface = if_nametoindex(group->interface);
+		if (!request.gr_interface)
+			return -ENODEV;
+	}
+	memcpy(&request.gr_group, &group->group.any, group->group.length);
+	return setsockopt(fd, level, MCAST_JOIN_GROUP, &request, sizeof(request)) ? -errno : 0;
+}
+
+/* What a peer answers to a forwarded datagram is for nobody: a filter that accepts no byte discards it at no cost. */
+static void discard_input(int fd)
+{
+	struct sock_filter nothing = {.code = BPF_RET | BPF_K, .k = 0};
+	struct sock_fprog program = {1, &nothing};
+
+	setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+}
+
+int socket_connect(const struct address *peer, int send_buffer)
+{
+	int family = peer->any.sa_family;
+	int fd = open_datagram(family);
+
+	if (fd < 0)
+		return -errno;
+	socket_set_buffer(fd, SO_SNDBUF, send_buffer);
+	discard_input(fd);
+	if (family != AF_UNIX)
+		set_flag(fd, SOL_SOCKET, SO_BROADCAST);
+	if (connect(fd, &peer->any, peer->length)) {
+		int error = errno;
+		close(fd);
+		return -error;
+	}
+	return fd;
+}

@@ -1,0 +1,78 @@
+#include "summary.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "metrics.h"
+
+#define DROPS_TEXT_MAX (DROP_REASONS * 48)
+
+/* "7 (loop=5 too_large=2)", or "0". */
+static const char *format_drops(const counter dropped[DROP_REASONS], char text[DROPS_TEXT_MAX])
+{
+	uint64_t total = 0;
+	int used;
+
+	for (int i = 0; i < DROP_REASONS; i++)
+		total += counter_get(&dropped[i]);
+	used = snprintf(text, DROPS_TEXT_MAX, "%" PRIu64, total);
+	const char *before = " (";
+	for (int i = 0; i < DROP_REASONS; i++) {
+		uint64_t n = counter_get(&dropped[i]);
+
+		if (!n)
+			continue;
+		used += snprintf(text + used, DROPS_TEXT_MAX - (size_t)used, "%s%s=%" PRIu64, before,
+				 drop_reason_name((enum drop_reason)i), n);
+		before = " ";
+	}
+	if (total)
+		snprintf(text + used, DROPS_TEXT_MAX - (size_t)used, ")");
+	return text;
+}
+
+static void write_listener(struct log *log, const struct listener_config *config, struct worker *const *workers,
+			   unsigned worker_count)
+{
+	struct listener_counters sum = {0};
+	uint64_t kernel = 0;
+	char drops[DROPS_TEXT_MAX];
+
+	for (unsigned i = 0; i < worker_count; i++) {
+		listener_counters_add(&sum, worker_listener_counters(workers[i], config->index));
+		kernel += worker_kernel_drops(workers[i], config->index);
+	}
+	log_info(log,
+		 "listener %s: received=%" PRIu64 " bytes=%" PRIu64 " sunk=%" PRIu64 " echoed=%" PRIu64
+		 " forwarded=%" PRIu64 " dropped=%s kernel_dropped=%" PRIu64,
+		 config->name, counter_get(&sum.received), counter_get(&sum.received_bytes), counter_get(&sum.sunk),
+		 counter_get(&sum.echoed), counter_get(&sum.forwarded), format_drops(sum.dropped, drops), kernel);
+}
+
+static void write_peer(struct log *log, const struct peer_config *config, struct worker *const *workers,
+		       unsigned worker_count)
+{
+	struct peer_counters sum = {0};
+	char drops[DROPS_TEXT_MAX];
+
+	for (unsigned i = 0; i < worker_count; i++)
+		peer_counters_add(&sum, worker_peer_counters(workers[i], config->index));
+	log_info(log,
+		 "peer %s: handed=%" PRIu64 " sent=%" PRIu64 " bytes=%" PRIu64 " icmp_errors=%" PRIu64 " dropped=%s",
+		 config->name, counter_get(&sum.handed), counter_get(&sum.sent), counter_get(&sum.sent_bytes),
+		 counter_get(&sum.icmp_errors), format_drops(sum.dropped, drops));
+}
+
+void summary_write(struct log *log, const struct config *config, struct worker *const *workers, unsigned worker_count,
+		   const struct datagram_log *datagram_log)
+{
+	for (size_t i = 0; i < config->listener_count; i++)
+		write_listener(log, &config->listeners[i], workers, worker_count);
+	for (size_t i = 0; i < config->peer_count; i++)
+		write_peer(log, &config->peers[i], workers, worker_count);
+	if (datagram_log)
+		log_info(log, "datagram log: written=%" PRIu64 " dropped=%" PRIu64, datagram_log_written(datagram_log),
+			 datagram_log_dropped(datagram_log));
+	else
+		log_info(log, "datagram log: off");
+}
