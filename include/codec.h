@@ -1,11 +1,10 @@
-/* Charsets: bytes to text and back, by Python's rules for errors (https://docs.python.org/3/library/codecs.html). */
+/* Charsets: bytes to text, by Python's rules for errors (https://docs.python.org/3/library/codecs.html). */
 #ifndef UDPRELAYD_CODEC_H
 #define UDPRELAYD_CODEC_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 enum codec_errors {
 	CODEC_STRICT,
@@ -39,24 +38,8 @@ int codec_create(struct codec **codec, char *const *encodings, size_t count, enu
 void codec_destroy(struct codec *codec);
 
 /* Decodes size bytes, at most the limit. Where cut is true the payload goes on beyond them, and a character that they
- * end in the middle of is left out rather than treated as an error. Under CODEC_STRICT a payload that does not decode
- * comes as hex. */
-void codec_decode(struct codec *codec, const void *bytes, size_t size, bool cut, struct codec_text *text);
-
-/* Converts payloads from a list of encodings to one. */
-struct converter;
-
-/* As codec_create(); errors holds for decoding and for encoding. "hex" in the list of sources is refused. */
-int converter_create(struct converter **converter, char *const *from, size_t count, const char *to,
-		     enum codec_errors errors, size_t limit);
-
-/* NULL is accepted. */
-void converter_destroy(struct converter *converter);
-
-/* Writes at most capacity bytes to out. Each call stands alone (no shift state is carried over; what the encoding wants
- * at the end is written). As in Python, replace encodes U+FFFD from decoding or, failing that, '?'; backslashreplace
- * writes \xNN for a byte and \xNN, \uNNNN or \UNNNNNNNN for a character.
- * Returns the bytes written, -EILSEQ under CODEC_STRICT, or -EMSGSIZE where they do not fit. */
-ssize_t converter_run(struct converter *converter, const void *bytes, size_t size, void *out, size_t capacity);
+ * end in the middle of is left out rather than treated as an error. Returns false where the payload does not decode
+ * under CODEC_STRICT: then the text is its hex digits. */
+bool codec_decode(struct codec *codec, const void *bytes, size_t size, bool cut, struct codec_text *text);
 
 #endif

@@ -12,7 +12,6 @@
 #include "codec.h"
 #include "log.h"
 
-#define CONFIG_LINE_MAX 4096 /* bytes of a line, its newline not counted */
 #define CONFIG_DATAGRAM_MAX 65527 /* the most that UDP carries, over IPv6: 65535 less its header of 8 bytes */
 
 enum action { ACTION_SINK, ACTION_ECHO, ACTION_FORWARD };
@@ -95,6 +94,9 @@ struct config {
 /* Reads the file. Every error is written to errors as "FILE:LINE: [section] key: what is wrong and what would be
  * right", in the order of the lines. Returns the configuration, or NULL after at least one error. */
 struct config *config_load(const char *path, FILE *errors);
+
+/* The same for an open stream, which path names in messages. */
+struct config *config_load_stream(const char *path, FILE *in, FILE *errors);
 
 /* NULL is accepted. */
 void config_destroy(struct config *config);

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "batch.h"
-#include "codec.h"
 #include "config.h"
+#include "converter.h"
 #include "datagram_log.h"
 #include "egress.h"
 #include "guard.h"

@@ -1,0 +1,29 @@
+/* What is wrong with a file, collected so that it can be told in one go. */
+#ifndef UDPRELAYD_DIAGNOSTICS_H
+#define UDPRELAYD_DIAGNOSTICS_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+struct diagnostic {
+	unsigned line; /* 0: the file as a whole */
+	char *text;
+};
+
+/* Zeroed memory, but for the path, is ready for use. */
+struct diagnostics {
+	const char *path; /* borrowed */
+	struct diagnostic *items;
+	size_t count;
+};
+
+/* Control characters in the text are written as \xNN: it may quote the file. */
+void diagnostics_add(struct diagnostics *diagnostics, unsigned line, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* One line each, "PATH:LINE: TEXT", in the order of the lines. */
+void diagnostics_write(struct diagnostics *diagnostics, FILE *out);
+
+void diagnostics_finish(struct diagnostics *diagnostics);
+
+#endif

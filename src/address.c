@@ -1,0 +1,251 @@
+#include "address.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UNIX_PREFIX "unix:"
+
+/* --- Reading --- */
+
+/* Decimal digits without leading zeros, at most max. */
+static int parse_number(const char *text, unsigned long max, unsigned long *number)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)text[0]) || (text[0] == '0' && text[1]) || strlen(text) > 10)
+		return -EINVAL;
+	*number = strtoul(text, &end, 10);
+	return *end || *number > max ? -EINVAL : 0;
+}
+
+static int parse_port(const char *text, uint16_t *port)
+{
+	unsigned long number;
+
+	if (parse_number(text, UINT16_MAX, &number))
+		return -EINVAL;
+	*port = (uint16_t)number;
+	return 0;
+}
+
+/* The interface of a link-local address, by name or by number (RFC 4007, 11.2). */
+static int parse_zone(const char *zone, uint32_t *scope)
+{
+	unsigned long number;
+
+	*scope = if_nametoindex(zone);
+	if (*scope)
+		return 0;
+	if (parse_number(zone, UINT32_MAX, &number) || !number)
+		return -EINVAL;
+	*scope = (uint32_t)number;
+	return 0;
+}
+
+static int parse_v6(struct sockaddr_in6 *v6, const char *ip)
+{
+	char text[INET6_ADDRSTRLEN];
+	size_t length = strcspn(ip, "%");
+
+	if (length >= sizeof(text))
+		return -EINVAL;
+	memcpy(text, ip, length);
+	text[length] = '\0';
+	*v6 = (struct sockaddr_in6){.sin6_family = AF_INET6};
+	if (inet_pton(AF_INET6, text, &v6->sin6_addr) != 1)
+		return -EINVAL;
+	return ip[length] ? parse_zone(ip + length + 1, &v6->sin6_scope_id) : 0;
+}
+
+int address_from_ip(struct address *address, const char *ip, uint16_t port)
+{
+	struct address parsed = {.length = sizeof(parsed.v4), .v4 = {.sin_family = AF_INET}};
+
+	if (inet_pton(AF_INET, ip, &parsed.v4.sin_addr) != 1) {
+		if (parse_v6(&parsed.v6, ip))
+			return -EINVAL;
+		parsed.length = sizeof(parsed.v6);
+	}
+	address_set_port(&parsed, port);
+	*address = parsed;
+	return 0;
+}
+
+static int parse_unix(struct address *address, const char *path)
+{
+	struct address parsed = {.local = {.sun_family = AF_UNIX}};
+	size_t length = strlen(path);
+
+	if (!length || length >= sizeof(parsed.local.sun_path))
+		return -EINVAL;
+	memcpy(parsed.local.sun_path, path, length + 1);
+	parsed.length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
+	*address = parsed;
+	return 0;
+}
+
+static bool is_host(const char *host)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+
+	return host[0] && (!strcmp(host, "*") || !host[strspn(host, letters)]);
+}
+
+int address_split(const char *text, char *host, uint16_t *port)
+{
+	bool bracketed = text[0] == '[';
+	const char *end = bracketed ? strchr(text, ']') : strchr(text, ':');
+	const char *begin = text + bracketed;
+	size_t length;
+	struct sockaddr_in6 v6;
+
+	if (!end || end[bracketed] != ':')
+		return -EINVAL;
+	length = (size_t)(end - begin);
+	if (length >= ADDRESS_HOST_MAX)
+		return -EINVAL;
+	memcpy(host, begin, length);
+	host[length] = '\0';
+	if (bracketed ? parse_v6(&v6, host) : !is_host(host))
+		return -EINVAL;
+	return parse_port(end + bracketed + 1, port);
+}
+
+int address_parse(struct address *address, const char *text)
+{
+	char host[ADDRESS_HOST_MAX];
+	uint16_t port;
+
+	if (!strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)))
+		return parse_unix(address, text + strlen(UNIX_PREFIX));
+	if (address_split(text, host, &port))
+		return -EINVAL;
+	return address_from_ip(address, host, port);
+}
+
+/* --- Writing --- */
+
+static void format_unix(const struct address *address, char text[ADDRESS_TEXT_MAX])
+{
+	size_t length = address->length - offsetof(struct sockaddr_un, sun_path);
+	const char *path = address->local.sun_path;
+	char *out = text + sprintf(text, UNIX_PREFIX);
+
+	if (address->length <= offsetof(struct sockaddr_un, sun_path))
+		return;
+	if (path[0])
+		length = strnlen(path, length);
+	for (size_t i = 0; i < length; i++) {
+		unsigned char byte = (unsigned char)path[i];
+
+		if (byte > ' ' && byte < 0x7f && byte != '\\')
+			*out++ = (char)byte;
+		else
+			out += sprintf(out, "\\x%02x", byte);
+	}
+	*out = '\0';
+}
+
+static void format_v6(const struct sockaddr_in6 *v6, char text[ADDRESS_TEXT_MAX])
+{
+	char ip[INET6_ADDRSTRLEN], zone[IF_NAMESIZE + 1] = "", name[IF_NAMESIZE];
+
+	inet_ntop(AF_INET6, &v6->sin6_addr, ip, sizeof(ip));
+	if (v6->sin6_scope_id && if_indextoname(v6->sin6_scope_id, name))
+		snprintf(zone, sizeof(zone), "%%%s", name);
+	else if (v6->sin6_scope_id)
+		snprintf(zone, sizeof(zone), "%%%u", v6->sin6_scope_id);
+	snprintf(text, ADDRESS_TEXT_MAX, "[%s%s]:%u", ip, zone, ntohs(v6->sin6_port));
+}
+
+static void format_v4(const struct sockaddr_in *v4, char text[ADDRESS_TEXT_MAX])
+{
+	char ip[INET_ADDRSTRLEN];
+
+	inet_ntop(AF_INET, &v4->sin_addr, ip, sizeof(ip));
+	snprintf(text, ADDRESS_TEXT_MAX, "%s:%u", ip, ntohs(v4->sin_port));
+}
+
+char *address_format(const struct address *address, char text[ADDRESS_TEXT_MAX])
+{
+	if (address->any.sa_family == AF_INET)
+		format_v4(&address->v4, text);
+	else if (address->any.sa_family == AF_INET6)
+		format_v6(&address->v6, text);
+	else
+		format_unix(address, text);
+	return text;
+}
+
+/* --- Asking --- */
+
+uint16_t address_port(const struct address *address)
+{
+	if (address->any.sa_family == AF_INET)
+		return ntohs(address->v4.sin_port);
+	return address->any.sa_family == AF_INET6 ? ntohs(address->v6.sin6_port) : 0;
+}
+
+void address_set_port(struct address *address, uint16_t port)
+{
+	if (address->any.sa_family == AF_INET)
+		address->v4.sin_port = htons(port);
+	else if (address->any.sa_family == AF_INET6)
+		address->v6.sin6_port = htons(port);
+}
+
+bool address_is_wildcard(const struct address *address)
+{
+	if (address->any.sa_family == AF_INET)
+		return address->v4.sin_addr.s_addr == htonl(INADDR_ANY);
+	return address->any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&address->v6.sin6_addr);
+}
+
+bool address_is_multicast(const struct address *address)
+{
+	if (address->any.sa_family == AF_INET)
+		return IN_MULTICAST(ntohl(address->v4.sin_addr.s_addr));
+	return address->any.sa_family == AF_INET6 && IN6_IS_ADDR_MULTICAST(&address->v6.sin6_addr);
+}
+
+bool address_equal(const struct address *a, const struct address *b)
+{
+	if (a->any.sa_family != b->any.sa_family)
+		return false;
+	if (a->any.sa_family == AF_INET)
+		return a->v4.sin_port == b->v4.sin_port && a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+	if (a->any.sa_family == AF_INET6)
+		return a->v6.sin6_port == b->v6.sin6_port && a->v6.sin6_scope_id == b->v6.sin6_scope_id &&
+		       IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr);
+	return a->length == b->length &&
+	       !memcmp(a->local.sun_path, b->local.sun_path, a->length - offsetof(struct sockaddr_un, sun_path));
+}
+
+static uint32_t mix(uint32_t hash, uint32_t word)
+{
+	hash = (hash ^ word) * UINT32_C(0x9e3779b1);
+	return hash ^ hash >> 15;
+}
+
+uint32_t address_hash(const struct address *address)
+{
+	uint32_t hash = 0, words[4];
+
+	if (address->any.sa_family == AF_INET)
+		return mix(mix(address->v4.sin_port, address->v4.sin_addr.s_addr), 0);
+	if (address->any.sa_family == AF_INET6) {
+		memcpy(words, &address->v6.sin6_addr, sizeof(words));
+		hash = address->v6.sin6_port;
+		for (int i = 0; i < 4; i++)
+			hash = mix(hash, words[i]);
+		return hash;
+	}
+	for (size_t i = offsetof(struct sockaddr_un, sun_path); i < address->length; i++)
+		hash = mix(hash, ((const uint8_t *)&address->local)[i]);
+	return hash;
+}

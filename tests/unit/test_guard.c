@@ -1,0 +1,142 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "guard.h"
+
+struct fixture {
+	struct own_addresses *own;
+	struct port_set refused;
+	struct listener_config echo;
+};
+
+static void refuse(struct port_set *set, uint16_t port)
+{
+	set->bits[port / 64] |= UINT64_C(1) << (port % 64);
+}
+
+static int set_up(void **state)
+{
+	static struct fixture fixture;
+	struct address bound[3];
+
+	memset(&fixture, 0, sizeof(fixture));
+	address_from_ip(&bound[0], "0.0.0.0", 7788);
+	address_from_ip(&bound[1], "192.0.2.1", 9000);
+	address_from_ip(&bound[2], "::", 7788);
+	refuse(&fixture.refused, 53);
+	fixture.echo = (struct listener_config){
+		.action = ACTION_ECHO, .loop_guard = true, .refuse_source_ports = &fixture.refused};
+	*state = &fixture;
+	return own_addresses_create(&fixture.own, bound, 3);
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	own_addresses_destroy(f->own);
+	return 0;
+}
+
+static enum drop_reason check(const struct fixture *f, const char *ip, uint16_t port)
+{
+	struct train train = {0};
+
+	assert_int_equal(address_from_ip(&train.source, ip, port), 0);
+	return guard_check(&f->echo, f->own, &train);
+}
+
+static void ordinary_clients_pass(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(check(f, "192.0.2.99", 40000), DROP_NONE);
+	assert_int_equal(check(f, "127.0.0.1", 40000), DROP_NONE);
+	assert_int_equal(check(f, "2001:db8::1", 40000), DROP_NONE);
+	assert_int_equal(check(f, "192.0.2.99", 7788), DROP_NONE);
+	assert_int_equal(check(f, "223.255.255.255", 40000), DROP_NONE);
+	assert_int_equal(check(f, "1.0.0.1", 40000), DROP_NONE);
+}
+
+static void our_own_addresses_do_not(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(check(f, "127.0.0.1", 7788), DROP_LOOP);
+	assert_int_equal(check(f, "127.9.8.7", 7788), DROP_LOOP);
+	assert_int_equal(check(f, "::1", 7788), DROP_LOOP);
+	assert_int_equal(check(f, "192.0.2.1", 9000), DROP_LOOP);
+	assert_int_equal(check(f, "127.0.0.1", 9000), DROP_NONE);
+}
+
+static void nor_those_that_nobody_can_answer(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const sources[] = {"0.0.0.0",   "0.1.2.3", "224.0.0.1", "239.255.255.255", "255.255.255.255",
+					      "240.0.0.1", "::",      "ff02::1",   "::ffff:192.0.2.1"};
+
+	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++)
+		assert_int_equal(check(f, sources[i], 40000), DROP_SOURCE_ADDRESS);
+}
+
+static void nor_refused_ports(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(check(f, "192.0.2.99", 0), DROP_SOURCE_PORT);
+	assert_int_equal(check(f, "192.0.2.99", 53), DROP_SOURCE_PORT);
+	assert_int_equal(check(f, "2001:db8::1", 53), DROP_SOURCE_PORT);
+	assert_int_equal(check(f, "192.0.2.99", 54), DROP_NONE);
+}
+
+static void it_can_be_switched_off(void **state)
+{
+	struct fixture *f = *state;
+
+	f->echo.loop_guard = false;
+	assert_int_equal(check(f, "192.0.2.99", 53), DROP_NONE);
+	assert_int_equal(check(f, "127.0.0.1", 7788), DROP_NONE);
+}
+
+static void it_is_for_those_who_answer(void **state)
+{
+	struct fixture *f = *state;
+
+	f->echo.action = ACTION_FORWARD;
+	assert_int_equal(check(f, "192.0.2.99", 53), DROP_NONE);
+	f->echo.action = ACTION_SINK;
+	assert_int_equal(check(f, "224.0.0.1", 0), DROP_NONE);
+}
+
+static void a_unix_sender_needs_a_name(void **state)
+{
+	struct fixture *f = *state;
+	struct train train = {0};
+
+	train.source.any.sa_family = AF_UNIX;
+	train.source.length = sizeof(sa_family_t);
+	assert_int_equal(guard_check(&f->echo, f->own, &train), DROP_NO_RETURN);
+	assert_int_equal(address_parse(&train.source, "unix:/run/client"), 0);
+	assert_int_equal(guard_check(&f->echo, f->own, &train), DROP_NONE);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(ordinary_clients_pass),
+		test(our_own_addresses_do_not),
+		test(nor_those_that_nobody_can_answer),
+		test(nor_refused_ports),
+		test(it_can_be_switched_off),
+		test(it_is_for_those_who_answer),
+		test(a_unix_sender_needs_a_name),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
