@@ -16,15 +16,19 @@ enum section_kind {
 	SECTION_PEER,
 };
 
+struct config_key;
+
 /* Where a value goes, and where it stands. */
 struct scope {
 	struct config *config;
 	struct listener_config *listener; /* of SECTION_LISTENER */
 	struct peer_config *peer; /* of SECTION_PEER */
 	struct diagnostics *diagnostics;
-	const char *section, *key;
+	const char *section, *name;
 	unsigned line;
-	bool told; /* the key's own function has told what is wrong */
+	const struct config_key *key;
+	uint64_t number; /* what a plain value came to */
+	bool told; /* something is wrong, and was told */
 };
 
 struct config_key {
@@ -32,8 +36,11 @@ struct config_key {
 	const char *name;
 	bool (*set)(struct scope *scope, const char *value);
 	const char *expected; /* for the message where set() returned false and told nothing */
+	uint64_t min, max; /* of a number, size or duration */
+	const char *const *words; /* of a choice */
+	size_t offset, size; /* of the field in the section's structure; without a size the value is only checked */
 	bool later; /* checked, and refused until it is built */
-	const char *nothing; /* of these, the value that asks for nothing, and is taken */
+	uint64_t nothing; /* then the number that asks for nothing, and is taken */
 };
 
 /* NULL where there is none. */
@@ -42,7 +49,7 @@ const struct config_key *config_key_find(enum section_kind section, const char *
 /* The key of the section whose name is closest to a mistyped one, or NULL where none is close. */
 const struct config_key *config_key_nearest(enum section_kind section, const char *name);
 
-/* Tells that the scope's value is wrong; always false. */
-bool scope_wrong(struct scope *scope, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Takes one entry into the configuration, or tells what is wrong with it and returns false. */
+bool config_key_set(struct scope *scope, enum section_kind section, const char *value);
 
 #endif

@@ -34,4 +34,8 @@ bool value_interface(const char *text, char result[IF_NAMESIZE]);
  * the value, which is cut up. An item may be empty, which is for the caller to refuse. */
 char *value_next(char **cursor);
 
+/* Letters to change, insert or remove to make b of a, whatever their case (Levenshtein); a large number for long texts.
+ */
+size_t value_distance(const char *a, const char *b);
+
 #endif

@@ -2,6 +2,7 @@
 #ifndef UDPRELAYD_DIAGNOSTICS_H
 #define UDPRELAYD_DIAGNOSTICS_H
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -17,9 +18,13 @@ struct diagnostics {
 	size_t count;
 };
 
-/* Control characters in the text are written as \xNN: it may quote the file. */
+/* Control characters in the text, and bytes that are no UTF-8, are written as \xNN: it may quote the file. */
 void diagnostics_add(struct diagnostics *diagnostics, unsigned line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* The same with "[SECTION] KEY: " before the text; either may be NULL. */
+void diagnostics_add_entry(struct diagnostics *diagnostics, unsigned line, const char *section, const char *key,
+			   const char *format, va_list arguments) __attribute__((format(printf, 5, 0)));
 
 /* One line each, "PATH:LINE: TEXT", in the order of the lines. */
 void diagnostics_write(struct diagnostics *diagnostics, FILE *out);

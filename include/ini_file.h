@@ -7,7 +7,8 @@
 
 #include "diagnostics.h"
 
-/* Bytes of a line that is no comment, blanks around it not counted. libinih, as Debian builds it, has room for 200. */
+/* Bytes of an entry's line, blanks around it and comments not counted. libinih, as Debian builds it, has room for 200.
+ */
 #define INI_FILE_LINE_MAX 196
 
 struct ini_section {
@@ -17,7 +18,8 @@ struct ini_section {
 
 struct ini_entry {
 	size_t section; /* index */
-	char *key, *value;
+	char *key;
+	char *value; /* NULL: it was refused, and the diagnostics tell why */
 	unsigned line;
 };
 
@@ -29,11 +31,14 @@ struct ini_file {
 	size_t entry_count;
 };
 
-/* Reads all of the stream. A line that begins with ';' or '#' is a comment, as is what follows " ;". A value that ends
- * in a comma goes on in the next line. What cannot be read is told to diagnostics: lines that are too long, NUL and
- * control characters, lines that are neither section nor entry, repeated sections, repeated keys, entries before any
- * section. */
+/* Reads all of the stream. A comment begins with ';' or '#', at the beginning of a line or after a blank. A value that
+ * ends in a comma goes on in the next line, unless that one has a '=' or is a section. What cannot be read is told to
+ * diagnostics: lines that are too long, NUL and control characters, lines that are neither section nor entry, repeated
+ * sections (their entries join the first), repeated keys (the first stays), entries before any section. */
 void ini_file_read(struct ini_file *file, FILE *in, struct diagnostics *diagnostics);
+
+/* The entry of that section and key, or NULL. */
+struct ini_entry *ini_file_find(const struct ini_file *file, size_t section, const char *key);
 
 void ini_file_finish(struct ini_file *file);
 

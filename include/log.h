@@ -10,8 +10,9 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
 struct log;
 
-/* Writes to fd, which stays the caller's. Lines carry the time, unless the journal reads fd (JOURNAL_STREAM names it,
- * systemd.exec(5)): it has its own clock, and gets the <N> prefixes of sd-daemon(3). Returns 0 or a negative errno. */
+/* Writes to fd, which stays the caller's: "TIME LEVEL: MESSAGE", or a JSON object with time, level and message. Where
+ * the journal reads fd (JOURNAL_STREAM names it, systemd.exec(5)) a line of text begins with the <N> of sd-daemon(3)
+ * instead, and the journal's own clock tells the time. Returns 0 or a negative errno. */
 int log_create(struct log **log, int fd, enum log_level level, enum log_format format);
 
 /* From here a thread of the log's own does the writing, so that no caller waits for a terminal or a pipe that stalled.
@@ -23,7 +24,10 @@ int log_start(struct log *log);
  * left to the end of the process. Other threads must have stopped using it. NULL is accepted. */
 void log_destroy(struct log *log, unsigned timeout_ms);
 
-/* One line, without the newline. Control characters in it are escaped. Thread-safe, never blocks after log_start(). */
+/* One line, without the newline; what goes beyond LOG_LINE_MAX bytes is cut, and an ellipsis says so. Control
+ * characters and bytes that are not UTF-8 are written \xNN. Thread-safe, never blocks after log_start(). */
+#define LOG_LINE_MAX 2048
+
 void log_write(struct log *log, enum log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #define log_error(log, ...) log_write(log, LOG_LEVEL_ERROR, __VA_ARGS__)
@@ -45,5 +49,10 @@ struct log_limit {
 
 void log_write_limited(struct log *log, struct log_limit *limit, enum log_level level, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* Another writer of the same file takes turns with the log between these two, so that no line is torn. The turn may be
+ * long in coming where nobody reads the file. */
+void log_begin_output(struct log *log);
+void log_end_output(struct log *log);
 
 #endif

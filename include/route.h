@@ -8,7 +8,7 @@
 #include "batch.h"
 #include "config.h"
 #include "converter.h"
-#include "datagram_log.h"
+#include "datagram_ring.h"
 #include "egress.h"
 #include "guard.h"
 #include "link.h"

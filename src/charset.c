@@ -7,34 +7,38 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define NAME_MAX_LENGTH 40
 
-/* Python's GB18030 is of the year 2000, glibc's of 2005: what they have in common changed places with the private use
- * area. */
-static const struct charset_swap gb18030_swaps[] = {
-	{0xfe10, 0xe78d, 1},  {0xfe12, 0xe78e, 1},  {0xfe11, 0xe78f, 1},  {0xfe13, 0xe790, 7},  {0x1e3f, 0xe7c7, 1},
-	{0x20087, 0xe816, 1}, {0x20089, 0xe817, 1}, {0x200cc, 0xe818, 1}, {0x9fb4, 0xe81e, 1},  {0x9fb5, 0xe826, 1},
-	{0x9fb6, 0xe82b, 2},  {0x215d7, 0xe831, 1}, {0x9fb8, 0xe832, 1},  {0x2298f, 0xe83b, 1}, {0x9fb9, 0xe843, 1},
-	{0x9fba, 0xe854, 1},  {0x241fe, 0xe855, 1}, {0x9fbb, 0xe864, 1},
+#define NONE CHARSET_NONE
+
+/* Python's GB18030 is of the year 2000. Later editions, which glibc follows, moved characters from codes of four bytes
+ * to codes of two that stood for the private use area. */
+static const struct charset_rule gb18030_rules[] = {
+	{0xa6d9, 0xe78d, 7},      {0xa6ec, 0xe794, 2},      {0xa6f3, 0xe796, 1},      {0xa8bc, 0xe7c7, 1},
+	{0xfe51, 0xe816, 3},      {0xfe59, 0xe81e, 1},      {0xfe61, 0xe826, 1},      {0xfe66, 0xe82b, 2},
+	{0xfe6c, 0xe831, 2},      {0xfe76, 0xe83b, 1},      {0xfe7e, 0xe843, 1},      {0xfe90, 0xe854, 2},
+	{0xfea0, 0xe864, 1},      {0x8135f437, 0x1e3f, 1},  {0x82359037, 0x9fb4, 3},  {0x82359130, 0x9fb7, 5},
+	{0x84318236, 0xfe10, 4},  {0x84318330, 0xfe14, 6},  {0x95329031, 0x20087, 1}, {0x95329033, 0x20089, 1},
+	{0x95329730, 0x200cc, 1}, {0x9536b937, 0x215d7, 1}, {0x9630ba35, 0x2298f, 1}, {0x9635b630, 0x241fe, 1},
 };
 
-/* Some punctuation, and the kana, Cyrillic and circled numbers of C6A1 to C7FC, which glibc has in the private use
- * area. */
-static const struct charset_swap big5_swaps[] = {
-	{0x2027, 0x2022, 1}, {0xfe51, 0xff64, 1},  {0xaf, 0x203e, 1},    {0xff5e, 0x223c, 1},  {0x2295, 0x2641, 1},
-	{0x2299, 0x2609, 1}, {0x2215, 0xff0f, 1},  {0xfe68, 0xff3c, 1},  {0xffe5, 0xa5, 1},    {0xffe0, 0xa2, 2},
-	{0xf6b1, 0x30fe, 1}, {0xf6b2, 0x309d, 2},  {0xf6b4, 0x3005, 1},  {0xf6b5, 0x3041, 83}, {0xf708, 0x30a1, 86},
-	{0xf75e, 0x414, 2},  {0xf760, 0x401, 1},   {0xf761, 0x416, 7},   {0xf768, 0x423, 19},  {0xf77b, 0x451, 1},
-	{0xf77c, 0x436, 26}, {0xf796, 0x2460, 10}, {0xf7a0, 0x2474, 10},
-};
-
-static const struct charset_refusal big5_refusals[] = {
-	{0x8000, 0x80ff}, {0xa3e1, 0xa3e1}, {0xc7fd, 0xc7fe}, {0xc840, 0xc87e}, {0xc8a1, 0xc8fe}, {0xf9d6, 0xf9fe},
+/* Some punctuation; the kana, Cyrillic and circled numbers of C6A1 to C7FC, which glibc has in the private use area;
+ * and what is the vendors' own. */
+static const struct charset_rule big5_rules[] = {
+	{0x8000, NONE, 256},  {0xa145, 0x2022, 1},  {0xa14e, 0xff64, 1},  {0xa1c2, 0x203e, 1},  {0xa1e3, 0x223c, 1},
+	{0xa1f2, 0x2641, 1},  {0xa1f3, 0x2609, 1},  {0xa241, 0xff0f, 1},  {0xa242, 0xff3c, 1},  {0xa244, 0xa5, 1},
+	{0xa246, 0xa2, 2},    {0xa3e1, NONE, 1},    {0xc6a1, 0x30fe, 1},  {0xc6a2, 0x309d, 2},  {0xc6a4, 0x3005, 1},
+	{0xc6a5, 0x3041, 83}, {0xc6f8, 0x30a1, 7},  {0xc740, 0x30a8, 63}, {0xc7a1, 0x30e7, 16}, {0xc7b1, 0x414, 2},
+	{0xc7b3, 0x401, 1},   {0xc7b4, 0x416, 7},   {0xc7bb, 0x423, 19},  {0xc7ce, 0x451, 1},   {0xc7cf, 0x436, 26},
+	{0xc7e9, 0x2460, 10}, {0xc7f3, 0x2474, 10}, {0xc7fd, NONE, 2},    {0xc840, NONE, 191},  {0xf9d6, NONE, 41},
 };
 
 /* A lone 0x80 is the euro sign to Microsoft, and to glibc. */
-static const struct charset_refusal gbk_refusals[] = {{0x8000, 0x80ff}};
+static const struct charset_rule gbk_rules[] = {{0x8000, NONE, 256}};
 
-/* JIS X 0201 has the yen sign and the overline where ASCII has backslash and tilde. */
-static const struct charset_swap shift_jis_swaps[] = {{0xa5, '\\', 1}, {0x203e, '~', 1}};
+/* JIS X 0201 has the yen sign and the overline where ASCII has backslash and tilde: Python decodes to these and encodes
+ * both. glibc encodes the full-width cent, pound and not signs too. */
+static const struct charset_rule shift_jis_rules[] = {
+	{0x5c, 0x5c, 1}, {0x7e, 0x7e, 1}, {0x5c, 0xa5, 1}, {0x7e, 0x203e, 1}, {NONE, 0xffe0, 3},
+};
 
 static const struct {
 	const char *names; /* as simplify() makes them, each between blanks */
@@ -51,32 +55,28 @@ static const struct {
 	 {.kind = CHARSET_ICONV,
 	  .iconv_name = "GBK",
 	  .double_byte = true,
-	  .refusals = gbk_refusals,
-	  .refusal_count = COUNT(gbk_refusals)}},
+	  .rules = gbk_rules,
+	  .rule_count = COUNT(gbk_rules)}},
 	{" gb18030 gb180302000 ",
 	 {.kind = CHARSET_ICONV,
 	  .iconv_name = "GB18030",
 	  .double_byte = true,
 	  .four_byte = true,
-	  .swaps = gb18030_swaps,
-	  .swap_count = COUNT(gb18030_swaps),
-	  .mutual = true}},
+	  .rules = gb18030_rules,
+	  .rule_count = COUNT(gb18030_rules)}},
 	{" big5 big5tw csbig5 ",
 	 {.kind = CHARSET_ICONV,
 	  .iconv_name = "BIG5",
 	  .double_byte = true,
-	  .swaps = big5_swaps,
-	  .swap_count = COUNT(big5_swaps),
-	  .mutual = true,
-	  .refusals = big5_refusals,
-	  .refusal_count = COUNT(big5_refusals)}},
+	  .rules = big5_rules,
+	  .rule_count = COUNT(big5_rules)}},
 	{" shiftjis sjis csshiftjis ",
 	 {.kind = CHARSET_ICONV,
 	  .iconv_name = "SJIS",
 	  .double_byte = true,
 	  .single = {0xa1, 0xdf},
-	  .swaps = shift_jis_swaps,
-	  .swap_count = COUNT(shift_jis_swaps)}},
+	  .rules = shift_jis_rules,
+	  .rule_count = COUNT(shift_jis_rules)}},
 };
 
 /* Small letters and digits, between two blanks. Returns false where the name has anything else but '-', '_', '.', ':',
@@ -112,6 +112,22 @@ static bool iconv_knows(const char *name)
 	return both;
 }
 
+/* The first byte of a code. */
+static uint8_t lead_of(uint32_t code)
+{
+	return (uint8_t)(code > 0xffff ? code >> 24 : code > 0xff ? code >> 8 : code);
+}
+
+static void mark_ruled(struct charset *charset)
+{
+	for (size_t i = 0; i < charset->rule_count; i++) {
+		uint8_t lead = lead_of(charset->rules[i].code);
+
+		if (charset->rules[i].code != NONE)
+			charset->ruled[lead / 64] |= UINT64_C(1) << (lead % 64);
+	}
+}
+
 bool charset_find(const char *name, struct charset *charset)
 {
 	char simple[NAME_MAX_LENGTH + 3];
@@ -121,6 +137,7 @@ bool charset_find(const char *name, struct charset *charset)
 	for (size_t i = 0; i < COUNT(known); i++) {
 		if (strstr(known[i].names, simple)) {
 			*charset = known[i].charset;
+			mark_ruled(charset);
 			return true;
 		}
 	}
@@ -128,80 +145,74 @@ bool charset_find(const char *name, struct charset *charset)
 	return iconv_knows(name);
 }
 
-static bool swap_forth(const struct charset *charset, uint32_t *c)
+/* Bytes of the code at bytes as Python counts them, from what there is of it and before it knows whether it is one. */
+static size_t code_length(const struct charset *charset, const uint8_t *bytes, size_t left)
 {
-	for (size_t i = 0; i < charset->swap_count; i++) {
-		const struct charset_swap *swap = &charset->swaps[i];
-
-		if (*c - swap->glibc < swap->count) {
-			*c = swap->python + (*c - swap->glibc);
-			return true;
-		}
-	}
-	return false;
+	if (bytes[0] < 0x80 || (bytes[0] >= charset->single[0] && bytes[0] <= charset->single[1]))
+		return 1;
+	return charset->four_byte && left > 1 && isdigit(bytes[1]) ? 4 : 2;
 }
 
-static bool swap_back(const struct charset *charset, uint32_t *c)
+static bool is_ruled(const struct charset *charset, uint8_t lead)
 {
-	for (size_t i = 0; i < charset->swap_count; i++) {
-		const struct charset_swap *swap = &charset->swaps[i];
-
-		if (*c - swap->python < swap->count) {
-			*c = swap->glibc + (*c - swap->python);
-			return true;
-		}
-	}
-	return false;
+	return charset->ruled[lead / 64] >> (lead % 64) & 1;
 }
 
-uint32_t charset_to_python(const struct charset *charset, uint32_t c)
+int charset_decode(const struct charset *charset, const uint8_t *bytes, size_t left, uint32_t *c)
 {
-	if (!swap_forth(charset, &c) && charset->mutual)
-		swap_back(charset, &c);
-	return c;
-}
+	size_t length = code_length(charset, bytes, left);
+	uint32_t code = 0;
 
-uint32_t charset_to_glibc(const struct charset *charset, uint32_t c)
-{
-	if (!swap_back(charset, &c) && charset->mutual)
-		swap_forth(charset, &c);
-	return c;
-}
+	if (!is_ruled(charset, bytes[0]))
+		return 0;
+	for (size_t i = 0; i < length; i++)
+		code = code << 8 | bytes[i];
+	for (size_t i = 0; i < charset->rule_count; i++) {
+		const struct charset_rule *rule = &charset->rules[i];
 
-static bool is_refused(const struct charset *charset, unsigned code)
-{
-	for (size_t i = 0; i < charset->refusal_count; i++) {
-		if (code >= charset->refusals[i].first && code <= charset->refusals[i].last)
-			return true;
-	}
-	return false;
-}
-
-size_t charset_accepted(const struct charset *charset, const uint8_t *bytes, size_t size)
-{
-	size_t i = 0;
-
-	if (!charset->refusal_count)
-		return size;
-	while (i < size) {
-		unsigned second = i + 1 < size ? bytes[i + 1] : 0;
-
-		if (bytes[i] < 0x80) {
-			i++;
+		if (rule->code == NONE || code - rule->code >= rule->count)
 			continue;
-		}
-		if (is_refused(charset, bytes[i] << 8u | second))
+		*c = rule->c + (code - rule->code);
+		return rule->c == NONE ? -1 : (int)length;
+	}
+	return 0;
+}
+
+int charset_encode(const struct charset *charset, uint32_t c, uint8_t code[4])
+{
+	for (size_t i = 0; i < charset->rule_count; i++) {
+		const struct charset_rule *rule = &charset->rules[i];
+		uint32_t value = rule->code + (c - rule->c);
+		int length = value > 0xffff ? 4 : value > 0xff ? 2 : 1;
+
+		if (rule->c == NONE || c - rule->c >= rule->count)
+			continue;
+		if (rule->code == NONE)
+			return -1;
+		for (int k = 0; k < length; k++)
+			code[k] = (uint8_t)(value >> 8 * (length - 1 - k));
+		return length;
+	}
+	return 0;
+}
+
+size_t charset_plain(const struct charset *charset, const uint8_t *bytes, size_t size)
+{
+	size_t length;
+
+	if (!charset->double_byte)
+		return size;
+	for (size_t i = 0; i < size; i += length) {
+		uint32_t c;
+
+		length = code_length(charset, bytes + i, size - i);
+		if (length > size - i || charset_decode(charset, bytes + i, size - i, &c))
 			return i;
-		i += 2;
 	}
 	return size;
 }
 
 bool charset_unfinished(const struct charset *charset, const uint8_t *bytes, size_t left)
 {
-	if (!charset->double_byte || bytes[0] < 0x80)
-		return false;
-	if (charset->single[0] && bytes[0] >= charset->single[0] && bytes[0] <= charset->single[1])
-		return false;
-	return left == 1 || (charset->four_byte && left < 4 && isdigit(bytes[1]));
+	return charset->double_byte && code_length(charset, bytes, left) > left;
 }

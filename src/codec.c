@@ -24,14 +24,13 @@ struct codec {
 	enum codec_errors errors;
 	size_t count;
 	struct decoder *decoders;
-	char *text, *scratch;
-	size_t room; /* of each */
+	char *text;
+	size_t room;
 };
 
 /* The text under way. */
 struct sink {
 	char *at, *end;
-	char *scratch; /* as much again, for what iconv makes */
 	enum codec_errors errors;
 	bool cut;
 };
@@ -149,54 +148,74 @@ static bool decode_hex(struct sink *sink, const uint8_t *bytes, size_t size)
 	return true;
 }
 
-/* Takes what iconv made, with Python's characters for glibc's; what is no character at all (some of iconv's charsets
- * have surrogates) becomes '?'. */
-static void take_corrected(const struct charset *charset, struct sink *sink, const uint8_t *in, size_t size)
+/* Takes what iconv wrote to the end of the text. What is no character at all (some of iconv's charsets go beyond
+ * U+10FFFF) becomes '?'. */
+static void take_characters(struct sink *sink, const char *end)
 {
-	for (size_t i = 0; i < size;) {
-		size_t run = utf8_ascii_run(in + i, size - i);
-		bool unfinished;
-		int step;
+	const char *in = sink->at;
 
-		memcpy(sink->at, in + i, run);
-		sink->at += run;
-		i += run;
-		if (i == size)
-			break;
-		step = utf8_step(in + i, size - i, &unfinished);
-		sink->at = utf8_put(sink->at, step > 0 ? charset_to_python(charset, utf8_get(in + i, step)) : '?');
-		i += (size_t)(step > 0 ? step : -step);
+	while (in < end) {
+		const uint8_t *bytes = (const uint8_t *)in;
+		size_t left = (size_t)(end - in), run = utf8_ascii_run(bytes, left);
+		bool unfinished;
+		int step = run ? (int)run : utf8_step(bytes, left, &unfinished);
+
+		if (step > 0) {
+			memmove(sink->at, in, (size_t)step);
+			sink->at += step;
+			in += step;
+		} else {
+			*sink->at++ = '?';
+			in -= step;
+		}
 	}
 }
 
 /* Converts until iconv meets an error or the end. Returns the bytes taken; *error is what it said, or 0. */
 static size_t iconv_run(const struct decoder *decoder, struct sink *sink, const uint8_t *bytes, size_t size, int *error)
 {
-	char *in = (char *)bytes, *out = sink->scratch;
+	char *in = (char *)bytes, *out = sink->at;
 	size_t left = size, room = (size_t)(sink->end - sink->at);
 
-	*error = iconv(decoder->iconv, &in, &left, &out, &room) == (size_t)-1 ? errno : 0;
-	take_corrected(&decoder->charset, sink, (uint8_t *)sink->scratch, (size_t)(out - sink->scratch));
+	*error = iconv(decoder->iconv, bytes ? &in : NULL, &left, &out, &room) == (size_t)-1 ? errno : 0;
+	take_characters(sink, out);
 	return size - left;
+}
+
+/* What iconv stopped at: a code of the charset's rules, or an error of one byte. Returns the bytes taken, or 0 for an
+ * error under CODEC_STRICT. */
+static size_t decode_special(const struct charset *charset, struct sink *sink, const uint8_t *bytes, size_t left)
+{
+	uint32_t c;
+	int length = charset_decode(charset, bytes, left, &c);
+
+	if (length <= 0)
+		return sink_error(sink, bytes, 1) ? 1 : 0;
+	sink->at = utf8_put(sink->at, c);
+	return (size_t)length;
 }
 
 static bool decode_iconv(const struct decoder *decoder, struct sink *sink, const uint8_t *bytes, size_t size)
 {
 	const struct charset *charset = &decoder->charset;
+	int error;
 
 	iconv(decoder->iconv, NULL, NULL, NULL, NULL);
 	for (size_t i = 0; i < size;) {
-		int error;
+		size_t plain = charset_plain(charset, bytes + i, size - i), taken;
+		bool whole = plain == size - i;
 
-		i += iconv_run(decoder, sink, bytes + i, charset_accepted(charset, bytes + i, size - i), &error);
-		if (i >= size || error == E2BIG)
+		i += iconv_run(decoder, sink, bytes + i, plain, &error);
+		if (i == size || error == E2BIG)
 			break;
-		if (error == EINVAL || charset_unfinished(charset, bytes + i, size - i))
+		if ((whole && error == EINVAL) || charset_unfinished(charset, bytes + i, size - i))
 			return sink_unfinished(sink, bytes + i, size - i);
-		if (!sink_error(sink, bytes + i, 1))
+		taken = decode_special(charset, sink, bytes + i, size - i);
+		if (!taken)
 			return false;
-		i++;
+		i += taken;
 	}
+	iconv_run(decoder, sink, NULL, 0, &error); /* a character that waits for one to be combined with */
 	return true;
 }
 
@@ -222,7 +241,7 @@ static bool decode(const struct decoder *decoder, struct sink *sink, const uint8
 static bool try_decoder(struct codec *codec, const struct decoder *decoder, enum codec_errors errors,
 			const uint8_t *bytes, size_t size, bool cut, struct codec_text *text)
 {
-	struct sink sink = {codec->text, codec->text + codec->room - SLACK, codec->scratch, errors, cut};
+	struct sink sink = {codec->text, codec->text + codec->room - SLACK, errors, cut};
 
 	if (!decode(decoder, &sink, bytes, size))
 		return false;
@@ -274,9 +293,8 @@ int codec_create(struct codec **out, char *const *encodings, size_t count, enum 
 	codec->errors = errors;
 	codec->room = limit * EXPANSION + 2 * SLACK;
 	codec->text = malloc(codec->room);
-	codec->scratch = malloc(codec->room);
 	codec->decoders = calloc(count, sizeof(*codec->decoders));
-	if (!codec->text || !codec->scratch || !codec->decoders)
+	if (!codec->text || !codec->decoders)
 		error = -ENOMEM;
 	while (!error && codec->count < count) {
 		error = decoder_init(&codec->decoders[codec->count], encodings[codec->count]);
@@ -300,6 +318,5 @@ void codec_destroy(struct codec *codec)
 	}
 	free(codec->decoders);
 	free(codec->text);
-	free(codec->scratch);
 	free(codec);
 }

@@ -1,33 +1,21 @@
 #include "config_keys.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "config_value.h"
+#include "must.h"
 
-#define UNUSED(scope) ((void)(scope))
-
-static void *must(void *memory)
-{
-	if (!memory)
-		abort();
-	return memory;
-}
-
-bool scope_wrong(struct scope *scope, const char *format, ...)
+/* Tells that the scope's value is wrong; always false. */
+static bool __attribute__((format(printf, 2, 3))) scope_wrong(struct scope *scope, const char *format, ...)
 {
 	va_list arguments;
-	char *text;
 
 	va_start(arguments, format);
-	if (vasprintf(&text, format, arguments) < 0)
-		abort();
+	diagnostics_add_entry(scope->diagnostics, scope->line, scope->section, scope->name, format, arguments);
 	va_end(arguments);
-	diagnostics_add(scope->diagnostics, scope->line, "[%s] %s: %s", scope->section, scope->key, text);
-	free(text);
 	scope->told = true;
 	return false;
 }
@@ -53,48 +41,82 @@ static void *append(void *array, size_t *count, size_t size)
 	return memset(grown + (*count)++ * size, 0, size);
 }
 
-/* --- [udprelayd], [log], [datagram_log], [http] --- */
+/* --- Plain values: the table has their ranges, and the fields that they go to --- */
 
-static bool set_workers(struct scope *scope, const char *value)
+static void *section_data(const struct scope *scope)
 {
-	uint64_t number = 0;
+	if (scope->listener)
+		return scope->listener;
+	return scope->peer ? (void *)scope->peer : scope->config;
+}
 
-	if (strcasecmp(value, "auto") && !value_number(value, 1, 256, &number))
-		return false;
-	scope->config->workers = (unsigned)number;
+static bool store(struct scope *scope)
+{
+	const struct config_key *key = scope->key;
+	char *field = (char *)section_data(scope) + key->offset;
+
+	if (key->size == sizeof(bool))
+		memcpy(field, &(bool){scope->number}, sizeof(bool));
+	else if (key->size == sizeof(uint32_t))
+		memcpy(field, &(uint32_t){(uint32_t)scope->number}, sizeof(uint32_t));
+	else if (key->size == sizeof(uint64_t))
+		memcpy(field, &scope->number, sizeof(uint64_t));
 	return true;
 }
 
-static bool set_level(struct scope *scope, const char *value)
+static bool set_boolean(struct scope *scope, const char *value)
 {
-	static const char *const levels[] = {"error", "warning", "notice", "info", "debug", NULL};
-	unsigned level;
+	bool on;
 
-	if (!value_choice(value, levels, &level))
+	if (!value_boolean(value, &on))
 		return false;
-	scope->config->log_level = level;
-	return true;
+	scope->number = on;
+	return store(scope);
 }
 
-static bool read_format(const char *value, enum log_format *format)
+static bool set_choice(struct scope *scope, const char *value)
 {
-	static const char *const formats[] = {"text", "json", NULL};
 	unsigned choice;
 
-	if (!value_choice(value, formats, &choice))
+	if (!value_choice(value, scope->key->words, &choice))
 		return false;
-	*format = choice;
-	return true;
+	scope->number = choice;
+	return store(scope);
 }
 
-static bool set_log_format(struct scope *scope, const char *value)
+static bool set_number(struct scope *scope, const char *value)
 {
-	return read_format(value, &scope->config->log_format);
+	return value_number(value, scope->key->min, scope->key->max, &scope->number) && store(scope);
 }
 
-static bool set_datagram_log_format(struct scope *scope, const char *value)
+static bool set_size(struct scope *scope, const char *value)
 {
-	return read_format(value, &scope->config->datagram_log.format);
+	return value_size(value, scope->key->min, scope->key->max, &scope->number) && store(scope);
+}
+
+static bool set_duration(struct scope *scope, const char *value)
+{
+	return value_duration(value, scope->key->min, scope->key->max, &scope->number) && store(scope);
+}
+
+/* Zero stands for the word of the table, such as auto. */
+static bool set_word_or_number(struct scope *scope, const char *value)
+{
+	return !strcasecmp(value, scope->key->words[0]) ? store(scope) : set_number(scope, value);
+}
+
+/* --- [udprelayd], [datagram_log], [http] --- */
+
+static bool check_word(struct scope *scope, const char *value)
+{
+	(void)scope;
+	return !strpbrk(value, " \t,");
+}
+
+static bool check_any(struct scope *scope, const char *value)
+{
+	(void)scope;
+	return *value;
 }
 
 static bool set_target(struct scope *scope, const char *value)
@@ -103,31 +125,9 @@ static bool set_target(struct scope *scope, const char *value)
 	unsigned target = LOG_TARGET_FILE;
 
 	if (!value_choice(value, targets, &target)) {
-		if (!*value)
-			return false;
 		scope->config->datagram_log.path = must(strdup(value));
 	}
 	scope->config->datagram_log.target = target;
-	return true;
-}
-
-static bool set_payload(struct scope *scope, const char *value)
-{
-	uint64_t bytes;
-
-	if (!value_size(value, 0, CONFIG_DATAGRAM_MAX, &bytes))
-		return false;
-	scope->config->datagram_log.payload = (uint32_t)bytes;
-	return true;
-}
-
-static bool set_queue(struct scope *scope, const char *value)
-{
-	uint64_t records;
-
-	if (!value_number(value, 16, 1 << 20, &records))
-		return false;
-	scope->config->datagram_log.queue = (uint32_t)records;
 	return true;
 }
 
@@ -135,8 +135,8 @@ static bool check_listen(struct scope *scope, const char *value)
 {
 	struct address address;
 
-	UNUSED(scope);
-	return !strcasecmp(value, "off") || address_parse(&address, value) == 0;
+	scope->number = strcasecmp(value, "off") != 0;
+	return !scope->number || address_parse(&address, value) == 0;
 }
 
 /* --- [listener:NAME] --- */
@@ -226,17 +226,6 @@ static bool set_encodings(struct scope *scope, const char *value)
 	return for_each(scope, value, take_encoding);
 }
 
-static bool set_errors(struct scope *scope, const char *value)
-{
-	static const char *const rules[] = {"strict", "replace", "ignore", "backslashreplace", NULL};
-	unsigned rule;
-
-	if (!value_choice(value, rules, &rule))
-		return false;
-	scope->listener->errors = rule;
-	return true;
-}
-
 static bool set_log(struct scope *scope, const char *value)
 {
 	static const char *const words[] = {"none", "all", NULL};
@@ -280,46 +269,6 @@ static bool set_groups(struct scope *scope, const char *value)
 	return for_each(scope, value, take_group);
 }
 
-static bool set_freebind(struct scope *scope, const char *value)
-{
-	return value_boolean(value, &scope->listener->freebind);
-}
-
-static bool read_buffer(const char *value, int *bytes)
-{
-	uint64_t size;
-
-	if (!value_size(value, 4096, 1 << 30, &size))
-		return false;
-	*bytes = (int)size;
-	return true;
-}
-
-static bool set_receive_buffer(struct scope *scope, const char *value)
-{
-	return read_buffer(value, &scope->listener->receive_buffer);
-}
-
-static bool set_send_buffer(struct scope *scope, const char *value)
-{
-	return read_buffer(value, &scope->listener->send_buffer);
-}
-
-static bool set_max_datagram(struct scope *scope, const char *value)
-{
-	uint64_t bytes;
-
-	if (!value_size(value, 1, CONFIG_DATAGRAM_MAX, &bytes))
-		return false;
-	scope->listener->max_datagram = (uint32_t)bytes;
-	return true;
-}
-
-static bool set_loop_guard(struct scope *scope, const char *value)
-{
-	return value_boolean(value, &scope->listener->loop_guard);
-}
-
 static bool set_refuse_source_ports(struct scope *scope, const char *value)
 {
 	struct port_set set = {0};
@@ -329,6 +278,28 @@ static bool set_refuse_source_ports(struct scope *scope, const char *value)
 	scope->listener->refuse_source_ports = must(malloc(sizeof(set)));
 	*scope->listener->refuse_source_ports = set;
 	return true;
+}
+
+static bool take_prefix(struct scope *scope, char *item)
+{
+	char *slash = strchr(item, '/');
+	struct address address;
+	uint64_t bits;
+
+	if (slash)
+		*slash++ = '\0';
+	if (address_from_ip(&address, item, 0))
+		return scope_wrong(scope, "`%s` is no address: write prefixes such as 192.0.2.0/24 or 2001:db8::/32",
+				   item);
+	if (slash && !value_number(slash, 0, address.any.sa_family == AF_INET ? 32 : 128, &bits))
+		return scope_wrong(scope, "`%s/%s` has no such length: IPv4 has up to 32 bits, IPv6 up to 128", item,
+				   slash);
+	return true;
+}
+
+static bool set_prefixes(struct scope *scope, const char *value)
+{
+	return for_each(scope, value, take_prefix);
 }
 
 /* --- [peer:NAME] --- */
@@ -370,155 +341,93 @@ static bool set_peer_encoding(struct scope *scope, const char *value)
 	return true;
 }
 
-static bool set_resolve_interval(struct scope *scope, const char *value)
-{
-	return value_duration(value, 1000, 24 * 3600 * 1000, &scope->peer->resolve_interval_ms);
-}
-
-/* --- What is only checked, until it is built --- */
-
-static bool check_word(struct scope *scope, const char *value)
-{
-	UNUSED(scope);
-	return *value && !strpbrk(value, " \t,");
-}
-
-static bool check_any(struct scope *scope, const char *value)
-{
-	UNUSED(scope);
-	return *value;
-}
-
-static bool check_boolean(struct scope *scope, const char *value)
-{
-	bool result;
-
-	UNUSED(scope);
-	return value_boolean(value, &result);
-}
-
-static bool check_count(struct scope *scope, const char *value)
-{
-	uint64_t number;
-
-	UNUSED(scope);
-	return value_number(value, 0, UINT32_MAX, &number);
-}
-
-static bool check_positive(struct scope *scope, const char *value)
-{
-	uint64_t number;
-
-	UNUSED(scope);
-	return value_number(value, 1, 1000000, &number);
-}
-
-static bool check_duration(struct scope *scope, const char *value)
-{
-	uint64_t duration;
-
-	UNUSED(scope);
-	return value_duration(value, 1, 24 * 3600 * 1000, &duration);
-}
-
-static bool check_responses(struct scope *scope, const char *value)
-{
-	return !strcasecmp(value, "unlimited") || check_count(scope, value);
-}
-
-static bool check_balance(struct scope *scope, const char *value)
-{
-	static const char *const words[] = {"hash", "round-robin", "random", "least-sessions", "failover", NULL};
-	unsigned word;
-
-	UNUSED(scope);
-	return value_choice(value, words, &word);
-}
-
-static bool take_prefix(struct scope *scope, char *item)
-{
-	char *slash = strchr(item, '/');
-	struct address address;
-	uint64_t bits;
-
-	if (slash)
-		*slash++ = '\0';
-	if (address_from_ip(&address, item, 0))
-		return scope_wrong(scope, "`%s` is no address: write prefixes such as 192.0.2.0/24 or 2001:db8::/32",
-				   item);
-	if (slash && !value_number(slash, 0, address.any.sa_family == AF_INET ? 32 : 128, &bits))
-		return scope_wrong(scope, "`%s/%s` has no such length: IPv4 has up to 32 bits, IPv6 up to 128", item,
-				   slash);
-	return true;
-}
-
-static bool check_prefixes(struct scope *scope, const char *value)
-{
-	return for_each(scope, value, take_prefix);
-}
-
 /* --- The table --- */
 
-#define DURATION "a duration such as 500ms, 5s, 2m or 1h"
-#define SWITCH "on or off"
-#define BUFFER "a size from 4K to 1G, such as 512K or 4M"
-#define FORMAT "text or json"
+static const char *const levels[] = {"error", "warning", "notice", "info", "debug", NULL};
+static const char *const formats[] = {"text", "json", NULL};
+static const char *const error_rules[] = {"strict", "replace", "ignore", "backslashreplace", NULL};
+static const char *const balances[] = {"hash", "round-robin", "random", "least-sessions", "failover", NULL};
+static const char *const automatic[] = {"auto", NULL};
+static const char *const unlimited[] = {"unlimited", NULL};
+
+#define FIELD(type, member) .offset = offsetof(struct type, member), .size = sizeof(((struct type *)NULL)->member)
+#define CONFIG(member) FIELD(config, member)
+#define LISTENER(member) FIELD(listener_config, member)
+#define PEER(member) FIELD(peer_config, member)
+#define RANGE(low, high) .min = low, .max = high
+#define LATER .later = true, .nothing = UINT64_MAX
+#define LATER_BUT(number) .later = true, .nothing = number
+
+#define FORMAT set_choice, "text or json", .words = formats
+#define SWITCH set_boolean, "on or off"
+#define BUFFER set_size, "a size from 4K to 1G, such as 512K or 4M", RANGE(4096, 1 << 30)
+#define DURATION set_duration, "a duration from 1ms to 24h, such as 500ms, 5s or 2m", RANGE(1, 24 * 3600 * 1000)
+#define POSITIVE set_number, "a number from 1 to 1000000", RANGE(1, 1000000)
+#define PREFIXES set_prefixes, "prefixes such as 192.0.2.0/24, 2001:db8::/32"
 
 static const struct config_key keys[] = {
-	{SECTION_DAEMON, "workers", set_workers, "auto, or a number from 1 to 256"},
-	{SECTION_DAEMON, "user", check_word, "the name of a user", .later = true},
-	{SECTION_DAEMON, "group", check_word, "the name of a group", .later = true},
+	{SECTION_DAEMON, "workers", set_word_or_number, "auto, or a number from 1 to 256", RANGE(1, 256),
+	 .words = automatic, CONFIG(workers)},
+	{SECTION_DAEMON, "user", check_word, "the name of a user", LATER},
+	{SECTION_DAEMON, "group", check_word, "the name of a group", LATER},
 
-	{SECTION_LOG, "level", set_level, "error, warning, notice, info or debug"},
-	{SECTION_LOG, "format", set_log_format, FORMAT},
+	{SECTION_LOG, "level", set_choice, "error, warning, notice, info or debug", .words = levels, CONFIG(log_level)},
+	{SECTION_LOG, "format", FORMAT, CONFIG(log_format)},
 
 	{SECTION_DATAGRAM_LOG, "target", set_target, "stderr, stdout, off, or the path of a file"},
-	{SECTION_DATAGRAM_LOG, "format", set_datagram_log_format, FORMAT},
-	{SECTION_DATAGRAM_LOG, "payload", set_payload, "a number of bytes from 0 to 65527"},
-	{SECTION_DATAGRAM_LOG, "queue", set_queue, "a number of records from 16 to 1048576"},
+	{SECTION_DATAGRAM_LOG, "format", FORMAT, CONFIG(datagram_log.format)},
+	{SECTION_DATAGRAM_LOG, "payload", set_size, "a number of bytes from 0 to 65527", RANGE(0, CONFIG_DATAGRAM_MAX),
+	 CONFIG(datagram_log.payload)},
+	{SECTION_DATAGRAM_LOG, "queue", set_number, "a number of records from 16 to 1048576", RANGE(16, 1 << 20),
+	 CONFIG(datagram_log.queue)},
 
-	{SECTION_HTTP, "listen", check_listen, "off, or an address such as 127.0.0.1:9100", true, "off"},
+	{SECTION_HTTP, "listen", check_listen, "off, or an address such as 127.0.0.1:9100", LATER_BUT(0)},
 
-	{SECTION_LISTENER, "address", set_binds, "one or more addresses"},
+	{SECTION_LISTENER, "address", set_binds, "one or more of IPV4:PORT, [IPV6]:PORT, *:PORT and unix:/path"},
 	{SECTION_LISTENER, "action", set_action, "sink, echo or forward"},
 	{SECTION_LISTENER, "peers", set_peers, "names of [peer:NAME] sections"},
 	{SECTION_LISTENER, "encoding", set_encodings, "names of charsets"},
-	{SECTION_LISTENER, "errors", set_errors, "strict, replace, ignore or backslashreplace"},
+	{SECTION_LISTENER, "errors", set_choice, "strict, replace, ignore or backslashreplace", .words = error_rules,
+	 LISTENER(errors)},
 	{SECTION_LISTENER, "log", set_log, "all, none, or 1/N for each Nth datagram"},
 	{SECTION_LISTENER, "interface", set_interface, "the name of an interface (`ip link` lists them)"},
-	{SECTION_LISTENER, "multicast", set_groups, "groups to join"},
-	{SECTION_LISTENER, "freebind", set_freebind, SWITCH},
-	{SECTION_LISTENER, "receive_buffer", set_receive_buffer, BUFFER},
-	{SECTION_LISTENER, "send_buffer", set_send_buffer, BUFFER},
-	{SECTION_LISTENER, "max_datagram", set_max_datagram, "a number of bytes from 1 to 65527"},
-	{SECTION_LISTENER, "loop_guard", set_loop_guard, SWITCH},
+	{SECTION_LISTENER, "multicast", set_groups, "groups to join, such as 239.1.2.3 or ff02::1234%eth0"},
+	{SECTION_LISTENER, "freebind", SWITCH, LISTENER(freebind)},
+	{SECTION_LISTENER, "receive_buffer", BUFFER, LISTENER(receive_buffer)},
+	{SECTION_LISTENER, "send_buffer", BUFFER, LISTENER(send_buffer)},
+	{SECTION_LISTENER, "max_datagram", set_size, "a number of bytes from 1 to 65527", RANGE(1, CONFIG_DATAGRAM_MAX),
+	 LISTENER(max_datagram)},
+	{SECTION_LISTENER, "loop_guard", SWITCH, LISTENER(loop_guard)},
 	{SECTION_LISTENER, "refuse_source_ports", set_refuse_source_ports,
 	 "ports and ranges such as `0-1023, 1900`, or none"},
-	{SECTION_LISTENER, "allow", check_prefixes, "prefixes", .later = true},
-	{SECTION_LISTENER, "deny", check_prefixes, "prefixes", .later = true},
-	{SECTION_LISTENER, "source_limit", check_count, "a number of datagrams a second, 0 for no limit", true, "0"},
-	{SECTION_LISTENER, "source_burst", check_count, "a number of datagrams", true, "0"},
-	{SECTION_LISTENER, "balance", check_balance, "hash, round-robin, random, least-sessions or failover",
-	 .later = true},
-	{SECTION_LISTENER, "idle_timeout", check_duration, DURATION, .later = true},
-	{SECTION_LISTENER, "max_sessions", check_positive, "a number from 1 to 1000000", .later = true},
-	{SECTION_LISTENER, "responses", check_responses, "unlimited, or a number of datagrams", .later = true},
+	{SECTION_LISTENER, "allow", PREFIXES, LATER},
+	{SECTION_LISTENER, "deny", PREFIXES, LATER},
+	{SECTION_LISTENER, "source_limit", set_number, "a number of datagrams a second, 0 for no limit",
+	 RANGE(0, UINT32_MAX), LATER_BUT(0)},
+	{SECTION_LISTENER, "source_burst", set_number, "a number of datagrams", RANGE(0, UINT32_MAX), LATER_BUT(0)},
+	{SECTION_LISTENER, "balance", set_choice, "hash, round-robin, random, least-sessions or failover",
+	 .words = balances, LATER},
+	{SECTION_LISTENER, "idle_timeout", DURATION, LATER},
+	{SECTION_LISTENER, "max_sessions", POSITIVE, LATER},
+	{SECTION_LISTENER, "responses", set_word_or_number, "unlimited, or a number of datagrams", RANGE(0, UINT32_MAX),
+	 .words = unlimited, LATER},
 
 	{SECTION_PEER, "address", set_peer_address,
 	 "an address to send to: HOST:PORT, [IPV6]:PORT or unix:/path, with a port from 1 to 65535"},
 	{SECTION_PEER, "encoding", set_peer_encoding, "the name of a charset"},
-	{SECTION_PEER, "resolve_interval", set_resolve_interval, "a duration from 1s to 24h"},
-	{SECTION_PEER, "weight", check_positive, "a number from 1 to 1000000", true, "1"},
-	{SECTION_PEER, "backup", check_boolean, SWITCH, true, "off"},
-	{SECTION_PEER, "check", check_boolean, SWITCH, true, "off"},
-	{SECTION_PEER, "check_send", check_any, "what to send", .later = true},
-	{SECTION_PEER, "check_expect", check_any, "what to expect", .later = true},
-	{SECTION_PEER, "check_interval", check_duration, DURATION, .later = true},
-	{SECTION_PEER, "check_timeout", check_duration, DURATION, .later = true},
-	{SECTION_PEER, "check_rise", check_positive, "a number from 1 to 1000000", .later = true},
-	{SECTION_PEER, "check_fall", check_positive, "a number from 1 to 1000000", .later = true},
-	{SECTION_PEER, "max_fails", check_positive, "a number from 1 to 1000000", .later = true},
-	{SECTION_PEER, "fail_timeout", check_duration, DURATION, .later = true},
+	{SECTION_PEER, "resolve_interval", set_duration, "a duration from 1s to 24h", RANGE(1000, 24 * 3600 * 1000),
+	 PEER(resolve_interval_ms)},
+	{SECTION_PEER, "weight", POSITIVE, LATER_BUT(1)},
+	{SECTION_PEER, "backup", SWITCH, LATER_BUT(0)},
+	{SECTION_PEER, "check", SWITCH, LATER_BUT(0)},
+	{SECTION_PEER, "check_send", check_any, "what to send", LATER},
+	{SECTION_PEER, "check_expect", check_any, "what to expect", LATER},
+	{SECTION_PEER, "check_interval", DURATION, LATER},
+	{SECTION_PEER, "check_timeout", DURATION, LATER},
+	{SECTION_PEER, "check_rise", POSITIVE, LATER},
+	{SECTION_PEER, "check_fall", POSITIVE, LATER},
+	{SECTION_PEER, "max_fails", POSITIVE, LATER},
+	{SECTION_PEER, "fail_timeout", DURATION, LATER},
 };
 
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
@@ -532,43 +441,42 @@ const struct config_key *config_key_find(enum section_kind section, const char *
 	return NULL;
 }
 
-/* Letters to change, insert or remove to make b of a (Levenshtein); a large number for names that are too long. */
-static size_t distance(const char *a, const char *b)
-{
-	enum { MAX = 48 };
-	size_t row[MAX + 1], length = strlen(b);
-
-	if (length > MAX || strlen(a) > MAX)
-		return MAX;
-	for (size_t j = 0; j <= length; j++)
-		row[j] = j;
-	for (size_t i = 0; a[i]; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i + 1;
-		for (size_t j = 0; j < length; j++) {
-			size_t change = diagonal + (tolower((unsigned char)a[i]) != b[j]);
-			size_t other = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
-
-			diagonal = row[j + 1];
-			row[j + 1] = change < other ? change : other;
-		}
-	}
-	return row[length];
-}
-
 const struct config_key *config_key_nearest(enum section_kind section, const char *name)
 {
 	const struct config_key *nearest = NULL;
-	size_t least = strlen(name) / 3 + 1;
+	size_t least = strlen(name) / 3 + 2;
 
 	for (size_t i = 0; i < KEY_COUNT; i++) {
-		size_t d = distance(name, keys[i].name);
+		size_t distance = value_distance(name, keys[i].name);
 
-		if (keys[i].section == section && d <= least) {
-			least = d - (d > 0);
+		if (keys[i].section == section && distance < least) {
+			least = distance;
 			nearest = &keys[i];
 		}
 	}
 	return nearest;
+}
+
+static bool unknown_key(struct scope *scope, enum section_kind section)
+{
+	const struct config_key *nearest = config_key_nearest(section, scope->name);
+
+	if (nearest)
+		return scope_wrong(scope, "there is no such key: did you mean `%s`?", nearest->name);
+	return scope_wrong(scope, "there is no such key in this section: remove it");
+}
+
+bool config_key_set(struct scope *scope, enum section_kind section, const char *value)
+{
+	const struct config_key *key = scope->key = config_key_find(section, scope->name);
+
+	if (!key)
+		return unknown_key(scope, section);
+	if (!*value)
+		return scope_wrong(scope, "there is no value: write %s", key->expected);
+	if (!key->set(scope, value))
+		return scope->told ? false : scope_wrong(scope, "`%s` is wrong: write %s", value, key->expected);
+	if (key->later && scope->number != key->nothing)
+		return scope_wrong(scope, "not built yet: this version cannot do it; remove the line");
+	return true;
 }

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "must.h"
+
 struct unit {
 	const char *name;
 	uint64_t factor;
@@ -106,9 +108,9 @@ static bool add_ports(char *item, struct port_set *set)
 
 bool value_ports(const char *text, struct port_set *result)
 {
-	char *copy = strdup(text), *cursor = copy, *item;
+	char *copy = must(strdup(text)), *cursor = copy, *item;
 	struct port_set set = {0};
-	bool good = copy != NULL;
+	bool good = true;
 
 	while (good && (item = value_next(&cursor)))
 		good = add_ports(item, &set);
@@ -146,4 +148,28 @@ char *value_next(char **cursor)
 	for (end = item + strlen(item); end > item && strchr(" \t", end[-1]); end--)
 		end[-1] = '\0';
 	return item;
+}
+
+size_t value_distance(const char *a, const char *b)
+{
+	enum { MAX = 48 };
+	size_t row[MAX + 1], length = strlen(b);
+
+	if (length > MAX || strlen(a) > MAX)
+		return MAX;
+	for (size_t j = 0; j <= length; j++)
+		row[j] = j;
+	for (size_t i = 0; a[i]; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i + 1;
+		for (size_t j = 0; j < length; j++) {
+			size_t change = diagonal + (tolower((unsigned char)a[i]) != tolower((unsigned char)b[j]));
+			size_t other = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
+
+			diagonal = row[j + 1];
+			row[j + 1] = change < other ? change : other;
+		}
+	}
+	return row[length];
 }

@@ -65,19 +65,12 @@ static void put_utf16(struct output *output, uint32_t c, bool big)
 
 /* --- iconv --- */
 
-/* What glibc encodes and Python does not, shows in the code that came out. */
-static bool is_accepted(const struct charset *charset, const uint8_t *code, const uint8_t *end)
-{
-	size_t size = (size_t)(end - code);
-
-	return charset_accepted(charset, code, size) == size;
-}
-
-/* Returns false where the charset has no such character. */
-static bool put_iconv(const struct converter *converter, struct output *output, uint32_t c)
+/* Returns false where the charset has no such character. glibc's code does not count where Python has another
+ * character for it, or none. */
+static bool ask_iconv(const struct converter *converter, struct output *output, uint32_t c)
 {
 	char text[UTF8_MAX], *in = text, *out = (char *)output->at;
-	size_t left = (size_t)(utf8_put(text, charset_to_glibc(&converter->to, c)) - text);
+	size_t left = (size_t)(utf8_put(text, c) - text), made;
 	size_t room = (size_t)(output->end - output->at);
 
 	if (iconv(converter->iconv, &in, &left, &out, &room) == (size_t)-1) {
@@ -86,10 +79,24 @@ static bool put_iconv(const struct converter *converter, struct output *output, 
 		output->error = -EMSGSIZE;
 		return true;
 	}
-	if (!is_accepted(&converter->to, output->at, (uint8_t *)out))
+	made = (size_t)(out - (char *)output->at);
+	if (charset_plain(&converter->to, output->at, made) < made)
 		return false;
-	output->at = (uint8_t *)out;
+	output->at += made;
 	return true;
+}
+
+/* Returns false where the charset has no such character. */
+static bool put_iconv(const struct converter *converter, struct output *output, uint32_t c)
+{
+	uint8_t code[4];
+	int length = charset_encode(&converter->to, c, code);
+
+	if (!length)
+		return ask_iconv(converter, output, c);
+	if (length > 0)
+		put_bytes(output, code, (size_t)length);
+	return length > 0;
 }
 
 /* --- Characters --- */

@@ -1,44 +1,81 @@
 #include "diagnostics.h"
 
-#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void *must(void *memory)
+#include "must.h"
+#include "utf8.h"
+
+/* --- Text --- */
+
+/* How many bytes at text may be shown as they are: a character, or 0 for a control (C0, DEL, C1) or a stray byte. */
+static int shown_length(const char *text, size_t left)
 {
-	if (!memory)
-		abort();
-	return memory;
+	const uint8_t *bytes = (const uint8_t *)text;
+	bool unfinished;
+	int step = utf8_step(bytes, left, &unfinished);
+
+	if (step < 1)
+		return 0;
+	return bytes[0] < ' ' || bytes[0] == 0x7f || (step > 1 && utf8_get(bytes, step) < 0xa0) ? 0 : step;
 }
 
-/* Takes text over. */
-static char *escape_controls(char *text)
+static char *escape(const char *text)
 {
-	char *escaped = must(malloc(4 * strlen(text) + 1)), *out = escaped;
+	size_t left = strlen(text);
+	char *escaped = must(malloc(4 * left + 1)), *out = escaped;
 
-	for (const char *in = text; *in; in++) {
-		if ((unsigned char)*in < ' ' || *in == 0x7f)
-			out += sprintf(out, "\\x%02x", (unsigned char)*in);
+	while (left) {
+		int length = shown_length(text, left);
+
+		if (length)
+			out = mempcpy(out, text, (size_t)length);
 		else
-			*out++ = *in;
+			out += sprintf(out, "\\x%02x", (unsigned char)*text);
+		text += length ? length : 1;
+		left -= length ? (size_t)length : 1;
 	}
 	*out = '\0';
-	free(text);
 	return escaped;
+}
+
+static char *with_place(const char *section, const char *key, const char *text)
+{
+	char *whole;
+	int length = section && key ? asprintf(&whole, "[%s] %s: %s", section, key, text)
+		     : section	    ? asprintf(&whole, "[%s]: %s", section, text)
+		     : key	    ? asprintf(&whole, "%s: %s", key, text)
+				    : asprintf(&whole, "%s", text);
+
+	return must(length < 0 ? NULL : whole);
+}
+
+/* --- The collection --- */
+
+void diagnostics_add_entry(struct diagnostics *diagnostics, unsigned line, const char *section, const char *key,
+			   const char *format, va_list arguments)
+{
+	size_t bytes = (diagnostics->count + 1) * sizeof(*diagnostics->items);
+	char *text, *whole;
+
+	if (vasprintf(&text, format, arguments) < 0)
+		abort();
+	whole = with_place(section, key, text);
+	diagnostics->items = must(realloc(diagnostics->items, bytes));
+	diagnostics->items[diagnostics->count++] = (struct diagnostic){line, escape(whole)};
+	free(whole);
+	free(text);
 }
 
 void diagnostics_add(struct diagnostics *diagnostics, unsigned line, const char *format, ...)
 {
-	size_t bytes = (diagnostics->count + 1) * sizeof(*diagnostics->items);
 	va_list arguments;
-	char *text;
 
 	va_start(arguments, format);
-	if (vasprintf(&text, format, arguments) < 0)
-		abort();
+	diagnostics_add_entry(diagnostics, line, NULL, NULL, format, arguments);
 	va_end(arguments);
-	diagnostics->items = must(realloc(diagnostics->items, bytes));
-	diagnostics->items[diagnostics->count++] = (struct diagnostic){line, escape_controls(text)};
 }
 
 static void write_one(const struct diagnostics *diagnostics, const struct diagnostic *item, FILE *out)

@@ -1,11 +1,15 @@
 #include "ini_file.h"
 
+#include <errno.h>
 #include <ini.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BLANKS " \t\r\n"
+#include "must.h"
+
+#define BLANKS " \t"
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
 struct reader {
 	struct ini_file *file;
@@ -14,206 +18,296 @@ struct reader {
 	char *line; /* of getline(3) */
 	size_t room;
 	unsigned number;
-	bool goes_on; /* the last value ended in a comma */
-	bool skip; /* the section that we are in was refused */
+	size_t section; /* the one that we are in */
+	struct ini_entry *entry; /* the last one; NULL where it could not be kept */
+	bool goes_on; /* the last line ended in a comma */
+	bool continuation; /* this line goes on with the value before */
 };
 
-static void *must(void *memory)
+/* --- Telling --- */
+
+static const char *section_name(const struct reader *reader)
 {
-	if (!memory)
-		abort();
-	return memory;
+	return reader->file->section_count ? reader->file->sections[reader->section].name : NULL;
 }
 
-/* --- Lines, before libinih sees them --- */
-
-static struct ini_section *find_section(const struct ini_file *file, const char *name)
+static void __attribute__((format(printf, 3, 4)))
+tell(struct reader *reader, const char *key, const char *format, ...)
 {
-	for (size_t i = 0; i < file->section_count; i++) {
-		if (!strcmp(file->sections[i].name, name))
-			return &file->sections[i];
-	}
-	return NULL;
+	va_list arguments;
+
+	va_start(arguments, format);
+	diagnostics_add_entry(reader->diagnostics, reader->number, section_name(reader), key, format, arguments);
+	va_end(arguments);
 }
+
+/* --- Sections --- */
 
 static void add_section(struct reader *reader, const char *name)
 {
 	struct ini_file *file = reader->file;
-	const struct ini_section *before = find_section(file, name);
 
-	if (before) {
-		diagnostics_add(reader->diagnostics, reader->number,
-				"[%s]: the section is in line %u already: write all of its keys there", name,
-				before->line);
-		reader->skip = true;
+	reader->entry = NULL;
+	for (size_t i = 0; i < file->section_count; i++) {
+		if (strcmp(file->sections[i].name, name))
+			continue;
+		reader->section = i;
+		tell(reader, NULL, "the section is in line %u already: write all of its keys there",
+		     file->sections[i].line);
 		return;
 	}
 	file->sections = must(realloc(file->sections, (file->section_count + 1) * sizeof(*file->sections)));
-	file->sections[file->section_count++] = (struct ini_section){must(strdup(name)), reader->number};
+	reader->section = file->section_count++;
+	file->sections[reader->section] = (struct ini_section){must(strdup(name)), reader->number};
 }
 
-/* "[name]", with at most a comment after it. */
-static bool read_section(struct reader *reader, char *line)
+/* "[name]". One that is written wrongly is a section all the same: its entries are checked in the same go. */
+static void read_section(struct reader *reader, char *line)
 {
-	char *end = strchr(line, ']'), *rest;
+	char *end = strchrnul(line, ']');
+	bool closed = *end;
+	const char *rest = end + closed;
 
-	reader->skip = false;
-	if (!end) {
-		diagnostics_add(reader->diagnostics, reader->number,
-				"%s: the section's name is not closed: write [name]", line);
-		reader->skip = true;
-		return false;
-	}
 	*end = '\0';
-	rest = end + 1 + strspn(end + 1, BLANKS);
-	if (*rest && *rest != ';' && *rest != '#') {
-		diagnostics_add(reader->diagnostics, reader->number,
-				"[%s]: `%s` follows the section's name: put it in a line of its own", line + 1, rest);
-		reader->skip = true;
-		return false;
-	}
 	add_section(reader, line + 1);
-	return !reader->skip;
+	rest += strspn(rest, BLANKS);
+	if (!closed)
+		tell(reader, NULL, "the section's name is not closed: write [name]");
+	else if (*rest && *rest != ';' && *rest != '#')
+		tell(reader, NULL, "`%s` follows the section's name: put it in a line of its own", rest);
 }
 
-/* What libinih may see of a line. Returns false where it is a comment or was refused. */
-static bool check_line(struct reader *reader, char *line, size_t length)
+/* --- Entries --- */
+
+struct ini_entry *ini_file_find(const struct ini_file *file, size_t section, const char *key)
 {
-	if (!*line || *line == ';' || *line == '#')
-		return false;
+	for (size_t i = 0; i < file->entry_count; i++) {
+		if (file->entries[i].section == section && !strcmp(file->entries[i].key, key))
+			return &file->entries[i];
+	}
+	return NULL;
+}
+
+/* The value is NULL for one that was refused: that it was written counts. */
+static void add_entry(struct reader *reader, const char *key, const char *value)
+{
+	struct ini_file *file = reader->file;
+	const struct ini_entry *before = ini_file_find(file, reader->section, key);
+
+	reader->entry = NULL;
+	if (!file->section_count) {
+		tell(reader, key, "the key stands before any section: write [udprelayd] or another section above it");
+		return;
+	}
+	if (before) {
+		tell(reader, key, "the key is in line %u already: remove one", before->line);
+		return;
+	}
+	file->entries = must(realloc(file->entries, (file->entry_count + 1) * sizeof(*file->entries)));
+	reader->entry = &file->entries[file->entry_count++];
+	*reader->entry =
+		(struct ini_entry){reader->section, must(strdup(key)), value ? must(strdup(value)) : NULL, reader->number};
+}
+
+static void refuse_value(struct ini_entry *entry)
+{
+	free(entry->value);
+	entry->value = NULL;
+}
+
+static void extend_value(struct ini_entry *entry, const char *more)
+{
+	char *value;
+
+	if (asprintf(&value, "%s %s", entry->value, more) < 0)
+		abort();
+	free(entry->value);
+	entry->value = value;
+}
+
+/* --- Lines, before libinih sees them --- */
+
+/* The line's key, cut out of it; NULL where it has none. */
+static char *cut_key(char *line)
+{
+	size_t length = strcspn(line, "=:");
+
+	if (!line[length])
+		return NULL;
+	while (length && strchr(BLANKS, line[length - 1]))
+		length--;
+	line[length] = '\0';
+	return length ? line : NULL;
+}
+
+/* A line that belongs to an entry, of which libinih is to see nothing. */
+static void refuse_line(struct reader *reader, char *line, const char *why)
+{
+	char *key = reader->continuation ? NULL : cut_key(line);
+
+	if (reader->continuation && reader->entry) {
+		tell(reader, reader->entry->key, "%s", why);
+		refuse_value(reader->entry);
+		return;
+	}
+	tell(reader, key, "%s", why);
+	if (key && reader->file->section_count && !ini_file_find(reader->file, reader->section, key))
+		add_entry(reader, key, NULL);
+	else
+		reader->entry = NULL;
+}
+
+/* Whether libinih may see the line, which is no section. */
+static bool check_line(struct reader *reader, char *line)
+{
+	size_t length = strlen(line);
+	char why[400];
+
 	if (length > INI_FILE_LINE_MAX) {
-		diagnostics_add(
-			reader->diagnostics, reader->number,
-			"the line has %zu bytes, more than the %d that can be read: shorten it; a list may go on "
-			"in the next line after a comma",
-			length, INI_FILE_LINE_MAX);
-		return false;
-	}
-	if (*line == '[') {
+		snprintf(why, sizeof(why),
+			 "the line has %zu bytes, more than the %d that can be read: shorten it; a list may go on in "
+			 "the next line after a comma",
+			 length, INI_FILE_LINE_MAX);
+	} else if (!reader->continuation && strchr("=:", *line)) {
+		snprintf(why, sizeof(why), "there is no key before `%c`: write key = value", *line);
+	} else if (!reader->continuation && !strpbrk(line, "=:")) {
+		snprintf(why, sizeof(why),
+			 "`%.*s` is neither [section] nor key = value: complete it, or begin it with ; to make it a "
+			 "comment",
+			 INI_FILE_LINE_MAX, line);
 		reader->goes_on = false;
-		return read_section(reader, strdupa(line));
+	} else {
+		return true;
 	}
-	if (reader->skip)
+	refuse_line(reader, line, why);
+	return false;
+}
+
+/* "[2001:db8::1]:7788" in a list that goes on over lines is no section. */
+static bool is_section(const struct reader *reader, const char *line)
+{
+	const char *end = strchrnul(line, ']');
+
+	return *line == '[' && !(reader->goes_on && *end && end[1] == ':');
+}
+
+/* libinih takes an indented line for the rest of the value before it. Here that is what follows a comma: so a line goes
+ * on to libinih without its blanks, or with one. */
+static void take_line(struct reader *reader, char *line, const char *refusal, char *out, size_t room)
+{
+	if (is_section(reader, line)) {
+		reader->goes_on = false;
+		read_section(reader, line);
+		if (refusal)
+			tell(reader, NULL, "%s", refusal);
+		snprintf(out, room, "[section]\n");
+		return;
+	}
+	reader->continuation = reader->goes_on && !strchr(line, '=');
+	reader->goes_on = line[strlen(line) - 1] == ',';
+	if (refusal)
+		refuse_line(reader, line, refusal);
+	else if (reader->continuation && !(reader->entry && reader->entry->value))
+		return;
+	else if (check_line(reader, line))
+		snprintf(out, room, "%s%s\n", reader->continuation ? " " : "", line);
+}
+
+/* The next line without its end and without a byte order mark. */
+static bool next_line(struct reader *reader, char **line, size_t *length)
+{
+	ssize_t size = getline(&reader->line, &reader->room, reader->in);
+
+	if (size < 0) {
+		if (!feof(reader->in))
+			diagnostics_add(reader->diagnostics, 0, "reading failed after line %u: %s", reader->number,
+					strerror(errno));
 		return false;
-	if (!reader->goes_on && !strpbrk(line, "=:")) {
-		diagnostics_add(
-			reader->diagnostics, reader->number,
-			"`%s` is neither [section] nor key = value: complete it, or begin it with ; to make it a "
-			"comment",
-			line);
-		return false;
+	}
+	*line = reader->line;
+	*length = (size_t)size;
+	if (*length && (*line)[*length - 1] == '\n')
+		--*length;
+	if (*length && (*line)[*length - 1] == '\r')
+		--*length;
+	(*line)[*length] = '\0';
+	if (++reader->number == 1 && !strncmp(*line, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK))) {
+		*line += strlen(BYTE_ORDER_MARK);
+		*length -= strlen(BYTE_ORDER_MARK);
 	}
 	return true;
 }
 
-static bool has_controls(struct reader *reader, const char *line, size_t length)
+/* The first control character but tab, or the length. */
+static size_t find_control(const char *line, size_t length)
 {
-	for (size_t i = 0; i < length; i++) {
-		unsigned char byte = (unsigned char)line[i];
+	size_t i = 0;
 
-		if (byte >= ' ' && byte != 0x7f)
-			continue;
-		if (strchr(BLANKS, byte) && byte)
-			continue;
-		diagnostics_add(reader->diagnostics, reader->number,
-				"column %zu is the control character 0x%02x: remove it", i + 1, byte);
-		return true;
-	}
-	return false;
+	while (i < length && (((unsigned char)line[i] >= ' ' && line[i] != 0x7f) || line[i] == '\t'))
+		i++;
+	return i;
 }
 
-/* libinih takes an indented line for the rest of the value before it. Here that is what follows a comma, and nothing
- * else: so a line goes without its blanks, or with one. */
+/* Removes blanks around the line, and its comment. */
+static char *trim(char *line)
+{
+	char *end;
+
+	line += strspn(line, BLANKS);
+	for (end = line; *end; end++) {
+		if (strchr(";#", *end) && (end == line || strchr(BLANKS, end[-1])))
+			break;
+	}
+	while (end > line && strchr(BLANKS, end[-1]))
+		end--;
+	*end = '\0';
+	return line;
+}
+
 static char *read_line(char *out, int room, void *stream)
 {
 	struct reader *reader = stream;
-	ssize_t size = getline(&reader->line, &reader->room, reader->in);
-	char *line = reader->line;
-	size_t length;
+	char *line, why[80], *refusal = NULL;
+	size_t length, control;
 
-	if (size < 0)
+	if (!next_line(reader, &line, &length))
 		return NULL;
-	reader->number++;
-	strcpy(out, "\n");
-	if (reader->number == 1 && size >= 3 && !memcmp(line, "\xef\xbb\xbf", 3)) {
-		line += 3;
-		size -= 3;
+	snprintf(out, (size_t)room, "\n");
+	control = find_control(line, length);
+	if (control < length) {
+		snprintf(why, sizeof(why), "column %zu is the control character 0x%02x: remove it", control + 1,
+			 (unsigned)line[control]);
+		refusal = why;
 	}
-	if (has_controls(reader, line, (size_t)size))
-		return out;
-	line[size] = '\0';
-	line += strspn(line, BLANKS);
-	for (length = strlen(line); length && strchr(BLANKS, line[length - 1]); length--)
-		line[length - 1] = '\0';
-	if (check_line(reader, line, length))
-		snprintf(out, (size_t)room, "%s%s\n", reader->goes_on ? " " : "", line);
+	line = trim(line);
+	if (*line)
+		take_line(reader, line, refusal, out, (size_t)room);
+	else if (refusal)
+		tell(reader, NULL, "%s", refusal);
 	return out;
 }
 
 /* --- Entries, as libinih finds them --- */
 
-static void extend_value(struct ini_entry *entry, const char *more)
-{
-	char *value = must(malloc(strlen(entry->value) + strlen(more) + 2));
-
-	sprintf(value, "%s %s", entry->value, more);
-	free(entry->value);
-	entry->value = value;
-}
-
-static bool is_repeated(struct reader *reader, size_t section, const char *key)
-{
-	const struct ini_file *file = reader->file;
-
-	for (size_t i = file->entry_count; i-- && file->entries[i].section == section;) {
-		if (strcmp(file->entries[i].key, key))
-			continue;
-		diagnostics_add(reader->diagnostics, reader->number,
-				"[%s] %s: the key is in line %u already: remove one", file->sections[section].name, key,
-				file->entries[i].line);
-		return true;
-	}
-	return false;
-}
-
-static void add_entry(struct reader *reader, const char *key, const char *value)
-{
-	struct ini_file *file = reader->file;
-	size_t section = file->section_count - 1;
-
-	if (!file->section_count) {
-		diagnostics_add(reader->diagnostics, reader->number,
-				"%s: the key stands before any section: write [udprelayd] or another section above it",
-				key);
-		return;
-	}
-	if (is_repeated(reader, section, key))
-		return;
-	file->entries = must(realloc(file->entries, (file->entry_count + 1) * sizeof(*file->entries)));
-	file->entries[file->entry_count++] =
-		(struct ini_entry){section, must(strdup(key)), must(strdup(value)), reader->number};
-}
-
 static int on_entry(void *user, const char *section, const char *key, const char *value)
 {
 	struct reader *reader = user;
-	struct ini_file *file = reader->file;
-	size_t length = strlen(value);
 
 	(void)section;
-	if (reader->goes_on && file->entry_count)
-		extend_value(&file->entries[file->entry_count - 1], value);
+	if (reader->continuation)
+		extend_value(reader->entry, value);
 	else
 		add_entry(reader, key, value);
-	reader->goes_on = length && value[length - 1] == ',';
 	return 1;
 }
 
 void ini_file_read(struct ini_file *file, FILE *in, struct diagnostics *diagnostics)
 {
 	struct reader reader = {.file = file, .diagnostics = diagnostics, .in = in};
+	int line = ini_parse_stream(read_line, &reader, on_entry, &reader);
 
-	ini_parse_stream(read_line, &reader, on_entry, &reader);
+	if (line)
+		diagnostics_add(diagnostics, line > 0 ? (unsigned)line : 0, "the line cannot be read: write it anew");
 	free(reader.line);
 }
 

@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "clock.h"
 
 /* Batches that a socket may read before the others get their turn. */
 #define TURN_BATCHES 4
@@ -12,14 +13,6 @@
  * for no longer, and the outlets that made it wait are not waited for again before they have recovered. */
 #define RETRY_MS 1
 #define BLOCKED_MAX_MS 100
-
-static uint64_t clock_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 static void on_readable(uv_poll_t *poll, int status, int events);
 static void on_retry(uv_timer_t *timer);
@@ -83,7 +76,7 @@ static bool turn_batch(struct listener *listener)
 	set->train_count = (unsigned)received;
 	set->arrival = (struct arrival){.outlet = &listener->outlet,
 					.local = &listener->local,
-					.time_us = clock_us(),
+					.time_us = clock_wall_us(),
 					.now_ms = uv_now(set->loop)};
 	route_begin(listener->route, &set->arrival, set->trains, set->train_count);
 	if (!egress_flush(set->egress, set->arrival.now_ms)) {

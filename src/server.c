@@ -149,12 +149,9 @@ static int start_workers(struct server *server)
 
 static int create_datagram_log(struct server *server)
 {
-	int error;
-
 	if (server->config->datagram_log.target == LOG_TARGET_OFF)
 		return 0;
-	error = datagram_log_create(&server->datagram_log, server->config, server->worker_count, server->log);
-	return error ? error : datagram_log_start(server->datagram_log);
+	return datagram_log_create(&server->datagram_log, server->config, server->worker_count, server->log);
 }
 
 /* Signals are watched before anything else runs, so that none of them ends the program half-way. */
@@ -174,8 +171,8 @@ static int server_start(struct server *server)
 {
 	int error = own_addresses_of(server);
 
-	if (!error)
-		error = create_datagram_log(server);
+	if (!error && server->datagram_log)
+		error = datagram_log_start(server->datagram_log);
 	if (!error)
 		error = create_workers(server);
 	if (!error)
@@ -232,6 +229,7 @@ static void server_finish(struct server *server)
 	for (unsigned i = 0; server->workers && i < server->worker_count; i++)
 		worker_destroy(server->workers[i]);
 	free(server->workers);
+	datagram_log_destroy(server->datagram_log);
 	own_addresses_destroy(server->own);
 	bound_sockets_close(&server->sockets);
 }
@@ -254,6 +252,35 @@ static void size_thread_pool(const struct config *config)
 	setenv("UV_THREADPOOL_SIZE", text, 0);
 }
 
+/* What the user may have to mend: his addresses and his log file. Tells itself what is wrong. */
+static int open_files(struct server *server)
+{
+	int error = bound_sockets_open(&server->sockets, server->config, server->worker_count, server->log);
+	int log_error = create_datagram_log(server);
+
+	return error ? error : log_error;
+}
+
+static int serve(struct server *server, bool *clean)
+{
+	int error = uv_loop_init(&server->loop);
+
+	if (error)
+		return error;
+	error = server_start(server);
+	if (!error) {
+		tell_ready(server);
+		peers_start(server->peers);
+		uv_run(&server->loop, UV_RUN_DEFAULT);
+	}
+	end_workers(server);
+	*clean = end_loop(server);
+	datagram_log_stop(server->datagram_log, END_RECORDS_MS);
+	if (!error)
+		summary_write(server->log, server->config, server->workers, server->worker_count, server->datagram_log);
+	return error;
+}
+
 int server_run(const struct config *config, struct log *log, bool *clean)
 {
 	struct server server = {.config = config, .log = log, .worker_count = count_workers(config)};
@@ -261,21 +288,9 @@ int server_run(const struct config *config, struct log *log, bool *clean)
 
 	*clean = true;
 	size_thread_pool(config);
-	if (bound_sockets_open(&server.sockets, config, server.worker_count, log))
-		return 1;
-	error = uv_loop_init(&server.loop);
+	error = open_files(&server);
 	if (!error)
-		error = server_start(&server);
-	if (!error) {
-		tell_ready(&server);
-		peers_start(server.peers);
-		uv_run(&server.loop, UV_RUN_DEFAULT);
-	}
-	end_workers(&server);
-	*clean = end_loop(&server);
-	if (!error)
-		summary_write(log, config, server.workers, server.worker_count, server.datagram_log);
-	datagram_log_destroy(server.datagram_log, END_RECORDS_MS);
+		error = serve(&server, clean);
 	server_finish(&server);
 	return error ? 1 : 0;
 }

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +14,14 @@
 #include "listener.h"
 #include "route.h"
 #include "socket.h"
+#include "thread.h"
 
 #define CACHE_LINE 64
 
 struct worker {
 	unsigned index;
 	const struct worker_setup *setup;
-	uv_thread_t thread;
+	pthread_t thread;
 	uv_loop_t loop;
 	uv_async_t mail; /* the mailbox has something, or stop was asked for */
 	_Atomic(struct peer_addresses *) mailbox;
@@ -91,29 +91,22 @@ static void close_loop(struct worker *worker)
 	worker->loop_open = false;
 }
 
-static void worker_main(void *data)
+static void *worker_main(void *data)
 {
 	struct worker *worker = data;
-	char name[16];
 
-	snprintf(name, sizeof(name), "worker-%u", worker->index % 1000);
-	pthread_setname_np(pthread_self(), name);
 	uv_run(&worker->loop, UV_RUN_DEFAULT);
 	close_loop(worker);
+	return NULL;
 }
 
 int worker_start(struct worker *worker)
 {
-	sigset_t all, before;
+	char name[16];
 	int error = listener_set_start(&worker->listeners);
 
-	if (error)
-		return error;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = uv_thread_create(&worker->thread, worker_main, worker);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return error;
+	snprintf(name, sizeof(name), "worker-%u", worker->index % 1000);
+	return error ? error : thread_start(&worker->thread, name, worker_main, worker);
 }
 
 /* --- Other threads --- */
@@ -132,7 +125,7 @@ void worker_stop(struct worker *worker)
 
 void worker_join(struct worker *worker)
 {
-	uv_thread_join(&worker->thread);
+	pthread_join(worker->thread, NULL);
 }
 
 const struct listener_counters *worker_listener_counters(const struct worker *worker, size_t listener)

@@ -1,0 +1,137 @@
+"""A systemd of its own to run a service under, in private namespaces; the host's is never touched."""
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+
+BOOT_S = 60
+COMMAND_S = 60
+SYSTEMD = "/lib/systemd/systemd"
+PROGRAMS = ["setpriv", "unshare", "nsenter", "mount", "pivot_root", "ip", "hostname", "systemctl", "journalctl"]
+NAMESPACES = ["--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup"]
+
+
+class Unavailable(Exception):
+    """There can be no lab on this host; says why."""
+
+
+def wait_until(condition, what, seconds=COMMAND_S):
+    """Returns the first true value of condition()."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {seconds} s")
+        time.sleep(0.02)
+    return value
+
+
+def read(path):
+    """The text of a file in /proc; nothing where its process has ended."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def check_host():
+    if os.geteuid() != 0:
+        raise Unavailable("needs root")
+    if not os.path.exists(SYSTEMD):
+        raise Unavailable(f"there is no {SYSTEMD} (Debian package systemd)")
+    missing = [name for name in PROGRAMS if not shutil.which(name)]
+    if missing:
+        raise Unavailable("not installed: " + ", ".join(missing))
+
+
+def cgroup_mount():
+    for line in read("/proc/self/mounts").splitlines():
+        _, where, kind = line.split()[:3]
+        if kind == "cgroup2":
+            return where
+    raise Unavailable("no cgroup2 is mounted")
+
+
+def remove_cgroup(path):
+    """True once it is gone: the processes in it may take a moment to end."""
+    for directory, _, _ in os.walk(path, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
+    return not os.path.exists(path)
+
+
+class Lab:
+    """Boots when it is made, and ends with this process at the latest."""
+
+    def __init__(self, unit, daemon):
+        check_host()
+        self.pid = self.child = None
+        self.cgroup = os.path.join(cgroup_mount(), f"udprelayd-lab-{os.getpid()}")
+        self.directory = tempfile.mkdtemp(prefix="udprelayd-lab-")
+        try:
+            self.boot(unit, daemon)
+        except BaseException:
+            self.close()
+            raise
+
+    # --- Life ---
+
+    def boot(self, unit, daemon):
+        try:
+            os.mkdir(self.cgroup)
+        except OSError as error:
+            raise Unavailable(f"no cgroup can be made: {error}") from error
+        root, script = os.path.join(self.directory, "root"), os.path.join(os.path.dirname(__file__), "lab.sh")
+        os.mkdir(root)
+        # The shell enters the cgroup, then becomes unshare, so that the new namespace begins there.
+        enter = 'echo $$ >"$0/cgroup.procs" && exec setpriv --pdeathsig KILL unshare "$@"'
+        with open(os.path.join(self.directory, "output"), "wb") as output:
+            self.child = subprocess.Popen(
+                ["sh", "-c", enter, self.cgroup, *NAMESPACES, "--fork", "--kill-child", "--propagation", "private",
+                 "sh", os.path.abspath(script), root, os.path.abspath(unit), os.path.abspath(daemon)],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+        try:
+            wait_until(self.is_up, "systemd is up", BOOT_S)
+        except TimeoutError as error:
+            raise Unavailable(f"{error}\n{self.output()}") from error
+
+    def output(self):
+        with open(os.path.join(self.directory, "output"), encoding="utf-8", errors="replace") as output:
+            return output.read()
+
+    def is_up(self):
+        if self.child.poll() is not None:
+            raise Unavailable("systemd cannot be booted here:\n" + self.output())
+        if not self.pid:
+            self.pid = self.find_systemd()
+            return False
+        state = self.run(["systemctl", "is-system-running"]).stdout.strip()
+        return state in ("running", "degraded")
+
+    def find_systemd(self):
+        """The process 1 of the lab. Before it is systemd, its files are the host's: nothing is to be run there."""
+        children = read(f"/proc/{self.child.pid}/task/{self.child.pid}/children").split()
+        return children[0] if children and read(f"/proc/{children[0]}/comm") == "systemd\n" else None
+
+    def close(self):
+        if self.child:
+            self.child.kill()
+            self.child.wait()
+        wait_until(lambda: remove_cgroup(self.cgroup), "the cgroup is empty")
+        shutil.rmtree(self.directory)
+
+    # --- Inside ---
+
+    def run(self, command, timeout=COMMAND_S):
+        return subprocess.run(["nsenter", "-t", self.pid, *NAMESPACES, *command], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, errors="replace", timeout=timeout)
+
+    def run_on_host_files(self, command, **options):
+        """In the network of the lab, but with the host's files."""
+        return subprocess.run(["nsenter", "-t", self.pid, "--net", *command], timeout=COMMAND_S, **options)
+
+    def path(self, path):
+        """A path inside, as seen from here."""
+        return f"/proc/{self.pid}/root{path}"
