@@ -26,8 +26,8 @@ struct address {
 /* Longest host of HOST:PORT, its NUL included (RFC 1035, 2.3.4, and room for an IPv6 zone). */
 #define ADDRESS_HOST_MAX 256
 
-/* Takes "192.0.2.1:7788", "[2001:db8::1%eth0]:7788" or "unix:/path" (at most 107 bytes of path). Names are not looked
- * up. Returns 0, or -EINVAL and leaves *address alone. */
+/* Takes "192.0.2.1:7788", "[2001:db8::1]:7788", "[fe80::1%eth0]:7788" or "unix:/path" (at most 107 bytes of path).
+ * Names are not looked up. Returns 0, or -EINVAL and leaves *address alone. */
 int address_parse(struct address *address, const char *text);
 
 /* Splits "HOST:PORT" or "[V6]:PORT"; host holds ADDRESS_HOST_MAX bytes and comes without brackets. The host is a
@@ -35,11 +35,13 @@ int address_parse(struct address *address, const char *text);
  * 0 or -EINVAL. */
 int address_split(const char *text, char *host, uint16_t *port);
 
-/* Takes an IPv4 or IPv6 literal without brackets; an IPv6 one may carry "%zone". Returns 0 or -EINVAL. */
+/* Takes an IPv4 or IPv6 literal without brackets; a link-local IPv6 one may carry "%zone", the name or number of an
+ * interface that there is. Returns 0 or -EINVAL. */
 int address_from_ip(struct address *address, const char *ip, uint16_t port);
 
-/* Writes the form that address_parse() takes, always ended by NUL. An AF_UNIX sender without a name is "unix:"; bytes
- * of a path that are not printable ASCII, spaces and backslashes among them, are written \xNN. Returns text. */
+/* Writes the form that address_parse() takes, always ended by NUL. It does not take back two of them: an AF_UNIX sender
+ * without a name is "unix:", and bytes of a path that are not printable ASCII, spaces and backslashes among them, are
+ * written \xNN. Returns text. */
 char *address_format(const struct address *address, char text[ADDRESS_TEXT_MAX]);
 
 /* 0 for AF_UNIX. Host byte order. */
@@ -48,6 +50,9 @@ void address_set_port(struct address *address, uint16_t port);
 
 bool address_is_wildcard(const struct address *address);
 bool address_is_multicast(const struct address *address);
+
+/* Whether the kernel wants to know the interface of this link-local address. */
+bool address_lacks_zone(const struct address *address);
 
 /* Same family, address, port and, for IPv6, scope. */
 bool address_equal(const struct address *a, const struct address *b);

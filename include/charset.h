@@ -12,7 +12,7 @@
 
 enum charset_kind {
 	CHARSET_UTF8,
-	CHARSET_UTF16, /* a byte order mark, or else the machine's order */
+	CHARSET_UTF16, /* a byte order mark, or else little endian */
 	CHARSET_UTF16LE, /* no mark */
 	CHARSET_UTF16BE,
 	CHARSET_HEX, /* two digits a byte: decodes anything, encodes nothing */
@@ -44,8 +44,8 @@ struct charset {
  * by '_' or not at all, makes no difference to the names that Python has. Returns false for an unknown name. */
 bool charset_find(const char *name, struct charset *charset);
 
-/* Bytes from the beginning that glibc decodes as Python does, or as one refuses to. They end before a code that a rule
- * holds and before an unfinished one. */
+/* Bytes from the beginning that glibc decodes, or refuses to decode, as Python does: none where a rule holds the first
+ * code or where it is unfinished. There may be more behind them. */
 size_t charset_plain(const struct charset *charset, const uint8_t *bytes, size_t size);
 
 /* Whether the bytes, left of them and at least one, begin a code that goes on beyond them, as Python sees it. */

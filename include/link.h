@@ -7,15 +7,18 @@
 #include "address.h"
 #include "config.h"
 #include "egress.h"
+#include "guard.h"
 #include "log.h"
 #include "metrics.h"
 
 struct link {
 	struct outlet outlet;
 	const struct peer_config *config;
+	const struct own_addresses *own;
 	struct log *log;
 	int send_buffer;
 	struct address address; /* length 0: not known yet */
+	bool loops; /* it is one of our own listeners */
 	struct peer_counters counters;
 
 	enum drop_reason down; /* why it could not be opened */
@@ -23,8 +26,9 @@ struct link {
 	struct log_limit down_limit, icmp_limit;
 };
 
-/* config and log must outlive the link. */
-void link_init(struct link *link, const struct peer_config *config, int send_buffer, struct log *log);
+/* config, own and log must outlive the link. NULL for own: nothing is. */
+void link_init(struct link *link, const struct peer_config *config, int send_buffer, const struct own_addresses *own,
+	       struct log *log);
 void link_finish(struct link *link);
 
 /* Where the peer is from now on; NULL where nobody knows. A socket to another address is closed. */

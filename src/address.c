@@ -47,6 +47,12 @@ static int parse_zone(const char *zone, uint32_t *scope)
 	return 0;
 }
 
+/* The kernel heeds a zone with these, and passes over it with all others. */
+static bool is_zoned(const struct in6_addr *ip)
+{
+	return IN6_IS_ADDR_LINKLOCAL(ip) || IN6_IS_ADDR_MC_LINKLOCAL(ip) || IN6_IS_ADDR_MC_NODELOCAL(ip);
+}
+
 static int parse_v6(struct sockaddr_in6 *v6, const char *ip)
 {
 	char text[INET6_ADDRSTRLEN];
@@ -59,7 +65,9 @@ static int parse_v6(struct sockaddr_in6 *v6, const char *ip)
 	*v6 = (struct sockaddr_in6){.sin6_family = AF_INET6};
 	if (inet_pton(AF_INET6, text, &v6->sin6_addr) != 1)
 		return -EINVAL;
-	return ip[length] ? parse_zone(ip + length + 1, &v6->sin6_scope_id) : 0;
+	if (!ip[length])
+		return 0;
+	return is_zoned(&v6->sin6_addr) ? parse_zone(ip + length + 1, &v6->sin6_scope_id) : -EINVAL;
 }
 
 int address_from_ip(struct address *address, const char *ip, uint16_t port)
@@ -81,7 +89,7 @@ static int parse_unix(struct address *address, const char *path)
 	struct address parsed = {.local = {.sun_family = AF_UNIX}};
 	size_t length = strlen(path);
 
-	if (!length || length >= sizeof(parsed.local.sun_path))
+	if (path[0] != '/' || length >= sizeof(parsed.local.sun_path))
 		return -EINVAL;
 	memcpy(parsed.local.sun_path, path, length + 1);
 	parsed.length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
@@ -130,15 +138,22 @@ int address_parse(struct address *address, const char *text)
 
 /* --- Writing --- */
 
+/* Bytes of an AF_UNIX path. The kernel counts one more than there are where a path fills its room (unix(7), BUGS). */
+static size_t path_length(const struct address *address)
+{
+	size_t length = address->length < sizeof(address->local) ? address->length : sizeof(address->local);
+	size_t before = offsetof(struct sockaddr_un, sun_path);
+
+	return length < before ? 0 : length - before;
+}
+
 static void format_unix(const struct address *address, char text[ADDRESS_TEXT_MAX])
 {
-	size_t length = address->length - offsetof(struct sockaddr_un, sun_path);
+	size_t length = path_length(address);
 	const char *path = address->local.sun_path;
 	char *out = text + sprintf(text, UNIX_PREFIX);
 
-	if (address->length <= offsetof(struct sockaddr_un, sun_path))
-		return;
-	if (path[0])
+	if (length && path[0])
 		length = strnlen(path, length);
 	for (size_t i = 0; i < length; i++) {
 		unsigned char byte = (unsigned char)path[i];
@@ -213,6 +228,11 @@ bool address_is_multicast(const struct address *address)
 	return address->any.sa_family == AF_INET6 && IN6_IS_ADDR_MULTICAST(&address->v6.sin6_addr);
 }
 
+bool address_lacks_zone(const struct address *address)
+{
+	return address->any.sa_family == AF_INET6 && is_zoned(&address->v6.sin6_addr) && !address->v6.sin6_scope_id;
+}
+
 bool address_equal(const struct address *a, const struct address *b)
 {
 	if (a->any.sa_family != b->any.sa_family)
@@ -222,8 +242,7 @@ bool address_equal(const struct address *a, const struct address *b)
 	if (a->any.sa_family == AF_INET6)
 		return a->v6.sin6_port == b->v6.sin6_port && a->v6.sin6_scope_id == b->v6.sin6_scope_id &&
 		       IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr);
-	return a->length == b->length &&
-	       !memcmp(a->local.sun_path, b->local.sun_path, a->length - offsetof(struct sockaddr_un, sun_path));
+	return a->length == b->length && !memcmp(a->local.sun_path, b->local.sun_path, path_length(a));
 }
 
 static uint32_t mix(uint32_t hash, uint32_t word)
@@ -245,7 +264,7 @@ uint32_t address_hash(const struct address *address)
 			hash = mix(hash, words[i]);
 		return hash;
 	}
-	for (size_t i = offsetof(struct sockaddr_un, sun_path); i < address->length; i++)
-		hash = mix(hash, ((const uint8_t *)&address->local)[i]);
+	for (size_t i = 0; i < path_length(address); i++)
+		hash = mix(hash, (uint8_t)address->local.sun_path[i]);
 	return hash;
 }

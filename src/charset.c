@@ -9,6 +9,9 @@
 
 #define NONE CHARSET_NONE
 
+/* Bytes that are looked at in advance. Where every one of them is an error, they are looked at again after each. */
+#define WINDOW 64
+
 /* Python's GB18030 is of the year 2000. Later editions, which glibc follows, moved characters from codes of four bytes
  * to codes of two that stood for the private use area. */
 static const struct charset_rule gb18030_rules[] = {
@@ -202,6 +205,8 @@ size_t charset_plain(const struct charset *charset, const uint8_t *bytes, size_t
 
 	if (!charset->double_byte)
 		return size;
+	if (size > WINDOW)
+		size = WINDOW;
 	for (size_t i = 0; i < size; i += length) {
 		uint32_t c;
 

@@ -10,9 +10,9 @@
 #include "utf8.h"
 
 /* No charset makes more of a byte than this: a character of three bytes in UTF-8, or the placeholder of a byte that did
- * not decode. One that does ends the text early. */
+ * not decode. One that does (TSCII) ends the text early. */
 #define EXPANSION 3
-#define SLACK 16
+#define SLACK 32 /* room for what is written last: the placeholders of an unfinished character */
 
 struct decoder {
 	const char *name; /* as configured */
@@ -175,7 +175,7 @@ static void take_characters(struct sink *sink, const char *end)
 static size_t iconv_run(const struct decoder *decoder, struct sink *sink, const uint8_t *bytes, size_t size, int *error)
 {
 	char *in = (char *)bytes, *out = sink->at;
-	size_t left = size, room = (size_t)(sink->end - sink->at);
+	size_t left = size, room = sink->at < sink->end ? (size_t)(sink->end - sink->at) : 0;
 
 	*error = iconv(decoder->iconv, bytes ? &in : NULL, &left, &out, &room) == (size_t)-1 ? errno : 0;
 	take_characters(sink, out);
@@ -195,20 +195,23 @@ static size_t decode_special(const struct charset *charset, struct sink *sink, c
 	return (size_t)length;
 }
 
+/* Where iconv has taken what is plain, what is next is looked at in the next round. */
 static bool decode_iconv(const struct decoder *decoder, struct sink *sink, const uint8_t *bytes, size_t size)
 {
 	const struct charset *charset = &decoder->charset;
 	int error;
 
 	iconv(decoder->iconv, NULL, NULL, NULL, NULL);
-	for (size_t i = 0; i < size;) {
-		size_t plain = charset_plain(charset, bytes + i, size - i), taken;
-		bool whole = plain == size - i;
+	for (size_t i = 0; i < size && sink->at < sink->end;) {
+		size_t left = size - i, plain = charset_plain(charset, bytes + i, left);
+		size_t taken = iconv_run(decoder, sink, bytes + i, plain, &error);
 
-		i += iconv_run(decoder, sink, bytes + i, plain, &error);
-		if (i == size || error == E2BIG)
+		i += taken;
+		if (error == E2BIG)
 			break;
-		if ((whole && error == EINVAL) || charset_unfinished(charset, bytes + i, size - i))
+		if (plain && taken == plain)
+			continue;
+		if ((error == EINVAL && plain == left) || charset_unfinished(charset, bytes + i, size - i))
 			return sink_unfinished(sink, bytes + i, size - i);
 		taken = decode_special(charset, sink, bytes + i, size - i);
 		if (!taken)

@@ -1,17 +1,16 @@
 #include "config.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
+#include "config_check.h"
 #include "config_keys.h"
 #include "config_value.h"
 #include "diagnostics.h"
 #include "ini_file.h"
+#include "must.h"
 
 #define NAME_MAX_LENGTH 32
 
@@ -19,44 +18,47 @@
 struct loader {
 	struct config *config;
 	struct ini_file file;
+	struct config_place *places; /* one for each section of the file */
 	struct diagnostics diagnostics;
-	unsigned *listener_lines, *peer_lines; /* of the sections */
-	bool *has_action; /* by listener */
 };
-
-static void *must(void *memory)
-{
-	if (!memory)
-		abort();
-	return memory;
-}
 
 /* --- Sections --- */
 
-static const char *const fixed_sections[] = {"udprelayd", "log", "datagram_log", "http"};
+/* By section_kind. */
+static const char *const sections[] = {"udprelayd", "log", "datagram_log", "http", "listener", "peer"};
 
-static bool after_prefix(const char *name, const char *prefix, const char **rest)
+#define SECTION_COUNT (sizeof(sections) / sizeof(sections[0]))
+
+static bool is_named(unsigned kind)
 {
-	size_t length = strlen(prefix);
-
-	*rest = name + length;
-	return !strncmp(name, prefix, length);
+	return kind == SECTION_LISTENER || kind == SECTION_PEER;
 }
 
-/* Returns false where there is no such section; *name is what follows "listener:" or "peer:". */
-static bool section_kind(const char *section, enum section_kind *kind, const char **name)
+/* The name of "listener:NAME" and "peer:NAME", NULL in other sections. */
+static const char *find_name(const char *section)
 {
-	*name = NULL;
-	for (unsigned i = 0; i < sizeof(fixed_sections) / sizeof(fixed_sections[0]); i++) {
+	const char *colon = strchr(section, ':');
+
+	return colon ? colon + 1 : NULL;
+}
+
+/* Letters of the section before its name. */
+static size_t kind_length(const char *section)
+{
+	return strcspn(section, ":");
+}
+
+static bool find_kind(const char *section, enum section_kind *kind)
+{
+	size_t length = kind_length(section);
+
+	for (unsigned i = 0; i < SECTION_COUNT; i++) {
+		if (strncmp(section, sections[i], length) || sections[i][length] || is_named(i) != !!section[length])
+			continue;
 		*kind = (enum section_kind)i;
-		if (!strcmp(section, fixed_sections[i]))
-			return true;
-	}
-	*kind = SECTION_LISTENER;
-	if (after_prefix(section, "listener:", name))
 		return true;
-	*kind = SECTION_PEER;
-	return after_prefix(section, "peer:", name);
+	}
+	return false;
 }
 
 static bool is_good_name(const char *name)
@@ -65,6 +67,27 @@ static bool is_good_name(const char *name)
 	size_t length = strspn(name, letters);
 
 	return length && length <= NAME_MAX_LENGTH && !name[length];
+}
+
+static void tell_unknown_section(struct loader *loader, const struct ini_section *section)
+{
+	char *kind = must(strndup(section->name, kind_length(section->name)));
+	unsigned nearest = 0;
+
+	for (unsigned i = 0; i < SECTION_COUNT; i++) {
+		if (value_distance(kind, sections[i]) < value_distance(kind, sections[nearest]))
+			nearest = i;
+	}
+	if (value_distance(kind, sections[nearest]) <= 2)
+		diagnostics_add(&loader->diagnostics, section->line,
+				"[%s]: there is no such section: did you mean [%s%s]?", section->name,
+				sections[nearest], is_named(nearest) ? ":NAME" : "");
+	else
+		diagnostics_add(&loader->diagnostics, section->line,
+				"[%s]: there is no such section: write udprelayd, log, datagram_log, http, "
+				"listener:NAME or peer:NAME",
+				section->name);
+	free(kind);
 }
 
 static struct listener_config listener_defaults(char *name, size_t index)
@@ -79,311 +102,72 @@ static struct listener_config listener_defaults(char *name, size_t index)
 					.loop_guard = true};
 }
 
-static void begin_section(struct loader *loader, const struct ini_section *section)
+static void add_named(struct config *config, struct config_place *place, const char *name)
 {
-	struct config *config = loader->config;
-	enum section_kind kind;
-	const char *name;
+	if (place->kind == SECTION_LISTENER) {
+		place->index = config->listener_count++;
+		config->listeners[place->index] = listener_defaults(must(strdup(name)), place->index);
+	} else {
+		place->index = config->peer_count++;
+		config->peers[place->index] = (struct peer_config){
+			.name = must(strdup(name)), .index = place->index, .resolve_interval_ms = 30 * 1000};
+	}
+}
 
-	if (!section_kind(section->name, &kind, &name)) {
-		diagnostics_add(
-			&loader->diagnostics, section->line,
-			"[%s]: there is no such section: write udprelayd, log, datagram_log, http, listener:NAME "
-			"or peer:NAME",
-			section->name);
+static void begin_section(struct loader *loader, const struct ini_section *section, struct config_place *place)
+{
+	const char *name = find_name(section->name);
+
+	place->known = find_kind(section->name, &place->kind);
+	if (!place->known) {
+		tell_unknown_section(loader, section);
 		return;
 	}
-	if (name && !is_good_name(name))
+	if (!name)
+		return;
+	if (!is_good_name(name))
 		diagnostics_add(&loader->diagnostics, section->line,
 				"[%s]: the name is to have 1 to %d letters, digits, '-', '_' and '.'", section->name,
 				NAME_MAX_LENGTH);
-	if (kind == SECTION_LISTENER) {
-		size_t i = config->listener_count++;
-
-		config->listeners[i] = listener_defaults(must(strdup(name)), i);
-		loader->listener_lines[i] = section->line;
-	} else if (kind == SECTION_PEER) {
-		size_t i = config->peer_count++;
-
-		config->peers[i] =
-			(struct peer_config){.name = must(strdup(name)), .index = i, .resolve_interval_ms = 30 * 1000};
-		loader->peer_lines[i] = section->line;
-	}
+	add_named(loader->config, place, name);
 }
 
 static void begin_sections(struct loader *loader)
 {
 	size_t count = loader->file.section_count + 1;
-	struct config *config = loader->config;
 
-	config->listeners = must(calloc(count, sizeof(*config->listeners)));
-	config->peers = must(calloc(count, sizeof(*config->peers)));
-	loader->listener_lines = must(calloc(count, sizeof(unsigned)));
-	loader->peer_lines = must(calloc(count, sizeof(unsigned)));
-	loader->has_action = must(calloc(count, sizeof(bool)));
+	loader->config->listeners = must(calloc(count, sizeof(*loader->config->listeners)));
+	loader->config->peers = must(calloc(count, sizeof(*loader->config->peers)));
+	loader->places = must(calloc(count, sizeof(*loader->places)));
 	for (size_t i = 0; i < loader->file.section_count; i++)
-		begin_section(loader, &loader->file.sections[i]);
+		begin_section(loader, &loader->file.sections[i], &loader->places[i]);
 }
 
 /* --- Entries --- */
 
-static void tell_unknown_key(struct scope *scope, enum section_kind kind)
+static void read_entry(struct loader *loader, struct ini_entry *entry)
 {
-	const struct config_key *nearest = config_key_nearest(kind, scope->key);
-
-	if (nearest)
-		scope_wrong(scope, "there is no such key: did you mean `%s`?", nearest->name);
-	else
-		scope_wrong(scope, "there is no such key in this section: remove it");
-}
-
-static void set_entry(struct scope *scope, enum section_kind kind, const char *value)
-{
-	const struct config_key *key = config_key_find(kind, scope->key);
-
-	if (!key) {
-		tell_unknown_key(scope, kind);
-		return;
-	}
-	if (!key->set(scope, value)) {
-		if (!scope->told)
-			scope_wrong(scope, "`%s` is wrong: write %s", value, key->expected);
-		return;
-	}
-	if (key->later && !(key->nothing && !strcasecmp(key->nothing, value)))
-		scope_wrong(scope, "not built yet: this version cannot do it; remove the line");
-}
-
-/* The last of this name: a repeated section was refused before it got here. */
-static size_t index_of_section(const struct loader *loader, size_t section, enum section_kind kind)
-{
-	size_t index = 0;
-
-	for (size_t i = 0; i < section; i++) {
-		enum section_kind other;
-		const char *name;
-
-		index += section_kind(loader->file.sections[i].name, &other, &name) && other == kind;
-	}
-	return index;
-}
-
-static void read_entry(struct loader *loader, const struct ini_entry *entry)
-{
+	const struct config_place *place = &loader->places[entry->section];
 	struct config *config = loader->config;
 	struct scope scope = {.config = config,
 			      .diagnostics = &loader->diagnostics,
 			      .section = loader->file.sections[entry->section].name,
-			      .key = entry->key,
+			      .name = entry->key,
 			      .line = entry->line};
-	enum section_kind kind;
-	const char *name;
-	size_t index;
 
-	if (!section_kind(scope.section, &kind, &name))
+	if (!place->known || !entry->value)
 		return;
-	index = index_of_section(loader, entry->section, kind);
-	if (kind == SECTION_LISTENER) {
-		scope.listener = &config->listeners[index];
-		loader->has_action[index] |= !strcmp(entry->key, "action");
-	} else if (kind == SECTION_PEER) {
-		scope.peer = &config->peers[index];
-	}
-	set_entry(&scope, kind, entry->value);
-}
-
-/* --- What must hold between keys --- */
-
-/* The line of a key, or of the section where the key is not written. */
-static unsigned line_of(const struct loader *loader, const char *section, const char *key)
-{
-	unsigned line = 0;
-
-	for (size_t i = 0; i < loader->file.section_count; i++) {
-		if (!strcmp(loader->file.sections[i].name, section))
-			line = loader->file.sections[i].line;
-	}
-	for (size_t i = 0; i < loader->file.entry_count; i++) {
-		const struct ini_entry *entry = &loader->file.entries[i];
-
-		if (!strcmp(loader->file.sections[entry->section].name, section) && !strcmp(entry->key, key))
-			line = entry->line;
-	}
-	return line;
-}
-
-static void __attribute__((format(printf, 4, 5)))
-wrong(struct loader *loader, const char *section, const char *key, const char *format, ...)
-{
-	struct scope scope = {.diagnostics = &loader->diagnostics,
-			      .section = section,
-			      .key = key,
-			      .line = line_of(loader, section, key)};
-	va_list arguments;
-	char *text;
-
-	va_start(arguments, format);
-	if (vasprintf(&text, format, arguments) < 0)
-		abort();
-	va_end(arguments);
-	scope_wrong(&scope, "%s", text);
-	free(text);
-}
-
-static char *section_of(const char *kind, const char *name, char text[64])
-{
-	snprintf(text, 64, "%s:%s", kind, name);
-	return text;
-}
-
-static bool has_family(const struct listener_config *listener, int family)
-{
-	for (size_t i = 0; i < listener->bind_count; i++) {
-		const struct bind_config *bind = &listener->binds[i];
-
-		if (bind->address.any.sa_family == family || (bind->any && family == AF_INET6))
-			return true;
-	}
-	return false;
-}
-
-static void check_network_keys(struct loader *loader, const struct listener_config *listener, const char *section)
-{
-	bool networked = has_family(listener, AF_INET) || has_family(listener, AF_INET6);
-
-	if (listener->interface[0] && !networked)
-		wrong(loader, section, "interface", "unix: addresses have no interface: remove it");
-	for (size_t i = 0; i < listener->group_count; i++) {
-		int family = listener->groups[i].group.any.sa_family;
-
-		if (!has_family(listener, family))
-			wrong(loader, section, "multicast",
-			      "a group is %s, and no address of the listener is: add `%s`",
-			      family == AF_INET ? "IPv4" : "IPv6", family == AF_INET ? "0.0.0.0:PORT" : "[::]:PORT");
+	if (place->kind == SECTION_LISTENER)
+		scope.listener = &config->listeners[place->index];
+	else if (place->kind == SECTION_PEER)
+		scope.peer = &config->peers[place->index];
+	if (!config_key_set(&scope, place->kind, entry->value)) {
+		free(entry->value);
+		entry->value = NULL;
 	}
 }
 
-static void check_peers(struct loader *loader, const struct listener_config *listener, const char *section)
-{
-	bool hex = false;
-
-	if (listener->action == ACTION_FORWARD && !listener->peer_count && !line_of(loader, section, "peers"))
-		return;
-	for (size_t i = 0; i < listener->encoding_count; i++)
-		hex |= !strcasecmp(listener->encodings[i], "hex");
-	for (size_t i = 0; hex && i < listener->peer_count; i++) {
-		if (listener->peers[i]->encoding)
-			wrong(loader, section, "encoding",
-			      "`hex` is no charset that peer `%s` could get %s from: remove it from the list",
-			      listener->peers[i]->name, listener->peers[i]->encoding);
-	}
-}
-
-static bool was_written(const struct loader *loader, const char *section, const char *key)
-{
-	for (size_t i = 0; i < loader->file.entry_count; i++) {
-		const struct ini_entry *entry = &loader->file.entries[i];
-
-		if (!strcmp(loader->file.sections[entry->section].name, section) && !strcmp(entry->key, key))
-			return true;
-	}
-	return false;
-}
-
-static void check_listener(struct loader *loader, struct listener_config *listener)
-{
-	char section[64];
-
-	section_of("listener", listener->name, section);
-	if (!was_written(loader, section, "address"))
-		wrong(loader, section, "address", "missing: write where to listen, such as `address = *:7788`");
-	if (!loader->has_action[listener->index])
-		wrong(loader, section, "action", "missing: write what to do, sink, echo or forward");
-	else if (listener->action == ACTION_FORWARD && !was_written(loader, section, "peers"))
-		wrong(loader, section, "peers", "missing: forward needs to know to whom");
-	if (listener->action != ACTION_FORWARD && listener->peer_count)
-		wrong(loader, section, "peers", "only forward sends to peers: remove it, or write `action = forward`");
-	check_peers(loader, listener, section);
-	check_network_keys(loader, listener, section);
-	if (!listener->encoding_count) {
-		listener->encodings = must(calloc(1, sizeof(char *)));
-		listener->encodings[listener->encoding_count++] = must(strdup("utf-8"));
-	}
-}
-
-/* Whether both would be bound to the same address and port. */
-static bool binds_clash(const struct bind_config *a, const struct bind_config *b)
-{
-	uint16_t port = address_port(&a->address);
-
-	if (a->address.any.sa_family == AF_UNIX || b->address.any.sa_family == AF_UNIX)
-		return address_equal(&a->address, &b->address);
-	if (!port || port != address_port(&b->address))
-		return false;
-	if (a->any || b->any)
-		return address_is_wildcard(&a->address) && address_is_wildcard(&b->address);
-	return address_equal(&a->address, &b->address);
-}
-
-static void check_clashes(struct loader *loader, const struct listener_config *listener, size_t i)
-{
-	const struct bind_config *bind = &listener->binds[i];
-	char section[64];
-
-	for (size_t l = 0; l <= listener->index; l++) {
-		const struct listener_config *other = &loader->config->listeners[l];
-		size_t count = other == listener ? i : other->bind_count;
-
-		for (size_t j = 0; j < count; j++) {
-			if (!binds_clash(bind, &other->binds[j]))
-				continue;
-			wrong(loader, section_of("listener", listener->name, section), "address",
-			      "`%s` is taken by listener `%s` (`%s`): choose another address", bind->text, other->name,
-			      other->binds[j].text);
-			return;
-		}
-	}
-}
-
-static bool is_loopback(const struct address *address)
-{
-	if (address->any.sa_family == AF_INET)
-		return ntohl(address->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-	return address->any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
-}
-
-/* A datagram to this peer would come back to the listener. */
-static bool leads_to(const struct peer_config *peer, const struct bind_config *bind)
-{
-	const struct address *to = &peer->address;
-
-	if (peer->host)
-		return false;
-	if (address_equal(to, &bind->address))
-		return true;
-	return is_loopback(to) && address_port(to) == address_port(&bind->address) &&
-	       address_is_wildcard(&bind->address) && (bind->any || to->any.sa_family == bind->address.any.sa_family);
-}
-
-static void check_peer(struct loader *loader, const struct peer_config *peer)
-{
-	char section[64];
-
-	section_of("peer", peer->name, section);
-	if (!was_written(loader, section, "address"))
-		wrong(loader, section, "address", "missing: write where to send to, such as `address = 192.0.2.1:514`");
-	for (size_t l = 0; peer->address_text && l < loader->config->listener_count; l++) {
-		const struct listener_config *listener = &loader->config->listeners[l];
-
-		for (size_t i = 0; i < listener->bind_count; i++) {
-			if (leads_to(peer, &listener->binds[i]))
-				wrong(loader, section, "address",
-				      "`%s` is our own listener `%s`: datagrams would go round in circles; write "
-				      "another program's address",
-				      peer->address_text, listener->name);
-		}
-	}
-}
+/* --- Defaults that rest on other keys --- */
 
 /* Ports below 1024 are servers', who might answer an echo; and so are other echo services. */
 static void refuse_default_ports(struct config *config, struct listener_config *listener)
@@ -404,23 +188,17 @@ static void refuse_default_ports(struct config *config, struct listener_config *
 	}
 }
 
-static void check_whole(struct loader *loader)
+static void complete(struct config *config)
 {
-	struct config *config = loader->config;
-
-	if (!config->listener_count)
-		diagnostics_add(&loader->diagnostics, 0,
-				"there is no listener: add a section [listener:NAME] with an address and an action");
 	for (size_t i = 0; i < config->listener_count; i++) {
 		struct listener_config *listener = &config->listeners[i];
 
-		check_listener(loader, listener);
-		for (size_t j = 0; j < listener->bind_count; j++)
-			check_clashes(loader, listener, j);
+		if (!listener->encoding_count) {
+			listener->encodings = must(calloc(1, sizeof(char *)));
+			listener->encodings[listener->encoding_count++] = must(strdup("utf-8"));
+		}
 		refuse_default_ports(config, listener);
 	}
-	for (size_t i = 0; i < config->peer_count; i++)
-		check_peer(loader, &config->peers[i]);
 }
 
 /* --- Loading --- */
@@ -437,30 +215,41 @@ static struct config *config_create(const char *path)
 	return config;
 }
 
+static void read_all(struct loader *loader, FILE *in)
+{
+	ini_file_read(&loader->file, in, &loader->diagnostics);
+	begin_sections(loader);
+	for (size_t i = 0; i < loader->file.entry_count; i++)
+		read_entry(loader, &loader->file.entries[i]);
+	if (!loader->config->listener_count)
+		diagnostics_add(&loader->diagnostics, 0,
+				"there is no listener: add a section [listener:NAME] with an address and an action");
+	config_check(loader->config, &loader->file, loader->places, &loader->diagnostics);
+}
+
 struct config *config_load_stream(const char *path, FILE *in, FILE *errors)
 {
 	struct loader loader = {.config = config_create(path), .diagnostics = {.path = path}};
 	struct config *config = loader.config;
 
-	ini_file_read(&loader.file, in, &loader.diagnostics);
-	if (ferror(in))
-		diagnostics_add(&loader.diagnostics, 0, "reading failed: %s", strerror(errno));
-	begin_sections(&loader);
-	for (size_t i = 0; i < loader.file.entry_count; i++)
-		read_entry(&loader, &loader.file.entries[i]);
-	check_whole(&loader);
-
+	read_all(&loader, in);
 	diagnostics_write(&loader.diagnostics, errors);
 	if (loader.diagnostics.count) {
 		config_destroy(config);
 		config = NULL;
+	} else {
+		complete(config);
 	}
 	diagnostics_finish(&loader.diagnostics);
 	ini_file_finish(&loader.file);
-	free(loader.listener_lines);
-	free(loader.peer_lines);
-	free(loader.has_action);
+	free(loader.places);
 	return config;
+}
+
+static void tell_unopened(const char *path, int error, FILE *errors)
+{
+	fprintf(errors, "%s: cannot be opened: %s: %s\n", path, strerror(error),
+		error == ENOENT ? "write it, or name another file" : "make it a file that this user may read");
 }
 
 struct config *config_load(const char *path, FILE *errors)
@@ -470,9 +259,13 @@ struct config *config_load(const char *path, FILE *errors)
 	struct stat status;
 
 	if (!in)
-		fprintf(errors, "%s: cannot be opened: %s\n", path, strerror(errno));
-	else if (!fstat(fileno(in), &status) && S_ISDIR(status.st_mode))
+		tell_unopened(path, errno, errors);
+	else if (fstat(fileno(in), &status))
+		tell_unopened(path, errno, errors);
+	else if (S_ISDIR(status.st_mode))
 		fprintf(errors, "%s: is a directory: name the file in it, such as %s/udprelayd.ini\n", path, path);
+	else if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode))
+		fprintf(errors, "%s: is a device, which may have no end: name a file\n", path);
 	else
 		config = config_load_stream(path, in, errors);
 	if (in)

@@ -205,6 +205,8 @@ ssize_t converter_run(struct converter *converter, const void *bytes, size_t siz
 
 	if (!codec_decode(converter->from, bytes, size, false, &text))
 		return -EILSEQ;
+	if (converter->to.kind == CHARSET_ICONV)
+		iconv(converter->iconv, NULL, NULL, NULL, NULL); /* a call that failed may have left a shift state */
 	put_text(converter, &output, &text);
 	put_end(converter, &output);
 	return output.error ? output.error : output.at - (uint8_t *)out;

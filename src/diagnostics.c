@@ -45,8 +45,8 @@ static char *with_place(const char *section, const char *key, const char *text)
 {
 	char *whole;
 	int length = section && key ? asprintf(&whole, "[%s] %s: %s", section, key, text)
-		     : section	    ? asprintf(&whole, "[%s]: %s", section, text)
-		     : key	    ? asprintf(&whole, "%s: %s", key, text)
+		     : section      ? asprintf(&whole, "[%s]: %s", section, text)
+		     : key          ? asprintf(&whole, "%s: %s", key, text)
 				    : asprintf(&whole, "%s", text);
 
 	return must(length < 0 ? NULL : whole);

@@ -31,8 +31,7 @@ static const char *section_name(const struct reader *reader)
 	return reader->file->section_count ? reader->file->sections[reader->section].name : NULL;
 }
 
-static void __attribute__((format(printf, 3, 4)))
-tell(struct reader *reader, const char *key, const char *format, ...)
+static void __attribute__((format(printf, 3, 4))) tell(struct reader *reader, const char *key, const char *format, ...)
 {
 	va_list arguments;
 
@@ -105,8 +104,8 @@ static void add_entry(struct reader *reader, const char *key, const char *value)
 	}
 	file->entries = must(realloc(file->entries, (file->entry_count + 1) * sizeof(*file->entries)));
 	reader->entry = &file->entries[file->entry_count++];
-	*reader->entry =
-		(struct ini_entry){reader->section, must(strdup(key)), value ? must(strdup(value)) : NULL, reader->number};
+	*reader->entry = (struct ini_entry){reader->section, must(strdup(key)), value ? must(strdup(value)) : NULL,
+					    reader->number};
 }
 
 static void refuse_value(struct ini_entry *entry)

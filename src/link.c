@@ -9,9 +9,10 @@
 
 #define RETRY_MS 1000
 
-void link_init(struct link *link, const struct peer_config *config, int send_buffer, struct log *log)
+void link_init(struct link *link, const struct peer_config *config, int send_buffer, const struct own_addresses *own,
+	       struct log *log)
 {
-	*link = (struct link){.config = config, .log = log, .send_buffer = send_buffer};
+	*link = (struct link){.config = config, .own = own, .log = log, .send_buffer = send_buffer};
 	link->outlet = (struct outlet){.fd = -1, .connected = true};
 	link_set_address(link, config->host ? NULL : &config->address);
 }
@@ -35,10 +36,10 @@ void link_set_address(struct link *link, const struct address *address)
 		return;
 	link_close(link);
 	link->retry_ms = 0;
+	link->address.length = 0;
 	if (address)
 		link->address = *address;
-	else
-		link->address.length = 0;
+	link->loops = address && link->own && own_addresses_has(link->own, address);
 }
 
 static enum drop_reason down_reason(int error)
@@ -88,6 +89,8 @@ enum drop_reason link_ready(struct link *link, uint64_t now_ms)
 {
 	if (!link->address.length)
 		return DROP_UNRESOLVED;
+	if (link->loops)
+		return DROP_LOOP;
 	if (link->outlet.fd >= 0 && !link->outlet.broken)
 		return DROP_NONE;
 	return link_open(link, now_ms);

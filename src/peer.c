@@ -23,6 +23,7 @@ struct resolver {
 struct peers {
 	uv_loop_t *loop;
 	const struct config *config;
+	const struct own_addresses *own;
 	struct log *log;
 	peers_changed changed;
 	void *data;
@@ -129,14 +130,27 @@ static void failed(struct resolver *resolver, int error)
 						     : "datagrams for it are dropped");
 }
 
+static void tell_address(const struct resolver *resolver, const struct address *address)
+{
+	const struct peers *peers = resolver->peers;
+	char text[ADDRESS_TEXT_MAX];
+
+	address_format(address, text);
+	if (own_addresses_has(peers->own, address))
+		log_error(peers->log,
+			  "peer %s: %s is %s, which is one of our own listeners: datagrams would go round in circles, "
+			  "and are dropped",
+			  resolver->config->name, resolver->config->host, text);
+	else
+		log_info(peers->log, "peer %s: %s is %s", resolver->config->name, resolver->config->host, text);
+}
+
 static void resolved(struct resolver *resolver, const struct address *address)
 {
-	char text[ADDRESS_TEXT_MAX];
 	bool same = resolver->address.length && address_equal(address, &resolver->address);
 
 	if (!same || resolver->failures)
-		log_info(resolver->peers->log, "peer %s: %s is %s", resolver->config->name, resolver->config->host,
-			 address_format(address, text));
+		tell_address(resolver, address);
 	resolver->failures = 0;
 	if (same)
 		return;
@@ -186,14 +200,15 @@ static void resolver_init(struct peers *peers, const struct peer_config *config)
 	resolver->timer.data = resolver;
 }
 
-int peers_create(struct peers **out, uv_loop_t *loop, const struct config *config, struct log *log,
-		 peers_changed changed, void *data)
+int peers_create(struct peers **out, uv_loop_t *loop, const struct config *config, const struct own_addresses *own,
+		 struct log *log, peers_changed changed, void *data)
 {
 	struct peers *peers = calloc(1, sizeof(*peers));
 
 	if (!peers)
 		return -ENOMEM;
-	*peers = (struct peers){.loop = loop, .config = config, .log = log, .changed = changed, .data = data};
+	*peers = (struct peers){
+		.loop = loop, .config = config, .own = own, .log = log, .changed = changed, .data = data};
 	peers->resolvers = calloc(config->peer_count + 1, sizeof(*peers->resolvers));
 	if (!peers->resolvers) {
 		free(peers);

@@ -161,17 +161,39 @@ static int create_loop(struct server *server)
 
 	uv_timer_init(&server->loop, &server->deadline);
 	if (!error)
-		error = peers_create(&server->peers, &server->loop, server->config, server->log, on_peers_changed,
-				     server);
+		error = peers_create(&server->peers, &server->loop, server->config, server->own, server->log,
+				     on_peers_changed, server);
 	return error;
 }
 
-/* Returns 0, or the negative errno of something that the user can do little about; what he can, was told already. */
+/* Local interfaces, and the ports that listeners got, show only now what the configuration leads to. */
+static int check_peers(struct server *server)
+{
+	const struct config *config = server->config;
+	int error = 0;
+
+	for (size_t i = 0; i < config->peer_count; i++) {
+		const struct peer_config *peer = &config->peers[i];
+
+		if (peer->host || !own_addresses_has(server->own, &peer->address))
+			continue;
+		log_error(server->log,
+			  "%s:%u: [peer:%s] address: `%s` is one of our own listeners: datagrams would go round in "
+			  "circles; write another program's address",
+			  config->path, peer->line, peer->name, peer->address_text);
+		error = UV_EINVAL;
+	}
+	return error;
+}
+
+/* Returns 0, or a negative errno after telling why. */
 static int server_start(struct server *server)
 {
-	int error = own_addresses_of(server);
+	int error = check_peers(server);
 
-	if (!error && server->datagram_log)
+	if (error)
+		return error;
+	if (server->datagram_log)
 		error = datagram_log_start(server->datagram_log);
 	if (!error)
 		error = create_workers(server);
@@ -256,9 +278,11 @@ static void size_thread_pool(const struct config *config)
 static int open_files(struct server *server)
 {
 	int error = bound_sockets_open(&server->sockets, server->config, server->worker_count, server->log);
-	int log_error = create_datagram_log(server);
+	int target_error = create_datagram_log(server);
 
-	return error ? error : log_error;
+	if (!error)
+		error = own_addresses_of(server);
+	return error ? error : target_error;
 }
 
 static int serve(struct server *server, bool *clean)

@@ -5,6 +5,7 @@
 #include <linux/sock_diag.h>
 #include <netinet/udp.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int set_flag(int fd, int level, int option)
@@ -92,20 +93,34 @@ static void close_quietly(int fd)
 	errno = error;
 }
 
-/* A path whose socket nobody reads any more is left over from an end without warning: it may go. */
+/* A socket's file whose reader ended without removing it refuses connections; a file of any other kind does so too, and
+ * is none of ours. */
+static bool is_left_over(const struct address *address)
+{
+	struct stat status;
+	int probe;
+	bool refused;
+
+	if (lstat(address->local.sun_path, &status) || !S_ISSOCK(status.st_mode))
+		return false;
+	probe = open_datagram(AF_UNIX);
+	refused = probe >= 0 && connect(probe, &address->any, address->length) && errno == ECONNREFUSED;
+	if (probe >= 0)
+		close(probe);
+	return refused;
+}
+
 static int bind_unix(int fd, const struct address *address)
 {
 	if (!bind(fd, &address->any, address->length))
 		return 0;
 	if (errno != EADDRINUSE)
 		return -1;
-
-	int probe = open_datagram(AF_UNIX);
-	bool stale = probe >= 0 && connect(probe, &address->any, address->length) && errno == ECONNREFUSED;
-
-	close_quietly(probe);
-	errno = EADDRINUSE;
-	if (!stale || unlink(address->local.sun_path))
+	if (!is_left_over(address)) {
+		errno = EADDRINUSE;
+		return -1;
+	}
+	if (unlink(address->local.sun_path))
 		return -1;
 	return bind(fd, &address->any, address->length);
 }

@@ -179,7 +179,7 @@ static int create_links(struct worker *worker)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->peer_count; i++)
 		link_init(&worker->links[i], &config->peers[i], send_buffer_for(config, &config->peers[i]),
-			  worker->setup->log);
+			  worker->setup->own, worker->setup->log);
 	return 0;
 }
 

@@ -1,4 +1,5 @@
 """The codec, the converter and the escapes against Python's own, over random and over exhaustive bytes."""
+import itertools
 import json
 import os
 import random
@@ -102,17 +103,29 @@ class CodecTest(unittest.TestCase):
         for encoding in ["gbk", "gb18030", "big5", "shift_jis", "latin-1", "ascii"]:
             for lead in range(256):
                 data = b"".join(bytes([lead, trail]) + b"\n" for trail in range(256))
-                self.assert_decodes_like_python(encoding, "backslashreplace", data)
+                for errors in ERRORS[1:]:
+                    self.assert_decodes_like_python(encoding, errors, data)
 
-    def test_codes_of_four_bytes(self):
-        """GB18030 beyond two bytes: all of the plane below 0x10000, and a sample beyond."""
-        text = "".join(chr(c) for c in range(0x80, 0x10000) if not 0xd800 <= c < 0xe000)
-        for i in range(0, len(text), 4096):
-            self.assert_decodes_like_python("gb18030", "strict", text[i:i + 4096].encode("gb18030"))
-        for _ in range(CASES):
-            data = bytes([self.rng.randrange(0x81, 0xff), self.rng.randrange(0x30, 0x3a),
-                          self.rng.randrange(0x81, 0xff), self.rng.randrange(0x30, 0x3a)])
-            self.assert_decodes_like_python("gb18030", "replace", data)
+    def test_every_code_of_four_bytes(self):
+        """GB18030 beyond two bytes: all codes, the undefined among them."""
+        for lead, second in itertools.product(range(0x81, 0xff), range(0x30, 0x3a)):
+            data = b"".join(bytes([lead, second, third, fourth]) + b"\n"
+                            for third in range(0x81, 0xff) for fourth in range(0x30, 0x3a))
+            self.assert_decodes_like_python("gb18030", "backslashreplace", data)
+
+    def test_malformed_sequences(self):
+        """All sequences of bytes, or of units, from either side of each limit: what is one error and what are two."""
+        limits = bytes.fromhex("41 7f 80 8f 90 9f a0 bf c0 c1 c2 df e0 e1 ec ed ee ef f0 f1 f3 f4 f5 ff")
+        units = [0x41, 0xd7ff, 0xd800, 0xdbff, 0xdc00, 0xdfff, 0xe000, 0xfeff, 0xfffe]
+        for start in itertools.product(limits, repeat=2):
+            data = b"".join(bytes(start + rest) + b"\n" for rest in itertools.product(limits, repeat=2))
+            self.assert_decodes_like_python("utf-8", "replace", data)
+        for sequence in itertools.product(limits, repeat=3):
+            self.assert_decodes_like_python("utf-8", "replace", bytes(sequence))
+        for sequence in itertools.product(units, repeat=3):
+            data = b"".join(unit.to_bytes(2, "little") for unit in sequence)
+            for encoding, length in itertools.product(["utf-16", "utf-16-le", "utf-16-be"], (3, 4, 5, 6)):
+                self.assert_decodes_like_python(encoding, "backslashreplace", data[:length])
 
     def test_first_that_decodes(self):
         """Of a list, the first that decodes strictly is taken; where none does, the first with the rule."""
@@ -186,11 +199,12 @@ class ConverterTest(unittest.TestCase):
                     self.assert_converts_like_python(source, target, errors, data)
 
     def test_every_character(self):
-        """All characters below 0x10000, into each charset that has rules of its own."""
-        text = "".join(chr(c) for c in range(0x80, 0x10000) if not 0xd800 <= c < 0xe000)
-        for target in ["gbk", "gb18030", "big5", "shift_jis", "latin-1"]:
-            for i in range(0, len(text), 512):
-                self.assert_converts_like_python("utf-8", target, "backslashreplace", text[i:i + 512].encode())
+        """All characters, into each charset that has rules of its own."""
+        for start in range(0, 0x110000, 4096):
+            text = "".join(chr(c) for c in range(start, start + 4096) if not 0xd800 <= c < 0xe000)
+            for target in ["gbk", "gb18030", "big5", "shift_jis", "latin-1", "ascii"]:
+                if start < 0x30000 or target == "gb18030":
+                    self.assert_converts_like_python("utf-8", target, "backslashreplace", text.encode())
 
 
 def unescape(line):

@@ -66,7 +66,7 @@ static void a_peer_without_address_is_unresolved(void **state)
 	struct fixture *f = *state;
 
 	f->config.host = (char *)"name.invalid";
-	link_init(&f->link, &f->config, 65536, f->log);
+	link_init(&f->link, &f->config, 65536, NULL, f->log);
 	assert_int_equal(link_ready(&f->link, 1), DROP_UNRESOLVED);
 	f->sink = open_sink(f);
 	link_set_address(&f->link, &f->config.address);
@@ -80,7 +80,7 @@ static void a_peer_that_comes_later_is_found_within_a_second(void **state)
 {
 	struct fixture *f = *state;
 
-	link_init(&f->link, &f->config, 65536, f->log);
+	link_init(&f->link, &f->config, 65536, NULL, f->log);
 	assert_int_equal(link_ready(&f->link, 10), DROP_REFUSED);
 	f->sink = open_sink(f);
 	assert_int_equal(link_ready(&f->link, 11), DROP_REFUSED); /* no system call for each datagram */
@@ -93,7 +93,7 @@ static void a_broken_socket_is_opened_anew(void **state)
 	struct fixture *f = *state;
 
 	f->sink = open_sink(f);
-	link_init(&f->link, &f->config, 65536, f->log);
+	link_init(&f->link, &f->config, 65536, NULL, f->log);
 	assert_int_equal(link_ready(&f->link, 10), DROP_NONE);
 	f->link.outlet.broken = true;
 	assert_int_equal(link_ready(&f->link, 2000), DROP_NONE);
@@ -106,7 +106,7 @@ static void the_same_address_changes_nothing(void **state)
 	int fd;
 
 	f->sink = open_sink(f);
-	link_init(&f->link, &f->config, 65536, f->log);
+	link_init(&f->link, &f->config, 65536, NULL, f->log);
 	assert_int_equal(link_ready(&f->link, 10), DROP_NONE);
 	fd = f->link.outlet.fd;
 	link_set_address(&f->link, &f->config.address);
@@ -120,7 +120,7 @@ static void copies_are_accounted_for(void **state)
 	struct copy copy = {.size = 25, .segment = 10, .count = 3, .failed = 5, .reason = DROP_CONGESTED};
 	struct peer_counters *counters = &f->link.counters;
 
-	link_init(&f->link, &f->config, 65536, f->log);
+	link_init(&f->link, &f->config, 65536, NULL, f->log);
 	link_account(&f->link, &copy);
 	assert_int_equal(counter_get(&counters->handed), 3);
 	assert_int_equal(counter_get(&counters->sent), 1);

@@ -1,0 +1,258 @@
+#include "config_check.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <stdarg.h>
+#include <string.h>
+#include <strings.h>
+
+/* A section under check. */
+struct check {
+	const struct config *config;
+	const struct ini_file *file;
+	struct diagnostics *diagnostics;
+	size_t section; /* index */
+};
+
+static const struct ini_entry *entry(const struct check *check, const char *key)
+{
+	return ini_file_find(check->file, check->section, key);
+}
+
+/* Whether the key was written, and nothing told of it yet. */
+static bool is_good(const struct check *check, const char *key)
+{
+	const struct ini_entry *found = entry(check, key);
+
+	return found && found->value;
+}
+
+/* In the line of the key, or of the section where the key is missing. */
+static void __attribute__((format(printf, 3, 4)))
+wrong(const struct check *check, const char *key, const char *format, ...)
+{
+	const struct ini_section *section = &check->file->sections[check->section];
+	const struct ini_entry *found = entry(check, key);
+	va_list arguments;
+
+	va_start(arguments, format);
+	diagnostics_add_entry(check->diagnostics, found ? found->line : section->line, section->name, key, format,
+			      arguments);
+	va_end(arguments);
+}
+
+/* --- Listeners --- */
+
+static bool has_family(const struct listener_config *listener, int family)
+{
+	for (size_t i = 0; i < listener->bind_count; i++) {
+		const struct bind_config *bind = &listener->binds[i];
+
+		if (bind->address.any.sa_family == family || (bind->any && family == AF_INET6))
+			return true;
+	}
+	return false;
+}
+
+static void check_network_keys(const struct check *check, const struct listener_config *listener)
+{
+	bool networked = has_family(listener, AF_INET) || has_family(listener, AF_INET6);
+
+	if (!is_good(check, "address"))
+		return;
+	if (listener->interface[0] && !networked)
+		wrong(check, "interface", "unix: addresses have no interface: remove it");
+	for (size_t i = 0; i < listener->group_count; i++) {
+		int family = listener->groups[i].group.any.sa_family;
+
+		if (!has_family(listener, family))
+			wrong(check, "multicast", "a group is %s, and no address of the listener is: add `%s`",
+			      family == AF_INET ? "IPv4" : "IPv6", family == AF_INET ? "0.0.0.0:PORT" : "[::]:PORT");
+	}
+	for (size_t i = 0; i < listener->bind_count && !listener->interface[0]; i++) {
+		const struct bind_config *bind = &listener->binds[i];
+
+		if (address_lacks_zone(&bind->address))
+			wrong(check, "address", "`%s` is link-local: write its interface, as in [fe80::1%%eth0]:7788",
+			      bind->text);
+	}
+}
+
+static void check_action(const struct check *check, const struct listener_config *listener)
+{
+	bool peers = entry(check, "peers");
+
+	if (!entry(check, "action"))
+		wrong(check, "action", "missing: write what to do, sink, echo or forward");
+	if (!is_good(check, "action"))
+		return;
+	if (listener->action == ACTION_FORWARD && !peers)
+		wrong(check, "peers", "missing: forward needs to know to whom; write names of [peer:NAME] sections");
+	if (listener->action != ACTION_FORWARD && peers)
+		wrong(check, "peers", "only forward sends to peers: remove it, or write `action = forward`");
+}
+
+/* Hex digits are not text that could be written in another charset. */
+static void check_conversion(const struct check *check, const struct listener_config *listener)
+{
+	bool hex = false;
+
+	for (size_t i = 0; i < listener->encoding_count; i++)
+		hex |= !strcasecmp(listener->encodings[i], "hex");
+	for (size_t i = 0; hex && i < listener->peer_count; i++) {
+		if (listener->peers[i]->encoding)
+			wrong(check, "encoding",
+			      "`hex` is no charset that peer `%s` could get %s from: remove it from the list",
+			      listener->peers[i]->name, listener->peers[i]->encoding);
+	}
+}
+
+/* Whether both would be bound to the same address and port. */
+static bool binds_clash(const struct bind_config *a, const struct bind_config *b)
+{
+	uint16_t port = address_port(&a->address);
+
+	if (a->address.any.sa_family == AF_UNIX || b->address.any.sa_family == AF_UNIX)
+		return address_equal(&a->address, &b->address);
+	if (!port || port != address_port(&b->address))
+		return false;
+	if (a->any || b->any)
+		return address_is_wildcard(&a->address) && address_is_wildcard(&b->address);
+	return address_equal(&a->address, &b->address);
+}
+
+/* Those of the listeners before this one, and its own before it. */
+static void check_clash(const struct check *check, const struct listener_config *listener, size_t i)
+{
+	const struct bind_config *bind = &listener->binds[i];
+
+	for (size_t l = 0; l <= listener->index; l++) {
+		const struct listener_config *other = &check->config->listeners[l];
+		size_t count = other == listener ? i : other->bind_count;
+
+		/* Bound to another device, the same address is another one. */
+		if (bind->address.any.sa_family != AF_UNIX && strcmp(listener->interface, other->interface))
+			continue;
+		for (size_t j = 0; j < count; j++) {
+			if (!binds_clash(bind, &other->binds[j]))
+				continue;
+			wrong(check, "address", "`%s` is taken by listener `%s` (`%s`): choose another address",
+			      bind->text, other->name, other->binds[j].text);
+			return;
+		}
+	}
+}
+
+static void check_listener(const struct check *check, const struct listener_config *listener)
+{
+	if (!entry(check, "address"))
+		wrong(check, "address", "missing: write where to listen, such as `address = *:7788`");
+	for (size_t i = 0; i < listener->bind_count; i++)
+		check_clash(check, listener, i);
+	check_action(check, listener);
+	check_conversion(check, listener);
+	check_network_keys(check, listener);
+}
+
+/* --- Peers --- */
+
+static bool same_host(const struct address *a, const struct address *b)
+{
+	struct address host = *a;
+
+	address_set_port(&host, address_port(b));
+	return address_equal(&host, b);
+}
+
+static bool on_an_interface(const struct address *address)
+{
+	struct ifaddrs *first;
+	bool found = false;
+
+	if (getifaddrs(&first))
+		return false;
+	for (const struct ifaddrs *i = first; i && !found; i = i->ifa_next) {
+		struct address own = {.length = sizeof(own.v6)};
+
+		if (!i->ifa_addr || i->ifa_addr->sa_family != address->any.sa_family)
+			continue;
+		memcpy(&own.any, i->ifa_addr, address->any.sa_family == AF_INET ? sizeof(own.v4) : sizeof(own.v6));
+		found = same_host(&own, address);
+	}
+	freeifaddrs(first);
+	return found;
+}
+
+/* This host's, whatever it is bound to. */
+static bool is_local(const struct address *address)
+{
+	if (address->any.sa_family == AF_INET && ntohl(address->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET)
+		return true;
+	if (address->any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr))
+		return true;
+	return address->any.sa_family != AF_UNIX && on_an_interface(address);
+}
+
+static bool has_group(const struct listener_config *listener, const struct address *to)
+{
+	for (size_t i = 0; i < listener->group_count; i++) {
+		if (same_host(&listener->groups[i].group, to))
+			return true;
+	}
+	return false;
+}
+
+/* A datagram to that address would come back to the listener. */
+static bool leads_to(const struct address *to, const struct listener_config *listener, const struct bind_config *bind)
+{
+	int family = bind->address.any.sa_family;
+
+	if (address_equal(to, &bind->address))
+		return true;
+	if (address_port(to) != address_port(&bind->address) || !address_is_wildcard(&bind->address))
+		return false;
+	return (bind->any ? to->any.sa_family != AF_UNIX : to->any.sa_family == family) &&
+	       (has_group(listener, to) || is_local(to));
+}
+
+static void check_loop(const struct check *check, const struct peer_config *peer)
+{
+	for (size_t l = 0; l < check->config->listener_count; l++) {
+		const struct listener_config *listener = &check->config->listeners[l];
+
+		for (size_t i = 0; i < listener->bind_count; i++) {
+			if (leads_to(&peer->address, listener, &listener->binds[i]))
+				wrong(check, "address",
+				      "`%s` is our own listener `%s`: datagrams would go round in circles; write "
+				      "another program's address",
+				      peer->address_text, listener->name);
+		}
+	}
+}
+
+static void check_peer(const struct check *check, const struct peer_config *peer)
+{
+	if (!entry(check, "address"))
+		wrong(check, "address", "missing: write where to send to, such as `address = 192.0.2.1:514`");
+	if (!is_good(check, "address") || peer->host)
+		return;
+	if (address_lacks_zone(&peer->address))
+		wrong(check, "address", "`%s` is link-local: write its interface, as in [fe80::1%%eth0]:7788",
+		      peer->address_text);
+	check_loop(check, peer);
+}
+
+void config_check(const struct config *config, const struct ini_file *file, const struct config_place *places,
+		  struct diagnostics *diagnostics)
+{
+	struct check check = {config, file, diagnostics, 0};
+
+	for (; check.section < file->section_count; check.section++) {
+		const struct config_place *place = &places[check.section];
+
+		if (place->known && place->kind == SECTION_LISTENER)
+			check_listener(&check, &config->listeners[place->index]);
+		else if (place->known && place->kind == SECTION_PEER)
+			check_peer(&check, &config->peers[place->index]);
+	}
+}

@@ -1,0 +1,287 @@
+#include "config_set.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "config_value.h"
+#include "must.h"
+
+bool scope_wrong(struct scope *scope, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	diagnostics_add_entry(scope->diagnostics, scope->line, scope->section, scope->name, format, arguments);
+	va_end(arguments);
+	scope->told = true;
+	return false;
+}
+
+/* Calls take() for each item of a list, so that all that is wrong with it is told. */
+static bool for_each(struct scope *scope, const char *value, bool (*take)(struct scope *scope, char *item))
+{
+	char *copy = must(strdup(value)), *cursor = copy, *item;
+	bool good = true;
+
+	while ((item = value_next(&cursor)))
+		good &= *item ? take(scope, item) : scope_wrong(scope, "`%s` has an empty item: remove a comma", value);
+	free(copy);
+	return good;
+}
+
+/* Another zeroed element at the end of an array. */
+static void *append(void *array, size_t *count, size_t size)
+{
+	char *grown = must(realloc(*(void **)array, (*count + 1) * size));
+
+	*(void **)array = grown;
+	return memset(grown + (*count)++ * size, 0, size);
+}
+
+/* --- [udprelayd], [datagram_log], [http] --- */
+
+bool set_target(struct scope *scope, const char *value)
+{
+	static const char *const targets[] = {"off", "stderr", "stdout", NULL};
+	unsigned target = LOG_TARGET_FILE;
+
+	if (!value_choice(value, targets, &target))
+		scope->config->datagram_log.path = must(strdup(value));
+	scope->config->datagram_log.target = target;
+	return true;
+}
+
+bool set_http_listen(struct scope *scope, const char *value)
+{
+	struct address address;
+
+	scope->number = strcasecmp(value, "off") != 0;
+	return !scope->number || address_parse(&address, value) == 0;
+}
+
+/* --- [listener:NAME] --- */
+
+static bool is_mapped(const struct address *address)
+{
+	return address->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr);
+}
+
+static bool mapped(struct scope *scope, const char *text)
+{
+	return scope_wrong(scope, "`%s` is an IPv4 address in IPv6 clothes: write the IPv4 address", text);
+}
+
+static bool take_bind(struct scope *scope, char *item)
+{
+	struct listener_config *listener = scope->listener;
+	struct bind_config bind = {.line = scope->line};
+	char host[ADDRESS_HOST_MAX];
+	uint16_t port;
+
+	if (!strncmp(item, "fd:", 3))
+		return scope_wrong(scope,
+				   "`%s`: not built yet: sockets from systemd come in a later version; write an "
+				   "address",
+				   item);
+	if (!address_split(item, host, &port) && !strcmp(host, "*")) {
+		bind.any = true;
+		address_from_ip(&bind.address, "0.0.0.0", port);
+	} else if (address_parse(&bind.address, item)) {
+		return scope_wrong(scope,
+				   "`%s` is no address to listen on: write IPV4:PORT, [IPV6]:PORT, *:PORT or "
+				   "unix:/path, with a port from 0 to 65535",
+				   item);
+	}
+	if (is_mapped(&bind.address))
+		return mapped(scope, item);
+	bind.text = must(strdup(item));
+	*(struct bind_config *)append(&listener->binds, &listener->bind_count, sizeof(bind)) = bind;
+	return true;
+}
+
+bool set_listener_address(struct scope *scope, const char *value)
+{
+	return for_each(scope, value, take_bind);
+}
+
+bool set_action(struct scope *scope, const char *value)
+{
+	static const char *const actions[] = {"sink", "echo", "forward", "relay", NULL};
+	unsigned action;
+
+	if (!value_choice(value, actions, &action))
+		return false;
+	if (action > ACTION_FORWARD)
+		return scope_wrong(scope, "`%s`: not built yet: write sink, echo or forward", value);
+	scope->listener->action = action;
+	return true;
+}
+
+static bool take_peer(struct scope *scope, char *item)
+{
+	struct listener_config *listener = scope->listener;
+	struct peer_config *peer = NULL;
+
+	for (size_t i = 0; i < scope->config->peer_count; i++) {
+		if (!strcmp(scope->config->peers[i].name, item))
+			peer = &scope->config->peers[i];
+	}
+	if (!peer)
+		return scope_wrong(scope, "there is no peer `%s`: add a section [peer:%s]", item, item);
+	for (size_t i = 0; i < listener->peer_count; i++) {
+		if (listener->peers[i] == peer)
+			return scope_wrong(scope, "`%s` is named twice: remove one", item);
+	}
+	*(struct peer_config **)append(&listener->peers, &listener->peer_count, sizeof(peer)) = peer;
+	return true;
+}
+
+bool set_peers(struct scope *scope, const char *value)
+{
+	return for_each(scope, value, take_peer);
+}
+
+static bool take_encoding(struct scope *scope, char *item)
+{
+	struct listener_config *listener = scope->listener;
+
+	if (strcasecmp(item, "hex") && !codec_known(item))
+		return scope_wrong(scope, "`%s` is no charset that this system knows: `iconv -l` lists them", item);
+	*(char **)append(&listener->encodings, &listener->encoding_count, sizeof(char *)) = must(strdup(item));
+	return true;
+}
+
+bool set_listener_encoding(struct scope *scope, const char *value)
+{
+	return for_each(scope, value, take_encoding);
+}
+
+bool set_log(struct scope *scope, const char *value)
+{
+	static const char *const words[] = {"none", "all", NULL};
+	uint64_t every;
+	unsigned word;
+
+	if (value_choice(value, words, &word))
+		every = word;
+	else if (strncmp(value, "1/", 2) || !value_number(value + 2, 1, UINT32_MAX, &every))
+		return false;
+	scope->listener->log_every = (uint32_t)every;
+	return true;
+}
+
+bool set_interface(struct scope *scope, const char *value)
+{
+	return value_interface(value, scope->listener->interface);
+}
+
+static bool take_group(struct scope *scope, char *item)
+{
+	struct listener_config *listener = scope->listener;
+	struct multicast_config group = {0};
+	char *zone = strchr(item, '%');
+
+	if (zone)
+		*zone++ = '\0';
+	if (address_from_ip(&group.group, item, 0) || !address_is_multicast(&group.group))
+		return scope_wrong(scope,
+				   "`%s` is no multicast group: write one of 224.0.0.0/4 or ff00::/8, with "
+				   "%%INTERFACE behind it where that matters",
+				   item);
+	if (zone && !value_interface(zone, group.interface))
+		return scope_wrong(scope, "`%s` is no name of an interface: `ip link` lists them", zone);
+	*(struct multicast_config *)append(&listener->groups, &listener->group_count, sizeof(group)) = group;
+	return true;
+}
+
+bool set_multicast(struct scope *scope, const char *value)
+{
+	return for_each(scope, value, take_group);
+}
+
+bool set_refuse_source_ports(struct scope *scope, const char *value)
+{
+	struct port_set set = {0};
+
+	if (strcasecmp(value, "none") && !value_ports(value, &set))
+		return false;
+	scope->listener->refuse_source_ports = must(malloc(sizeof(set)));
+	*scope->listener->refuse_source_ports = set;
+	return true;
+}
+
+static bool take_prefix(struct scope *scope, char *item)
+{
+	char *slash = strchr(item, '/');
+	struct address address;
+	uint64_t bits;
+
+	if (slash)
+		*slash++ = '\0';
+	if (address_from_ip(&address, item, 0))
+		return scope_wrong(scope, "`%s` is no address: write prefixes such as 192.0.2.0/24 or 2001:db8::/32",
+				   item);
+	if (slash && !value_number(slash, 0, address.any.sa_family == AF_INET ? 32 : 128, &bits))
+		return scope_wrong(scope, "`%s/%s` has no such length: IPv4 has up to 32 bits, IPv6 up to 128", item,
+				   slash);
+	return true;
+}
+
+bool set_prefixes(struct scope *scope, const char *value)
+{
+	return for_each(scope, value, take_prefix);
+}
+
+/* --- [peer:NAME] --- */
+
+/* "192.168.1" and "0x7f.1" are no names, though the resolver would make addresses of them: no name ends in a number. A
+ * dot may end it. */
+static bool is_name(const char *host)
+{
+	size_t length = strlen(host), digits;
+	const char *last = host;
+
+	for (size_t i = 0; i + 1 < length; i++) {
+		if (host[i] == '.')
+			last = host + i + 1;
+	}
+	digits = strncasecmp(last, "0x", 2) ? strspn(last, "0123456789")
+					    : 2 + strspn(last + 2, "0123456789abcdefABCDEF");
+	return isalnum((unsigned char)*host) && last[digits] && strcmp(last + digits, ".");
+}
+
+bool set_peer_address(struct scope *scope, const char *value)
+{
+	struct peer_config *peer = scope->peer;
+	char host[ADDRESS_HOST_MAX];
+	uint16_t port;
+
+	peer->line = scope->line;
+	if (address_parse(&peer->address, value)) {
+		if (address_split(value, host, &port) || !is_name(host))
+			return false;
+		peer->host = must(strdup(host));
+		address_from_ip(&peer->address, "0.0.0.0", port);
+	} else if (address_is_wildcard(&peer->address)) {
+		return scope_wrong(scope, "`%s` is nobody's address: write where the peer listens", value);
+	} else if (is_mapped(&peer->address)) {
+		return mapped(scope, value);
+	}
+	if (peer->address.any.sa_family != AF_UNIX && !address_port(&peer->address))
+		return scope_wrong(scope, "`%s` has port 0, which nobody listens on: write the peer's port", value);
+	peer->address_text = must(strdup(value));
+	return true;
+}
+
+bool set_peer_encoding(struct scope *scope, const char *value)
+{
+	if (!strcasecmp(value, "hex"))
+		return scope_wrong(scope, "`hex` shows bytes in a log: a peer needs a charset, or none");
+	if (!codec_known(value))
+		return scope_wrong(scope, "`%s` is no charset that this system knows: `iconv -l` lists them", value);
+	scope->peer->encoding = must(strdup(value));
+	return true;
+}

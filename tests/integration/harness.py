@@ -1,0 +1,241 @@
+"""The real daemon in a test: started with a configuration, asked over real sockets, ended, and its books checked."""
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+# How long anything may take that should take no time at all.
+PATIENCE = 20.0
+
+DAEMON = os.path.abspath(os.environ.get("UDPRELAYD", "build/src/udprelayd"))
+
+RECORD = re.compile(
+    r'(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z) (?P<listener>\S+) (?P<source>\S+) > (?P<destination>\S+) '
+    r'(?P<size>\d+)B (?P<encoding>\S+) (?P<verdict>\S+)(?: "(?P<payload>.*)"(?P<more>…?))?$')
+
+
+class Daemon:
+    """One process of udprelayd. Lines of its standard error are kept in .lines, those of standard output in .output."""
+
+    def __init__(self, config, wrapper=(), **popen):
+        self.directory = tempfile.TemporaryDirectory(prefix="udprelayd-")
+        self.path = os.path.join(self.directory.name, "udprelayd.ini")
+        with open(self.path, "w", encoding="utf-8") as file:
+            file.write(config)
+        self.lines, self.output = [], []
+        self.changed = threading.Condition()
+        self.process = subprocess.Popen([*wrapper, DAEMON, "-c", self.path], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, **popen)
+        self.readers = [threading.Thread(target=self._read, args=(stream, lines), daemon=True) for stream, lines in
+                        [(self.process.stderr, self.lines), (self.process.stdout, self.output)]]
+        for reader in self.readers:
+            reader.start()
+
+    def _read(self, stream, lines):
+        for line in stream:
+            with self.changed:
+                lines.append(line.decode("utf-8", "backslashreplace").rstrip("\n"))
+                self.changed.notify_all()
+
+    def await_line(self, pattern, count=1):
+        """The last of count lines that match, as a match object; an error where they do not come."""
+        return self.await_that(lambda: self._match(pattern, count), f"no line {pattern!r}")
+
+    def _match(self, pattern, count):
+        found = [m for m in (re.search(pattern, line) for line in self.lines) if m]
+        return found[count - 1] if len(found) >= count else None
+
+    def await_that(self, condition, complaint):
+        end = time.monotonic() + PATIENCE
+        with self.changed:
+            while not (result := condition()):
+                left = end - time.monotonic()
+                if left <= 0 or (self.process.poll() is not None and not self._alive_readers()):
+                    raise AssertionError(f"{complaint}; it says:\n" + "\n".join(self.lines))
+                self.changed.wait(min(left, 0.1))
+        return result
+
+    def _alive_readers(self):
+        return any(reader.is_alive() for reader in self.readers)
+
+    def ready(self):
+        self.await_line(r"udprelayd \S+ ready")
+        return self
+
+    def address(self, listener, number=1):
+        """Where the listener's socket number so-and-so is, as the log says: (host, port)."""
+        text = self.await_line(rf"listener {listener}: listening on (\S+)", number)[1]
+        host, port = text.rsplit(":", 1)
+        return host.strip("[]"), int(port)
+
+    def records(self, count=0, listener=None):
+        """The records in standard error, once there are so many."""
+        def find():
+            found = [m for m in map(RECORD.match, list(self.lines)) if m and listener in (None, m["listener"])]
+            return found if len(found) >= count else None
+        return self.await_that(find, f"no {count} records") if count else find()
+
+    def send_signal(self, number):
+        self.process.send_signal(number)
+
+    def summary(self):
+        """The counters, as SIGUSR1 writes them: {"listener echo": {"received": 1, …}, …}."""
+        before = len([line for line in self.lines if "datagram log: " in line])
+        self.send_signal(signal.SIGUSR1)
+        self.await_line(r"info: datagram log: (written|off)", before + 1)
+        return self._counters()
+
+    def _counters(self):
+        counters = {}
+        for line in self.lines:
+            match = re.search(r"info: ((?:listener|peer) \S+|datagram log): (\w+=.*)", line)
+            if match:
+                pairs = re.findall(r"([a-z_]+)=(\d+)", match[2].split("dropped=")[0] + " " + match[2])
+                counters[match[1]] = {key: int(value) for key, value in pairs}
+        return counters
+
+    def await_counter(self, section, key, value):
+        """Asks until the counter is so high: for what a test cannot see from outside."""
+        end = time.monotonic() + PATIENCE
+        while (now := self.summary()[section].get(key, 0)) < value:
+            if time.monotonic() > end:
+                raise AssertionError(f"{section} {key} is {now}, not {value}:\n" + "\n".join(self.lines))
+        return now
+
+    def wait(self):
+        """Its exit status, once it has ended by itself and all that it said is read."""
+        status = self.process.wait(PATIENCE)
+        for reader in self.readers:
+            reader.join(PATIENCE)
+        return status
+
+    def end(self, number=signal.SIGTERM):
+        """Ends it as a user would, checks that it ends well and that its books balance. Returns the last counters."""
+        if self.process.poll() is None:
+            self.send_signal(number)
+        begin = time.monotonic()
+        status = self.wait()
+        if status != 0:
+            raise AssertionError(f"exit status {status}:\n" + "\n".join(self.lines))
+        self.ending_seconds = time.monotonic() - begin
+        counters = self._counters()
+        check_balance(counters)
+        return counters
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for reader in self.readers:
+            reader.join(PATIENCE)
+        self.process.stdout.close()
+        self.process.stderr.close()
+        self.directory.cleanup()
+
+
+def check_balance(counters):
+    """What always holds: every datagram is delivered, or dropped and counted."""
+    for name, c in counters.items():
+        if name.startswith("listener"):
+            assert c["received"] == c["sunk"] + c["echoed"] + c["forwarded"] + c["dropped"], (name, c)
+        elif name.startswith("peer"):
+            assert c["handed"] == c["sent"] + c["dropped"], (name, c)
+
+
+class TestCase(unittest.TestCase):
+    """Starts daemons and sockets, and cleans up behind them."""
+
+    def start(self, config, **popen):
+        daemon = Daemon(config, **popen)
+        self.addCleanup(daemon.close)
+        return daemon
+
+    def serve(self, config, **popen):
+        return self.start(config, **popen).ready()
+
+    def refused(self, config, status):
+        """What a daemon says that ends at once with this status."""
+        daemon = self.start(config)
+        self.assertEqual(daemon.wait(), status, "\n".join(daemon.lines))
+        return "\n".join(daemon.lines)
+
+    def udp(self, host="127.0.0.1", port=0, family=None):
+        """A bound socket of the test's own."""
+        family = family or (socket.AF_INET6 if ":" in host else socket.AF_INET)
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        self.addCleanup(sock.close)
+        sock.settimeout(PATIENCE)
+        sock.bind((host, port))
+        return sock
+
+    def ask(self, sock, address, payload):
+        """Sends one datagram and returns the answer and whence it came."""
+        sock.sendto(payload, address)
+        return sock.recvfrom(65536)
+
+    def assert_echoes(self, sock, address, payload):
+        answer, source = self.ask(sock, address, payload)
+        self.assertEqual(answer, payload)
+        self.assertEqual(source[:2], tuple(address)[:2])
+
+    def assert_nothing_waits(self, sock):
+        sock.setblocking(False)
+        try:
+            self.fail(f"unexpected datagram {sock.recv(65536)!r}")
+        except BlockingIOError:
+            sock.settimeout(PATIENCE)
+
+
+def await_file(path, text):
+    """Waits until the file holds the bytes."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if os.path.exists(path):
+            with open(path, "rb") as file:
+                if text in file.read():
+                    return
+        time.sleep(0.001)
+    raise AssertionError(f"{text!r} never comes to stand in {path}")
+
+
+def skip(reason):
+    """Ends a whole test as skipped (meson knows 77) and says why."""
+    print(f"SKIP: {reason}")
+    sys.exit(77)
+
+
+def in_namespace(*needs):
+    """Runs the whole script again in a network namespace of its own, where it may configure interfaces; skips where
+    that is not permitted."""
+    if os.environ.get("UDPRELAYD_NAMESPACE"):
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        return
+    for program in ("unshare", "ip", *needs):
+        if subprocess.run(["sh", "-c", f"command -v {program}"], stdout=subprocess.DEVNULL).returncode:
+            skip(f"there is no program `{program}`")
+    unshare = ["unshare", "--net", "--mount"] if os.geteuid() == 0 else ["unshare", "--net", "--mount", "--map-root-user"]
+    if subprocess.run([*unshare, "true"], stderr=subprocess.DEVNULL).returncode:
+        skip("network namespaces may not be made here")
+    os.environ["UDPRELAYD_NAMESPACE"] = "1"
+    os.execvp("unshare", [*unshare, sys.executable, *sys.argv])
+
+
+def needs_mounts(test):
+    """Skips the test where nothing may be mounted."""
+    with tempfile.TemporaryDirectory() as directory:
+        if subprocess.run(["mount", "-t", "tmpfs", "none", directory], stderr=subprocess.DEVNULL).returncode:
+            test.skipTest("file systems may not be mounted here")
+        subprocess.run(["umount", directory], check=True)
+
+
+def ip(*arguments):
+    subprocess.run(["ip", *arguments], check=True)
+
+
+main = unittest.main

@@ -1,0 +1,49 @@
+"""Wrong configurations, as users write them: each error told with its line, all of them at once."""
+import harness
+
+GOOD = "[listener:a]\naddress = 127.0.0.1:0\naction = sink\n"
+
+
+class ConfigurationTest(harness.TestCase):
+    def assert_refused(self, config, *complaints):
+        said = self.refused(config, 78)
+        for complaint in complaints:
+            self.assertRegex(said, complaint)
+        self.assertEqual(len(said.splitlines()), len(complaints), said)
+
+    def test_mistyped_key(self):
+        self.assert_refused(GOOD + "adress = 127.0.0.1:1\n", r"\.ini:4: \[listener:a\] adress: .*`address`")
+
+    def test_everything_is_told_at_once(self):
+        self.assert_refused("[udprelayd]\nworkers = many\n[nonsense]\nx = 1\n[listener:a]\naction = shout\n"
+                            "[peer:b]\naddress = nowhere\n",
+                            r":2: \[udprelayd\] workers: .*many", r":3: \[nonsense\]", r":5: \[listener:a\] address: ",
+                            r":6: \[listener:a\] action: .*shout", r":8: \[peer:b\] address: .*nowhere")
+
+    def test_repeated_section_and_key(self):
+        self.assert_refused(GOOD + "action = echo\n" + GOOD, r":4: \[listener:a\] action: ", r":5: \[listener:a\]")
+
+    def test_long_line(self):
+        self.assert_refused(GOOD + "encoding = " + "utf-8," * 60 + "utf-8\n", r":4: ")
+
+    def test_nul_byte(self):
+        self.assert_refused(GOOD + "encoding = utf\0-8\n", r":4: ")
+
+    def test_what_is_not_built_yet(self):
+        self.assert_refused(GOOD + "source_limit = 100\n[http]\nlisten = 127.0.0.1:9090\n",
+                            r":4: \[listener:a\] source_limit: .*not built yet",
+                            r":6: \[http\] listen: .*not built yet")
+
+    def test_forward_to_ourselves(self):
+        self.assert_refused("[listener:a]\naddress = *:7799\naction = forward\npeers = b\n"
+                            "[peer:b]\naddress = 127.0.0.1:7799\n", r":6: \[peer:b\] address: .*listener `a`")
+
+    def test_unknown_peer(self):
+        self.assert_refused("[listener:a]\naddress = *:7799\naction = forward\npeers = b\n", r":4: \[listener:a\] peers: ")
+
+    def test_empty_file(self):
+        self.assert_refused("", r"listener")
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,86 @@
+"""The end: at once, clean, with nothing lost that was read; and the signals that do not end."""
+import signal
+import threading
+
+import harness
+
+CONFIG = "[listener:a]\naddress = *:0\naction = echo\n"
+
+
+class EndingTest(harness.TestCase):
+    def test_term_and_int(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            daemon = self.serve(CONFIG)
+            self.assert_echoes(self.udp(), ("127.0.0.1", daemon.address("a")[1]), b"hello")
+            daemon.end(number)
+            self.assertTrue(daemon.lines[-1].endswith("notice: ended"), daemon.lines[-1])
+
+    def test_no_handle_stays_open(self):
+        """The loops are closed with nothing left in them, or it would be told as an error."""
+        daemon = self.serve("[udprelayd]\nworkers = 4\n" + CONFIG)
+        daemon.end()
+        self.assertEqual([line for line in daemon.lines if "error" in line], [])
+
+    def test_all_records_are_written(self):
+        daemon = self.serve(CONFIG)
+        client = self.udp()
+        for i in range(1000):
+            self.assert_echoes(client, ("127.0.0.1", daemon.address("a")[1]), b"%d" % i)
+        counters = daemon.end()
+        self.assertEqual(counters["datagram log"], {"written": 1000, "dropped": 0})
+        self.assertEqual(len(daemon.records()), 1000)
+
+    def test_under_load(self):
+        """The books balance (end() checks) while datagrams keep coming."""
+        daemon = self.serve("[udprelayd]\nworkers = 2\n[datagram_log]\ntarget = off\n" + CONFIG)
+        address = ("127.0.0.1", daemon.address("a")[1])
+        stop = threading.Event()
+
+        def shoot():
+            client = self.udp()
+            for _ in range(200000):
+                if stop.is_set():
+                    return
+                try:
+                    client.sendto(b"x" * 100, address)
+                except ConnectionRefusedError:
+                    pass
+
+        shooters = [threading.Thread(target=shoot) for _ in range(2)]
+        for shooter in shooters:
+            shooter.start()
+        try:
+            daemon.await_counter("listener a", "received", 5000)
+            counters = daemon.end()
+        finally:
+            stop.set()
+            for shooter in shooters:
+                shooter.join()
+        self.assertGreaterEqual(counters["listener a"]["received"], 5000)
+
+    def test_two_signals(self):
+        daemon = self.serve(CONFIG)
+        daemon.send_signal(signal.SIGTERM)
+        daemon.send_signal(signal.SIGTERM)
+        self.assertEqual(daemon.wait(), 0)
+
+    def test_summary(self):
+        daemon = self.serve(CONFIG)
+        client = self.udp()
+        for i in range(1, 4):
+            self.assert_echoes(client, ("127.0.0.1", daemon.address("a")[1]), b"hello")
+            daemon.await_counter("listener a", "echoed", i)
+            counters = daemon.summary()["listener a"]
+            self.assertEqual((counters["received"], counters["bytes"], counters["echoed"]), (i, 5 * i, i))
+        daemon.end()
+
+    def test_reload_is_not_built_yet_and_harms_nothing(self):
+        daemon = self.serve(CONFIG)
+        daemon.send_signal(signal.SIGHUP)
+        daemon.await_line("warning: reloading the configuration is not built yet")
+        self.assert_echoes(self.udp(), ("127.0.0.1", daemon.address("a")[1]), b"hello")
+        daemon.end()
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,183 @@
+"""Forwarding: every peer gets a copy, and none suffers for another."""
+import os
+import re
+import socket
+import tempfile
+
+import harness
+
+
+def config(peers, extra=""):
+    sections = "".join(f"[peer:p{i}]\naddress = {address}\n" for i, address in enumerate(peers))
+    names = ", ".join(f"p{i}" for i in range(len(peers)))
+    return f"[listener:a]\naddress = 127.0.0.1:0\naction = forward\npeers = {names}\n{extra}\n{sections}"
+
+
+def at(sock):
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class ForwardTest(harness.TestCase):
+    def test_every_peer_gets_a_copy(self):
+        peers = [self.udp(), self.udp("::1"), self.udp()]
+        daemon = self.serve(config([at(peer) for peer in peers]))
+        client = self.udp()
+        for payload in (b"hello", b"", b"x" * 65507, b"end"):
+            client.sendto(payload, daemon.address("a"))
+            for peer in peers:
+                self.assertEqual(peer.recv(65536), payload)
+        self.assertEqual({r["verdict"] for r in daemon.records(4)}, {"forwarded:3/3"})
+        counters = daemon.end()
+        self.assertEqual(counters["listener a"]["forwarded"], 4)
+        for i in range(3):
+            self.assertEqual((counters[f"peer p{i}"]["sent"], counters[f"peer p{i}"]["bytes"]), (4, 65515))
+
+    def test_order_and_bursts(self):
+        """Bursts become GSO sends; a peer sees each datagram, in order."""
+        peer = self.udp()
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        daemon = self.serve(config([at(peer)]))
+        client = self.udp()
+        for turn in range(20):
+            sent = [b"%d/%d" % (turn, i) for i in range(60)]
+            for payload in sent:
+                client.sendto(payload, daemon.address("a"))
+            self.assertEqual([peer.recv(100) for _ in sent], sent)
+        daemon.end()
+
+    def test_a_peer_that_is_down_costs_the_others_nothing(self):
+        gone = self.udp()
+        address = at(gone)
+        gone.close()
+        peers = [self.udp(), self.udp()]
+        daemon = self.serve(config([at(peers[0]), address, at(peers[1])]))
+        client = self.udp()
+        for i in range(300):
+            client.sendto(b"%d" % i, daemon.address("a"))
+            for peer in peers:
+                self.assertEqual(peer.recv(100), b"%d" % i)
+        counters = daemon.end()
+        self.assertEqual(counters["listener a"]["forwarded"], 300)
+        for name in ("peer p0", "peer p2"):
+            self.assertEqual((counters[name]["sent"], counters[name]["dropped"]), (300, 0))
+        self.assertGreater(counters["peer p1"]["icmp_errors"], 0)
+        self.assertEqual(counters["peer p1"]["handed"], 300)
+
+    def test_it_is_told_at_a_bounded_rate(self):
+        gone = self.udp()
+        address = at(gone)
+        gone.close()
+        daemon = self.serve(config([address], "log = none"))
+        client = self.udp()
+        for _ in range(300):
+            client.sendto(b"anybody?", daemon.address("a"))
+            daemon.await_counter("listener a", "received", 1)
+        daemon.end()
+        self.assertLessEqual(len([line for line in daemon.lines if re.search("warning: peer p0", line)]), 20)
+
+    def test_a_peer_comes_back(self):
+        first = self.udp()
+        address, port = at(first), first.getsockname()[1]
+        first.close()
+        daemon = self.serve(config([address]))
+        client = self.udp()
+        client.sendto(b"lost", daemon.address("a"))
+        daemon.records(1)
+        again = self.udp(port=port)
+        client.sendto(b"found", daemon.address("a"))
+        self.assertEqual(again.recv(100), b"found")
+        daemon.end()
+
+    def test_answers_of_peers_go_nowhere(self):
+        peer = self.udp()
+        daemon = self.serve(config([at(peer)]))
+        client = self.udp()
+        for _ in range(3):
+            client.sendto(b"question", daemon.address("a"))
+            _, source = peer.recvfrom(100)
+            peer.sendto(b"answer", source)
+        counters = daemon.end()
+        self.assert_nothing_waits(client)
+        self.assertEqual((counters["listener a"]["received"], counters["peer p0"]["icmp_errors"]), (3, 0))
+
+    def test_max_datagram(self):
+        peer = self.udp()
+        daemon = self.serve(config([at(peer)], "max_datagram = 5"))
+        client = self.udp()
+        client.sendto(b"123456", daemon.address("a"))
+        client.sendto(b"12345", daemon.address("a"))
+        self.assertEqual(peer.recv(100), b"12345")
+        self.assertEqual(daemon.end()["listener a"]["too_large"], 1)
+
+
+class UnixPeerTest(harness.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="udprelayd-unix-")
+        self.addCleanup(self.directory.cleanup)
+        self.path = os.path.join(self.directory.name, "peer")
+
+    def receiver(self):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(sock.close)
+        sock.settimeout(harness.PATIENCE)
+        sock.bind(self.path)
+        return sock
+
+    def test_forward(self):
+        receiver = self.receiver()
+        daemon = self.serve(config([f"unix:{self.path}"]))
+        for payload in (b"hello", b"", b"x" * 60000):
+            self.udp().sendto(payload, daemon.address("a"))
+            self.assertEqual(receiver.recv(65536), payload)
+        daemon.end()
+
+    def test_a_path_that_is_not_there_yet(self):
+        other = self.udp()
+        daemon = self.serve(config([f"unix:{self.path}", at(other)]))
+        client = self.udp()
+        client.sendto(b"early", daemon.address("a"))
+        self.assertEqual(other.recv(100), b"early")
+        self.assertEqual(daemon.records(1)[0]["verdict"], "forwarded:1/2")
+        receiver = self.receiver()
+        receiver.settimeout(0.05)
+        for _ in range(200):  # it is tried again after a second
+            client.sendto(b"late", daemon.address("a"))
+            try:
+                self.assertEqual(receiver.recv(100), b"late")
+                break
+            except socket.timeout:
+                continue
+        else:
+            self.fail("the peer is never tried again")
+        daemon.end()
+
+    def test_a_receiver_that_does_not_read_holds_up_nobody_for_long(self):
+        """Its queue fills: what does not fit is dropped and counted, and the other peer gets everything."""
+        self.receiver()
+        other = self.udp()
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        daemon = self.serve(config([f"unix:{self.path}", at(other)]))
+        client = self.udp()
+        for i in range(2000):
+            client.sendto(b"%d" % i, daemon.address("a"))
+            self.assertEqual(other.recv(100), b"%d" % i)
+        counters = daemon.end()
+        self.assertEqual(counters["peer p1"]["sent"], 2000)
+        self.assertGreater(counters["peer p0"]["congested"], 0)
+        self.assertEqual(counters["listener a"]["forwarded"], 2000)
+
+    def test_a_slow_receiver_gets_everything(self):
+        """While it is slow, reading pauses; nothing that was read is lost."""
+        receiver = self.receiver()
+        daemon = self.serve(config([f"unix:{self.path}"]))
+        client = self.udp()
+        for i in range(400):
+            client.sendto(b"%d" % i, daemon.address("a"))
+        for i in range(400):
+            self.assertEqual(receiver.recv(100), b"%d" % i)
+        self.assertEqual(daemon.end()["peer p0"]["dropped"], 0)
+
+
+if __name__ == "__main__":
+    harness.main()

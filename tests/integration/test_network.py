@@ -1,0 +1,212 @@
+"""Between two hosts: network namespaces of our own, joined by two pairs of interfaces.
+
+    near (the daemon)  near0 192.0.2.1/24, 192.0.2.11, 2001:db8::1     far0 192.0.2.2, 2001:db8::2    far (the clients)
+                       near1 198.51.100.1/24                           far1 198.51.100.2
+"""
+import ctypes
+import os
+import socket
+import struct
+import subprocess
+import threading
+
+import harness
+
+harness.in_namespace("mount")
+
+CLONE_NEWNET = 0x40000000
+IPV6_JOIN = struct.Struct("@I")
+UDP_SEGMENT = 103
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def set_up_network():
+    # `ip netns` keeps its namespaces there; ours are nobody else's.
+    subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
+    harness.ip("netns", "add", "far")
+    for i in "01":
+        harness.ip("link", "add", f"near{i}", "type", "veth", "peer", "name", f"far{i}", "netns", "far")
+    for netns, side in ((), "near"), (("-n", "far"), "far"):
+        for i in "01":
+            harness.ip(*netns, "link", "set", f"{side}{i}", "addrgenmode", "none")
+            harness.ip(*netns, "link", "set", f"{side}{i}", "up")
+        harness.ip(*netns, "link", "set", "lo", "up")
+    for netns, device, *addresses in [((), "near0", "192.0.2.1/24", "192.0.2.11/24", "2001:db8::1/64", "fe80::1/64"),
+                                      (("-n", "far"), "far0", "192.0.2.2/24", "2001:db8::2/64", "fe80::2/64"),
+                                      ((), "near1", "198.51.100.1/24"), (("-n", "far"), "far1", "198.51.100.2/24")]:
+        for address in addresses:
+            nodad = ["nodad"] if ":" in address else ["broadcast", "+"]
+            harness.ip(*netns, "address", "add", address, "dev", device, *nodad)
+
+
+def far_socket(family=socket.AF_INET):
+    """A socket in the other namespace: a thread of its own goes there to make it."""
+    made = []
+
+    def make():
+        namespace = os.open("/run/netns/far", os.O_RDONLY)
+        if LIBC.setns(namespace, CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "setns")
+        os.close(namespace)
+        made.append(socket.socket(family, socket.SOCK_DGRAM))
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    return made[0]
+
+
+class NetworkTest(harness.TestCase):
+    def far(self, host):
+        """A client in the other namespace, bound to the host's address."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = far_socket(family)
+        self.addCleanup(sock.close)
+        sock.settimeout(harness.PATIENCE)
+        sock.bind(socket.getaddrinfo(host, 0, family, socket.SOCK_DGRAM)[0][4] if "%" not in host else (host, 0))
+        return sock
+
+    def test_replies_leave_from_the_address_written_to(self):
+        daemon = self.serve("[listener:a]\naddress = *:0\naction = echo\n")
+        port = daemon.address("a")[1]
+        client = self.far("192.0.2.2")
+        for host in ("192.0.2.1", "192.0.2.11", "192.0.2.1"):
+            self.assert_echoes(client, (host, port), b"whence?")
+        self.assert_echoes(self.far("2001:db8::2"), ("2001:db8::1", port), b"and here?")
+        self.assertEqual(daemon.records(4)[1]["destination"], f"192.0.2.11:{port}")
+        daemon.end()
+
+    def test_link_local_addresses(self):
+        daemon = self.serve("[listener:a]\naddress = [::]:0\naction = echo\n")
+        client = far_socket(socket.AF_INET6)
+        self.addCleanup(client.close)
+        client.settimeout(harness.PATIENCE)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"far0")
+        index = subprocess.check_output(["ip", "netns", "exec", "far", "cat", "/sys/class/net/far0/ifindex"])
+        client.sendto(b"hello", ("fe80::1", daemon.address("a")[1], 0, int(index)))
+        self.assertEqual(client.recv(100), b"hello")
+        self.assertRegex(daemon.records(1)[0]["source"], r"^\[fe80::2%near0\]:\d+$")
+        daemon.end()
+
+    def test_bound_to_an_interface(self):
+        daemon = self.serve("[listener:a]\naddress = 0.0.0.0:0\naction = echo\ninterface = near0\n")
+        port = daemon.address("a")[1]
+        self.assert_echoes(self.far("192.0.2.2"), ("192.0.2.1", port), b"this way")
+        other = self.far("198.51.100.2")
+        other.connect(("198.51.100.1", port))
+        other.send(b"not that way")
+        self.assertRaises(ConnectionRefusedError, other.recv, 100)
+        self.assertEqual(daemon.end()["listener a"]["received"], 1)
+
+    def test_broadcast(self):
+        """A datagram to everybody is answered from the address of the interface."""
+        daemon = self.serve("[listener:a]\naddress = 0.0.0.0:0\naction = echo\n")
+        port = daemon.address("a")[1]
+        client = self.far("192.0.2.2")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        client.sendto(b"anybody?", ("192.0.2.255", port))
+        self.assertEqual(client.recvfrom(100), (b"anybody?", ("192.0.2.1", port)))
+        daemon.end()
+
+    def test_multicast_ipv4(self):
+        daemon = self.serve("[listener:a]\naddress = 0.0.0.0:0\naction = echo\nmulticast = 239.1.2.3%near0\n")
+        port = daemon.address("a")[1]
+        client = self.far("192.0.2.2")
+        client.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("192.0.2.2"))
+        client.sendto(b"group", ("239.1.2.3", port))
+        self.assertEqual(client.recvfrom(100), (b"group", ("192.0.2.1", port)))
+        self.assertEqual(daemon.records(1)[0]["destination"], f"239.1.2.3:{port}")
+        daemon.end()
+
+    def test_multicast_ipv6(self):
+        daemon = self.serve("[udprelayd]\nworkers = 2\n"
+                            "[listener:a]\naddress = [::]:0\naction = echo\nmulticast = ff15::1234%near0\n")
+        port = daemon.address("a")[1]
+        client = self.far("2001:db8::2")
+        index = int(subprocess.check_output(["ip", "netns", "exec", "far", "cat", "/sys/class/net/far0/ifindex"]))
+        client.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, IPV6_JOIN.pack(index))
+        client.sendto(b"group", ("ff15::1234", port))
+        self.assertEqual(client.recv(100), b"group")
+        self.assertRegex(daemon.records(1)[0]["destination"], rf"^\[ff15::1234\]:{port}$")
+        self.assertEqual(daemon.end()["listener a"]["received"], 1, "a copy for each worker?")
+
+    def test_multicast_on_another_interface_is_not_heard(self):
+        daemon = self.serve("[listener:a]\naddress = 0.0.0.0:0\naction = echo\nmulticast = 239.1.2.3%near1\n")
+        port = daemon.address("a")[1]
+        client = self.far("192.0.2.2")
+        client.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("192.0.2.2"))
+        client.sendto(b"group", ("239.1.2.3", port))
+        self.assert_echoes(client, ("192.0.2.1", port), b"but this")
+        self.assertEqual(daemon.end()["listener a"]["received"], 1)
+
+    def test_trains_across_a_network(self):
+        """GSO on one side, GRO on the other, and back."""
+        daemon = self.serve("[listener:a]\naddress = 192.0.2.1:0\naction = echo\n")
+        client = self.far("192.0.2.2")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        segments = [bytes([i]) * 1000 for i in range(40)] + [b"end"]
+        for _ in range(10):
+            client.sendmsg([b"".join(segments)], [(socket.SOL_UDP, UDP_SEGMENT, struct.pack("=H", 1000))], 0,
+                           daemon.address("a"))
+            self.assertEqual([client.recv(2000) for _ in segments], segments)
+        self.assertEqual(daemon.end()["listener a"]["echoed"], 410)
+
+    def forward_to_far(self, host, extra_peer=""):
+        receiver = self.far(host)
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        peers = "p, q" if extra_peer else "p"
+        other = f"[peer:q]\naddress = {extra_peer}\n" if extra_peer else ""
+        return receiver, self.serve(f"[listener:a]\naddress = 127.0.0.1:0\naction = forward\npeers = {peers}\n"
+                                    f"[peer:p]\naddress = {host}:{receiver.getsockname()[1]}\n{other}")
+
+    def test_gso_that_the_path_refuses(self):
+        """Segments larger than the path's MTU cannot be sent with GSO: the same datagrams go one by one."""
+        harness.ip("link", "set", "near1", "mtu", "600")
+        self.addCleanup(harness.ip, "link", "set", "near1", "mtu", "1500")
+        receiver, daemon = self.forward_to_far("198.51.100.2")
+        client = self.udp()
+        segments = [bytes([i]) * 1000 for i in range(30)]
+        for _ in range(5):
+            client.sendmsg([b"".join(segments)], [(socket.SOL_UDP, UDP_SEGMENT, struct.pack("=H", 1000))], 0,
+                           daemon.address("a"))
+            self.assertEqual([receiver.recv(2000) for _ in segments], segments)
+        counters = daemon.end()["peer p"]
+        self.assertEqual((counters["sent"], counters["dropped"]), (150, 0))
+
+    def test_peers_that_cannot_be_reached(self):
+        """Each costs only its own copy, under the reason that the kernel gives."""
+        harness.ip("route", "add", "prohibit", "203.0.113.0/24")
+        self.addCleanup(harness.ip, "route", "del", "prohibit", "203.0.113.0/24")
+        for address, reason in [("203.0.113.1:9", "denied"), ("233.252.0.1:9", "unreachable")]:
+            receiver, daemon = self.forward_to_far("192.0.2.2", address)
+            client = self.udp()
+            for i in range(10):
+                client.sendto(b"%d" % i, daemon.address("a"))
+                self.assertEqual(receiver.recv(100), b"%d" % i)
+            counters = daemon.end()
+            self.assertEqual((counters["peer p"]["sent"], counters["peer q"][reason]), (10, 10))
+
+    def test_an_interface_that_goes_and_comes(self):
+        receiver, daemon = self.forward_to_far("198.51.100.2")
+        client = self.udp()
+        client.sendto(b"one", daemon.address("a"))
+        self.assertEqual(receiver.recv(100), b"one")
+        harness.ip("link", "set", "near1", "down")
+        client.sendto(b"two", daemon.address("a"))
+        self.assertEqual(daemon.records(2)[1]["verdict"], "dropped:unreachable")
+        harness.ip("link", "set", "near1", "up")
+        receiver.settimeout(0.1)
+
+        def arrives():
+            client.sendto(b"three", daemon.address("a"))
+            try:
+                return receiver.recv(100)
+            except socket.timeout:
+                return None
+        self.assertEqual(daemon.await_that(arrives, "nothing arrives any more"), b"three")
+        daemon.end()
+
+
+if __name__ == "__main__":
+    set_up_network()
+    harness.main()

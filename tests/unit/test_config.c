@@ -1,0 +1,248 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config_text.h"
+
+#define ECHO "[listener:e]\naddress = *:7788\naction = echo\n"
+
+static void what_is_not_written_has_its_default(void **state)
+{
+	struct config *config = good(ECHO);
+	const struct listener_config *listener = &config->listeners[0];
+
+	(void)state;
+	assert_string_equal(config->path, "t.ini");
+	assert_int_equal(config->workers, 0);
+	assert_int_equal(config->log_level, LOG_LEVEL_INFO);
+	assert_int_equal(config->log_format, LOG_FORMAT_TEXT);
+	assert_int_equal(config->datagram_log.target, LOG_TARGET_STDERR);
+	assert_int_equal(config->datagram_log.format, LOG_FORMAT_TEXT);
+	assert_int_equal(config->datagram_log.payload, 256);
+	assert_int_equal(config->datagram_log.queue, 16384);
+	assert_int_equal(config->listener_count, 1);
+	assert_int_equal(config->peer_count, 0);
+	assert_int_equal(listener->encoding_count, 1);
+	assert_string_equal(listener->encodings[0], "utf-8");
+	assert_int_equal(listener->errors, CODEC_BACKSLASHREPLACE);
+	assert_int_equal(listener->log_every, 1);
+	assert_string_equal(listener->interface, "");
+	assert_int_equal(listener->group_count, 0);
+	assert_false(listener->freebind);
+	assert_int_equal(listener->receive_buffer, 4 << 20);
+	assert_int_equal(listener->send_buffer, 4 << 20);
+	assert_int_equal(listener->max_datagram, 65507);
+	assert_true(listener->loop_guard);
+	config_destroy(config);
+}
+
+static void an_echo_refuses_low_ports_and_those_of_all_echoes(void **state)
+{
+	struct config *config = good(ECHO "[listener:f]\naddress = [::1]:9000\naction = echo\n"
+					  "[listener:s]\naddress = *:9001\naction = sink\n");
+	const struct port_set *set = config->listeners[0].refuse_source_ports;
+
+	(void)state;
+	assert_true(port_set_has(set, 0));
+	assert_true(port_set_has(set, 1023));
+	assert_false(port_set_has(set, 1024));
+	assert_true(port_set_has(set, 7788));
+	assert_true(port_set_has(set, 9000));
+	assert_false(port_set_has(set, 9001));
+	assert_null(config->listeners[2].refuse_source_ports);
+	config_destroy(config);
+}
+
+static void listeners_and_peers_stand_in_the_order_of_the_file(void **state)
+{
+	struct config *config = good("[listener:b]\naddress = *:2\naction = forward\npeers = y, x\n"
+				     "[peer:x]\naddress = 192.0.2.1:1\n[peer:y]\naddress = host.example.:2\n"
+				     "[listener:a]\naddress = *:1\naction = sink\n");
+
+	(void)state;
+	assert_int_equal(config->listener_count, 2);
+	assert_string_equal(config->listeners[0].name, "b");
+	assert_string_equal(config->listeners[1].name, "a");
+	assert_int_equal(config->listeners[1].index, 1);
+	assert_int_equal(config->listeners[0].peer_count, 2);
+	assert_ptr_equal(config->listeners[0].peers[0], &config->peers[1]);
+	assert_ptr_equal(config->listeners[0].peers[1], &config->peers[0]);
+	assert_int_equal(config->peers[1].index, 1);
+	config_destroy(config);
+}
+
+static void sections_must_be_known(void **state)
+{
+	(void)state;
+	refused(ECHO "[listner:x]\n", "4: [listner:x]: there is no such section: did you mean [listener:NAME]?");
+	refused(ECHO "[Log]\n", "4: [Log]: there is no such section: did you mean [log]?");
+	refused(ECHO "[log:x]\n", "4: [log:x]: there is no such section: did you mean [log]?");
+	refused(ECHO "[peer]\n", "4: [peer]: there is no such section: did you mean [peer:NAME]?");
+	refused(ECHO "[statistics]\n", "4: [statistics]: there is no such section: write udprelayd, log, ");
+	refused(ECHO "[]\n", "4: []: there is no such section");
+}
+
+static void names_have_bounds(void **state)
+{
+	(void)state;
+	config_destroy(good("[listener:aZ09-_.]\naddress = *:7788\naction = echo\n"));
+	refused("[listener:]\naddress = *:7788\naction = echo\n", "1: [listener:]: the name is to have 1 to 32");
+	refused("[listener:a b]\naddress = *:7788\naction = echo\n", "1: [listener:a b]: the name is to have");
+	refused(ECHO "[peer:a:b]\naddress = 192.0.2.1:1\n", "4: [peer:a:b]: the name is to have");
+}
+
+/* libinih would cut it, and two would be one. */
+static void names_that_are_too_long_stay_whole(void **state)
+{
+	char text[1000], name[301];
+
+	(void)state;
+	memset(name, 'n', 300);
+	name[300] = '\0';
+	snprintf(text, sizeof(text), "[listener:%s]\naddress = *:1\naction = ech\n[listener:%s1]\n", name, name);
+	refused(text, "1: [listener:nnn", "3: [listener:nnn", "4: [listener:nnn", "4: [listener:nnn",
+		"4: [listener:nnn");
+}
+
+static void keys_must_be_known(void **state)
+{
+	(void)state;
+	refused(ECHO "adress = *:1\n", "4: [listener:e] adress: there is no such key: did you mean `address`?");
+	refused(ECHO "Encoding = utf-8\n", "4: [listener:e] Encoding: there is no such key: did you mean `encoding`?");
+	refused(ECHO "level = info\n", "4: [listener:e] level: there is no such key");
+	refused(ECHO "colour_of_the_sky = blue\n",
+		"4: [listener:e] colour_of_the_sky: there is no such key in this section: remove it");
+}
+
+static void nothing_is_written_twice(void **state)
+{
+	(void)state;
+	refused(ECHO "action = sink\n", "4: [listener:e] action: the key is in line 3 already: remove one");
+	refused(ECHO ECHO, "4: [listener:e]: the section is in line 1 already",
+		"5: [listener:e] address: the key is in line 2 already",
+		"6: [listener:e] action: the key is in line 3 already");
+	refused("[log]\nlevel = info\n" ECHO "[log]\nformat = json\n",
+		"6: [log]: the section is in line 1 already: write all of its keys there");
+}
+
+static void what_is_needed_must_be_written(void **state)
+{
+	(void)state;
+	refused("", " there is no listener: add a section [listener:NAME]");
+	refused("[listener:e]\n", "1: [listener:e] address: missing: write", "1: [listener:e] action: missing: write");
+	refused("[listener:e]\naddress = *:1\naction = forward\n", "1: [listener:e] peers: missing: ");
+	refused(ECHO "[peer:p]\n", "4: [peer:p] address: missing: ");
+	refused(ECHO "[log]\nlevel =\n", "5: [log] level: there is no value: write error, warning");
+	refused(ECHO "[log]\nlevel = ; info\n", "5: [log] level: there is no value");
+}
+
+/* What follows from an error that was told is not told as another. */
+static void one_mistake_is_told_once(void **state)
+{
+	(void)state;
+	refused("[listener:e]\naddress = nowhere\naction = ech\npeers = p\nmulticast = 239.1.1.1\n"
+		"[peer:p]\naddress = 192.0.2.1:1\n",
+		"2: [listener:e] address: ", "3: [listener:e] action: ");
+}
+
+static void all_is_told_at_once_by_line(void **state)
+{
+	(void)state;
+	refused("[log]\nlevel = loud\n"
+		"[listener:a]\naddress = *:1, 1.2.3:5, , *:99999\naction = echo\nlog = some\n"
+		"[peer:p]\nweight = 0\n"
+		"nonsense\n"
+		"[udprelayd]\nworkers = 0\n",
+		"2: [log] level: `loud` is wrong: write error, warning, notice, info or debug",
+		"4: [listener:a] address: `1.2.3:5` is no address to listen on: write",
+		"4: [listener:a] address: `*:1, 1.2.3:5, , *:99999` has an empty item: remove a comma",
+		"4: [listener:a] address: `*:99999` is no address to listen on: write",
+		"6: [listener:a] log: ", "7: [peer:p] address: missing",
+		"8: [peer:p] weight: ", "9: [peer:p]: `nonsense` is neither",
+		"11: [udprelayd] workers: `0` is wrong: write auto, or a number from 1 to 256");
+}
+
+static void what_is_quoted_cannot_harm_a_terminal(void **state)
+{
+	char *errors;
+
+	(void)state;
+	assert_null(config_of("[\x1b]2;x]\n[\xc2\x9b]\n[\xff]\n[\xc3\xa4]\n", 22, &errors));
+	for (const char *c = errors; *c; c++)
+		assert_true((unsigned char)*c >= ' ' || *c == '\n');
+	assert_non_null(strstr(errors, "[\\x1b]"));
+	assert_non_null(strstr(errors, "[\\xc2\\x9b]"));
+	assert_non_null(strstr(errors, "[\\xff]"));
+	assert_non_null(strstr(errors, "[\xc3\xa4]"));
+	free(errors);
+}
+
+/* --- Files --- */
+
+static void assert_unreadable(const char *path, const char *why)
+{
+	char *errors, expected[200];
+	size_t length;
+	FILE *out = open_memstream(&errors, &length);
+
+	assert_null(config_load(path, out));
+	fclose(out);
+	snprintf(expected, sizeof(expected), "%s: %s", path, why);
+	if (strncmp(errors, expected, strlen(expected)))
+		fail_msg("expected `%s`, not `%s`", expected, errors);
+	assert_ptr_equal(strchr(errors, '\n'), errors + length - 1);
+	free(errors);
+}
+
+static void some_paths_are_no_files(void **state)
+{
+	(void)state;
+	assert_unreadable("/nonexistent/x.ini", "cannot be opened: No such file or directory: write it");
+	assert_unreadable("/etc/passwd/x.ini", "cannot be opened: Not a directory: ");
+	assert_unreadable("/tmp", "is a directory: name the file in it, such as /tmp/udprelayd.ini");
+	assert_unreadable("/dev/zero", "is a device, which may have no end: name a file");
+}
+
+static void a_file_may_be_unreadable(void **state)
+{
+	char path[] = "/tmp/test_config.XXXXXX";
+	int fd = mkstemp(path);
+	uid_t user = geteuid();
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, ECHO, strlen(ECHO)), strlen(ECHO));
+	close(fd);
+	config_destroy(config_load(path, stderr));
+	assert_int_equal(chmod(path, 0), 0);
+	assert_true(user != 0 || seteuid(65534) == 0);
+	assert_unreadable(path, "cannot be opened: Permission denied: make it a file that this user may read");
+	assert_int_equal(seteuid(user), 0);
+	unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_not_written_has_its_default),
+		cmocka_unit_test(an_echo_refuses_low_ports_and_those_of_all_echoes),
+		cmocka_unit_test(listeners_and_peers_stand_in_the_order_of_the_file),
+		cmocka_unit_test(sections_must_be_known),
+		cmocka_unit_test(names_have_bounds),
+		cmocka_unit_test(names_that_are_too_long_stay_whole),
+		cmocka_unit_test(keys_must_be_known),
+		cmocka_unit_test(nothing_is_written_twice),
+		cmocka_unit_test(what_is_needed_must_be_written),
+		cmocka_unit_test(one_mistake_is_told_once),
+		cmocka_unit_test(all_is_told_at_once_by_line),
+		cmocka_unit_test(what_is_quoted_cannot_harm_a_terminal),
+		cmocka_unit_test(some_paths_are_no_files),
+		cmocka_unit_test(a_file_may_be_unreadable),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
