@@ -144,14 +144,15 @@ static void put_waiting(struct log *log, const char *line, size_t size)
 	pthread_cond_broadcast(&log->changed);
 }
 
+/* Behind the lines that found room; the buffers have some more for this. */
 static void declare_lost(struct log *log)
 {
-	char line[ENTRY_MAX], text[80];
-	uint64_t lost = log->lost;
+	char text[80];
 
+	snprintf(text, sizeof(text), "%llu lines of this log were lost: nobody took them",
+		 (unsigned long long)log->lost);
+	log->used += format_line(log, log->waiting + log->used, LOG_LEVEL_WARNING, text);
 	log->lost = 0;
-	snprintf(text, sizeof(text), "%llu lines of this log were lost: nobody took them", (unsigned long long)lost);
-	put_waiting(log, line, format_line(log, line, LOG_LEVEL_WARNING, text));
 }
 
 static void *log_main(void *data)
@@ -164,6 +165,8 @@ static void *log_main(void *data)
 			pthread_cond_wait(&log->changed, &log->mutex);
 			continue;
 		}
+		if (log->lost)
+			declare_lost(log);
 		char *full = log->waiting;
 		size_t size = log->used;
 
@@ -173,8 +176,6 @@ static void *log_main(void *data)
 		pthread_mutex_unlock(&log->mutex);
 		put_now(log, full, size);
 		pthread_mutex_lock(&log->mutex);
-		if (log->lost)
-			declare_lost(log);
 	}
 	log->ended = true;
 	pthread_cond_broadcast(&log->changed);
@@ -286,8 +287,8 @@ int log_create(struct log **out, int fd, enum log_level level, enum log_format f
 	log->level = level;
 	log->format = format;
 	log->journal = is_journal(fd);
-	log->waiting = malloc(BUFFER_SIZE);
-	log->writing = malloc(BUFFER_SIZE);
+	log->waiting = malloc(BUFFER_SIZE + ENTRY_MAX);
+	log->writing = malloc(BUFFER_SIZE + ENTRY_MAX);
 	if (!log->waiting || !log->writing) {
 		free(log->waiting);
 		free(log->writing);

@@ -1,4 +1,4 @@
-#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -82,6 +82,18 @@ static int parse_options(struct options *options, int argc, char **argv)
 	return EX_USAGE;
 }
 
+/* A standard stream that came closed would give its number to a socket, and the log would write into that. */
+static void open_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 static int run(const struct config *config)
 {
 	struct log *log;
@@ -106,9 +118,11 @@ static int run(const struct config *config)
 int main(int argc, char **argv)
 {
 	struct options options = {.config = DEFAULT_CONFIG};
-	int status = parse_options(&options, argc, argv);
 	struct config *config;
+	int status;
 
+	open_standard_streams();
+	status = parse_options(&options, argc, argv);
 	if (status >= 0)
 		return status;
 	signal(SIGPIPE, SIG_IGN);

@@ -206,7 +206,7 @@ def await_file(path, text):
 
 def skip(reason):
     """Ends a whole test as skipped (meson knows 77) and says why."""
-    print(f"SKIP: {reason}")
+    print(f"skipped: {reason}")
     sys.exit(77)
 
 
@@ -238,4 +238,5 @@ def ip(*arguments):
     subprocess.run(["ip", *arguments], check=True)
 
 
-main = unittest.main
+def main():
+    unittest.main(verbosity=2)

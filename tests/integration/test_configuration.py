@@ -21,7 +21,9 @@ class ConfigurationTest(harness.TestCase):
                             r":6: \[listener:a\] action: .*shout", r":8: \[peer:b\] address: .*nowhere")
 
     def test_repeated_section_and_key(self):
-        self.assert_refused(GOOD + "action = echo\n" + GOOD, r":4: \[listener:a\] action: ", r":5: \[listener:a\]")
+        self.assert_refused(GOOD + "action = echo\n" + GOOD,
+                            r":4: \[listener:a\] action: .*line 3", r":5: \[listener:a\]: .*line 1",
+                            r":6: \[listener:a\] address: ", r":7: \[listener:a\] action: ")
 
     def test_long_line(self):
         self.assert_refused(GOOD + "encoding = " + "utf-8," * 60 + "utf-8\n", r":4: ")

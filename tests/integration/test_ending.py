@@ -1,5 +1,6 @@
 """The end: at once, clean, with nothing lost that was read; and the signals that do not end."""
 import signal
+import socket
 import threading
 
 import harness
@@ -61,6 +62,28 @@ class EndingTest(harness.TestCase):
     def test_two_signals(self):
         daemon = self.serve(CONFIG)
         daemon.send_signal(signal.SIGTERM)
+        daemon.send_signal(signal.SIGTERM)
+        self.assertEqual(daemon.wait(), 0)
+
+    def test_started_without_standard_streams(self):
+        """No socket gets the number of a stream, to be written to by the log."""
+        address = ("127.0.0.2", self.udp().getsockname()[1])
+        daemon = self.start(f"[listener:a]\naddress = {address[0]}:{address[1]}\naction = echo\n",
+                            wrapper=["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"])
+        client = self.udp("127.0.0.2")
+        client.settimeout(0.1)
+
+        def answered():
+            client.sendto(b"hello", address)
+            try:
+                return client.recv(100)
+            except socket.timeout:
+                return None
+        end = harness.time.monotonic() + harness.PATIENCE
+        while not (answer := answered()):
+            self.assertLess(harness.time.monotonic(), end, "no answer")
+        self.assertEqual(answer, b"hello")
+        self.assert_nothing_waits(client)
         daemon.send_signal(signal.SIGTERM)
         self.assertEqual(daemon.wait(), 0)
 

@@ -101,10 +101,15 @@ class ResolveTest(harness.TestCase):
         daemon = self.serve(f"[listener:a]\naddress = 127.0.0.9:{port}\naction = forward\npeers = b\n"
                             f"[peer:b]\naddress = receiver.test:{port}\n")
         daemon.await_line(r"error: peer b: receiver\.test is 127\.0\.0\.9:\d+, which is one of our own listeners")
-        self.udp("127.0.0.1").sendto(b"round and round", ("127.0.0.9", port))
-        self.assertEqual(daemon.records(1)[0]["verdict"], "dropped:loop")
+        client = self.udp("127.0.0.1")
+
+        def dropped_as_a_loop():
+            client.sendto(b"round and round", ("127.0.0.9", port))
+            return [record for record in daemon.records() if record["verdict"] == "dropped:loop"]
+        daemon.await_that(dropped_as_a_loop, "no drop")
         counters = daemon.end()
-        self.assertEqual((counters["listener a"]["received"], counters["peer b"]["loop"]), (1, 1))
+        self.assertGreaterEqual(counters["peer b"]["loop"], 1)
+        self.assertEqual(counters["peer b"]["sent"], 0)
 
 
 if __name__ == "__main__":

@@ -179,7 +179,7 @@ static void control_characters_are_refused(void **state)
 {
 	struct fixture *f = *state;
 	static const char text[] =
-		"[a]\nk = 1\0 2\n; \0\n\0\nl = \x1b[0m\nm = a\rb\n[\0b]\nn\t=\to\177\n o = 1,\n2\0,\n3\n";
+		"[a]\nk = 1\0 2\n; \0\n\0\nl = \x1b[0m\nm = a\rb\n[\0b]\nn\t=\to\177\n o = 1,\n2\1,\n3\n";
 
 	read_bytes(f, text, sizeof(text) - 1);
 	assert_int_equal(f->diagnostics.count, 9);
@@ -191,7 +191,7 @@ static void control_characters_are_refused(void **state)
 	assert_told(f, 5, 7, "[]: the section's name is not closed");
 	assert_told(f, 6, 7, "[]: column 2 is the control character 0x00");
 	assert_told(f, 7, 8, "[] n: column 6 is the control character 0x7f");
-	assert_told(f, 8, 10, "[] o: column 2 is the control character 0x00");
+	assert_told(f, 8, 10, "[] o: column 2 is the control character 0x01");
 	for (size_t i = 0; i < f->file.entry_count; i++)
 		assert_null(f->file.entries[i].value);
 }

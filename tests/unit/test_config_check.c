@@ -1,0 +1,138 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+
+#include "config_text.h"
+
+static void accepted(const char *text)
+{
+	config_destroy(good(text));
+}
+
+/* Two listeners with these lines, or one peer and a listener on *:7788. */
+#define TWO(a, b) "[listener:a]\naction = sink\n" a "\n[listener:b]\naction = sink\n" b "\n"
+#define AND_PEER(bind, to) "[listener:a]\naction = echo\n" bind "\n[peer:p]\naddress = " to "\n"
+
+static void an_address_is_for_one_listener(void **state)
+{
+	(void)state;
+	refused(TWO("address = *:1", "address = *:1"),
+		"6: [listener:b] address: `*:1` is taken by listener `a` (`*:1`): choose another address");
+	refused(TWO("address = *:1", "address = 0.0.0.0:1"), "6: [listener:b] address: `0.0.0.0:1` is taken");
+	refused(TWO("address = [::]:1", "address = *:1"), "6: [listener:b] address: `*:1` is taken by listener `a`");
+	refused(TWO("address = [::1]:1", "address = [0:0::1]:1"), "6: [listener:b] address: ");
+	refused(TWO("address = unix:/x", "address = unix:/x"), "6: [listener:b] address: `unix:/x` is taken");
+	refused(TWO("address = *:1, *:2, 0.0.0.0:2", "address = *:3"),
+		"3: [listener:a] address: `0.0.0.0:2` is taken by listener `a` (`*:2`)");
+}
+
+static void different_addresses_live_together(void **state)
+{
+	(void)state;
+	accepted(TWO("address = *:1", "address = *:2"));
+	accepted(TWO("address = *:0", "address = *:0, *:0"));
+	accepted(TWO("address = *:1", "address = 127.0.0.1:1"));
+	accepted(TWO("address = 0.0.0.0:1", "address = [::]:1"));
+	accepted(TWO("address = 192.0.2.1:1", "address = 192.0.2.2:1"));
+	accepted(TWO("address = unix:/x", "address = unix:/y"));
+	accepted(TWO("address = *:1\ninterface = eth0", "address = *:1\ninterface = eth1"));
+	refused(TWO("address = *:1\ninterface = eth0", "address = *:1\ninterface = eth0"), "7: [listener:b] address: ");
+}
+
+static void a_peer_is_somebody_else(void **state)
+{
+	(void)state;
+	refused(AND_PEER("address = 192.0.2.1:7788", "192.0.2.1:7788"),
+		"5: [peer:p] address: `192.0.2.1:7788` is our own listener `a`: datagrams would go round in circles");
+	refused(AND_PEER("address = *:7788", "127.0.0.1:7788"), "5: [peer:p] address: `127.0.0.1:7788` is our own");
+	refused(AND_PEER("address = *:7788", "127.5.6.7:7788"), "5: [peer:p] address: ");
+	refused(AND_PEER("address = *:7788", "[::1]:7788"), "5: [peer:p] address: ");
+	refused(AND_PEER("address = [::]:7788", "[::1]:7788"), "5: [peer:p] address: ");
+	refused(AND_PEER("address = unix:/x", "unix:/x"), "5: [peer:p] address: ");
+	refused(AND_PEER("address = *:7788\nmulticast = 239.1.1.1", "239.1.1.1:7788"), "6: [peer:p] address: ");
+	accepted(AND_PEER("address = *:7788", "127.0.0.1:7789"));
+	accepted(AND_PEER("address = *:7788", "198.51.100.99:7788"));
+	accepted(AND_PEER("address = *:7788\nmulticast = 239.1.1.1", "239.1.1.2:7788"));
+	accepted(AND_PEER("address = 192.0.2.1:7788", "127.0.0.1:7788"));
+	accepted(AND_PEER("address = 0.0.0.0:7788", "[::1]:7788"));
+	accepted(AND_PEER("address = unix:/x", "unix:/y"));
+}
+
+/* A wildcard is all of the host's addresses. */
+static void nor_one_of_our_interfaces(void **state)
+{
+	char text[256], ip[INET_ADDRSTRLEN];
+	struct ifaddrs *first;
+
+	(void)state;
+	assert_int_equal(getifaddrs(&first), 0);
+	for (const struct ifaddrs *i = first; i; i = i->ifa_next) {
+		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET)
+			continue;
+		inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr, ip, sizeof(ip));
+		snprintf(text, sizeof(text), AND_PEER("address = *:7788", "%s:7788"), ip);
+		refused(text, "5: [peer:p] address: ");
+	}
+	freeifaddrs(first);
+}
+
+static void peers_are_for_forward(void **state)
+{
+	(void)state;
+	refused("[listener:a]\naddress = *:1\naction = echo\npeers = p\n[peer:p]\naddress = 192.0.2.1:9\n",
+		"4: [listener:a] peers: only forward sends to peers: remove it, or write `action = forward`");
+	refused("[listener:a]\naddress = *:1\naction = forward\n[peer:p]\naddress = 192.0.2.1:9\n",
+		"1: [listener:a] peers: missing: ");
+}
+
+static void hex_is_not_converted(void **state)
+{
+	(void)state;
+	refused("[listener:a]\naddress = *:1\naction = forward\npeers = p, q\nencoding = utf-8, HEX\n"
+		"[peer:p]\naddress = 192.0.2.1:9\nencoding = gbk\n[peer:q]\naddress = 192.0.2.2:9\n",
+		"5: [listener:a] encoding: `hex` is no charset that peer `p` could get gbk from");
+	accepted("[listener:a]\naddress = *:1\naction = forward\npeers = p\nencoding = utf-8, hex\n"
+		 "[peer:p]\naddress = 192.0.2.1:9\n");
+}
+
+static void network_keys_need_a_network(void **state)
+{
+	(void)state;
+	refused("[listener:a]\naddress = unix:/x\naction = sink\ninterface = eth0\n",
+		"4: [listener:a] interface: unix: addresses have no interface: remove it");
+	refused("[listener:a]\naddress = 0.0.0.0:1\naction = sink\nmulticast = ff05::1\n",
+		"4: [listener:a] multicast: a group is IPv6, and no address of the listener is: add `[::]:PORT`");
+	refused("[listener:a]\naddress = [::]:1\naction = sink\nmulticast = 239.1.1.1\n",
+		"4: [listener:a] multicast: a group is IPv4, and no address of the listener is: add `0.0.0.0:PORT`");
+	accepted("[listener:a]\naddress = *:1\naction = sink\nmulticast = 239.1.1.1, ff05::1\n");
+}
+
+static void link_local_addresses_need_an_interface(void **state)
+{
+	(void)state;
+	refused(AND_PEER("address = [fe80::1]:1", "[fe80::2]:1"),
+		"3: [listener:a] address: `[fe80::1]:1` is link-local: write its interface, as in [fe80::1%eth0]:7788",
+		"5: [peer:p] address: `[fe80::2]:1` is link-local");
+	accepted(AND_PEER("address = [fe80::1%lo]:1", "[fe80::2%lo]:1"));
+	accepted(AND_PEER("address = [fe80::1]:1\ninterface = eth0", "192.0.2.1:1"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_address_is_for_one_listener),
+		cmocka_unit_test(different_addresses_live_together),
+		cmocka_unit_test(a_peer_is_somebody_else),
+		cmocka_unit_test(nor_one_of_our_interfaces),
+		cmocka_unit_test(peers_are_for_forward),
+		cmocka_unit_test(hex_is_not_converted),
+		cmocka_unit_test(network_keys_need_a_network),
+		cmocka_unit_test(link_local_addresses_need_an_interface),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

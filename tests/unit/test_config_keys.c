@@ -1,0 +1,331 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+
+#include "config_keys.h"
+#include "config_text.h"
+
+#define ECHO "[listener:e]\naddress = *:7788\naction = echo\n"
+#define PEER "[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\naddress = 192.0.2.1:1\n"
+
+static const struct listener_config *listener(const struct config *config)
+{
+	return &config->listeners[0];
+}
+
+static const struct peer_config *peer(const struct config *config)
+{
+	return &config->peers[0];
+}
+
+/* Reads text with one line more; what is checked of it stands before config_destroy(). */
+#define with(text, line, check)                                                                                        \
+	do {                                                                                                           \
+		struct config *c = good(text line "\n");                                                               \
+		assert_true(check);                                                                                    \
+		config_destroy(c);                                                                                     \
+	} while (0)
+
+static void wrong(const char *begin, const char *key, const char *values, const char *expected)
+{
+	char *copy = strdup(values), *rest = copy, *value, text[512], place[128], lines = 1;
+
+	for (const char *c = begin; *c; c++)
+		lines = (char)(lines + (*c == '\n'));
+	while ((value = strsep(&rest, "|"))) {
+		snprintf(text, sizeof(text), "%s%s = %s\n", begin, key, value);
+		snprintf(place, sizeof(place), "%d: %s", lines, expected);
+		refused(text, place);
+	}
+	free(copy);
+}
+
+static void workers(void **state)
+{
+	(void)state;
+	with(ECHO, "[udprelayd]\nworkers = 4", c->workers == 4);
+	with(ECHO, "[udprelayd]\nworkers = AUTO", c->workers == 0);
+	with(ECHO, "[udprelayd]\nworkers = 256", c->workers == 256);
+	wrong(ECHO "[udprelayd]\n", "workers", "0|257|-1|+1|two|1.5|1 2|99999999999999999999",
+	      "[udprelayd] workers: `");
+}
+
+static void log_keys(void **state)
+{
+	(void)state;
+	with(ECHO, "[log]\nlevel = error", c->log_level == LOG_LEVEL_ERROR);
+	with(ECHO, "[log]\nlevel = warning", c->log_level == LOG_LEVEL_WARNING);
+	with(ECHO, "[log]\nlevel = notice", c->log_level == LOG_LEVEL_NOTICE);
+	with(ECHO, "[log]\nlevel = info", c->log_level == LOG_LEVEL_INFO);
+	with(ECHO, "[log]\nlevel = Debug", c->log_level == LOG_LEVEL_DEBUG);
+	with(ECHO, "[log]\nformat = json", c->log_format == LOG_FORMAT_JSON);
+	with(ECHO, "[log]\nformat = text", c->log_format == LOG_FORMAT_TEXT);
+	wrong(ECHO "[log]\n", "level", "warn|3|info debug", "[log] level: `");
+	wrong(ECHO "[log]\n", "format", "xml", "[log] format: `xml` is wrong: write text or json");
+}
+
+static void datagram_log_keys(void **state)
+{
+	(void)state;
+	with(ECHO, "[datagram_log]\ntarget = off", c->datagram_log.target == LOG_TARGET_OFF);
+	with(ECHO, "[datagram_log]\ntarget = stderr", c->datagram_log.target == LOG_TARGET_STDERR);
+	with(ECHO, "[datagram_log]\ntarget = stdout", c->datagram_log.target == LOG_TARGET_STDOUT);
+	with(ECHO, "[datagram_log]\ntarget = /v/x y.log",
+	     c->datagram_log.target == LOG_TARGET_FILE && !strcmp(c->datagram_log.path, "/v/x y.log"));
+	with(ECHO, "[datagram_log]\nformat = json", c->datagram_log.format == LOG_FORMAT_JSON);
+	with(ECHO, "[datagram_log]\npayload = 0", c->datagram_log.payload == 0);
+	with(ECHO, "[datagram_log]\npayload = 2k", c->datagram_log.payload == 2048);
+	with(ECHO, "[datagram_log]\npayload = 65527", c->datagram_log.payload == 65527);
+	with(ECHO, "[datagram_log]\nqueue = 16", c->datagram_log.queue == 16);
+	with(ECHO, "[datagram_log]\nqueue = 1048576", c->datagram_log.queue == 1 << 20);
+	wrong(ECHO "[datagram_log]\n", "format", "csv", "[datagram_log] format: `csv` is wrong: write text or json");
+	wrong(ECHO "[datagram_log]\n", "payload", "65528|64K|-1|all", "[datagram_log] payload: `");
+	wrong(ECHO "[datagram_log]\n", "queue", "15|1048577|16K", "[datagram_log] queue: `");
+}
+
+static void addresses_to_listen_on(void **state)
+{
+	struct config *config = good("[listener:e]\naction = sink\naddress = 192.0.2.1:1, [2001:db8::1]:2,\n"
+				     " *:0, unix:/run/x\n");
+	const struct bind_config *binds = listener(config)->binds;
+
+	(void)state;
+	assert_int_equal(listener(config)->bind_count, 4);
+	assert_int_equal(binds[0].address.any.sa_family, AF_INET);
+	assert_int_equal(address_port(&binds[0].address), 1);
+	assert_int_equal(binds[1].address.any.sa_family, AF_INET6);
+	assert_true(binds[2].any && !binds[1].any);
+	assert_int_equal(address_port(&binds[2].address), 0);
+	assert_string_equal(binds[3].text, "unix:/run/x");
+	assert_string_equal(binds[3].address.local.sun_path, "/run/x");
+	assert_int_equal(binds[3].line, 3);
+	config_destroy(config);
+	wrong("[listener:e]\naction = sink\n", "address",
+	      "7788|*|localhost:1|1.2.3.4|1.2.3:4|1.2.3.4:65536|1.2.3.4:01|::1:80|[::1]|[1.2.3.4]:5|unix:x|unix:|*:",
+	      "[listener:e] address: `");
+	wrong("[listener:e]\naction = sink\n", "address", "[::ffff:192.0.2.1]:1",
+	      "[listener:e] address: `[::ffff:192.0.2.1]:1` is an IPv4 address in IPv6 clothes");
+	wrong("[listener:e]\naction = sink\n", "address", "fd:echo", "[listener:e] address: `fd:echo`: not built yet");
+	wrong("[listener:e]\naction = sink\n", "address", "*:1,|,*:1|*:1,,*:2", "[listener:e] address: `");
+}
+
+static void actions(void **state)
+{
+	(void)state;
+	with("[listener:e]\naddress = *:1\n", "action = sink", listener(c)->action == ACTION_SINK);
+	with("[listener:e]\naddress = *:1\n", "action = echo", listener(c)->action == ACTION_ECHO);
+	with("[peer:p]\naddress = 192.0.2.1:1\n[listener:e]\naddress = *:1\npeers = p\n", "action = forward",
+	     listener(c)->action == ACTION_FORWARD && listener(c)->peers[0] == peer(c));
+	wrong("[listener:e]\naddress = *:1\n", "action", "relay", "[listener:e] action: `relay`: not built yet: write");
+	wrong("[listener:e]\naddress = *:1\n", "action", "drop", "[listener:e] action: `drop` is wrong: write sink");
+}
+
+static void peers_of_a_listener(void **state)
+{
+	(void)state;
+	wrong(PEER "[listener:f]\naddress = *:1\naction = forward\n", "peers", "q|P",
+	      "[listener:f] peers: there is no peer `");
+	wrong(PEER "[listener:f]\naddress = *:1\naction = forward\n", "peers", "p, p",
+	      "[listener:f] peers: `p` is named twice: remove one");
+}
+
+static void encodings(void **state)
+{
+	struct config *config = good(ECHO "encoding = gbk, Big5,\nhex\n");
+
+	(void)state;
+	assert_int_equal(listener(config)->encoding_count, 3);
+	assert_string_equal(listener(config)->encodings[0], "gbk");
+	assert_string_equal(listener(config)->encodings[1], "Big5");
+	assert_string_equal(listener(config)->encodings[2], "hex");
+	config_destroy(config);
+	wrong(ECHO, "encoding", "klingon|utf-8//TRANSLIT", "[listener:e] encoding: `");
+	with(ECHO, "errors = strict", listener(c)->errors == CODEC_STRICT);
+	with(ECHO, "errors = replace", listener(c)->errors == CODEC_REPLACE);
+	with(ECHO, "errors = ignore", listener(c)->errors == CODEC_IGNORE);
+	with(ECHO, "errors = backslashreplace", listener(c)->errors == CODEC_BACKSLASHREPLACE);
+	wrong(ECHO, "errors", "xmlcharrefreplace", "[listener:e] errors: `xmlcharrefreplace` is wrong: write strict");
+}
+
+static void sampling(void **state)
+{
+	(void)state;
+	with(ECHO, "log = all", listener(c)->log_every == 1);
+	with(ECHO, "log = none", listener(c)->log_every == 0);
+	with(ECHO, "log = 1/1000", listener(c)->log_every == 1000);
+	wrong(ECHO, "log", "1/0|2/3|1/|1/-1|0.1|some|1/4294967296", "[listener:e] log: `");
+}
+
+static void network_keys(void **state)
+{
+	struct config *config = good(ECHO "multicast = 239.1.2.3, 224.0.0.1%eth0,\nff02::1234%br-lan\n");
+	const struct multicast_config *groups = listener(config)->groups;
+
+	(void)state;
+	assert_int_equal(listener(config)->group_count, 3);
+	assert_int_equal(groups[0].group.v4.sin_addr.s_addr, inet_addr("239.1.2.3"));
+	assert_string_equal(groups[0].interface, "");
+	assert_string_equal(groups[1].interface, "eth0");
+	assert_int_equal(groups[2].group.any.sa_family, AF_INET6);
+	assert_string_equal(groups[2].interface, "br-lan");
+	config_destroy(config);
+	wrong(ECHO, "multicast", "192.0.2.1|239.1.2.3:5000|all|2001:db8::1|224.0.0.1%|ff02::1%a/b",
+	      "[listener:e] multicast: `");
+	with(ECHO, "interface = eth0.100", !strcmp(listener(c)->interface, "eth0.100"));
+	wrong(ECHO, "interface", "sixteen-letters.|a b|a/b|..", "[listener:e] interface: `");
+	with(ECHO, "freebind = yes", listener(c)->freebind);
+	with(ECHO, "freebind = off", !listener(c)->freebind);
+	wrong(ECHO, "freebind", "1|maybe", "[listener:e] freebind: `");
+}
+
+static void sizes(void **state)
+{
+	(void)state;
+	with(ECHO, "receive_buffer = 4K", listener(c)->receive_buffer == 4096);
+	with(ECHO, "receive_buffer = 1G", listener(c)->receive_buffer == 1 << 30);
+	with(ECHO, "send_buffer = 8M", listener(c)->send_buffer == 8 << 20);
+	wrong(ECHO, "receive_buffer", "4095|2G|1T|4 M|0", "[listener:e] receive_buffer: `");
+	wrong(ECHO, "send_buffer", "17179869184G|big", "[listener:e] send_buffer: `");
+	with(ECHO, "max_datagram = 1", listener(c)->max_datagram == 1);
+	with(ECHO, "max_datagram = 65527", listener(c)->max_datagram == 65527);
+	wrong(ECHO, "max_datagram", "0|65528|64K", "[listener:e] max_datagram: `");
+}
+
+static void guard_keys(void **state)
+{
+	(void)state;
+	with(ECHO, "loop_guard = no", !listener(c)->loop_guard);
+	with(ECHO, "loop_guard = TRUE", listener(c)->loop_guard);
+	wrong(ECHO, "loop_guard", "none", "[listener:e] loop_guard: `none` is wrong: write on or off");
+	with(ECHO, "refuse_source_ports = none", !port_set_has(listener(c)->refuse_source_ports, 0));
+	with(ECHO, "refuse_source_ports = 19, 100-102, 65535",
+	     port_set_has(listener(c)->refuse_source_ports, 19) &&
+		     port_set_has(listener(c)->refuse_source_ports, 102) &&
+		     port_set_has(listener(c)->refuse_source_ports, 65535) &&
+		     !port_set_has(listener(c)->refuse_source_ports, 103) &&
+		     !port_set_has(listener(c)->refuse_source_ports, 7788));
+	wrong(ECHO, "refuse_source_ports", "65536|2-1|1-|-1|a|1,|1;2", "[listener:e] refuse_source_ports: `");
+}
+
+static void where_a_peer_is(void **state)
+{
+	const char *begin = "[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n";
+
+	(void)state;
+	with("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = host-1.example_net:514",
+	     !strcmp(peer(c)->host, "host-1.example_net") && address_port(&peer(c)->address) == 514 &&
+		     peer(c)->line == 5);
+	with("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = [2001:db8::1]:514",
+	     !peer(c)->host && peer(c)->address.any.sa_family == AF_INET6);
+	with("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = unix:/dev/log",
+	     !strcmp(peer(c)->address_text, "unix:/dev/log"));
+	with("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = 3com.com.:1",
+	     peer(c)->host != NULL);
+	wrong(begin, "address", "a.example|a.example:0|192.0.2.1:0|*:5|0.0.0.0:5|[::]:5|a b:5|:5|a:5:6",
+	      "[peer:p] address: `");
+	wrong(begin, "address", "192.0.2:5|1:5|0x7f.1:5|127.0.0.1.:5|a.0x7f000001:5|a.1:5|.:5|[::ffff:192.0.2.1]:5",
+	      "[peer:p] address: `");
+}
+
+static void other_keys_of_a_peer(void **state)
+{
+	(void)state;
+	with(PEER, "encoding = gb18030", !strcmp(peer(c)->encoding, "gb18030"));
+	with(PEER, "", !peer(c)->encoding && peer(c)->resolve_interval_ms == 30000);
+	wrong(PEER, "encoding", "hex|klingon|utf-8, gbk", "[peer:p] encoding: `");
+	with(PEER, "resolve_interval = 1s", peer(c)->resolve_interval_ms == 1000);
+	with(PEER, "resolve_interval = 24h", peer(c)->resolve_interval_ms == 24 * 3600 * 1000);
+	with(PEER, "resolve_interval = 2m", peer(c)->resolve_interval_ms == 120000);
+	wrong(PEER, "resolve_interval", "999ms|25h|30|0s|1.5s", "[peer:p] resolve_interval: `");
+}
+
+/* A key that is not built yet: a good value is refused as such, a bad one for what is wrong with it, and the value that
+ * asks for nothing is taken. */
+struct later {
+	const char *begin, *section, *key, *good, *bad, *nothing;
+};
+
+static const struct later later[] = {
+	{ECHO "[udprelayd]\n", "udprelayd", "user", "nobody", "a b"},
+	{ECHO "[udprelayd]\n", "udprelayd", "group", "nogroup", "a, b"},
+	{ECHO "[http]\n", "http", "listen", "127.0.0.1:9100|unix:/run/http", "9100|on", "off"},
+	{ECHO, "listener:e", "allow", "192.0.2.0/24, 2001:db8::/32|192.0.2.1", "192.0.2.0/33|all|::/129|1.2.3.4/"},
+	{ECHO, "listener:e", "deny", "0.0.0.0/0", "0.0.0.0/-1|192.0.2"},
+	{ECHO, "listener:e", "source_limit", "100", "-1|1K", "0"},
+	{ECHO, "listener:e", "source_burst", "100", "many", "0"},
+	{ECHO, "listener:e", "balance", "hash|round-robin|random|least-sessions|failover", "roundrobin"},
+	{ECHO, "listener:e", "idle_timeout", "60s|24h", "60|0s|25h"},
+	{ECHO, "listener:e", "max_sessions", "16384", "0|1000001"},
+	{ECHO, "listener:e", "responses", "unlimited|0|1", "-1|all"},
+	{PEER, "peer:p", "weight", "2", "0|-1", "1"},
+	{PEER, "peer:p", "backup", "on|yes", "maybe", "no|off|false"},
+	{PEER, "peer:p", "check", "on", "udp", "off|no"},
+	{PEER, "peer:p", "check_send", "ping \\n", NULL},
+	{PEER, "peer:p", "check_expect", "pong", NULL},
+	{PEER, "peer:p", "check_interval", "5s", "5"},
+	{PEER, "peer:p", "check_timeout", "500ms", "0ms"},
+	{PEER, "peer:p", "check_rise", "2", "0"},
+	{PEER, "peer:p", "check_fall", "3", "x"},
+	{PEER, "peer:p", "max_fails", "3", "-3"},
+	{PEER, "peer:p", "fail_timeout", "10s", "10 s"},
+};
+
+static void what_is_not_built_yet_is_refused(void **state)
+{
+	char expected[128], text[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
+		const struct later *l = &later[i];
+		char *copy = strdup(l->nothing ? l->nothing : ""), *rest = copy, *nothing;
+
+		snprintf(expected, sizeof(expected), "[%s] %s: not built yet", l->section, l->key);
+		wrong(l->begin, l->key, l->good, expected);
+		snprintf(expected, sizeof(expected), "[%s] %s: `", l->section, l->key);
+		if (l->bad)
+			wrong(l->begin, l->key, l->bad, expected);
+		while (l->nothing && (nothing = strsep(&rest, "|"))) {
+			snprintf(text, sizeof(text), "%s%s = %s\n", l->begin, l->key, nothing);
+			config_destroy(good(text));
+		}
+		free(copy);
+	}
+}
+
+static void mistyped_keys_have_a_neighbour(void **state)
+{
+	(void)state;
+	assert_string_equal(config_key_nearest(SECTION_LISTENER, "adress")->name, "address");
+	assert_string_equal(config_key_nearest(SECTION_LISTENER, "recv_buffer")->name, "receive_buffer");
+	assert_string_equal(config_key_nearest(SECTION_LISTENER, "LOG")->name, "log");
+	assert_string_equal(config_key_nearest(SECTION_PEER, "check_inverval")->name, "check_interval");
+	assert_string_equal(config_key_nearest(SECTION_DAEMON, "worker")->name, "workers");
+	assert_null(config_key_nearest(SECTION_LISTENER, "xyz"));
+	assert_null(config_key_nearest(SECTION_HTTP, "workers"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(workers),
+		cmocka_unit_test(log_keys),
+		cmocka_unit_test(datagram_log_keys),
+		cmocka_unit_test(addresses_to_listen_on),
+		cmocka_unit_test(actions),
+		cmocka_unit_test(peers_of_a_listener),
+		cmocka_unit_test(encodings),
+		cmocka_unit_test(sampling),
+		cmocka_unit_test(network_keys),
+		cmocka_unit_test(sizes),
+		cmocka_unit_test(guard_keys),
+		cmocka_unit_test(where_a_peer_is),
+		cmocka_unit_test(other_keys_of_a_peer),
+		cmocka_unit_test(what_is_not_built_yet_is_refused),
+		cmocka_unit_test(mistyped_keys_have_a_neighbour),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

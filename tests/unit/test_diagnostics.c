@@ -1,0 +1,103 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "diagnostics.h"
+
+static void assert_written(struct diagnostics *diagnostics, const char *expected)
+{
+	char *text;
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
+
+	diagnostics_write(diagnostics, out);
+	fclose(out);
+	assert_string_equal(text, expected);
+	free(text);
+	diagnostics_finish(diagnostics);
+	assert_int_equal(diagnostics->count, 0);
+}
+
+static void __attribute__((format(printf, 5, 6)))
+add_entry(struct diagnostics *diagnostics, unsigned line, const char *section, const char *key, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	diagnostics_add_entry(diagnostics, line, section, key, format, arguments);
+	va_end(arguments);
+}
+
+static void none_writes_nothing(void **state)
+{
+	struct diagnostics diagnostics = {.path = "t.ini"};
+
+	(void)state;
+	assert_written(&diagnostics, "");
+}
+
+static void lines_are_sorted_and_keep_their_order(void **state)
+{
+	struct diagnostics diagnostics = {.path = "a/t.ini"};
+
+	(void)state;
+	diagnostics_add(&diagnostics, 12, "c");
+	diagnostics_add(&diagnostics, 2, "%s %d", "a", 1);
+	diagnostics_add(&diagnostics, 12, "b");
+	diagnostics_add(&diagnostics, 0, "whole");
+	diagnostics_add(&diagnostics, 2, "a 2");
+	assert_written(&diagnostics, "a/t.ini: whole\na/t.ini:2: a 1\na/t.ini:2: a 2\na/t.ini:12: c\na/t.ini:12: b\n");
+}
+
+static void entries_have_their_place(void **state)
+{
+	struct diagnostics diagnostics = {.path = "t"};
+
+	(void)state;
+	add_entry(&diagnostics, 1, "s", "k", "%d%%", 5);
+	add_entry(&diagnostics, 2, "s", NULL, "x");
+	add_entry(&diagnostics, 3, NULL, "k", "x");
+	add_entry(&diagnostics, 4, NULL, NULL, "x");
+	assert_written(&diagnostics, "t:1: [s] k: 5%\nt:2: [s]: x\nt:3: k: x\nt:4: x\n");
+}
+
+static void quoted_bytes_are_safe(void **state)
+{
+	struct diagnostics diagnostics = {.path = "t"};
+
+	(void)state;
+	add_entry(&diagnostics, 1, "%n\n", "%s\x1b", "%s", "\t\x7f\xc2\x85 \xc2\xa0 \xe4\xbd\xa0\xff\xe4\xbd");
+	assert_written(&diagnostics,
+		       "t:1: [%n\\x0a] %s\\x1b: \\x09\\x7f\\xc2\\x85 \xc2\xa0 \xe4\xbd\xa0\\xff\\xe4\\xbd\n");
+}
+
+static void many_and_long_ones_are_kept(void **state)
+{
+	struct diagnostics diagnostics = {.path = "t"};
+	char *text = calloc(1, 100001);
+
+	(void)state;
+	memset(text, '\x01', 100000);
+	for (unsigned i = 0; i < 1000; i++)
+		diagnostics_add(&diagnostics, 1000 - i, "x");
+	diagnostics_add(&diagnostics, 1, "%s", text);
+	assert_int_equal(diagnostics.count, 1001);
+	assert_int_equal(strlen(diagnostics.items[1000].text), 400000);
+	free(text);
+	diagnostics_finish(&diagnostics);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(none_writes_nothing),         cmocka_unit_test(lines_are_sorted_and_keep_their_order),
+		cmocka_unit_test(entries_have_their_place),    cmocka_unit_test(quoted_bytes_are_safe),
+		cmocka_unit_test(many_and_long_ones_are_kept),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

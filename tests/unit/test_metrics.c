@@ -1,0 +1,86 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "metrics.h"
+
+/* They are labels: names that Prometheus and a grep can live with. */
+static void each_reason_has_a_name_of_its_own(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < DROP_REASONS; i++) {
+		const char *name = drop_reason_name(i);
+
+		assert_non_null(name);
+		assert_true(*name);
+		assert_int_equal(strspn(name, "abcdefghijklmnopqrstuvwxyz_"), strlen(name));
+		for (unsigned j = 0; j < i; j++)
+			assert_string_not_equal(name, drop_reason_name(j));
+	}
+	assert_string_equal(drop_reason_name(DROP_TOO_LARGE), "too_large");
+	assert_string_equal(drop_reason_name(DROP_SEND_ERROR), "send_error");
+}
+
+static void counters_count(void **state)
+{
+	counter c = 0;
+
+	(void)state;
+	counter_add(&c, 1);
+	counter_add(&c, 0);
+	counter_add(&c, UINT64_C(1) << 40);
+	assert_int_equal(counter_get(&c), (UINT64_C(1) << 40) + 1);
+}
+
+/* All members are counters: one that addition forgets shows here, whenever it is added. */
+static void fill(counter *counters, size_t bytes, uint64_t step)
+{
+	for (size_t i = 0; i < bytes / sizeof(counter); i++)
+		counter_add(&counters[i], step * (i + 1));
+}
+
+static void assert_filled(const counter *counters, size_t bytes, uint64_t step)
+{
+	assert_int_equal(bytes % sizeof(counter), 0);
+	for (size_t i = 0; i < bytes / sizeof(counter); i++)
+		assert_int_equal(counter_get(&counters[i]), step * (i + 1));
+}
+
+static void listeners_add_up(void **state)
+{
+	struct listener_counters a = {0}, b = {0};
+
+	(void)state;
+	fill((counter *)&a, sizeof(a), 1);
+	fill((counter *)&b, sizeof(b), 1000);
+	listener_counters_add(&a, &b);
+	assert_filled((const counter *)&a, sizeof(a), 1001);
+	assert_filled((const counter *)&b, sizeof(b), 1000);
+}
+
+static void peers_add_up(void **state)
+{
+	struct peer_counters a = {0}, b = {0};
+
+	(void)state;
+	fill((counter *)&a, sizeof(a), 1);
+	fill((counter *)&b, sizeof(b), 1000);
+	peer_counters_add(&a, &b);
+	assert_filled((const counter *)&a, sizeof(a), 1001);
+	assert_filled((const counter *)&b, sizeof(b), 1000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_reason_has_a_name_of_its_own),
+		cmocka_unit_test(counters_count),
+		cmocka_unit_test(listeners_add_up),
+		cmocka_unit_test(peers_add_up),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
