@@ -151,7 +151,7 @@ static void format_unix(const struct address *address, char text[ADDRESS_TEXT_MA
 {
 	size_t length = path_length(address);
 	const char *path = address->local.sun_path;
-	char *out = text + sprintf(text, UNIX_PREFIX);
+	char *out = stpcpy(text, UNIX_PREFIX);
 
 	if (length && path[0])
 		length = strnlen(path, length);

@@ -106,6 +106,14 @@ static void read_pktinfo6(struct local_end *local, const struct cmsghdr *c)
 		local->reply_from = local->written_to;
 }
 
+/* CMSG_NXTHDR looks whether a header's data is all there, CMSG_FIRSTHDR does not. */
+static bool control_fits(const struct msghdr *message, const struct cmsghdr *c)
+{
+	size_t at = (size_t)((const uint8_t *)c - (const uint8_t *)message->msg_control);
+
+	return c->cmsg_len <= message->msg_controllen - at;
+}
+
 static bool control_is(const struct cmsghdr *c, int level, int type, size_t size)
 {
 	return c->cmsg_level == level && c->cmsg_type == type && c->cmsg_len == CMSG_LEN(size);
@@ -117,7 +125,7 @@ void batch_read_control(struct train *train, struct msghdr *message, uint32_t si
 
 	train->local.written_to.length = 0;
 	train->local.reply_from.length = 0;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c && control_fits(message, c); c = CMSG_NXTHDR(message, c)) {
 		if (control_is(c, SOL_UDP, UDP_GRO, sizeof(int)))
 			memcpy(&segment, CMSG_DATA(c), sizeof(segment));
 		else if (control_is(c, IPPROTO_IP, IP_PKTINFO, sizeof(struct in_pktinfo)))

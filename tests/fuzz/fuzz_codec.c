@@ -10,10 +10,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static char *const names[] = {"utf-8",       "utf-16",  "utf-16-le", "utf-16-be", "latin-1",         "cp1252",
-			      "gbk",         "gb18030", "big5",      "cp950",     "big5-hkscs",      "shift_jis",
-			      "cp932",       "euc-jp",  "euc-kr",    "cp949",     "koi8-r",          "ascii",
-			      "iso-2022-jp", "utf-32",  "utf-7",     "ibm037",    "ISO-2022-CN-EXT", "hex"};
+static const char *const names[] = {"utf-8",       "utf-16",  "utf-16-le", "utf-16-be", "latin-1",         "cp1252",
+				    "gbk",         "gb18030", "big5",      "cp950",     "big5-hkscs",      "shift_jis",
+				    "cp932",       "euc-jp",  "euc-kr",    "cp949",     "koi8-r",          "ascii",
+				    "iso-2022-jp", "utf-32",  "utf-7",     "ibm037",    "ISO-2022-CN-EXT", "hex"};
 
 #define NAME_COUNT (sizeof(names) / sizeof(names[0]))
 
@@ -84,8 +84,8 @@ static void convert(char *const *from, size_t count, const char *to, enum codec_
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *const from[] = {names[data && size ? data[0] % NAME_COUNT : 0],
-			      names[size ? data[0] / 7 % NAME_COUNT : 0]};
+	char *const from[] = {(char *)names[size ? data[0] % NAME_COUNT : 0],
+			      (char *)names[size ? data[0] / 7 % NAME_COUNT : 0]};
 	struct codec_text text;
 	struct codec *codec;
 	enum codec_errors errors;

@@ -220,7 +220,10 @@ static void a_file_may_be_unreadable(void **state)
 	close(fd);
 	config_destroy(config_load(path, stderr));
 	assert_int_equal(chmod(path, 0), 0);
-	assert_true(user != 0 || seteuid(65534) == 0);
+	if (user == 0 && seteuid(65534)) {
+		unlink(path);
+		skip();
+	}
 	assert_unreadable(path, "cannot be opened: Permission denied: make it a file that this user may read");
 	assert_int_equal(seteuid(user), 0);
 	unlink(path);
