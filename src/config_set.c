@@ -43,13 +43,17 @@ static void *append(void *array, size_t *count, size_t size)
 
 /* --- [udprelayd], [datagram_log], [http] --- */
 
+/* A mistyped word must not become a file: a file's path has a slash. */
 bool set_target(struct scope *scope, const char *value)
 {
 	static const char *const targets[] = {"off", "stderr", "stdout", NULL};
 	unsigned target = LOG_TARGET_FILE;
 
-	if (!value_choice(value, targets, &target))
+	if (!value_choice(value, targets, &target)) {
+		if (!strchr(value, '/'))
+			return false;
 		scope->config->datagram_log.path = must(strdup(value));
+	}
 	scope->config->datagram_log.target = target;
 	return true;
 }

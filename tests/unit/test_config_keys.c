@@ -82,6 +82,7 @@ static void datagram_log_keys(void **state)
 	with(ECHO, "[datagram_log]\npayload = 65527", c->datagram_log.payload == 65527);
 	with(ECHO, "[datagram_log]\nqueue = 16", c->datagram_log.queue == 16);
 	with(ECHO, "[datagram_log]\nqueue = 1048576", c->datagram_log.queue == 1 << 20);
+	wrong(ECHO "[datagram_log]\n", "target", "sdterr|log", "[datagram_log] target: `");
 	wrong(ECHO "[datagram_log]\n", "format", "csv", "[datagram_log] format: `csv` is wrong: write text or json");
 	wrong(ECHO "[datagram_log]\n", "payload", "65528|64K|-1|all", "[datagram_log] payload: `");
 	wrong(ECHO "[datagram_log]\n", "queue", "15|1048577|16K", "[datagram_log] queue: `");
