@@ -20,8 +20,8 @@ int log_create(struct log **log, int fd, enum log_level level, enum log_format f
  */
 int log_start(struct log *log);
 
-/* Writes out what waits, for at most timeout_ms, and frees the log. Where its thread is stuck in a write by then, nothing
- * is freed, and it may be called again. Other threads must have stopped using it. NULL is accepted. */
+/* Writes out what waits, for at most timeout_ms, and frees the log. Where its thread is stuck in a write by then,
+ * nothing is freed, and it may be called again. Other threads must have stopped using it. NULL is accepted. */
 void log_destroy(struct log *log, unsigned timeout_ms);
 
 /* One line, without the newline; what goes beyond LOG_LINE_MAX bytes is cut, and an ellipsis says so. Control

@@ -30,8 +30,8 @@ struct peers;
 /* Called on the main loop when an address has become known or another one; takes over a reference. */
 typedef void (*peers_changed)(struct peer_addresses *addresses, void *data);
 
-/* Makes the look-ups of config's named peers on loop; the first begin with peers_start(). A name that turns out to be an
- * address of own is told as an error. Returns 0 or -ENOMEM. */
+/* Makes the look-ups of config's named peers on loop; the first begin with peers_start(). A name that turns out to be
+ * an address of own is told as an error. Returns 0 or -ENOMEM. */
 int peers_create(struct peers **peers, uv_loop_t *loop, const struct config *config, const struct own_addresses *own,
 		 struct log *log, peers_changed changed, void *data);
 void peers_start(struct peers *peers);

@@ -115,7 +115,8 @@ static const struct config_key keys[] = {
 	{SECTION_LOG, "level", set_choice, "error, warning, notice, info or debug", .words = levels, CONFIG(log_level)},
 	{SECTION_LOG, "format", FORMAT, CONFIG(log_format)},
 
-	{SECTION_DATAGRAM_LOG, "target", set_target, "stderr, stdout, off, or the path of a file such as /var/log/datagrams or ./datagrams"},
+	{SECTION_DATAGRAM_LOG, "target", set_target,
+	 "stderr, stdout, off, or the path of a file such as /var/log/datagrams or ./datagrams"},
 	{SECTION_DATAGRAM_LOG, "format", FORMAT, CONFIG(datagram_log.format)},
 	{SECTION_DATAGRAM_LOG, "payload", set_size, "a number of bytes from 0 to 65527", RANGE(0, CONFIG_DATAGRAM_MAX),
 	 CONFIG(datagram_log.payload)},

@@ -100,8 +100,8 @@ static bool reopen(struct datagram_log *dlog)
 		return false;
 	error = log_output_reopen(&dlog->output);
 	if (error)
-		log_error(dlog->log, "datagram log: cannot open %s again, so the old file stays: %s",
-			  dlog->output.name, strerror(-error));
+		log_error(dlog->log, "datagram log: cannot open %s again, so the old file stays: %s", dlog->output.name,
+			  strerror(-error));
 	return !error;
 }
 

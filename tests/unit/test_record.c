@@ -105,7 +105,8 @@ static void no_payload_is_shown_where_none_is_wanted(void **state)
 	format(f, "abc", 0, 0, LOG_FORMAT_TEXT);
 	assert_non_null(strstr(f->line, " 3B - echoed\n"));
 	format(f, "abc", 0, 0, LOG_FORMAT_JSON);
-	assert_non_null(strstr(f->line, "\"encoding\":null,\"verdict\":\"echoed\",\"payload\":null,\"truncated\":false}\n"));
+	assert_non_null(
+		strstr(f->line, "\"encoding\":null,\"verdict\":\"echoed\",\"payload\":null,\"truncated\":false}\n"));
 }
 
 static void json_has_the_same_fields(void **state)

@@ -1,0 +1,451 @@
+/* A load generator for echoes and forwarders.
+ *
+ * Flows are connected sockets that send numbered datagrams to one address. Closed loop: each keeps so many under way;
+ * what comes back makes room for more. Paced: all together send at a rate, whatever comes back. Datagrams come back to
+ * their flow (an echo) or to every one of some receivers (a forwarder's peers). The result is one line of JSON. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <netinet/udp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tracker.h"
+
+#define BATCH 64
+#define SLOT 65536
+#define MAGIC UINT32_C(0x7788abcd)
+#define LATENCIES (1 << 20)
+
+/* Where nothing has come back for so long, what is under way is given up as lost. */
+#define STALL_NS 100000000
+
+/* At the end, what is still under way gets so long to arrive. */
+#define DRAIN_NS 200000000
+
+struct header {
+	uint32_t magic, flow;
+	uint64_t seq, time_ns;
+};
+
+struct flow {
+	int fd;
+	uint64_t sent;
+	uint64_t answers; /* of all receivers together */
+	uint64_t written_off; /* answers that will not come any more */
+};
+
+struct receiver {
+	int fd;
+	struct tracker *trackers; /* by flow; of an echo's, only its own is used */
+	uint32_t only_flow; /* UINT32_MAX: takes all flows */
+};
+
+static struct {
+	struct sockaddr_in target, local;
+	unsigned flows, depth, size, train, peers;
+	double seconds, rate;
+	bool latency;
+} options = {.flows = 1, .depth = 1, .size = 64, .train = 1, .seconds = 1};
+
+static struct flow *flows;
+static struct receiver *receivers;
+static unsigned receiver_count;
+static struct tally tally;
+static uint32_t *latencies;
+static size_t latency_count;
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static unsigned answers_each(void)
+{
+	return options.peers ? options.peers : 1;
+}
+
+/* --- Sending --- */
+
+/* Sends count datagrams of one flow: one by one, or as one train. Returns how many the kernel took. */
+static unsigned send_some(uint32_t flow, unsigned count)
+{
+	static uint8_t data[SLOT];
+	static struct mmsghdr messages[1024];
+	static struct iovec vectors[1024];
+	uint8_t control[CMSG_SPACE(sizeof(uint16_t))] = {0};
+	unsigned datagrams = count, sends = options.train > 1 ? 1 : count;
+	uint64_t time = now_ns();
+
+	for (unsigned i = 0; i < datagrams; i++) {
+		struct header header = {MAGIC, flow, flows[flow].sent + i, time};
+
+		memcpy(data + i * options.size, &header, sizeof(header));
+	}
+	for (unsigned i = 0; i < sends; i++) {
+		vectors[i] = (struct iovec){data + i * options.size,
+					    options.train > 1 ? datagrams * options.size : options.size};
+		messages[i].msg_hdr = (struct msghdr){.msg_iov = &vectors[i], .msg_iovlen = 1};
+	}
+	if (options.train > 1) {
+		struct cmsghdr *c = (struct cmsghdr *)(void *)control;
+		uint16_t size = (uint16_t)options.size;
+
+		messages[0].msg_hdr.msg_control = control;
+		messages[0].msg_hdr.msg_controllen = sizeof(control);
+		*c = (struct cmsghdr){.cmsg_level = SOL_UDP, .cmsg_type = UDP_SEGMENT, .cmsg_len = CMSG_LEN(2)};
+		memcpy(CMSG_DATA(c), &size, sizeof(size));
+	}
+	int taken = sendmmsg(flows[flow].fd, messages, sends, MSG_DONTWAIT);
+
+	if (taken < 0 && errno != EAGAIN && errno != ECONNREFUSED && errno != ENOBUFS)
+		die("sendmmsg");
+	datagrams = taken <= 0 ? 0 : options.train > 1 ? count : (unsigned)taken;
+	flows[flow].sent += datagrams;
+	return datagrams;
+}
+
+/* Datagrams that one call may carry. */
+static unsigned send_max(void)
+{
+	unsigned most = SLOT / options.size;
+
+	return options.train > 1 ? options.train : most < BATCH ? most : BATCH;
+}
+
+/* Fills a flow's window: by whole trains. */
+static void fill_window(uint32_t flow)
+{
+	struct flow *f = &flows[flow];
+
+	for (;;) {
+		uint64_t back = (f->answers + f->written_off) / answers_each();
+		uint64_t room = options.depth - (f->sent > back ? f->sent - back : 0);
+		unsigned count = room < send_max() ? (unsigned)room : send_max();
+
+		if ((int64_t)room <= 0 || (options.train > 1 && count < options.train) || !send_some(flow, count))
+			return;
+	}
+}
+
+/* Sends what the rate allows by now, by turns. */
+static void send_paced(uint64_t elapsed_ns, uint64_t *sent)
+{
+	static uint32_t turn;
+	uint64_t due = (uint64_t)((double)elapsed_ns * options.rate / 1e9);
+
+	for (unsigned i = 0; i < BATCH && *sent + options.train <= due; i++) {
+		*sent += send_some(turn, options.train);
+		turn = (turn + 1) % options.flows;
+	}
+}
+
+/* --- Receiving --- */
+
+static void note_latency(uint64_t since_ns, uint64_t now)
+{
+	uint64_t latency = now - since_ns;
+
+	if (latency_count < LATENCIES)
+		latencies[latency_count++] = latency < UINT32_MAX ? (uint32_t)latency : UINT32_MAX;
+}
+
+static void take(struct receiver *receiver, const uint8_t *data, size_t size, uint64_t now)
+{
+	struct header header;
+
+	if (size == options.size)
+		memcpy(&header, data, sizeof(header));
+	if (size != options.size || header.magic != MAGIC || header.flow >= options.flows ||
+	    (receiver->only_flow != UINT32_MAX && header.flow != receiver->only_flow)) {
+		tally.misdelivered++;
+		return;
+	}
+	tracker_see(&receiver->trackers[receiver->only_flow == UINT32_MAX ? header.flow : 0], header.seq, &tally);
+	flows[header.flow].answers++;
+	if (options.latency)
+		note_latency(header.time_ns, now);
+}
+
+static size_t segment_of(struct msghdr *message, size_t size)
+{
+	int segment = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+		if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO)
+			memcpy(&segment, CMSG_DATA(c), sizeof(segment));
+	}
+	return segment > 0 ? (size_t)segment : size;
+}
+
+static void take_message(struct receiver *receiver, struct msghdr *message, size_t size, uint64_t now)
+{
+	const uint8_t *data = message->msg_iov->iov_base;
+	size_t segment = segment_of(message, size);
+
+	for (size_t at = 0; at < size; at += segment)
+		take(receiver, data + at, size - at < segment ? size - at : segment, now);
+}
+
+static void receive(struct receiver *receiver)
+{
+	static uint8_t slots[BATCH][SLOT], control[BATCH][64];
+	static struct iovec vectors[BATCH];
+	static struct mmsghdr messages[BATCH];
+	int count;
+
+	do {
+		for (unsigned i = 0; i < BATCH; i++) {
+			vectors[i] = (struct iovec){slots[i], SLOT};
+			messages[i].msg_hdr = (struct msghdr){.msg_iov = &vectors[i],
+							      .msg_iovlen = 1,
+							      .msg_control = control[i],
+							      .msg_controllen = sizeof(control[i])};
+		}
+		count = recvmmsg(receiver->fd, messages, BATCH, MSG_DONTWAIT, NULL);
+		uint64_t now = now_ns();
+
+		for (int i = 0; i < count; i++)
+			take_message(receiver, &messages[i].msg_hdr, messages[i].msg_len, now);
+	} while (count == BATCH);
+}
+
+/* --- Running --- */
+
+static void write_off(void)
+{
+	for (unsigned i = 0; i < options.flows; i++)
+		flows[i].written_off = flows[i].sent * answers_each() - flows[i].answers;
+}
+
+static void refill(const struct receiver *receiver)
+{
+	if (receiver->only_flow != UINT32_MAX) {
+		fill_window(receiver->only_flow);
+		return;
+	}
+	for (unsigned i = 0; i < options.flows; i++)
+		fill_window(i);
+}
+
+static uint64_t answers_all(void)
+{
+	return tally.received + tally.duplicated;
+}
+
+static void run(int epoll)
+{
+	uint64_t begin = now_ns(), end = begin + (uint64_t)(options.seconds * 1e9);
+	uint64_t now = begin, last = begin, answers = 0, paced = 0;
+	struct epoll_event events[BATCH];
+
+	for (unsigned i = 0; options.rate == 0 && i < options.flows; i++)
+		fill_window(i);
+	for (; now < end + DRAIN_NS; now = now_ns()) {
+		if (options.rate > 0 && now < end)
+			send_paced(now - begin, &paced);
+		int count = epoll_wait(epoll, events, BATCH, options.rate > 0 ? 0 : 10);
+
+		for (int i = 0; i < count; i++) {
+			struct receiver *receiver = events[i].data.ptr;
+
+			receive(receiver);
+			if (options.rate == 0 && now < end)
+				refill(receiver);
+		}
+		if (answers_all() != answers) {
+			answers = answers_all();
+			last = now;
+		} else if (now >= end && now - last > DRAIN_NS / 4) {
+			return;
+		} else if (options.rate == 0 && now - last > STALL_NS && now < end) {
+			write_off();
+			for (unsigned i = 0; i < options.flows; i++)
+				fill_window(i);
+			last = now;
+		}
+	}
+}
+
+/* --- Setting up --- */
+
+static int open_socket(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int on = 1, buffer = 8 << 20;
+
+	if (fd < 0)
+		die("socket");
+	if (setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof(on)))
+		die("UDP_GRO");
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer));
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	if (bind(fd, (struct sockaddr *)&options.local, sizeof(options.local)))
+		die("bind");
+	return fd;
+}
+
+static void add_receiver(int epoll, int fd, uint32_t only_flow)
+{
+	struct receiver *receiver = &receivers[receiver_count++];
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = receiver};
+
+	receiver->fd = fd;
+	receiver->only_flow = only_flow;
+	receiver->trackers = calloc(only_flow == UINT32_MAX ? options.flows : 1, sizeof(struct tracker));
+	if (!receiver->trackers || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
+		die("receiver");
+}
+
+/* The peers' ports are told on standard output; the target is read from standard input, since a forwarder can be
+ * started only once its peers are known. */
+static void open_peers(int epoll)
+{
+	for (unsigned i = 0; i < options.peers; i++) {
+		struct sockaddr_in name;
+		socklen_t length = sizeof(name);
+		int fd = open_socket();
+
+		getsockname(fd, (struct sockaddr *)&name, &length);
+		printf("%s%u", i ? " " : "", ntohs(name.sin_port));
+		add_receiver(epoll, fd, UINT32_MAX);
+	}
+	printf("\n");
+	fflush(stdout);
+}
+
+static void open_flows(int epoll)
+{
+	for (unsigned i = 0; i < options.flows; i++) {
+		flows[i].fd = open_socket();
+		if (connect(flows[i].fd, (struct sockaddr *)&options.target, sizeof(options.target)))
+			die("connect");
+		if (!options.peers)
+			add_receiver(epoll, flows[i].fd, i);
+	}
+}
+
+static void parse_address(struct sockaddr_in *address, const char *text)
+{
+	char host[64];
+	unsigned port;
+
+	*address = (struct sockaddr_in){.sin_family = AF_INET};
+	if (sscanf(text, "%63[^:]:%u", host, &port) != 2 || inet_pton(AF_INET, host, &address->sin_addr) != 1) {
+		fprintf(stderr, "`%s` is no HOST:PORT\n", text);
+		exit(64);
+	}
+	address->sin_port = htons((uint16_t)port);
+}
+
+static void parse_options(int argc, char **argv)
+{
+	int option;
+
+	parse_address(&options.local, "127.0.0.1:0");
+	while ((option = getopt(argc, argv, "a:b:f:d:s:t:p:n:r:l")) != -1) {
+		switch (option) {
+		case 'a':
+			parse_address(&options.target, optarg);
+			break;
+		case 'b':
+			parse_address(&options.local, optarg);
+			break;
+		case 'f':
+			options.flows = (unsigned)atoi(optarg);
+			break;
+		case 'd':
+			options.depth = (unsigned)atoi(optarg);
+			break;
+		case 's':
+			options.size = (unsigned)atoi(optarg);
+			break;
+		case 't':
+			options.train = (unsigned)atoi(optarg);
+			break;
+		case 'p':
+			options.peers = (unsigned)atoi(optarg);
+			break;
+		case 'n':
+			options.seconds = atof(optarg);
+			break;
+		case 'r':
+			options.rate = atof(optarg);
+			break;
+		case 'l':
+			options.latency = true;
+			break;
+		default:
+			exit(64);
+		}
+	}
+	if (options.size < sizeof(struct header) || !options.flows || !options.train ||
+	    options.size * options.train > 65507) {
+		fprintf(stderr, "a datagram has at least %zu bytes, a train at most 65507\n", sizeof(struct header));
+		exit(64);
+	}
+}
+
+static int compare(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static double percentile(double share)
+{
+	return latency_count ? latencies[(size_t)((double)(latency_count - 1) * share)] / 1000.0 : 0;
+}
+
+static void report(void)
+{
+	uint64_t sent = 0;
+
+	for (unsigned i = 0; i < options.flows; i++)
+		sent += flows[i].sent;
+	qsort(latencies, latency_count, sizeof(*latencies), compare);
+	printf("{\"sent\": %" PRIu64 ", \"received\": %" PRIu64 ", \"lost\": %" PRIu64 ", \"duplicated\": %" PRIu64
+	       ", \"reordered\": %" PRIu64 ", \"misdelivered\": %" PRIu64 ", \"p50_us\": %.3f, \"p99_us\": %.3f}\n",
+	       sent, tally.received, sent * answers_each() - tally.received, tally.duplicated, tally.reordered,
+	       tally.misdelivered, percentile(0.5), percentile(0.99));
+}
+
+int main(int argc, char **argv)
+{
+	char line[128];
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+	parse_options(argc, argv);
+	flows = calloc(options.flows, sizeof(*flows));
+	receivers = calloc(options.flows + options.peers, sizeof(*receivers));
+	latencies = malloc(LATENCIES * sizeof(*latencies));
+	if (!flows || !receivers || !latencies)
+		die("memory");
+	if (options.peers) {
+		open_peers(epoll);
+		if (!fgets(line, sizeof(line), stdin))
+			die("the target, in standard input");
+		parse_address(&options.target, line);
+	}
+	open_flows(epoll);
+	run(epoll);
+	report();
+	return 0;
+}
