@@ -64,8 +64,10 @@ struct listener_config {
 	enum codec_errors errors;
 	uint32_t log_every; /* a record for each Nth datagram; 0: none */
 	char interface[IF_NAMESIZE]; /* bind to this device; "": none */
+	unsigned interface_line;
 	struct multicast_config *groups;
 	size_t group_count;
+	unsigned multicast_line;
 	bool freebind;
 	int receive_buffer, send_buffer; /* bytes */
 	uint32_t max_datagram; /* bytes */
@@ -81,6 +83,7 @@ struct config {
 	struct {
 		enum log_target target;
 		char *path; /* of LOG_TARGET_FILE */
+		unsigned line; /* of the target */
 		enum log_format format;
 		uint32_t payload; /* bytes of payload in a record */
 		uint32_t queue; /* records that may wait for the writer */

@@ -22,6 +22,10 @@ void own_addresses_destroy(struct own_addresses *own);
 /* Whether a datagram from source is one that we sent from a listener's socket. */
 bool own_addresses_has(const struct own_addresses *own, const struct address *source);
 
+/* Whether what is sent to the address comes back to a listener: as above, and an AF_UNIX path by any name that leads to
+ * the same file. Looks at the file system. */
+bool own_addresses_leads_back(const struct own_addresses *own, const struct address *to);
+
 /* What forbids the listener to take the train, or DROP_NONE. An echo goes to nobody who cannot be answered or who would
  * answer the echo (CERT CA-1996-01, CVE-2024-2169). */
 enum drop_reason guard_check(const struct listener_config *config, const struct own_addresses *own,

@@ -18,7 +18,6 @@ struct link {
 	struct log *log;
 	int send_buffer;
 	struct address address; /* length 0: not known yet */
-	bool loops; /* it is one of our own listeners */
 	struct peer_counters counters;
 
 	enum drop_reason down; /* why it could not be opened */
@@ -43,5 +42,8 @@ void link_account(struct link *link, const struct copy *copy);
 
 /* After a flush: counts and tells what ICMP said of the peer. */
 void link_settle(struct link *link);
+
+/* At the end: the same for what the socket knows and no flush has met. */
+void link_settle_last(struct link *link);
 
 #endif

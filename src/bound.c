@@ -1,6 +1,8 @@
 #include "bound.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,35 +28,92 @@ static size_t sockets_max(const struct config *config, unsigned workers)
 	return addresses * 2 * workers;
 }
 
-static const char *remedy(const struct socket_error *error)
+/* --- What the user is told --- */
+
+static const char *port_remedy(int error)
 {
-	switch (error->error) {
+	switch (error) {
 	case EADDRINUSE:
-		return "another program has it (`ss -lunp` or `ss -lxp` names it): stop that one, or choose another "
-		       "address";
+		return "another program has it (`ss -lunp` names it): stop that one, or choose another address";
 	case EACCES:
 	case EPERM:
-		return "not permitted: a port below 1024, an interface or a directory may need more rights; "
-		       "choose a port from 1024 on, or grant CAP_NET_BIND_SERVICE";
+		return "not permitted: choose a port from 1024 on, or grant CAP_NET_BIND_SERVICE";
 	case EADDRNOTAVAIL:
 		return "no interface has this address: correct it, or set freebind = on if it comes later";
-	case ENODEV:
-		return "there is no such interface: `ip link` lists them";
 	case EAFNOSUPPORT:
 		return "this system has no IPv6: write an IPv4 address";
-	case ENOENT:
-		return "the directory of this path does not exist: create it";
 	default:
-		return strerror(error->error);
+		return "it cannot be bound";
 	}
 }
 
+static const char *path_remedy(int error)
+{
+	switch (error) {
+	case EADDRINUSE:
+		return "another program has it (`ss -lxp` names it): stop that one, or choose another path";
+	case EEXIST:
+		return "a file of another kind is in the way: remove it, or choose another path";
+	case EACCES:
+	case EPERM:
+		return "this user may not write to the directory: change its permissions, or choose another path";
+	case ENOENT:
+		return "the directory does not exist: create it";
+	default:
+		return "it cannot be bound";
+	}
+}
+
+static const char *interface_remedy(int error)
+{
+	return error == ENODEV ? "there is no such interface: `ip link` lists them" : "it cannot be bound to";
+}
+
+static const char *group_remedy(const struct multicast_config *group, int error)
+{
+	if (error == ENODEV)
+		return group->interface[0] ? "there is no such interface: `ip link` lists them"
+					   : "no route leads to the group: name an interface, as in GROUP%eth0";
+	return "it cannot be joined";
+}
+
 static void tell_failure(const struct binder *binder, const struct listener_config *listener, unsigned line,
-			 const char *what, const struct socket_error *error)
+			 const char *what, const char *remedy, const struct socket_error *error)
 {
 	log_error(binder->log, "%s:%u: [listener:%s] %s: %s (%s: %s)", binder->config->path, line, listener->name, what,
-		  remedy(error), error->call, strerror(error->error));
+		  remedy, error->call, strerror(error->error));
 }
+
+static void tell_bind_failure(const struct binder *binder, const struct listener_config *listener,
+			      const struct bind_config *bind, const struct socket_error *error)
+{
+	bool is_unix = bind->address.any.sa_family == AF_UNIX;
+	char what[ADDRESS_TEXT_MAX + 16];
+
+	if (!strcmp(error->call, "SO_BINDTODEVICE")) {
+		snprintf(what, sizeof(what), "interface: %s", listener->interface);
+		tell_failure(binder, listener, listener->interface_line, what, interface_remedy(error->error), error);
+		return;
+	}
+	snprintf(what, sizeof(what), "address: %.*s", ADDRESS_TEXT_MAX, bind->text);
+	tell_failure(binder, listener, bind->line, what,
+		     is_unix ? path_remedy(error->error) : port_remedy(error->error), error);
+}
+
+static void tell_join_failure(const struct binder *binder, const struct listener_config *listener,
+			      const struct multicast_config *group, const struct socket_error *error)
+{
+	char ip[INET6_ADDRSTRLEN], what[INET6_ADDRSTRLEN + IF_NAMESIZE + 16];
+
+	inet_ntop(group->group.any.sa_family,
+		  group->group.any.sa_family == AF_INET ? (const void *)&group->group.v4.sin_addr
+							: (const void *)&group->group.v6.sin6_addr,
+		  ip, sizeof(ip));
+	snprintf(what, sizeof(what), "multicast: %s%s%s", ip, group->interface[0] ? "%" : "", group->interface);
+	tell_failure(binder, listener, listener->multicast_line, what, group_remedy(group, error->error), error);
+}
+
+/* --- Binding --- */
 
 static void keep(struct binder *binder, const struct listener_config *listener, const struct address *local,
 		 unsigned worker, int fd)
@@ -132,14 +191,11 @@ static int bind_one(struct binder *binder, const struct listener_config *listene
 {
 	struct socket_error error;
 	struct address address = bind->address;
-	char what[ADDRESS_TEXT_MAX + 16];
 	int result = bind->any ? bind_any(binder, listener, address_port(&address), &error)
 			       : bind_for_workers(binder, listener, &address, &error);
 
-	if (result) {
-		snprintf(what, sizeof(what), "address: %.*s", ADDRESS_TEXT_MAX, bind->text);
-		tell_failure(binder, listener, bind->line, what, &error);
-	}
+	if (result)
+		tell_bind_failure(binder, listener, bind, &error);
 	return result;
 }
 
@@ -151,39 +207,33 @@ static int join_groups(struct binder *binder, const struct bound_socket *socket)
 	for (size_t i = 0; i < listener->group_count && socket->worker == 0; i++) {
 		const struct multicast_config *group = &listener->groups[i];
 		struct socket_error error = {.call = "MCAST_JOIN_GROUP"};
-		char text[ADDRESS_TEXT_MAX], what[ADDRESS_TEXT_MAX + IF_NAMESIZE + 16];
 
 		if (group->group.any.sa_family != socket->local.any.sa_family)
 			continue;
 		error.error = -socket_join(socket->fd, group);
 		if (!error.error)
 			continue;
-		snprintf(what, sizeof(what), "multicast: %s%s%s", address_format(&group->group, text),
-			 group->interface[0] ? "%" : "", group->interface);
-		tell_failure(binder, listener, listener->binds[0].line, what, &error);
+		tell_join_failure(binder, listener, group, &error);
 		return -error.error;
 	}
 	return 0;
 }
 
-static void set_buffer(struct binder *binder, const struct bound_socket *socket, int option, const char *key, int bytes)
+static void set_buffer(struct binder *binder, const struct bound_socket *socket, bool tell, int option, const char *key,
+		       int bytes)
 {
 	int granted = socket_set_buffer(socket->fd, option, bytes);
 
-	if (granted < bytes && socket->worker == 0)
+	if (granted < bytes && tell)
 		log_warning(binder->log, "listener %s: %s: asked for %d bytes, the kernel grants %d: raise net.core.%s",
 			    socket->config->name, key, bytes, granted, option == SO_RCVBUF ? "rmem_max" : "wmem_max");
 }
 
-static int set_up(struct binder *binder, const struct bound_socket *socket)
+/* What holds for all sockets of a listener is told for the first. */
+static int set_up(struct binder *binder, const struct bound_socket *socket, bool first)
 {
-	char text[ADDRESS_TEXT_MAX];
-
-	set_buffer(binder, socket, SO_RCVBUF, "receive_buffer", socket->config->receive_buffer);
-	set_buffer(binder, socket, SO_SNDBUF, "send_buffer", socket->config->send_buffer);
-	if (socket->worker == 0)
-		log_notice(binder->log, "listener %s: listening on %s", socket->config->name,
-			   address_format(&socket->local, text));
+	set_buffer(binder, socket, first, SO_RCVBUF, "receive_buffer", socket->config->receive_buffer);
+	set_buffer(binder, socket, first, SO_SNDBUF, "send_buffer", socket->config->send_buffer);
 	return join_groups(binder, socket);
 }
 
@@ -197,8 +247,21 @@ static int bind_listener(struct binder *binder, const struct listener_config *li
 		result = result ? result : error;
 	}
 	for (size_t i = first; i < binder->sockets->count && !result; i++)
-		result = set_up(binder, &binder->sockets->items[i]);
+		result = set_up(binder, &binder->sockets->items[i], i == first);
 	return result;
+}
+
+static void tell_addresses(const struct binder *binder)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	for (size_t i = 0; i < binder->sockets->count; i++) {
+		const struct bound_socket *socket = &binder->sockets->items[i];
+
+		if (socket->worker == 0)
+			log_notice(binder->log, "listener %s: listening on %s", socket->config->name,
+				   address_format(&socket->local, text));
+	}
 }
 
 int bound_sockets_open(struct bound_sockets *sockets, const struct config *config, unsigned workers, struct log *log)
@@ -215,6 +278,8 @@ int bound_sockets_open(struct bound_sockets *sockets, const struct config *confi
 	}
 	if (result)
 		bound_sockets_close(sockets);
+	else
+		tell_addresses(&binder);
 	return result;
 }
 

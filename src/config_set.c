@@ -53,6 +53,7 @@ bool set_target(struct scope *scope, const char *value)
 		if (!strchr(value, '/'))
 			return false;
 		scope->config->datagram_log.path = must(strdup(value));
+		scope->config->datagram_log.line = scope->line;
 	}
 	scope->config->datagram_log.target = target;
 	return true;
@@ -179,6 +180,7 @@ bool set_log(struct scope *scope, const char *value)
 
 bool set_interface(struct scope *scope, const char *value)
 {
+	scope->listener->interface_line = scope->line;
 	return value_interface(value, scope->listener->interface);
 }
 
@@ -203,6 +205,7 @@ static bool take_group(struct scope *scope, char *item)
 
 bool set_multicast(struct scope *scope, const char *value)
 {
+	scope->listener->multicast_line = scope->line;
 	return for_each(scope, value, take_group);
 }
 

@@ -68,7 +68,7 @@ static bool is_over(const struct datagram_log *dlog)
 static void tell_failure(struct datagram_log *dlog, const char *why)
 {
 	if (!dlog->failing)
-		log_error(dlog->log, "datagram log: %s: %s: records are dropped until it can be written again",
+		log_error(dlog->log, "datagram log: %s: %s: records wait, and are dropped where the queue is full",
 			  dlog->output.name, why);
 	dlog->failing = true;
 }
@@ -294,14 +294,28 @@ static int create_codecs(struct datagram_log *dlog)
 	return error;
 }
 
+static const char *remedy(int error)
+{
+	switch (error) {
+	case ENOENT:
+		return "create its directory";
+	case EISDIR:
+		return "add the name of a file";
+	case ENXIO:
+		return "start the pipe's reader first";
+	default:
+		return "choose another file, or let this user write to it";
+	}
+}
+
 static int open_output(struct datagram_log *dlog)
 {
 	const struct config *config = dlog->config;
 	int error = log_output_open(&dlog->output, config->datagram_log.target, config->datagram_log.path);
 
 	if (error)
-		log_error(dlog->log, "%s: [datagram_log] target: cannot write %s: %s", config->path,
-			  config->datagram_log.path, strerror(-error));
+		log_error(dlog->log, "%s:%u: [datagram_log] target: cannot write %s: %s: %s", config->path,
+			  config->datagram_log.line, config->datagram_log.path, strerror(-error), remedy(-error));
 	return error;
 }
 

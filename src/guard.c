@@ -5,6 +5,7 @@
 #include <ifaddrs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct own_addresses {
 	struct port_set ports; /* of bound: a source with another port is none of ours */
@@ -112,6 +113,25 @@ bool own_addresses_has(const struct own_addresses *own, const struct address *so
 			return true;
 		if (bound->any.sa_family == source->any.sa_family && address_is_wildcard(bound) &&
 		    address_port(bound) == address_port(source) && is_local(own, source))
+			return true;
+	}
+	return false;
+}
+
+static bool is_same_file(const struct address *a, const struct address *b)
+{
+	struct stat one, other;
+
+	return !stat(a->local.sun_path, &one) && !stat(b->local.sun_path, &other) && one.st_dev == other.st_dev &&
+	       one.st_ino == other.st_ino;
+}
+
+bool own_addresses_leads_back(const struct own_addresses *own, const struct address *to)
+{
+	if (to->any.sa_family != AF_UNIX)
+		return own_addresses_has(own, to);
+	for (size_t i = 0; i < own->bound_count; i++) {
+		if (own->bound[i].any.sa_family == AF_UNIX && is_same_file(&own->bound[i], to))
 			return true;
 	}
 	return false;

@@ -39,7 +39,6 @@ void link_set_address(struct link *link, const struct address *address)
 	link->address.length = 0;
 	if (address)
 		link->address = *address;
-	link->loops = address && link->own && own_addresses_has(link->own, address);
 }
 
 static enum drop_reason down_reason(int error)
@@ -70,6 +69,8 @@ static enum drop_reason link_open(struct link *link, uint64_t now_ms)
 		return link->down;
 	link_close(link);
 	link->retry_ms = now_ms + RETRY_MS;
+	if (link->own && own_addresses_leads_back(link->own, &link->address))
+		return link->down = DROP_LOOP;
 	fd = socket_connect(&link->address, link->send_buffer);
 	if (fd < 0) {
 		link->down = down_reason(-fd);
@@ -89,8 +90,6 @@ enum drop_reason link_ready(struct link *link, uint64_t now_ms)
 {
 	if (!link->address.length)
 		return DROP_UNRESOLVED;
-	if (link->loops)
-		return DROP_LOOP;
 	if (link->outlet.fd >= 0 && !link->outlet.broken)
 		return DROP_NONE;
 	return link_open(link, now_ms);
@@ -129,6 +128,17 @@ void link_settle(struct link *link)
 	counter_add(&link->counters.icmp_errors, link->outlet.icmp_errors);
 	link->outlet.icmp_errors = 0;
 	log_write_limited(link->log, &link->icmp_limit, LOG_LEVEL_WARNING,
-			  "peer %s: nobody receives at %s (ICMP says so of earlier datagrams)", link->config->name,
-			  address_format(&link->address, text));
+			  "peer %s: an earlier datagram to %s was refused: nobody was listening there (ICMP)",
+			  link->config->name, address_format(&link->address, text));
+}
+
+void link_settle_last(struct link *link)
+{
+	int error = 0;
+	socklen_t size = sizeof(error);
+
+	if (link->outlet.fd < 0 || getsockopt(link->outlet.fd, SOL_SOCKET, SO_ERROR, &error, &size))
+		return;
+	link->outlet.icmp_errors += error == ECONNREFUSED;
+	link_settle(link);
 }

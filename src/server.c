@@ -1,9 +1,11 @@
 #include "server.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "bound.h"
@@ -27,6 +29,7 @@ struct server {
 	uv_loop_t loop;
 	uv_signal_t signals[SIGNALS];
 	uv_timer_t deadline; /* of the end */
+	bool on_terminal; /* at the start */
 	bool ending;
 
 	struct bound_sockets sockets;
@@ -68,6 +71,14 @@ static void begin_end(struct server *server)
 	uv_unref((uv_handle_t *)&server->deadline);
 }
 
+/* SIGHUP also comes when a terminal is closed, and then nobody is left who could end us. */
+static bool has_lost_terminal(const struct server *server)
+{
+	struct pollfd output = {.fd = STDERR_FILENO};
+
+	return server->on_terminal && poll(&output, 1, 0) == 1 && output.revents & POLLHUP;
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
 	struct server *server = handle->data;
@@ -77,8 +88,11 @@ static void on_signal(uv_signal_t *handle, int number)
 		summary_write(server->log, server->config, server->workers, server->worker_count, server->datagram_log);
 		break;
 	case SIGHUP:
-		log_warning(server->log, "reloading the configuration is not built yet: only the datagram log was "
-					 "opened anew");
+		if (has_lost_terminal(server)) {
+			begin_end(server);
+			break;
+		}
+		log_notice(server->log, "the configuration is not loaded again: that is not built yet");
 		if (server->datagram_log)
 			datagram_log_reopen(server->datagram_log);
 		break;
@@ -175,7 +189,7 @@ static int check_peers(struct server *server)
 	for (size_t i = 0; i < config->peer_count; i++) {
 		const struct peer_config *peer = &config->peers[i];
 
-		if (peer->host || !own_addresses_has(server->own, &peer->address))
+		if (peer->host || !own_addresses_leads_back(server->own, &peer->address))
 			continue;
 		log_error(server->log,
 			  "%s:%u: [peer:%s] address: `%s` is one of our own listeners: datagrams would go round in "
@@ -307,7 +321,10 @@ static int serve(struct server *server, bool *clean)
 
 int server_run(const struct config *config, struct log *log, bool *clean)
 {
-	struct server server = {.config = config, .log = log, .worker_count = count_workers(config)};
+	struct server server = {.config = config,
+				.log = log,
+				.on_terminal = isatty(STDERR_FILENO),
+				.worker_count = count_workers(config)};
 	int error;
 
 	*clean = true;

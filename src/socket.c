@@ -93,20 +93,26 @@ static void close_quietly(int fd)
 	errno = error;
 }
 
-/* A socket's file whose reader ended without removing it refuses connections; a file of any other kind does so too, and
- * is none of ours. */
+/* Whether the file belongs to a socket whose reader ended without removing it: that refuses connections, as files of
+ * other kinds do. Where not, errno tells why: EADDRINUSE, or EEXIST for another kind. */
 static bool is_left_over(const struct address *address)
 {
 	struct stat status;
 	int probe;
 	bool refused;
 
-	if (lstat(address->local.sun_path, &status) || !S_ISSOCK(status.st_mode))
+	errno = EADDRINUSE;
+	if (lstat(address->local.sun_path, &status))
 		return false;
+	if (!S_ISSOCK(status.st_mode)) {
+		errno = EEXIST;
+		return false;
+	}
 	probe = open_datagram(AF_UNIX);
 	refused = probe >= 0 && connect(probe, &address->any, address->length) && errno == ECONNREFUSED;
 	if (probe >= 0)
 		close(probe);
+	errno = EADDRINUSE;
 	return refused;
 }
 
@@ -116,11 +122,7 @@ static int bind_unix(int fd, const struct address *address)
 		return 0;
 	if (errno != EADDRINUSE)
 		return -1;
-	if (!is_left_over(address)) {
-		errno = EADDRINUSE;
-		return -1;
-	}
-	if (unlink(address->local.sun_path))
+	if (!is_left_over(address) || unlink(address->local.sun_path))
 		return -1;
 	return bind(fd, &address->any, address->length);
 }

@@ -73,6 +73,8 @@ static void on_mail(uv_async_t *mail)
 	for (size_t i = 0; i < worker->setup->config->listener_count; i++)
 		worker->final_drops[i] = read_kernel_drops(worker, i);
 	listener_set_close(&worker->listeners);
+	for (size_t i = 0; i < worker->setup->config->peer_count; i++)
+		link_settle_last(&worker->links[i]);
 	uv_close((uv_handle_t *)mail, NULL);
 }
 

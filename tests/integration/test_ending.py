@@ -1,6 +1,12 @@
 """The end: at once, clean, with nothing lost that was read; and the signals that do not end."""
+import fcntl
+import os
+import pty
 import signal
 import socket
+import subprocess
+import tempfile
+import termios
 import threading
 
 import harness
@@ -87,6 +93,25 @@ class EndingTest(harness.TestCase):
         daemon.send_signal(signal.SIGTERM)
         self.assertEqual(daemon.wait(), 0)
 
+    def test_a_terminal_that_is_closed(self):
+        """Nobody is left to end it: so it ends. (A SIGHUP from elsewhere does not end it.)"""
+        master, slave = pty.openpty()
+        with tempfile.NamedTemporaryFile("w", suffix=".ini") as config:
+            config.write("[listener:a]\naddress = 127.0.0.1:0\naction = echo\n")
+            config.flush()
+            process = subprocess.Popen([harness.DAEMON, "-c", config.name], stdin=slave, stdout=slave, stderr=slave,
+                                       start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+            os.close(slave)
+            self.addCleanup(process.kill)
+            said = b""
+            while b" ready: " not in said:
+                said += os.read(master, 65536)
+            process.send_signal(signal.SIGHUP)
+            while b"not loaded again" not in said:
+                said += os.read(master, 65536)
+            os.close(master)
+            self.assertEqual(process.wait(harness.PATIENCE), 0)
+
     def test_summary(self):
         daemon = self.serve(CONFIG)
         client = self.udp()
@@ -100,7 +125,7 @@ class EndingTest(harness.TestCase):
     def test_reload_is_not_built_yet_and_harms_nothing(self):
         daemon = self.serve(CONFIG)
         daemon.send_signal(signal.SIGHUP)
-        daemon.await_line("warning: reloading the configuration is not built yet")
+        daemon.await_line("notice: the configuration is not loaded again: that is not built yet")
         self.assert_echoes(self.udp(), ("127.0.0.1", daemon.address("a")[1]), b"hello")
         daemon.end()
 

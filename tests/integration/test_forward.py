@@ -76,6 +76,17 @@ class ForwardTest(harness.TestCase):
         daemon.end()
         self.assertLessEqual(len([line for line in daemon.lines if re.search("warning: peer p0", line)]), 20)
 
+    def test_even_one_datagram_to_nobody_is_told(self):
+        """No later send meets the ICMP error: it is read at the end."""
+        gone = self.udp()
+        address = at(gone)
+        gone.close()
+        daemon = self.serve(config([address]))
+        self.udp().sendto(b"anybody?", daemon.address("a"))
+        daemon.records(1)
+        self.assertEqual(daemon.end()["peer p0"]["icmp_errors"], 1)
+        daemon.await_line(f"warning: peer p0: an earlier datagram to {address} was refused")
+
     def test_a_peer_comes_back(self):
         first = self.udp()
         address, port = at(first), first.getsockname()[1]
@@ -166,6 +177,14 @@ class UnixPeerTest(harness.TestCase):
         self.assertEqual(counters["peer p1"]["sent"], 2000)
         self.assertGreater(counters["peer p0"]["congested"], 0)
         self.assertEqual(counters["listener a"]["forwarded"], 2000)
+
+    def test_our_own_socket_by_another_name(self):
+        """A path that leads to a listener of ours, through a link: datagrams would go round in circles."""
+        os.symlink(self.directory.name, os.path.join(self.directory.name, "link"))
+        inside, around = (os.path.join(self.directory.name, path) for path in ("in", "link/in"))
+        said = self.refused(f"[listener:a]\naddress = unix:{inside}\naction = forward\npeers = p\n"
+                            f"[peer:p]\naddress = unix:{around}\n", 1)
+        self.assertRegex(said, r":6: \[peer:p\] address: .* is one of our own listeners")
 
     def test_a_slow_receiver_gets_everything(self):
         """While it is slow, reading pauses; nothing that was read is lost."""

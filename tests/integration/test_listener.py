@@ -97,16 +97,19 @@ class ListenerTest(harness.TestCase):
         daemon.end()
 
     def test_clipped_buffers_are_told(self):
-        daemon = self.serve("[listener:a]\naddress = 127.0.0.1:0\naction = echo\nreceive_buffer = 1G\n"
-                            "send_buffer = 1G\n", wrapper=without("net_admin"))
-        daemon.await_line(r"warning: listener a: receive_buffer: asked for 1073741824 bytes, the kernel grants \d+: "
+        daemon = self.serve("[listener:a]\naddress = 127.0.0.1:0\naction = echo\nreceive_buffer = 1000M\n"
+                            "send_buffer = 1000M\n", wrapper=without("net_admin"))
+        daemon.await_line(r"warning: listener a: receive_buffer: asked for 1048576000 bytes, the kernel grants \d+: "
                           r"raise net\.core\.rmem_max")
         daemon.await_line(r"warning: listener a: send_buffer: .* raise net\.core\.wmem_max")
         daemon.end()
 
     def test_unknown_interface(self):
         said = self.refused("[listener:a]\naddress = 127.0.0.1:0\naction = echo\ninterface = nosuch0\n", 1)
-        self.assertIn("there is no such interface", said)
+        self.assertRegex(said, r":4: \[listener:a\] interface: nosuch0: there is no such interface")
+        said = self.refused("[listener:a]\naddress = 0.0.0.0:0\naction = echo\nmulticast = 239.1.2.3%nosuch0\n", 1)
+        self.assertRegex(said, r":4: \[listener:a\] multicast: 239\.1\.2\.3%nosuch0: there is no such interface")
+        self.assertNotIn("listening on", said)
 
     def test_max_datagram(self):
         daemon = self.serve("[listener:a]\naddress = 127.0.0.1:0\naction = echo\nmax_datagram = 10\n")
@@ -164,10 +167,14 @@ class UnixTest(harness.TestCase):
         self.assertIn("another program has it", self.refused(self.config, 1))
         self.assertTrue(stat.S_ISSOCK(os.stat(self.path).st_mode))
 
+    def test_a_directory_that_is_missing(self):
+        self.assertIn("the directory does not exist: create it",
+                      self.refused("[listener:a]\naddress = unix:/nowhere/socket\naction = echo\n", 1))
+
     def test_a_file_is_not_removed(self):
         with open(self.path, "w", encoding="ascii") as file:
             file.write("precious")
-        self.refused(self.config, 1)
+        self.assertRegex(self.refused(self.config, 1), r"address: unix:\S+: a file of another kind is in the way")
         with open(self.path, encoding="ascii") as file:
             self.assertEqual(file.read(), "precious")
 
