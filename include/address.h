@@ -30,6 +30,13 @@ struct address {
  * Names are not looked up. Returns 0, or -EINVAL and leaves *address alone. */
 int address_parse(struct address *address, const char *text);
 
+/* Longest text that address_fault() writes, its NUL included. */
+#define ADDRESS_FAULT_MAX 512
+
+/* Writes what is wrong with a text that address_parse() does not take, and what would be right. names: the name of a
+ * host would be. Returns fault. */
+char *address_fault(const char *text, bool names, char fault[ADDRESS_FAULT_MAX]);
+
 /* Splits "HOST:PORT" or "[V6]:PORT"; host holds ADDRESS_HOST_MAX bytes and comes without brackets. The host is a
  * literal address, a name (letters, digits, '-', '_' and '.'), or "*". An unbracketed IPv6 address is refused. Returns
  * 0 or -EINVAL. */

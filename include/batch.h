@@ -51,10 +51,11 @@ int batch_create(struct batch **batch);
 /* NULL is accepted. */
 void batch_destroy(struct batch *batch);
 
-/* Reads at most limit (1 to BATCH_TRAINS) trains that wait in the socket, without blocking; the previous ones are gone.
- * A datagram that the kernel had to cut is DROP_TOO_LARGE, one with senseless control messages DROP_MALFORMED. *trains
- * points into the batch. Returns how many there are, 0 where nothing waits, or a negative errno. */
-int batch_receive(struct batch *batch, int fd, unsigned limit, struct train **trains);
+/* Reads at most limit (1 to BATCH_TRAINS) trains that wait in the socket (a UDP or an AF_UNIX one), without blocking;
+ * the previous ones are gone. A datagram that the kernel had to cut is DROP_TOO_LARGE, one with senseless control
+ * messages DROP_MALFORMED. *trains points into the batch. Returns how many there are, 0 where nothing waits, or a
+ * negative errno. */
+int batch_receive(struct batch *batch, int fd, bool udp, unsigned limit, struct train **trains);
 
 /* Takes what the kernel says beside a message of size bytes: segment size, local end. Fills segment, count, local and
  * drop. The message's control data is read only within its msg_controllen. */

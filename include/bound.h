@@ -3,6 +3,7 @@
 #define UDPRELAYD_BOUND_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "address.h"
 #include "config.h"
@@ -13,6 +14,8 @@ struct bound_socket {
 	struct address local; /* with the port it got */
 	unsigned worker; /* that it is for */
 	int fd; /* -1 once a worker has taken it */
+	dev_t device; /* of an AF_UNIX socket, its file */
+	ino_t inode;
 };
 
 struct bound_sockets {
@@ -25,7 +28,7 @@ struct bound_sockets {
  * not be bound. Returns 0 or a negative errno, and then none is open. */
 int bound_sockets_open(struct bound_sockets *sockets, const struct config *config, unsigned workers, struct log *log);
 
-/* Closes what no worker took, and removes the files of AF_UNIX sockets. */
+/* Closes what no worker took, and removes the files of AF_UNIX sockets, where they are still ours. */
 void bound_sockets_close(struct bound_sockets *sockets);
 
 #endif

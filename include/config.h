@@ -94,8 +94,9 @@ struct config {
 	size_t peer_count;
 };
 
-/* Reads the file. Every error is written to errors as "FILE:LINE: [section] key: what is wrong and what would be
- * right", in the order of the lines. Returns the configuration, or NULL after at least one error. */
+/* Reads the file, which is a regular one. Errors are written to errors as "FILE:LINE: [section] key: what is wrong and
+ * what would be right", in the order of the lines; of many the first, and how many more there are. Returns the
+ * configuration, or NULL after at least one error. */
 struct config *config_load(const char *path, FILE *errors);
 
 /* The same for an open stream, which path names in messages. */

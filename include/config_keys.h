@@ -26,6 +26,8 @@ struct scope {
 	struct diagnostics *diagnostics;
 	const char *section, *name;
 	unsigned line;
+	bool colon; /* ':' was written for '=' */
+	bool follows; /* another entry of the section */
 	const struct config_key *key;
 	uint64_t number; /* what a plain value came to */
 	bool told; /* something is wrong, and was told */
@@ -42,6 +44,9 @@ struct config_key {
 	bool later; /* checked, and refused until it is built */
 	uint64_t nothing; /* then the number that asks for nothing, and is taken */
 };
+
+/* "[log]" or "[peer:NAME]". */
+const char *config_section_text(enum section_kind kind);
 
 /* NULL where there is none. */
 const struct config_key *config_key_find(enum section_kind section, const char *name);

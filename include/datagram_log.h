@@ -2,6 +2,7 @@
 #ifndef UDPRELAYD_DATAGRAM_LOG_H
 #define UDPRELAYD_DATAGRAM_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "config.h"
@@ -25,8 +26,9 @@ struct datagram_ring *datagram_log_ring(struct datagram_log *dlog, unsigned work
 void datagram_log_reopen(struct datagram_log *dlog);
 
 /* Once the workers have stopped: writes out what waits, for at most timeout_ms. What could not be written is counted as
- * dropped, and told to log. NULL is accepted. */
-void datagram_log_stop(struct datagram_log *dlog, unsigned timeout_ms);
+ * dropped, and told to log. Returns false where the writer is stuck in write(2): then config and log must stay until
+ * the process ends. NULL is accepted. */
+bool datagram_log_stop(struct datagram_log *dlog, unsigned timeout_ms);
 
 /* Any thread: records. After datagram_log_stop(), written + dropped = pushed. */
 uint64_t datagram_log_written(const struct datagram_log *dlog);

@@ -18,7 +18,8 @@ struct diagnostics {
 	size_t count;
 };
 
-/* Control characters in the text, and bytes that are no UTF-8, are written as \xNN: it may quote the file. */
+/* The text may quote the file: characters that cannot be seen, and bytes that are no UTF-8, are written as \xNN. A line
+ * is not told the same twice. */
 void diagnostics_add(struct diagnostics *diagnostics, unsigned line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -26,9 +27,10 @@ void diagnostics_add(struct diagnostics *diagnostics, unsigned line, const char 
 void diagnostics_add_entry(struct diagnostics *diagnostics, unsigned line, const char *section, const char *key,
 			   const char *format, va_list arguments) __attribute__((format(printf, 5, 0)));
 
-/* One line each, "PATH:LINE: TEXT", in the order of the lines. */
+/* One line each, "PATH:LINE: TEXT", in the order of the lines; of many the first 20, and how many more there are. */
 void diagnostics_write(struct diagnostics *diagnostics, FILE *out);
 
+/* Leaves none, and the path. */
 void diagnostics_finish(struct diagnostics *diagnostics);
 
 #endif

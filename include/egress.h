@@ -9,6 +9,12 @@
 
 #include "address.h"
 #include "metrics.h"
+#include "patience.h"
+
+/* How long one outlet, and all of an egress together, may be waited for in any second. What finds no room after that is
+ * dropped at once: a slow receiver costs the others no more. */
+#define EGRESS_OUTLET_PATIENCE_MS 100
+#define EGRESS_PATIENCE_MS 200
 
 /* Datagrams in one copy and in one GSO send: what every kernel since 4.18 takes. */
 #define COPY_DATAGRAMS 64
@@ -26,14 +32,14 @@ struct outlet {
 	bool connected; /* copies name no destination */
 	bool gso; /* a UDP socket */
 	bool broken; /* set by a flush: the socket is of no more use and wants to be opened anew */
-	bool congested; /* it was waited for in vain: no more waiting before a flush has passed without need of it */
 	uint64_t icmp_errors; /* that were met in sending; they tell of earlier datagrams */
 
 	/* Of the batch under way, the egress's own. */
 	struct group *first, *last;
 	struct outlet *next;
-	bool blocked;
-	enum drop_reason blocked_reason;
+	bool waits; /* for room */
+	enum drop_reason waits_reason;
+	struct patience patience;
 	struct gso_refusal refusal; /* of a connected one */
 };
 
@@ -79,10 +85,11 @@ unsigned egress_add_failed(struct egress *egress, const uint8_t *data, uint32_t 
 			   enum drop_reason reason, struct copy **copies);
 
 /* Sends what waits. Order is kept for each destination, and no outlet waits for another. Returns true when every
- * datagram was sent or marked as failed; false when some wait for room in a send buffer: flush again later. */
+ * datagram was sent or marked as failed; false when some wait for room in a send buffer: flush again, a millisecond
+ * later or so, until the patience is spent and they have failed. */
 bool egress_flush(struct egress *egress, uint64_t now_ms);
 
-/* Marks what still waits as failed, and its outlets as congested. */
+/* Marks what still waits as failed. */
 void egress_give_up(struct egress *egress);
 
 /* Ends the batch: the copies are gone. */

@@ -2,6 +2,7 @@
 #ifndef UDPRELAYD_INI_FILE_H
 #define UDPRELAYD_INI_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -21,6 +22,7 @@ struct ini_entry {
 	char *key;
 	char *value; /* NULL: it was refused, and the diagnostics tell why */
 	unsigned line;
+	bool colon; /* ends the key, not '=' */
 };
 
 /* Zeroed memory is empty. */
@@ -34,8 +36,9 @@ struct ini_file {
 /* Reads all of the stream. A comment begins with ';' or '#', at the beginning of a line or after a blank. A value that
  * ends in a comma goes on in the next line, unless that one has a '=' or is a section. What cannot be read is told to
  * diagnostics: lines that are too long, NUL and control characters, lines that are neither section nor entry, repeated
- * sections (their entries join the first), repeated keys (the first stays), entries before any section. */
-void ini_file_read(struct ini_file *file, FILE *in, struct diagnostics *diagnostics);
+ * sections (their entries join the first), repeated keys (the first stays), entries before any section. Returns whether
+ * the file is text; where it is not, which a NUL byte before the first section shows, only that is told. */
+bool ini_file_read(struct ini_file *file, FILE *in, struct diagnostics *diagnostics);
 
 /* The entry of that section and key, or NULL. */
 struct ini_entry *ini_file_find(const struct ini_file *file, size_t section, const char *key);

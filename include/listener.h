@@ -22,6 +22,7 @@ struct listener {
 	struct route *route;
 	struct address local;
 	struct outlet outlet;
+	bool leaves_broadcasts; /* worker 0 has a copy of each */
 	int fd;
 	struct log_limit limit;
 };
@@ -41,7 +42,6 @@ struct listener_set {
 	struct train *trains;
 	unsigned train_count;
 	struct arrival arrival;
-	uint64_t blocked_since_ms;
 };
 
 /* loop, batch and egress are borrowed; room is made for max sockets. Returns 0 or a negative errno. */
@@ -53,6 +53,9 @@ int listener_set_add(struct listener_set *set, struct bound_socket *socket, stru
 
 /* Begins to receive. Returns 0 or a negative errno. */
 int listener_set_start(struct listener_set *set);
+
+/* At the end: receives what waits in the sockets, until nothing does, or for at most limit_ms. */
+void listener_set_drain(struct listener_set *set, uint64_t limit_ms);
 
 /* Sends what was read, drops and counts what cannot be sent at once, and closes every handle; the loop ends that. */
 void listener_set_close(struct listener_set *set);

@@ -20,7 +20,8 @@ struct log_output {
  */
 int log_output_open(struct log_output *output, enum log_target target, const char *path);
 
-/* Opens a file by its name again; on failure the old one stays. Returns 0 or a negative errno. */
+/* Opens a file by its name again; on failure the old one stays. Returns 1 where it is another file now, 0 where it is
+ * the same, or a negative errno. */
 int log_output_reopen(struct log_output *output);
 
 void log_output_close(struct log_output *output);

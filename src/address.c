@@ -7,8 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define UNIX_PREFIX "unix:"
+#define DIGITS "0123456789"
+#define HOST_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" DIGITS "-_."
 
 /* --- Reading --- */
 
@@ -99,9 +102,7 @@ static int parse_unix(struct address *address, const char *path)
 
 static bool is_host(const char *host)
 {
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-
-	return host[0] && (!strcmp(host, "*") || !host[strspn(host, letters)]);
+	return host[0] && (!strcmp(host, "*") || !host[strspn(host, HOST_LETTERS)]);
 }
 
 int address_split(const char *text, char *host, uint16_t *port)
@@ -134,6 +135,130 @@ int address_parse(struct address *address, const char *text)
 	if (address_split(text, host, &port))
 		return -EINVAL;
 	return address_from_ip(address, host, port);
+}
+
+/* --- What is wrong --- */
+
+#define NO_PORT "the port is missing: write "
+#define NOT_V4 "this is no IPv4 address: write four numbers from 0 to 255, as in 192.0.2.1"
+#define NOT_NAME                                                                                                       \
+	"this is no name: a name has letters, digits, `-`, `_` and `.`, begins with a letter or a digit, and does "    \
+	"not end in a number"
+
+/* Without an answer, the port is good. */
+static const char *port_fault(const char *port)
+{
+	size_t digits = strspn(port, DIGITS);
+	uint16_t number;
+
+	if (!*port)
+		return NO_PORT "ADDRESS:PORT";
+	if (port[digits])
+		return "the port is no number: write one up to 65535";
+	if (port[0] == '0' && digits > 1)
+		return "the port begins with 0: remove the zero";
+	return parse_port(port, &number) ? "the port is more than 65535: write a lower one" : NULL;
+}
+
+static const char *unix_fault(const char *path, char fault[ADDRESS_FAULT_MAX])
+{
+	if (path[0] != '/')
+		return "the path must begin with /, as in unix:/run/socket";
+	snprintf(fault, ADDRESS_FAULT_MAX, "the path has %zu bytes, more than the %zu that a socket takes: shorten it",
+		 strlen(path), sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
+	return fault;
+}
+
+/* Whether an IPv6 address begins the text, up to its end or that of a zone. */
+static bool is_v6(const char *text, size_t length, struct in6_addr *ip)
+{
+	char copy[INET6_ADDRSTRLEN];
+	const char *zone = memchr(text, '%', length);
+	size_t bare = zone ? (size_t)(zone - text) : length;
+
+	if (bare >= sizeof(copy))
+		return false;
+	memcpy(copy, text, bare);
+	copy[bare] = '\0';
+	return inet_pton(AF_INET6, copy, ip) == 1;
+}
+
+static const char *bracket_fault(const char *text)
+{
+	const char *end = strchr(text, ']'), *zone = strchr(text, '%');
+	struct in6_addr ip;
+
+	if (!end)
+		return "the `]` is missing: write [IPV6]:PORT";
+	if (!is_v6(text + 1, (size_t)(end - text - 1), &ip))
+		return "there is no IPv6 address in the brackets: write [IPV6]:PORT, or others without";
+	if (end[1] != ':')
+		return NO_PORT "[IPV6]:PORT";
+	if (port_fault(end + 2))
+		return port_fault(end + 2);
+	return zone && !is_zoned(&ip) ? "only a link-local address has an interface: remove it, from the % on"
+				      : "there is no such interface: `ip link` lists them";
+}
+
+/* For a text with several ':' and no brackets. */
+static const char *colons_fault(const char *text, char fault[ADDRESS_FAULT_MAX])
+{
+	const char *last = strrchr(text, ':');
+	struct in6_addr ip;
+
+	if (is_v6(text, (size_t)(last - text), &ip) && !port_fault(last + 1))
+		snprintf(fault, ADDRESS_FAULT_MAX, "write [%.*s]%s: an IPv6 address stands in brackets",
+			 (int)(last - text), text, last);
+	else if (is_v6(text, strlen(text), &ip))
+		snprintf(fault, ADDRESS_FAULT_MAX, "write [%s]:PORT: an IPv6 address stands in brackets", text);
+	else
+		return "there are several `:`: write ADDRESS:PORT, with an IPv6 address in brackets";
+	return fault;
+}
+
+static const char *host_fault(const char *text, size_t length, bool names)
+{
+	if (strspn(text, DIGITS ".") == length)
+		return NOT_V4;
+	if (names)
+		return NOT_NAME;
+	return strspn(text, HOST_LETTERS) == length ? "names are not accepted here: write an IP address"
+						    : "this is no IP address: write IPV4:PORT or [IPV6]:PORT";
+}
+
+static const char *find_fault(const char *text, bool names, char fault[ADDRESS_FAULT_MAX])
+{
+	const char *colon = strchr(text, ':'), *digits = text + (text == colon);
+
+	if (!strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)))
+		return unix_fault(text + strlen(UNIX_PREFIX), fault);
+	if (!strncasecmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)))
+		return "write `" UNIX_PREFIX "` in small letters";
+	if (*text == '/') {
+		snprintf(fault, ADDRESS_FAULT_MAX, "a path needs `unix:` before it: write unix:%s", text);
+		return fault;
+	}
+	if (*text == '[')
+		return bracket_fault(text);
+	if (*digits && !digits[strspn(digits, DIGITS)]) {
+		snprintf(fault, ADDRESS_FAULT_MAX, "the address before the port is missing: write %s:%s",
+			 names ? "HOST" : "*", digits);
+		return fault;
+	}
+	if (!colon)
+		return NO_PORT "ADDRESS:PORT";
+	if (colon != strrchr(text, ':'))
+		return colons_fault(text, fault);
+	return port_fault(colon + 1) ? port_fault(colon + 1) : host_fault(text, (size_t)(colon - text), names);
+}
+
+char *address_fault(const char *text, bool names, char fault[ADDRESS_FAULT_MAX])
+{
+	const char *found = find_fault(text, names, fault);
+
+	if (found != fault)
+		snprintf(fault, ADDRESS_FAULT_MAX, "%s", found);
+	return fault;
 }
 
 /* --- Writing --- */

@@ -18,6 +18,7 @@ struct batch {
 	struct iovec vectors[BATCH_TRAINS];
 	struct train trains[BATCH_TRAINS];
 	_Alignas(struct cmsghdr) uint8_t control[BATCH_TRAINS][CONTROL_SIZE];
+	size_t control_size; /* of the messages, as they are prepared */
 	uint8_t *slots;
 };
 
@@ -26,7 +27,7 @@ static void message_prepare(struct batch *batch, unsigned i)
 	struct msghdr *message = &batch->messages[i].msg_hdr;
 
 	message->msg_namelen = sizeof(struct sockaddr_un);
-	message->msg_controllen = CONTROL_SIZE;
+	message->msg_controllen = batch->control_size;
 	message->msg_flags = 0;
 }
 
@@ -119,6 +120,12 @@ static bool control_is(const struct cmsghdr *c, int level, int type, size_t size
 	return c->cmsg_level == level && c->cmsg_type == type && c->cmsg_len == CMSG_LEN(size);
 }
 
+/* Of an AF_UNIX datagram it is cut always, where there is any. */
+static bool control_was_cut(const struct train *train, const struct msghdr *message)
+{
+	return message->msg_flags & MSG_CTRUNC && train->source.any.sa_family != AF_UNIX;
+}
+
 void batch_read_control(struct train *train, struct msghdr *message, uint32_t size)
 {
 	int segment = 0;
@@ -137,7 +144,7 @@ void batch_read_control(struct train *train, struct msghdr *message, uint32_t si
 	train->size = size;
 	train->segment = segment > 0 && (uint32_t)segment < size ? (uint32_t)segment : size;
 	uint32_t count = size ? (size + train->segment - 1) / train->segment : 1;
-	if (message->msg_flags & MSG_CTRUNC || segment < 0 || count > TRAIN_MAX)
+	if (control_was_cut(train, message) || segment < 0 || count > TRAIN_MAX)
 		train->drop = DROP_MALFORMED;
 	else if (message->msg_flags & MSG_TRUNC)
 		train->drop = DROP_TOO_LARGE;
@@ -149,15 +156,27 @@ void batch_read_control(struct train *train, struct msghdr *message, uint32_t si
 /* An AF_UNIX socket without a name comes as no address at all. */
 static void source_read(struct address *source, socklen_t length)
 {
-	source->length = length;
+	/* A path without room for a NUL counts as one byte longer (unix(7)). */
+	source->length = length < sizeof(struct sockaddr_un) ? length : sizeof(struct sockaddr_un);
 	if (!length) {
 		source->any.sa_family = AF_UNIX;
 		source->length = sizeof(source->any.sa_family);
 	}
 }
 
-int batch_receive(struct batch *batch, int fd, unsigned limit, struct train **trains)
+/* What comes beside an AF_UNIX datagram are descriptors, which nobody asked for: without room they are closed. */
+static void expect_control(struct batch *batch, size_t size)
 {
+	if (batch->control_size == size)
+		return;
+	batch->control_size = size;
+	for (unsigned i = 0; i < BATCH_TRAINS; i++)
+		message_prepare(batch, i);
+}
+
+int batch_receive(struct batch *batch, int fd, bool udp, unsigned limit, struct train **trains)
+{
+	expect_control(batch, udp ? CONTROL_SIZE : 0);
 	int received = recvmmsg(fd, batch->messages, limit, MSG_DONTWAIT | MSG_TRUNC, NULL);
 
 	if (received < 0)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "socket.h"
@@ -131,6 +132,15 @@ static struct address any_address(int family, uint16_t port)
 	return address;
 }
 
+static void note_file(struct bound_socket *socket)
+{
+	struct stat status = {0};
+
+	lstat(socket->local.local.sun_path, &status);
+	socket->device = status.st_dev;
+	socket->inode = status.st_ino;
+}
+
 /* Binds address for all workers; *address gets the port. Keeps the sockets even where one fails. */
 static int bind_for_workers(struct binder *binder, const struct listener_config *listener, struct address *address,
 			    struct socket_error *error)
@@ -147,15 +157,27 @@ static int bind_for_workers(struct binder *binder, const struct listener_config 
 		if (worker == 0 && !is_unix)
 			getsockname(fd, &address->any, &address->length);
 		binder->sockets->items[binder->sockets->count - 1].local = *address;
+		if (is_unix)
+			note_file(&binder->sockets->items[binder->sockets->count - 1]);
 	}
 	return 0;
+}
+
+/* Another program may have put its own socket there meanwhile. */
+static void remove_file(const struct bound_socket *socket)
+{
+	struct stat status;
+
+	if (!lstat(socket->local.local.sun_path, &status) && status.st_dev == socket->device &&
+	    status.st_ino == socket->inode)
+		unlink(socket->local.local.sun_path);
 }
 
 static void close_from(struct bound_sockets *sockets, size_t first)
 {
 	for (size_t i = first; i < sockets->count; i++) {
 		if (sockets->items[i].local.any.sa_family == AF_UNIX)
-			unlink(sockets->items[i].local.local.sun_path);
+			remove_file(&sockets->items[i]);
 		if (sockets->items[i].fd >= 0)
 			close(sockets->items[i].fd);
 	}
@@ -270,8 +292,10 @@ int bound_sockets_open(struct bound_sockets *sockets, const struct config *confi
 	int result = 0;
 
 	*sockets = (struct bound_sockets){.items = calloc(sockets_max(config, workers), sizeof(*sockets->items))};
-	if (!sockets->items)
+	if (!sockets->items) {
+		log_error(log, "no memory for sockets");
 		return -ENOMEM;
+	}
 	for (size_t i = 0; i < config->listener_count; i++) {
 		int error = bind_listener(&binder, &config->listeners[i]);
 		result = result ? result : error;

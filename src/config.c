@@ -1,9 +1,11 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "config_check.h"
 #include "config_keys.h"
@@ -78,10 +80,9 @@ static void tell_unknown_section(struct loader *loader, const struct ini_section
 		if (value_distance(kind, sections[i]) < value_distance(kind, sections[nearest]))
 			nearest = i;
 	}
-	if (value_distance(kind, sections[nearest]) <= 2)
-		diagnostics_add(&loader->diagnostics, section->line,
-				"[%s]: there is no such section: did you mean [%s%s]?", section->name,
-				sections[nearest], is_named(nearest) ? ":NAME" : "");
+	if (value_distance(kind, sections[nearest]) <= (strlen(sections[nearest]) + 1) / 3)
+		diagnostics_add(&loader->diagnostics, section->line, "[%s]: there is no such section: did you mean %s?",
+				section->name, config_section_text((enum section_kind)nearest));
 	else
 		diagnostics_add(&loader->diagnostics, section->line,
 				"[%s]: there is no such section: write udprelayd, log, datagram_log, http, "
@@ -145,15 +146,18 @@ static void begin_sections(struct loader *loader)
 
 /* --- Entries --- */
 
-static void read_entry(struct loader *loader, struct ini_entry *entry)
+static void read_entry(struct loader *loader, size_t i)
 {
+	struct ini_entry *entry = &loader->file.entries[i];
 	const struct config_place *place = &loader->places[entry->section];
 	struct config *config = loader->config;
 	struct scope scope = {.config = config,
 			      .diagnostics = &loader->diagnostics,
 			      .section = loader->file.sections[entry->section].name,
 			      .name = entry->key,
-			      .line = entry->line};
+			      .line = entry->line,
+			      .colon = entry->colon,
+			      .follows = i && entry[-1].section == entry->section};
 
 	if (!place->known || !entry->value)
 		return;
@@ -217,10 +221,11 @@ static struct config *config_create(const char *path)
 
 static void read_all(struct loader *loader, FILE *in)
 {
-	ini_file_read(&loader->file, in, &loader->diagnostics);
+	if (!ini_file_read(&loader->file, in, &loader->diagnostics))
+		return;
 	begin_sections(loader);
 	for (size_t i = 0; i < loader->file.entry_count; i++)
-		read_entry(loader, &loader->file.entries[i]);
+		read_entry(loader, i);
 	if (!loader->config->listener_count)
 		diagnostics_add(&loader->diagnostics, 0,
 				"there is no listener: add a section [listener:NAME] with an address and an action");
@@ -246,30 +251,57 @@ struct config *config_load_stream(const char *path, FILE *in, FILE *errors)
 	return config;
 }
 
+#define NOT_REGULAR "%s: is a device, a pipe or a socket: name a regular file\n"
+
+/* ENXIO is that of a socket, or of a device without a driver. */
 static void tell_unopened(const char *path, int error, FILE *errors)
 {
+	if (error == ENXIO) {
+		fprintf(errors, NOT_REGULAR, path);
+		return;
+	}
 	fprintf(errors, "%s: cannot be opened: %s: %s\n", path, strerror(error),
 		error == ENOENT ? "write it, or name another file" : "make it a file that this user may read");
 }
 
-struct config *config_load(const char *path, FILE *errors)
+/* Whether it is a regular file; what else there is may have no end, or never begin. */
+static bool check_kind(const char *path, int fd, FILE *errors)
 {
-	FILE *in = fopen(path, "re");
-	struct config *config = NULL;
 	struct stat status;
 
-	if (!in)
+	if (fstat(fd, &status)) {
 		tell_unopened(path, errno, errors);
-	else if (fstat(fileno(in), &status))
-		tell_unopened(path, errno, errors);
-	else if (S_ISDIR(status.st_mode))
+		return false;
+	}
+	if (S_ISDIR(status.st_mode))
 		fprintf(errors, "%s: is a directory: name the file in it, such as %s/udprelayd.ini\n", path, path);
-	else if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode))
-		fprintf(errors, "%s: is a device, which may have no end: name a file\n", path);
-	else
-		config = config_load_stream(path, in, errors);
-	if (in)
-		fclose(in);
+	else if (!S_ISREG(status.st_mode))
+		fprintf(errors, NOT_REGULAR, path);
+	return S_ISREG(status.st_mode);
+}
+
+struct config *config_load(const char *path, FILE *errors)
+{
+	struct config *config;
+	FILE *in;
+	int fd;
+
+	if (!*path) {
+		fputs("\"\": is no name of a file: write one, such as udprelayd.ini\n", errors);
+		return NULL;
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0) {
+		tell_unopened(path, errno, errors);
+		return NULL;
+	}
+	if (!check_kind(path, fd, errors)) {
+		close(fd);
+		return NULL;
+	}
+	in = must(fdopen(fd, "r"));
+	config = config_load_stream(path, in, errors);
+	fclose(in);
 	return config;
 }
 

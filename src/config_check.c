@@ -3,8 +3,12 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "config_value.h"
+#include "must.h"
 
 /* A section under check. */
 struct check {
@@ -54,6 +58,42 @@ static bool has_family(const struct listener_config *listener, int family)
 	return false;
 }
 
+static bool same_ip(const struct address *a, const struct address *b)
+{
+	if (a->any.sa_family != b->any.sa_family)
+		return false;
+	return a->any.sa_family == AF_INET ? a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr
+					   : IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr);
+}
+
+/* What is sent to a group comes to sockets that are bound to it, or to all addresses. */
+static bool hears(const struct listener_config *listener, const struct address *group)
+{
+	for (size_t i = 0; i < listener->bind_count; i++) {
+		const struct address *address = &listener->binds[i].address;
+		bool wildcard = address_is_wildcard(address) && address->any.sa_family == group->any.sa_family;
+
+		if (listener->binds[i].any || wildcard || same_ip(address, group))
+			return true;
+	}
+	return false;
+}
+
+static void tell_unheard(const struct check *check, const struct address *group)
+{
+	char ip[INET6_ADDRSTRLEN];
+
+	if (group->any.sa_family == AF_INET) {
+		inet_ntop(AF_INET, &group->v4.sin_addr, ip, sizeof(ip));
+		wrong(check, "multicast",
+		      "no address of the listener hears `%s`: listen on `0.0.0.0:PORT` or `%s:PORT`", ip, ip);
+	} else {
+		inet_ntop(AF_INET6, &group->v6.sin6_addr, ip, sizeof(ip));
+		wrong(check, "multicast", "no address of the listener hears `%s`: listen on `[::]:PORT` or `[%s]:PORT`",
+		      ip, ip);
+	}
+}
+
 static void check_network_keys(const struct check *check, const struct listener_config *listener)
 {
 	bool networked = has_family(listener, AF_INET) || has_family(listener, AF_INET6);
@@ -63,11 +103,8 @@ static void check_network_keys(const struct check *check, const struct listener_
 	if (listener->interface[0] && !networked)
 		wrong(check, "interface", "unix: addresses have no interface: remove it");
 	for (size_t i = 0; i < listener->group_count; i++) {
-		int family = listener->groups[i].group.any.sa_family;
-
-		if (!has_family(listener, family))
-			wrong(check, "multicast", "a group is %s, and no address of the listener is: add `%s`",
-			      family == AF_INET ? "IPv4" : "IPv6", family == AF_INET ? "0.0.0.0:PORT" : "[::]:PORT");
+		if (!hears(listener, &listener->groups[i].group))
+			tell_unheard(check, &listener->groups[i].group);
 	}
 	for (size_t i = 0; i < listener->bind_count && !listener->interface[0]; i++) {
 		const struct bind_config *bind = &listener->binds[i];
@@ -78,18 +115,38 @@ static void check_network_keys(const struct check *check, const struct listener_
 	}
 }
 
+static bool has_peer(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->peer_count; i++) {
+		if (!strcmp(config->peers[i].name, name))
+			return true;
+	}
+	return false;
+}
+
+static void check_names(const struct check *check)
+{
+	char *copy = must(strdup(entry(check, "peers")->value)), *cursor = copy, *item;
+
+	while ((item = value_next(&cursor))) {
+		if (!has_peer(check->config, item))
+			wrong(check, "peers", "there is no peer `%s`: add a section [peer:%s]", item, item);
+	}
+	free(copy);
+}
+
 static void check_action(const struct check *check, const struct listener_config *listener)
 {
-	bool peers = entry(check, "peers");
+	bool peers = entry(check, "peers"), known = is_good(check, "action");
 
 	if (!entry(check, "action"))
 		wrong(check, "action", "missing: write what to do, sink, echo or forward");
-	if (!is_good(check, "action"))
-		return;
-	if (listener->action == ACTION_FORWARD && !peers)
+	if (known && listener->action == ACTION_FORWARD && !peers)
 		wrong(check, "peers", "missing: forward needs to know to whom; write names of [peer:NAME] sections");
-	if (listener->action != ACTION_FORWARD && peers)
+	if (known && listener->action != ACTION_FORWARD && peers)
 		wrong(check, "peers", "only forward sends to peers: remove it, or write `action = forward`");
+	else if (is_good(check, "peers"))
+		check_names(check);
 }
 
 /* Hex digits are not text that could be written in another charset. */
@@ -121,6 +178,19 @@ static bool binds_clash(const struct bind_config *a, const struct bind_config *b
 	return address_equal(&a->address, &b->address);
 }
 
+/* owner is the other listener's name, or NULL. */
+static void tell_clash(const struct check *check, const struct bind_config *bind, const char *owner,
+		       const struct bind_config *other)
+{
+	if (owner)
+		wrong(check, "address", "`%s` is taken by listener `%s` (`%s`): choose another address", bind->text,
+		      owner, other->text);
+	else if (!strcmp(bind->text, other->text))
+		wrong(check, "address", "`%s` is listed twice: remove one", bind->text);
+	else
+		wrong(check, "address", "`%s` covers the same address as `%s`: remove one", bind->text, other->text);
+}
+
 /* Those of the listeners before this one, and its own before it. */
 static void check_clash(const struct check *check, const struct listener_config *listener, size_t i)
 {
@@ -136,8 +206,7 @@ static void check_clash(const struct check *check, const struct listener_config 
 		for (size_t j = 0; j < count; j++) {
 			if (!binds_clash(bind, &other->binds[j]))
 				continue;
-			wrong(check, "address", "`%s` is taken by listener `%s` (`%s`): choose another address",
-			      bind->text, other->name, other->binds[j].text);
+			tell_clash(check, bind, other == listener ? NULL : other->name, &other->binds[j]);
 			return;
 		}
 	}

@@ -1,10 +1,13 @@
 #include "config_keys.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "config_set.h"
 #include "config_value.h"
+#include "must.h"
 
 /* --- Plain values: the table has their ranges, and the fields that they go to --- */
 
@@ -101,7 +104,7 @@ static const char *const unlimited[] = {"unlimited", NULL};
 
 #define FORMAT set_choice, "text or json", .words = formats
 #define SWITCH set_boolean, "on or off"
-#define BUFFER set_size, "a size from 4K to 1G, such as 512K or 4M", RANGE(4096, 1 << 30)
+#define BUFFER set_size, "a size from 4K to 1023M, such as 512K or 4M", RANGE(4096, 1023 << 20)
 #define DURATION set_duration, "a duration from 1ms to 24h, such as 500ms, 5s or 2m", RANGE(1, 24 * 3600 * 1000)
 #define POSITIVE set_number, "a number from 1 to 1000000", RANGE(1, 1000000)
 #define PREFIXES set_prefixes, "prefixes such as 192.0.2.0/24, 2001:db8::/32"
@@ -158,8 +161,8 @@ static const struct config_key keys[] = {
 	{SECTION_PEER, "address", set_peer_address,
 	 "an address to send to: HOST:PORT, [IPV6]:PORT or unix:/path, with a port from 1 to 65535"},
 	{SECTION_PEER, "encoding", set_peer_encoding, "the name of a charset"},
-	{SECTION_PEER, "resolve_interval", set_duration, "a duration from 1s to 24h", RANGE(1000, 24 * 3600 * 1000),
-	 PEER(resolve_interval_ms)},
+	{SECTION_PEER, "resolve_interval", set_duration, "a duration from 1s to 24h, such as 30s",
+	 RANGE(1000, 24 * 3600 * 1000), PEER(resolve_interval_ms)},
 	{SECTION_PEER, "weight", POSITIVE, LATER_BUT(1)},
 	{SECTION_PEER, "backup", SWITCH, LATER_BUT(0)},
 	{SECTION_PEER, "check", SWITCH, LATER_BUT(0)},
@@ -175,6 +178,18 @@ static const struct config_key keys[] = {
 
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
 
+/* By section_kind. */
+static const char *const section_texts[] = {"[udprelayd]", "[log]",           "[datagram_log]",
+					    "[http]",      "[listener:NAME]", "[peer:NAME]"};
+
+#define SECTION_COUNT (sizeof(section_texts) / sizeof(section_texts[0]))
+#define HOMES_MAX 128 /* all of them */
+
+const char *config_section_text(enum section_kind kind)
+{
+	return section_texts[kind];
+}
+
 const struct config_key *config_key_find(enum section_kind section, const char *name)
 {
 	for (size_t i = 0; i < KEY_COUNT; i++) {
@@ -187,12 +202,12 @@ const struct config_key *config_key_find(enum section_kind section, const char *
 const struct config_key *config_key_nearest(enum section_kind section, const char *name)
 {
 	const struct config_key *nearest = NULL;
-	size_t least = strlen(name) / 3 + 2;
+	size_t least = SIZE_MAX;
 
 	for (size_t i = 0; i < KEY_COUNT; i++) {
 		size_t distance = value_distance(name, keys[i].name);
 
-		if (keys[i].section == section && distance < least) {
+		if (keys[i].section == section && distance <= (strlen(keys[i].name) + 1) / 3 && distance < least) {
 			least = distance;
 			nearest = &keys[i];
 		}
@@ -200,12 +215,43 @@ const struct config_key *config_key_nearest(enum section_kind section, const cha
 	return nearest;
 }
 
+/* The key of "address *:7788", where libinih takes ':' for '='; NULL where there is none. */
+static const struct config_key *find_in_words(enum section_kind section, const char *name)
+{
+	char *word = must(strndup(name, strcspn(name, " \t")));
+	const struct config_key *key = config_key_find(section, word);
+
+	free(word);
+	return key;
+}
+
+/* The sections that have the key, "[log] or [datagram_log]". */
+static void find_homes(const char *name, char homes[HOMES_MAX])
+{
+	char *end = homes;
+
+	*end = '\0';
+	for (unsigned kind = 0; kind < SECTION_COUNT; kind++) {
+		if (config_key_find((enum section_kind)kind, name))
+			end += sprintf(end, "%s%s", *homes ? " or " : "", section_texts[kind]);
+	}
+}
+
 static bool unknown_key(struct scope *scope, enum section_kind section)
 {
 	const struct config_key *nearest = config_key_nearest(section, scope->name);
+	const struct config_key *word = scope->colon ? find_in_words(section, scope->name) : NULL;
+	char homes[HOMES_MAX];
 
+	find_homes(scope->name, homes);
+	if (word)
+		return scope_wrong(scope, "there is no such key: write `=` between `%s` and its value", word->name);
+	if (*homes)
+		return scope_wrong(scope, "the key belongs to %s: write it there", homes);
 	if (nearest)
 		return scope_wrong(scope, "there is no such key: did you mean `%s`?", nearest->name);
+	if (scope->colon && scope->follows)
+		return scope_wrong(scope, "there is no such key: does the line before it lack a comma?");
 	return scope_wrong(scope, "there is no such key in this section: remove it");
 }
 

@@ -83,7 +83,7 @@ static bool take_bind(struct scope *scope, char *item)
 {
 	struct listener_config *listener = scope->listener;
 	struct bind_config bind = {.line = scope->line};
-	char host[ADDRESS_HOST_MAX];
+	char host[ADDRESS_HOST_MAX], fault[ADDRESS_FAULT_MAX];
 	uint16_t port;
 
 	if (!strncmp(item, "fd:", 3))
@@ -95,10 +95,7 @@ static bool take_bind(struct scope *scope, char *item)
 		bind.any = true;
 		address_from_ip(&bind.address, "0.0.0.0", port);
 	} else if (address_parse(&bind.address, item)) {
-		return scope_wrong(scope,
-				   "`%s` is no address to listen on: write IPV4:PORT, [IPV6]:PORT, *:PORT or "
-				   "unix:/path, with a port from 0 to 65535",
-				   item);
+		return scope_wrong(scope, "`%s`: %s", item, address_fault(item, false, fault));
 	}
 	if (is_mapped(&bind.address))
 		return mapped(scope, item);
@@ -125,6 +122,7 @@ bool set_action(struct scope *scope, const char *value)
 	return true;
 }
 
+/* Whether there is such a peer is told where all keys are known. */
 static bool take_peer(struct scope *scope, char *item)
 {
 	struct listener_config *listener = scope->listener;
@@ -135,7 +133,7 @@ static bool take_peer(struct scope *scope, char *item)
 			peer = &scope->config->peers[i];
 	}
 	if (!peer)
-		return scope_wrong(scope, "there is no peer `%s`: add a section [peer:%s]", item, item);
+		return true;
 	for (size_t i = 0; i < listener->peer_count; i++) {
 		if (listener->peers[i] == peer)
 			return scope_wrong(scope, "`%s` is named twice: remove one", item);
@@ -199,6 +197,13 @@ static bool take_group(struct scope *scope, char *item)
 				   item);
 	if (zone && !value_interface(zone, group.interface))
 		return scope_wrong(scope, "`%s` is no name of an interface: `ip link` lists them", zone);
+	for (size_t i = 0; i < listener->group_count; i++) {
+		const struct multicast_config *other = &listener->groups[i];
+
+		if (address_equal(&other->group, &group.group) && !strcmp(other->interface, group.interface))
+			return scope_wrong(scope, "`%s%s%s` is listed twice: remove one", item, zone ? "%" : "",
+					   group.interface);
+	}
 	*(struct multicast_config *)append(&listener->groups, &listener->group_count, sizeof(group)) = group;
 	return true;
 }
@@ -260,20 +265,29 @@ static bool is_name(const char *host)
 	return isalnum((unsigned char)*host) && last[digits] && strcmp(last + digits, ".");
 }
 
+static bool nobody(struct scope *scope, const char *value)
+{
+	return scope_wrong(scope, "`%s` is nobody's address: write where the peer listens", value);
+}
+
 bool set_peer_address(struct scope *scope, const char *value)
 {
 	struct peer_config *peer = scope->peer;
-	char host[ADDRESS_HOST_MAX];
+	char host[ADDRESS_HOST_MAX], fault[ADDRESS_FAULT_MAX];
 	uint16_t port;
 
 	peer->line = scope->line;
 	if (address_parse(&peer->address, value)) {
-		if (address_split(value, host, &port) || !is_name(host))
-			return false;
+		bool split = !address_split(value, host, &port);
+
+		if (split && !strcmp(host, "*"))
+			return nobody(scope, value);
+		if (!split || !is_name(host))
+			return scope_wrong(scope, "`%s`: %s", value, address_fault(value, true, fault));
 		peer->host = must(strdup(host));
 		address_from_ip(&peer->address, "0.0.0.0", port);
 	} else if (address_is_wildcard(&peer->address)) {
-		return scope_wrong(scope, "`%s` is nobody's address: write where the peer listens", value);
+		return nobody(scope, value);
 	} else if (is_mapped(&peer->address)) {
 		return mapped(scope, value);
 	}
@@ -287,6 +301,8 @@ bool set_peer_encoding(struct scope *scope, const char *value)
 {
 	if (!strcasecmp(value, "hex"))
 		return scope_wrong(scope, "`hex` shows bytes in a log: a peer needs a charset, or none");
+	if (strchr(value, ','))
+		return scope_wrong(scope, "`%s` is a list: write one charset", value);
 	if (!codec_known(value))
 		return scope_wrong(scope, "`%s` is no charset that this system knows: `iconv -l` lists them", value);
 	scope->peer->encoding = must(strdup(value));

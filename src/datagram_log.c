@@ -94,15 +94,17 @@ static void on_stall(struct datagram_log *dlog)
 /* Returns whether there is a new file. */
 static bool reopen(struct datagram_log *dlog)
 {
-	int error;
+	int result;
 
 	if (!atomic_exchange(&dlog->reopen, false))
 		return false;
-	error = log_output_reopen(&dlog->output);
-	if (error)
+	result = log_output_reopen(&dlog->output);
+	if (result < 0)
 		log_error(dlog->log, "datagram log: cannot open %s again, so the old file stays: %s", dlog->output.name,
-			  strerror(-error));
-	return !error;
+			  strerror(-result));
+	else if (dlog->output.path)
+		log_info(dlog->log, "datagram log: %s: opened anew", dlog->output.name);
+	return result > 0;
 }
 
 /* --- Writing --- */
@@ -319,6 +321,16 @@ static int open_output(struct datagram_log *dlog)
 	return error;
 }
 
+static int set_up(struct datagram_log *dlog, unsigned workers)
+{
+	int error = create_rings(dlog, workers);
+
+	if (!error)
+		error = create_codecs(dlog);
+	dlog->piece = malloc(PIECE_SIZE + record_size_max(dlog->config->datagram_log.payload));
+	return dlog->piece ? error : -ENOMEM;
+}
+
 int datagram_log_create(struct datagram_log **out, const struct config *config, unsigned workers, struct log *log)
 {
 	struct datagram_log *dlog = calloc(1, sizeof(*dlog));
@@ -331,13 +343,11 @@ int datagram_log_create(struct datagram_log **out, const struct config *config, 
 	waker_init(&dlog->waker);
 	sem_init(&dlog->ended, 0, 0);
 	error = open_output(dlog);
-	if (!error)
-		error = create_rings(dlog, workers);
-	if (!error)
-		error = create_codecs(dlog);
-	dlog->piece = malloc(PIECE_SIZE + record_size_max(config->datagram_log.payload));
-	if (!error && !dlog->piece)
+	if (!error && set_up(dlog, workers)) {
 		error = -ENOMEM;
+		log_error(log, "datagram log: no memory for %u records of %u bytes", config->datagram_log.queue,
+			  config->datagram_log.payload);
+	}
 	if (error) {
 		datagram_log_destroy(dlog);
 		return error;
@@ -385,18 +395,19 @@ static void tell_unwritten(struct datagram_log *dlog)
 			  dlog->output.name, undeclared);
 }
 
-void datagram_log_stop(struct datagram_log *dlog, unsigned timeout_ms)
+bool datagram_log_stop(struct datagram_log *dlog, unsigned timeout_ms)
 {
 	struct timespec deadline = clock_deadline(timeout_ms + 2 * ROOM_MS);
 
 	if (!dlog || !dlog->started)
-		return;
+		return true;
 	atomic_store(&dlog->deadline_ms, clock_monotonic_ms() + timeout_ms);
 	waker_wake(&dlog->waker);
 	dlog->stuck = sem_clockwait(&dlog->ended, CLOCK_MONOTONIC, &deadline) != 0;
 	if (!dlog->stuck)
 		pthread_join(dlog->thread, NULL);
 	tell_unwritten(dlog);
+	return !dlog->stuck;
 }
 
 uint64_t datagram_log_written(const struct datagram_log *dlog)

@@ -5,12 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "escape.h"
 #include "must.h"
 #include "utf8.h"
 
 /* --- Text --- */
 
-/* How many bytes at text may be shown as they are: a character, or 0 for a control (C0, DEL, C1) or a stray byte. */
+#define SHOWN_MAX 20
+
+/* A blank that is none for us, or what the log does not show as it is either. */
+static bool is_invisible(const char *character, int length)
+{
+	uint32_t c = utf8_get((const uint8_t *)character, length);
+	char escaped[UTF8_MAX * ESCAPE_EXPANSION];
+
+	return c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x202f || c == 0x205f || c == 0x3000 ||
+	       escape_text(escaped, character, (size_t)length) != (size_t)length;
+}
+
+/* How many bytes at text may be shown as they are: a character, or 0 for one that cannot be seen, or a stray byte. */
 static int shown_length(const char *text, size_t left)
 {
 	const uint8_t *bytes = (const uint8_t *)text;
@@ -19,7 +32,7 @@ static int shown_length(const char *text, size_t left)
 
 	if (step < 1)
 		return 0;
-	return bytes[0] < ' ' || bytes[0] == 0x7f || (step > 1 && utf8_get(bytes, step) < 0xa0) ? 0 : step;
+	return bytes[0] < ' ' || bytes[0] == 0x7f || (step > 1 && is_invisible(text, step)) ? 0 : step;
 }
 
 static char *escape(const char *text)
@@ -54,19 +67,34 @@ static char *with_place(const char *section, const char *key, const char *text)
 
 /* --- The collection --- */
 
+/* The errors of one line come one after the other. */
+static bool is_told(const struct diagnostics *diagnostics, unsigned line, const char *text)
+{
+	for (size_t i = diagnostics->count; i && diagnostics->items[i - 1].line == line; i--) {
+		if (!strcmp(diagnostics->items[i - 1].text, text))
+			return true;
+	}
+	return false;
+}
+
 void diagnostics_add_entry(struct diagnostics *diagnostics, unsigned line, const char *section, const char *key,
 			   const char *format, va_list arguments)
 {
 	size_t bytes = (diagnostics->count + 1) * sizeof(*diagnostics->items);
-	char *text, *whole;
+	char *text, *whole, *escaped;
 
 	if (vasprintf(&text, format, arguments) < 0)
 		abort();
 	whole = with_place(section, key, text);
-	diagnostics->items = must(realloc(diagnostics->items, bytes));
-	diagnostics->items[diagnostics->count++] = (struct diagnostic){line, escape(whole)};
+	escaped = escape(whole);
 	free(whole);
 	free(text);
+	if (is_told(diagnostics, line, escaped)) {
+		free(escaped);
+		return;
+	}
+	diagnostics->items = must(realloc(diagnostics->items, bytes));
+	diagnostics->items[diagnostics->count++] = (struct diagnostic){line, escaped};
 }
 
 void diagnostics_add(struct diagnostics *diagnostics, unsigned line, const char *format, ...)
@@ -86,6 +114,16 @@ static void write_one(const struct diagnostics *diagnostics, const struct diagno
 		fprintf(out, "%s: %s\n", diagnostics->path, item->text);
 }
 
+/* In the line of the first that is not shown. */
+static void write_rest(const struct diagnostics *diagnostics, FILE *out)
+{
+	size_t more = diagnostics->count - SHOWN_MAX;
+	char text[64];
+
+	snprintf(text, sizeof(text), "… and %zu more error%s", more, more > 1 ? "s" : "");
+	write_one(diagnostics, &(struct diagnostic){diagnostics->items[SHOWN_MAX].line, text}, out);
+}
+
 /* Insertion: few, nearly in order, and those of one line stay as they came. */
 static void sort(struct diagnostics *diagnostics)
 {
@@ -102,8 +140,10 @@ static void sort(struct diagnostics *diagnostics)
 void diagnostics_write(struct diagnostics *diagnostics, FILE *out)
 {
 	sort(diagnostics);
-	for (size_t i = 0; i < diagnostics->count; i++)
+	for (size_t i = 0; i < diagnostics->count && i < SHOWN_MAX; i++)
 		write_one(diagnostics, &diagnostics->items[i], out);
+	if (diagnostics->count > SHOWN_MAX)
+		write_rest(diagnostics, out);
 }
 
 void diagnostics_finish(struct diagnostics *diagnostics)
@@ -111,5 +151,5 @@ void diagnostics_finish(struct diagnostics *diagnostics)
 	for (size_t i = 0; i < diagnostics->count; i++)
 		free(diagnostics->items[i].text);
 	free(diagnostics->items);
-	*diagnostics = (struct diagnostics){0};
+	*diagnostics = (struct diagnostics){.path = diagnostics->path};
 }

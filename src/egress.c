@@ -19,6 +19,9 @@ struct egress {
 	uint16_t *table; /* groups of unconnected outlets by hash: index + 1; 0 is free */
 	uint32_t table_mask;
 
+	bool waits; /* since the last flush, for room somewhere */
+	uint64_t flushed_ms;
+	struct patience patience;
 	struct portion portion;
 };
 
@@ -205,6 +208,7 @@ static enum drop_reason reason_of(int error)
 	case EMSGSIZE:
 		return DROP_MESSAGE_SIZE;
 	case ECONNREFUSED:
+	case ENOTCONN: /* an AF_UNIX peer that has gone, from the second send on */
 	case ENOENT:
 		return DROP_REFUSED;
 	case EPERM:
@@ -239,15 +243,10 @@ static void group_fail(struct egress *egress, struct group *group, enum drop_rea
 	}
 }
 
-static bool outlet_give_up(struct egress *egress, struct outlet *outlet)
+static void outlet_give_up(struct egress *egress, struct outlet *outlet)
 {
-	bool any = false;
-
-	for (struct group *group = outlet->first; group; group = group->next) {
-		any |= group->copy != NO_COPY;
-		group_fail(egress, group, outlet->blocked_reason);
-	}
-	return any;
+	for (struct group *group = outlet->first; group; group = group->next)
+		group_fail(egress, group, outlet->waits_reason);
 }
 
 enum next {
@@ -257,21 +256,31 @@ enum next {
 	NEXT_LATER, /* when there is room */
 };
 
+static bool may_wait(const struct egress *egress, const struct outlet *outlet)
+{
+	uint64_t now_ms = egress->portion.now_ms;
+
+	return patience_left(&outlet->patience, now_ms, EGRESS_OUTLET_PATIENCE_MS) &&
+	       patience_left(&egress->patience, now_ms, EGRESS_PATIENCE_MS);
+}
+
 /* A full UDP socket, or a full queue of a connected AF_UNIX peer, stops the outlet. An unconnected AF_UNIX socket has
- * many receivers with a queue each: the others go on. */
+ * many receivers with a queue each: the others go on, as long as its own buffer, which unread datagrams fill, has room.
+ */
 static enum next send_blocked(struct egress *egress, struct outlet *outlet, struct group *group, int error)
 {
-	outlet->blocked = true;
-	outlet->blocked_reason = reason_of(error);
-	if (outlet->gso || outlet->connected) {
-		if (!outlet->congested)
-			return NEXT_LATER;
-		outlet_give_up(egress, outlet);
-	} else if (outlet->congested) {
-		group_fail(egress, group, outlet->blocked_reason);
-	} else {
+	bool one_queue = outlet->gso || outlet->connected;
+
+	outlet->waits_reason = reason_of(error);
+	if (may_wait(egress, outlet)) {
+		outlet->waits = true;
 		group->waits = true;
+		return one_queue ? NEXT_LATER : NEXT_REBUILD;
 	}
+	if (one_queue)
+		outlet_give_up(egress, outlet);
+	else
+		group_fail(egress, group, outlet->waits_reason);
 	return NEXT_REBUILD;
 }
 
@@ -292,7 +301,7 @@ static enum next send_failed(struct egress *egress, struct outlet *outlet, const
 		++*stale;
 		return NEXT_AGAIN;
 	}
-	outlet->broken = outlet->connected && error != EMSGSIZE && error != EPERM && error != EACCES;
+	outlet->broken |= outlet->connected && error != EMSGSIZE && error != EPERM && error != EACCES;
 	span_fail(egress, span, reason_of(error));
 	*stale = 0;
 	return NEXT_MESSAGE;
@@ -331,41 +340,56 @@ static bool portion_send(struct egress *egress, struct outlet *outlet, unsigned 
 /* Returns false where something is left that must wait. */
 static bool outlet_flush(struct egress *egress, struct outlet *outlet)
 {
-	bool waits = false;
 	unsigned built;
 
+	outlet->waits = false;
 	for (struct group *group = outlet->first; group; group = group->next)
 		group->waits = false;
 	while ((built = portion_build(&egress->portion, outlet)) > 0) {
 		if (!portion_send(egress, outlet, built))
 			return false;
 	}
-	for (struct group *group = outlet->first; group; group = group->next)
-		waits |= group->waits;
-	return !waits;
+	return !outlet->waits;
+}
+
+/* Charges the time since the last flush to those that were waited for. */
+static void spend_patience(struct egress *egress, uint64_t now_ms)
+{
+	uint64_t waited_ms = now_ms - egress->flushed_ms;
+
+	if (!egress->waits)
+		return;
+	patience_spend(&egress->patience, now_ms, waited_ms);
+	for (struct outlet *outlet = egress->outlets; outlet; outlet = outlet->next) {
+		if (outlet->waits)
+			patience_spend(&outlet->patience, now_ms, waited_ms);
+	}
 }
 
 bool egress_flush(struct egress *egress, uint64_t now_ms)
 {
 	bool done = true;
 
+	spend_patience(egress, now_ms);
 	egress->portion.now_ms = now_ms;
 	for (struct outlet *outlet = egress->outlets; outlet; outlet = outlet->next)
 		done &= outlet_flush(egress, outlet);
+	egress->waits = !done;
+	egress->flushed_ms = now_ms;
 	return done;
 }
 
 void egress_give_up(struct egress *egress)
 {
 	for (struct outlet *outlet = egress->outlets; outlet; outlet = outlet->next)
-		outlet->congested |= outlet_give_up(egress, outlet);
+		outlet_give_up(egress, outlet);
+	egress->waits = false;
 }
 
 void egress_reset(struct egress *egress)
 {
 	for (struct outlet *outlet = egress->outlets; outlet; outlet = outlet->next) {
-		outlet->congested &= outlet->blocked;
-		outlet->blocked = false;
+		outlet->waits = false;
 		outlet->first = outlet->last = NULL;
 	}
 	egress->outlets = NULL;

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,6 +40,14 @@ static void local_add(struct own_addresses *own, const struct sockaddr *any)
 	own->local_count++;
 }
 
+/* What is sent to the broadcast address of an interface comes to ourselves too. */
+static void local_add_interface(struct own_addresses *own, const struct ifaddrs *interface)
+{
+	local_add(own, interface->ifa_addr);
+	if (interface->ifa_flags & IFF_BROADCAST)
+		local_add(own, interface->ifa_broadaddr);
+}
+
 static int local_read(struct own_addresses *own)
 {
 	struct ifaddrs *first;
@@ -47,10 +56,10 @@ static int local_read(struct own_addresses *own)
 	if (getifaddrs(&first))
 		return -errno;
 	for (struct ifaddrs *i = first; i; i = i->ifa_next)
-		count++;
+		count += 2;
 	own->local = calloc(count + 1, sizeof(*own->local));
 	for (struct ifaddrs *i = first; own->local && i; i = i->ifa_next)
-		local_add(own, i->ifa_addr);
+		local_add_interface(own, i);
 	freeifaddrs(first);
 	return own->local ? 0 : -ENOMEM;
 }

@@ -1,5 +1,6 @@
 #include "ini_file.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <ini.h>
 #include <stdbool.h>
@@ -22,6 +23,8 @@ struct reader {
 	struct ini_entry *entry; /* the last one; NULL where it could not be kept */
 	bool goes_on; /* the last line ended in a comma */
 	bool continuation; /* this line goes on with the value before */
+	bool colon; /* ends the key of this line */
+	bool no_text; /* the file is none */
 };
 
 /* --- Telling --- */
@@ -105,7 +108,7 @@ static void add_entry(struct reader *reader, const char *key, const char *value)
 	file->entries = must(realloc(file->entries, (file->entry_count + 1) * sizeof(*file->entries)));
 	reader->entry = &file->entries[file->entry_count++];
 	*reader->entry = (struct ini_entry){reader->section, must(strdup(key)), value ? must(strdup(value)) : NULL,
-					    reader->number};
+					    reader->number, reader->colon};
 }
 
 static void refuse_value(struct ini_entry *entry)
@@ -131,7 +134,7 @@ static char *cut_key(char *line)
 {
 	size_t length = strcspn(line, "=:");
 
-	if (!line[length])
+	if (!line[length] || *line == '[')
 		return NULL;
 	while (length && strchr(BLANKS, line[length - 1]))
 		length--;
@@ -156,6 +159,19 @@ static void refuse_line(struct reader *reader, char *line, const char *why)
 		reader->entry = NULL;
 }
 
+/* For a line that is neither section nor entry. In a list, the first word stands alone or has a comma behind it. */
+static const char *stray_remedy(const struct reader *reader, const char *line)
+{
+	const struct ini_file *file = reader->file;
+	bool follows = file->entry_count && file->entries[file->entry_count - 1].section == reader->section;
+	const char *behind = line + strcspn(line, BLANKS ",");
+
+	behind += strspn(behind, BLANKS);
+	if (follows && (!*behind || *behind == ','))
+		return "does the line before it lack a comma? To make it a comment, begin it with ;";
+	return "complete it, or begin it with ; to make it a comment";
+}
+
 /* Whether libinih may see the line, which is no section. */
 static bool check_line(struct reader *reader, char *line)
 {
@@ -167,13 +183,11 @@ static bool check_line(struct reader *reader, char *line)
 			 "the line has %zu bytes, more than the %d that can be read: shorten it; a list may go on in "
 			 "the next line after a comma",
 			 length, INI_FILE_LINE_MAX);
-	} else if (!reader->continuation && strchr("=:", *line)) {
+	} else if (!reader->continuation && (*line == '=' || (*line == ':' && line[1] != ':'))) {
 		snprintf(why, sizeof(why), "there is no key before `%c`: write key = value", *line);
-	} else if (!reader->continuation && !strpbrk(line, "=:")) {
-		snprintf(why, sizeof(why),
-			 "`%.*s` is neither [section] nor key = value: complete it, or begin it with ; to make it a "
-			 "comment",
-			 INI_FILE_LINE_MAX, line);
+	} else if (!reader->continuation && (strchr("[:", *line) || !strpbrk(line, "=:"))) {
+		snprintf(why, sizeof(why), "`%.*s` is neither [section] nor key = value: %s", INI_FILE_LINE_MAX, line,
+			 stray_remedy(reader, line));
 		reader->goes_on = false;
 	} else {
 		return true;
@@ -182,12 +196,13 @@ static bool check_line(struct reader *reader, char *line)
 	return false;
 }
 
-/* "[2001:db8::1]:7788" in a list that goes on over lines is no section. */
+/* "[2001:db8::1]:7788" is no section but of a list that goes on over lines, or would with a comma. */
 static bool is_section(const struct reader *reader, const char *line)
 {
 	const char *end = strchrnul(line, ']');
+	bool address = *end && end[1] == ':' && (reader->goes_on || isdigit((unsigned char)end[2]));
 
-	return *line == '[' && !(reader->goes_on && *end && end[1] == ':');
+	return *line == '[' && !address;
 }
 
 /* libinih takes an indented line for the rest of the value before it. Here that is what follows a comma: so a line goes
@@ -203,6 +218,7 @@ static void take_line(struct reader *reader, char *line, const char *refusal, ch
 		return;
 	}
 	reader->continuation = reader->goes_on && !strchr(line, '=');
+	reader->colon = line[strcspn(line, "=:")] == ':';
 	reader->goes_on = line[strlen(line) - 1] == ',';
 	if (refusal)
 		refuse_line(reader, line, refusal);
@@ -271,6 +287,10 @@ static char *read_line(char *out, int room, void *stream)
 
 	if (!next_line(reader, &line, &length))
 		return NULL;
+	if (!reader->file->section_count && memchr(line, '\0', length)) {
+		reader->no_text = true;
+		return NULL;
+	}
 	snprintf(out, (size_t)room, "\n");
 	control = find_control(line, length);
 	if (control < length) {
@@ -300,14 +320,19 @@ static int on_entry(void *user, const char *section, const char *key, const char
 	return 1;
 }
 
-void ini_file_read(struct ini_file *file, FILE *in, struct diagnostics *diagnostics)
+bool ini_file_read(struct ini_file *file, FILE *in, struct diagnostics *diagnostics)
 {
 	struct reader reader = {.file = file, .diagnostics = diagnostics, .in = in};
 	int line = ini_parse_stream(read_line, &reader, on_entry, &reader);
 
-	if (line)
+	if (reader.no_text) {
+		diagnostics_finish(diagnostics);
+		diagnostics_add(diagnostics, reader.number, "this is no text file: save it as UTF-8");
+	} else if (line) {
 		diagnostics_add(diagnostics, line > 0 ? (unsigned)line : 0, "the line cannot be read: write it anew");
+	}
 	free(reader.line);
+	return !reader.no_text;
 }
 
 void ini_file_finish(struct ini_file *file)

@@ -34,7 +34,8 @@ void link_set_address(struct link *link, const struct address *address)
 {
 	if (address && link->address.length && address_equal(address, &link->address))
 		return;
-	link_close(link);
+	/* Copies may still wait for room in the old socket: it is closed when it is opened anew. */
+	link->outlet.broken = link->outlet.fd >= 0;
 	link->retry_ms = 0;
 	link->address.length = 0;
 	if (address)

@@ -6,13 +6,15 @@
 
 #include "clock.h"
 
-/* Batches that a socket may read before the others get their turn. */
-#define TURN_BATCHES 4
+/* Trains that a socket may read before the others get their turn. */
+#define TURN_TRAINS 256
 
-/* A batch that finds a send buffer full is tried again at this interval, and given up after the limit: reading stops
- * for no longer, and the outlets that made it wait are not waited for again before they have recovered. */
+/* After a batch so large, more has probably come meanwhile: looking at once costs less than asking epoll(7) first. */
+#define BUSY_TRAINS 4
+
+/* A batch that finds a send buffer full is tried again at this interval. How long that may go on is the egress's to
+ * know (EGRESS_PATIENCE_MS). */
 #define RETRY_MS 1
-#define BLOCKED_MAX_MS 100
 
 static void on_readable(uv_poll_t *poll, int status, int events);
 static void on_retry(uv_timer_t *timer);
@@ -28,7 +30,6 @@ static int listen_again(struct listener *listener)
 static void pause_reading(struct listener_set *set, struct listener *blocked)
 {
 	set->blocked = blocked;
-	set->blocked_since_ms = uv_now(set->loop);
 	for (size_t i = 0; i < set->count; i++)
 		uv_poll_stop(&set->listeners[i].poll);
 	uv_timer_start(&set->retry, on_retry, RETRY_MS, RETRY_MS);
@@ -50,30 +51,44 @@ static void end_batch(struct listener_set *set, struct listener *listener)
 static void on_retry(uv_timer_t *timer)
 {
 	struct listener_set *set = timer->data;
-	bool done = egress_flush(set->egress, uv_now(set->loop));
 
-	if (!done && uv_now(set->loop) - set->blocked_since_ms < BLOCKED_MAX_MS)
+	if (!egress_flush(set->egress, uv_now(set->loop)))
 		return;
-	if (!done)
-		egress_give_up(set->egress);
 	end_batch(set, set->blocked);
 	resume_reading(set);
 }
 
-/* Reads, routes and sends one batch. Returns true where more may wait. */
-static bool turn_batch(struct listener *listener)
+/* The kernel gives a broadcast to every socket of the port: all workers but the first treat theirs as not received. It
+ * shows in the address that answers it, which is another. */
+static void skip_broadcasts(struct train *trains, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		const struct local_end *local = &trains[i].local;
+
+		if (local->written_to.any.sa_family != AF_INET || !local->written_to.length ||
+		    address_equal(&local->written_to, &local->reply_from))
+			continue;
+		trains[i].size = trains[i].segment = trains[i].count = 0;
+		trains[i].drop = DROP_LOOP;
+	}
+}
+
+/* Reads, routes and sends one batch. Returns its trains, or 0 where the turn is over. */
+static unsigned turn_batch(struct listener *listener)
 {
 	struct listener_set *set = listener->set;
 	unsigned limit = route_batch_limit(listener->route);
-	int received = batch_receive(set->batch, listener->fd, limit, &set->trains);
+	int received = batch_receive(set->batch, listener->fd, listener->outlet.gso, limit, &set->trains);
 
 	if (received < 0)
 		log_write_limited(set->log, &listener->limit, LOG_LEVEL_ERROR, "listener %s: receiving: %s",
 				  listener->config->name, strerror(-received));
 	if (received <= 0)
-		return false;
+		return 0;
 
 	set->train_count = (unsigned)received;
+	if (listener->leaves_broadcasts)
+		skip_broadcasts(set->trains, set->train_count);
 	set->arrival = (struct arrival){.outlet = &listener->outlet,
 					.local = &listener->local,
 					.time_us = clock_wall_us(),
@@ -81,10 +96,10 @@ static bool turn_batch(struct listener *listener)
 	route_begin(listener->route, &set->arrival, set->trains, set->train_count);
 	if (!egress_flush(set->egress, set->arrival.now_ms)) {
 		pause_reading(set, listener);
-		return false;
+		return 0;
 	}
 	end_batch(set, listener);
-	return (unsigned)received == limit;
+	return (unsigned)received;
 }
 
 /* libuv stops a watcher whose socket reports an error (libuv#3796): it is read away, and watched again. */
@@ -102,12 +117,15 @@ static void recover(struct listener *listener, int status)
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct listener *listener = poll->data;
+	unsigned received, read = 0;
 
 	(void)events;
 	if (status < 0)
 		recover(listener, status);
-	for (int i = 0; i < TURN_BATCHES && turn_batch(listener); i++)
-		;
+	do {
+		received = turn_batch(listener);
+		read += received;
+	} while (received >= BUSY_TRAINS && read < TURN_TRAINS);
 }
 
 /* --- Life --- */
@@ -124,18 +142,21 @@ int listener_set_init(struct listener_set *set, uv_loop_t *loop, struct batch *b
 	return 0;
 }
 
-/* uv_udp_open(3) lets others take the port (SO_REUSEADDR); nobody shall. */
-static int adopt(struct listener *listener, uv_loop_t *loop, int fd)
+/* uv_udp_open(3) lets others take the port (SO_REUSEADDR); nobody shall. From there on the handle owns the socket. */
+static int adopt(struct listener *listener, struct bound_socket *socket)
 {
+	uv_loop_t *loop = listener->set->loop;
 	int off = 0;
 	int error = uv_udp_init(loop, &listener->udp);
 
 	if (!error)
-		error = uv_udp_open(&listener->udp, fd);
+		error = uv_udp_open(&listener->udp, listener->fd);
 	if (error)
 		return error;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &off, sizeof(off));
-	return uv_poll_init(loop, &listener->poll, fd);
+	socket->fd = -1;
+	setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &off, sizeof(off));
+	listener->poll.data = listener;
+	return uv_poll_init(loop, &listener->poll, listener->fd);
 }
 
 int listener_set_add(struct listener_set *set, struct bound_socket *socket, struct route *route)
@@ -146,11 +167,10 @@ int listener_set_add(struct listener_set *set, struct bound_socket *socket, stru
 	*listener = (struct listener){
 		.set = set, .config = socket->config, .route = route, .local = socket->local, .fd = socket->fd};
 	listener->outlet = (struct outlet){.fd = socket->fd, .gso = socket->local.any.sa_family != AF_UNIX};
-	error = adopt(listener, set->loop, socket->fd);
+	listener->leaves_broadcasts = socket->worker > 0;
+	error = adopt(listener, socket);
 	if (error)
 		return error;
-	listener->poll.data = listener;
-	socket->fd = -1;
 	set->count++;
 	return 0;
 }
@@ -165,14 +185,35 @@ int listener_set_start(struct listener_set *set)
 	return 0;
 }
 
+/* Ends the batch that waits for room: what finds none now is dropped. */
+static void end_blocked(struct listener_set *set)
+{
+	if (!set->blocked)
+		return;
+	if (!egress_flush(set->egress, uv_now(set->loop)))
+		egress_give_up(set->egress);
+	end_batch(set, set->blocked);
+	set->blocked = NULL;
+}
+
+void listener_set_drain(struct listener_set *set, uint64_t limit_ms)
+{
+	uint64_t end_ms = clock_monotonic_ms() + limit_ms;
+
+	end_blocked(set);
+	for (size_t i = 0; i < set->count; i++) {
+		bool more = true;
+
+		while (more && clock_monotonic_ms() < end_ms) {
+			more = turn_batch(&set->listeners[i]) > 0 || set->blocked;
+			end_blocked(set);
+		}
+	}
+}
+
 void listener_set_close(struct listener_set *set)
 {
-	if (set->blocked) {
-		if (!egress_flush(set->egress, uv_now(set->loop)))
-			egress_give_up(set->egress);
-		end_batch(set, set->blocked);
-		set->blocked = NULL;
-	}
+	end_blocked(set);
 	uv_close((uv_handle_t *)&set->retry, NULL);
 	for (size_t i = 0; i < set->count; i++) {
 		uv_close((uv_handle_t *)&set->listeners[i].poll, NULL);

@@ -47,19 +47,27 @@ int log_output_open(struct log_output *output, enum log_target target, const cha
 	return 0;
 }
 
+static bool is_another_file(int a, int b)
+{
+	struct stat one, other;
+
+	return !fstat(a, &one) && !fstat(b, &other) && !is_same_file(&one, &other);
+}
+
 int log_output_reopen(struct log_output *output)
 {
-	int fd;
+	int fd, another;
 
 	if (!output->path)
 		return 0;
 	fd = open_file(output->path);
 	if (fd < 0)
 		return fd;
+	another = is_another_file(fd, output->fd);
 	close(output->fd);
 	output->fd = fd;
 	look(output);
-	return 0;
+	return another;
 }
 
 void log_output_close(struct log_output *output)

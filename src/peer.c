@@ -85,15 +85,22 @@ static void look_up_later(struct resolver *resolver)
 	uv_timer_start(&resolver->timer, on_timer, delay, 0);
 }
 
+/* Name servers that block a name answer so; the kernel would send it to ourselves. */
+static bool is_nowhere(const struct address *address)
+{
+	return address_is_wildcard(address) ||
+	       (address->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr));
+}
+
 static bool from_addrinfo(struct address *address, const struct addrinfo *info, uint16_t port)
 {
-	if (info->ai_addrlen > sizeof(address->v6))
+	if (info->ai_family != AF_INET && info->ai_family != AF_INET6)
 		return false;
 	memset(address, 0, sizeof(*address));
 	memcpy(&address->any, info->ai_addr, info->ai_addrlen);
 	address->length = info->ai_addrlen;
 	address_set_port(address, port);
-	return true;
+	return !is_nowhere(address);
 }
 
 /* Of several addresses the one in use stays, or else the first is taken: an answer in another order is no change. */

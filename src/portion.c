@@ -78,14 +78,14 @@ static void control_put(struct msghdr *message, int level, int type, const void 
 	message->msg_controllen += CMSG_SPACE(size);
 }
 
-/* The interface stays 0: the route to the destination chooses it. */
+/* The interface stays 0: the route to the destination chooses it. Only a link-local source means nothing without. */
 static void control_put_source(struct msghdr *message, const struct address *from)
 {
 	if (from->any.sa_family == AF_INET) {
 		struct in_pktinfo info = {.ipi_spec_dst = from->v4.sin_addr};
 		control_put(message, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
 	} else {
-		struct in6_pktinfo info = {.ipi6_addr = from->v6.sin6_addr};
+		struct in6_pktinfo info = {.ipi6_addr = from->v6.sin6_addr, .ipi6_ifindex = from->v6.sin6_scope_id};
 		control_put(message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
 	}
 }

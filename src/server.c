@@ -1,6 +1,8 @@
 #include "server.h"
 
+#include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +24,8 @@
 #define END_LOOKUPS_MS 200
 
 enum { SIGNALS = 4 };
+
+static const int signal_numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
 
 struct server {
 	const struct config *config;
@@ -57,6 +61,17 @@ static void on_deadline(uv_timer_t *timer)
 	uv_stop(timer->loop);
 }
 
+/* A signal whose handle is closed has its default action again: the next one would end us half-way. */
+static void block_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (int i = 0; i < SIGNALS; i++)
+		sigaddset(&set, signal_numbers[i]);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 /* From here the loop runs only until the handles are closed and the look-ups ended, or until the deadline. */
 static void begin_end(struct server *server)
 {
@@ -64,6 +79,7 @@ static void begin_end(struct server *server)
 		return;
 	server->ending = true;
 	systemd_notify_stopping();
+	block_signals();
 	for (int i = 0; i < SIGNALS; i++)
 		uv_close((uv_handle_t *)&server->signals[i], NULL);
 	peers_close(server->peers);
@@ -105,31 +121,48 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static int watch_signals(struct server *server)
 {
-	static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
-
 	for (int i = 0; i < SIGNALS; i++) {
 		int error = uv_signal_init(&server->loop, &server->signals[i]);
 
 		server->signals[i].data = server;
 		if (!error)
-			error = uv_signal_start(&server->signals[i], on_signal, numbers[i]);
+			error = uv_signal_start(&server->signals[i], on_signal, signal_numbers[i]);
 		if (error)
 			return error;
 	}
 	return 0;
 }
 
+/* The sockets' addresses, and the groups that they have joined. */
+static size_t collect_addresses(const struct server *server, struct address *addresses)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < server->sockets.count; i++) {
+		const struct bound_socket *socket = &server->sockets.items[i];
+
+		addresses[count++] = socket->local;
+		for (size_t g = 0; g < socket->config->group_count; g++) {
+			addresses[count] = socket->config->groups[g].group;
+			address_set_port(&addresses[count++], address_port(&socket->local));
+		}
+	}
+	return count;
+}
+
 static int own_addresses_of(struct server *server)
 {
-	struct address *bound = calloc(server->sockets.count + 1, sizeof(*bound));
+	size_t most = 1;
+	struct address *addresses;
 	int error;
 
-	if (!bound)
-		return UV_ENOMEM;
 	for (size_t i = 0; i < server->sockets.count; i++)
-		bound[i] = server->sockets.items[i].local;
-	error = own_addresses_create(&server->own, bound, server->sockets.count);
-	free(bound);
+		most += 1 + server->sockets.items[i].config->group_count;
+	addresses = calloc(most, sizeof(*addresses));
+	if (!addresses)
+		return UV_ENOMEM;
+	error = own_addresses_create(&server->own, addresses, collect_addresses(server, addresses));
+	free(addresses);
 	return error;
 }
 
@@ -200,13 +233,10 @@ static int check_peers(struct server *server)
 	return error;
 }
 
-/* Returns 0, or a negative errno after telling why. */
-static int server_start(struct server *server)
+static int start_parts(struct server *server)
 {
-	int error = check_peers(server);
+	int error = 0;
 
-	if (error)
-		return error;
 	if (server->datagram_log)
 		error = datagram_log_start(server->datagram_log);
 	if (!error)
@@ -215,6 +245,18 @@ static int server_start(struct server *server)
 		error = create_loop(server);
 	if (!error)
 		error = start_workers(server);
+	return error;
+}
+
+/* Returns 0, or a negative errno after telling why. */
+static int server_start(struct server *server)
+{
+	int error = own_addresses_of(server);
+
+	if (!error && check_peers(server))
+		return UV_EINVAL;
+	if (!error)
+		error = start_parts(server);
 	if (error)
 		log_error(server->log, "cannot start: %s", strerror(-error));
 	return error;
@@ -294,18 +336,14 @@ static int open_files(struct server *server)
 	int error = bound_sockets_open(&server->sockets, server->config, server->worker_count, server->log);
 	int target_error = create_datagram_log(server);
 
-	if (!error)
-		error = own_addresses_of(server);
 	return error ? error : target_error;
 }
 
+/* Runs from start to end. *clean becomes false where something of the server must stay until the process ends. */
 static int serve(struct server *server, bool *clean)
 {
-	int error = uv_loop_init(&server->loop);
+	int error = server_start(server);
 
-	if (error)
-		return error;
-	error = server_start(server);
 	if (!error) {
 		tell_ready(server);
 		peers_start(server->peers);
@@ -313,25 +351,49 @@ static int serve(struct server *server, bool *clean)
 	}
 	end_workers(server);
 	*clean = end_loop(server);
-	datagram_log_stop(server->datagram_log, END_RECORDS_MS);
+	if (!datagram_log_stop(server->datagram_log, END_RECORDS_MS))
+		*clean = false;
 	if (!error)
 		summary_write(server->log, server->config, server->workers, server->worker_count, server->datagram_log);
 	return error;
 }
 
+static struct server *server_create(const struct config *config, struct log *log)
+{
+	struct server *server = calloc(1, sizeof(*server));
+
+	if (server && uv_loop_init(&server->loop)) {
+		free(server);
+		server = NULL;
+	}
+	if (!server) {
+		log_error(log, "cannot start: %s", strerror(errno));
+		return NULL;
+	}
+	server->config = config;
+	server->log = log;
+	server->on_terminal = isatty(STDERR_FILENO);
+	server->worker_count = count_workers(config);
+	return server;
+}
+
 int server_run(const struct config *config, struct log *log, bool *clean)
 {
-	struct server server = {.config = config,
-				.log = log,
-				.on_terminal = isatty(STDERR_FILENO),
-				.worker_count = count_workers(config)};
+	struct server *server;
 	int error;
 
 	*clean = true;
 	size_thread_pool(config);
-	error = open_files(&server);
+	server = server_create(config, log);
+	if (!server)
+		return 1;
+	error = open_files(server);
 	if (!error)
-		error = serve(&server, clean);
-	server_finish(&server);
+		error = serve(server, clean);
+	else
+		uv_loop_close(&server->loop);
+	server_finish(server);
+	if (*clean)
+		free(server);
 	return error ? 1 : 0;
 }

@@ -18,6 +18,9 @@
 
 #define CACHE_LINE 64
 
+/* At the end, what waits in the sockets is still taken, for as long. */
+#define DRAIN_MS 100
+
 struct worker {
 	unsigned index;
 	const struct worker_setup *setup;
@@ -72,6 +75,7 @@ static void on_mail(uv_async_t *mail)
 		return;
 	for (size_t i = 0; i < worker->setup->config->listener_count; i++)
 		worker->final_drops[i] = read_kernel_drops(worker, i);
+	listener_set_drain(&worker->listeners, DRAIN_MS);
 	listener_set_close(&worker->listeners);
 	for (size_t i = 0; i < worker->setup->config->peer_count; i++)
 		link_settle_last(&worker->links[i]);

@@ -153,8 +153,14 @@ class TestCase(unittest.TestCase):
 
     def start(self, config, **popen):
         daemon = Daemon(config, **popen)
-        self.addCleanup(daemon.close)
+        self.addCleanup(self._end, daemon)
         return daemon
+
+    def _end(self, daemon):
+        """What it said belongs to a failure."""
+        daemon.close()
+        if not self._outcome.success:
+            print(f"\n{self.id()}: the daemon said:\n" + "\n".join(daemon.lines), file=sys.stderr)
 
     def serve(self, config, **popen):
         return self.start(config, **popen).ready()

@@ -65,11 +65,38 @@ class EndingTest(harness.TestCase):
                 shooter.join()
         self.assertGreaterEqual(counters["listener a"]["received"], 5000)
 
-    def test_two_signals(self):
-        daemon = self.serve(CONFIG)
+    def test_more_signals_while_it_ends(self):
+        """Records wait for a reader, so that the end takes a while; nothing of it is cut short."""
+        directory = tempfile.TemporaryDirectory(prefix="udprelayd-end-")
+        self.addCleanup(directory.cleanup)
+        path = os.path.join(directory.name, "log")
+        os.mkfifo(path)
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+            daemon = self.serve(f"[datagram_log]\ntarget = {path}\n" + CONFIG)
+            client = self.udp()
+            for i in range(1000):
+                self.assert_echoes(client, ("127.0.0.1", daemon.address("a")[1]), b"%d" % i)
+            daemon.send_signal(signal.SIGTERM)
+            end = harness.time.monotonic() + harness.PATIENCE
+            while daemon.process.poll() is None and harness.time.monotonic() < end:
+                daemon.send_signal(number)
+                harness.time.sleep(0.01)
+            self.assertEqual(daemon.wait(), 0)
+            self.assertTrue(daemon.lines[-1].endswith("ended"), daemon.lines[-1])
+
+    def test_what_waits_in_the_sockets_is_taken(self):
+        """Nothing that had arrived when the signal came is left unread and uncounted."""
+        daemon = self.serve("[datagram_log]\ntarget = off\n[listener:a]\naddress = 127.0.0.1:0\naction = sink\n")
+        client = self.udp()
+        daemon.send_signal(signal.SIGSTOP)
+        for i in range(2000):
+            client.sendto(b"%d" % i, daemon.address("a"))
         daemon.send_signal(signal.SIGTERM)
-        daemon.send_signal(signal.SIGTERM)
-        self.assertEqual(daemon.wait(), 0)
+        daemon.send_signal(signal.SIGCONT)
+        counters = daemon.end()["listener a"]
+        self.assertEqual(counters["received"] + counters["kernel_dropped"], 2000)
 
     def test_started_without_standard_streams(self):
         """No socket gets the number of a stream, to be written to by the log."""

@@ -154,6 +154,32 @@ class UnixTest(harness.TestCase):
         self.assertEqual((record["source"], record["verdict"]), ("unix:", "dropped:no_return"))
         self.assertEqual(daemon.end()["listener a"]["no_return"], 1)
 
+    def test_descriptors_that_come_along_are_closed(self):
+        """Nobody fills the daemon's table of files from outside."""
+        daemon = self.serve(self.config)
+        client = self.client()
+        before = len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
+        for i in range(20):
+            client.connect(self.path)
+            socket.send_fds(client, [b"%d" % i], [0, 1, 2] * 5)
+            self.assertEqual(client.recv(100), b"%d" % i)
+        self.assertEqual(len(os.listdir(f"/proc/{daemon.process.pid}/fd")), before)
+        self.assertEqual(daemon.end()["listener a"]["echoed"], 20)
+
+    def test_a_path_without_room_for_its_nul(self):
+        daemon = self.serve(self.config)
+        client = self.client((self.directory.name + "/" + "x" * 108)[len(self.directory.name) + 1:107])
+        client.sendto(b"long", self.path)
+        self.assertEqual(client.recv(100), b"long")
+        daemon.end()
+
+    def test_the_file_of_a_later_socket_stays(self):
+        daemon = self.serve(self.config)
+        os.unlink(self.path)
+        self.client("socket")
+        daemon.end()
+        self.assertTrue(os.path.exists(self.path))
+
     def test_a_left_over_socket_is_taken_over(self):
         self.client("socket").close()
         daemon = self.serve(self.config)

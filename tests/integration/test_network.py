@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 import harness
 
@@ -107,6 +108,52 @@ class NetworkTest(harness.TestCase):
         client.sendto(b"anybody?", ("192.0.2.255", port))
         self.assertEqual(client.recvfrom(100), (b"anybody?", ("192.0.2.1", port)))
         daemon.end()
+
+    def test_a_broadcast_is_one_datagram(self):
+        """The kernel gives each worker's socket a copy; it is received, answered and counted once."""
+        daemon = self.serve("[udprelayd]\nworkers = 4\n[listener:a]\naddress = 0.0.0.0:0\naction = echo\n")
+        port = daemon.address("a")[1]
+        client = self.far("192.0.2.2")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        for i in range(10):
+            client.sendto(b"%d" % i, ("192.0.2.255", port))
+            self.assertEqual(client.recv(100), b"%d" % i)
+        self.assert_nothing_waits(client)
+        self.assertEqual(daemon.end()["listener a"]["received"], 10)
+
+    def test_replies_from_a_link_local_address(self):
+        """A client with another address that writes to our link-local one is answered from there."""
+        daemon = self.serve("[listener:a]\naddress = [::]:0\naction = echo\n")
+        client = self.far("2001:db8::2")
+        index = int(subprocess.check_output(["ip", "netns", "exec", "far", "cat", "/sys/class/net/far0/ifindex"]))
+        client.sendto(b"hello", ("fe80::1", daemon.address("a")[1], 0, index))
+        answer, source = client.recvfrom(100)
+        self.assertEqual((answer, source[0].split("%")[0]), (b"hello", "fe80::1"))
+        daemon.end()
+
+    def test_a_slow_peer_costs_the_others_little(self):
+        """Behind a device that takes less than is offered: its copies are dropped and counted, and an echo on the same
+        worker is answered all the time."""
+        if subprocess.run(["tc", "qdisc", "add", "dev", "near1", "root", "tbf", "rate", "400kbit", "burst", "4kb",
+                           "limit", "10mb"]).returncode:
+            self.skipTest("there is no tc, or no tbf in this kernel")
+        self.addCleanup(subprocess.run, ["tc", "qdisc", "del", "dev", "near1", "root"], check=True)
+        slow = self.far("198.51.100.2")
+        daemon = self.serve("[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = off\n"
+                            "[listener:a]\naddress = 127.0.0.1:0\naction = forward\npeers = slow\nsend_buffer = 64K\n"
+                            "[listener:e]\naddress = 127.0.0.1:0\naction = echo\n"
+                            f"[peer:slow]\naddress = 198.51.100.2:{slow.getsockname()[1]}\n")
+        client, other = self.udp(), self.udp()
+        waits, end = [], time.monotonic() + 4
+        while time.monotonic() < end:
+            client.sendto(b"x" * 1000, daemon.address("a"))
+            begin = time.monotonic()
+            self.assert_echoes(other, daemon.address("e"), b"quick?")
+            waits.append(time.monotonic() - begin)
+        counters = daemon.end()
+        self.assertGreater(counters["peer slow"]["dropped"], 0)
+        # Reading pauses at most a fifth of the time; twice that is allowed for here.
+        self.assertLess(sum(wait for wait in waits if wait > 0.005), 4 * 0.4)
 
     def test_multicast_ipv4(self):
         daemon = self.serve("[listener:a]\naddress = 0.0.0.0:0\naction = echo\nmulticast = 239.1.2.3%near0\n")

@@ -108,6 +108,71 @@ static void what_is_no_address_is_refused(void **state)
 	}
 }
 
+static const struct {
+	const char *text;
+	bool names;
+	const char *fault;
+} faults[] = {
+	{"", false, "the port is missing: write ADDRESS:PORT"},
+	{"1.2.3.4", false, "the port is missing: write ADDRESS:PORT"},
+	{"*", false, "the port is missing: write ADDRESS:PORT"},
+	{"*:", false, "the port is missing: write ADDRESS:PORT"},
+	{"host", true, "the port is missing: write ADDRESS:PORT"},
+	{"7788", false, "the address before the port is missing: write *:7788"},
+	{":7788", true, "the address before the port is missing: write HOST:7788"},
+	{"*:65536", false, "the port is more than 65535: write a lower one"},
+	{"*:99999999999999999999", false, "the port is more than 65535: write a lower one"},
+	{"1.2.3.4:01", false, "the port begins with 0: remove the zero"},
+	{"1.2.3.4:http", false, "the port is no number: write one up to 65535"},
+	{"1.2.3.4:+1", false, "the port is no number: write one up to 65535"},
+	{"localhost:1", false, "names are not accepted here: write an IP address"},
+	{"1.2.3:4", false, "this is no IPv4 address: write four numbers from 0 to 255, as in 192.0.2.1"},
+	{"1.2.3.256:4", true, "this is no IPv4 address: write four numbers from 0 to 255, as in 192.0.2.1"},
+	{"a.0x7f:4", true, "this is no name: a name has letters, digits, `-`, `_` and `.`, begins with a letter"},
+	{"a b:4", true, "this is no name: "},
+	{"a b:4", false, "this is no IP address: write IPV4:PORT or [IPV6]:PORT"},
+	{"::1:77", false, "write [::1]:77: an IPv6 address stands in brackets"},
+	{"2001:db8::1:77", true, "write [2001:db8::1]:77: an IPv6 address stands in brackets"},
+	{"fe80::1%lo:77", true, "write [fe80::1%lo]:77: an IPv6 address stands in brackets"},
+	{"1:2:3:4:5:6:7:8", true, "write [1:2:3:4:5:6:7:8]:PORT: an IPv6 address stands in brackets"},
+	{"::1", true, "write [::1]:PORT: an IPv6 address stands in brackets"},
+	{"a:5:6", true, "there are several `:`: write ADDRESS:PORT"},
+	{"[::1", false, "the `]` is missing: write [IPV6]:PORT"},
+	{"[::1]", false, "the port is missing: write [IPV6]:PORT"},
+	{"[::1]77", false, "the port is missing: write [IPV6]:PORT"},
+	{"[::1]:", false, "the port is missing: write ADDRESS:PORT"},
+	{"[::1]:65536", false, "the port is more than 65535: write a lower one"},
+	{"[1.2.3.4]:5", true, "there is no IPv6 address in the brackets: write [IPV6]:PORT, or others without"},
+	{"[::1%lo]:5", true, "only a link-local address has an interface: remove it, from the % on"},
+	{"[fe80::1%nosuch]:5", true, "there is no such interface: `ip link` lists them"},
+	{"unix:x", false, "the path must begin with /, as in unix:/run/socket"},
+	{"unix:", true, "the path must begin with /, as in unix:/run/socket"},
+	{"UNIX:/x", false, "write `unix:` in small letters"},
+	{"/run/x", false, "a path needs `unix:` before it: write unix:/run/x"},
+};
+
+static void what_is_wrong_is_said(void **state)
+{
+	char fault[ADDRESS_FAULT_MAX], text[400];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+		address_fault(faults[i].text, faults[i].names, fault);
+		if (strncmp(fault, faults[i].fault, strlen(faults[i].fault)))
+			fail_msg("`%s`: `%s`", faults[i].text, fault);
+	}
+	snprintf(text, sizeof(text), "unix:/%0*d", 107, 0);
+	assert_string_equal(address_fault(text, true, fault),
+			    "the path has 108 bytes, more than the 107 that a socket takes: shorten it");
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_true(*address_fault(wrong[i], i % 2, fault));
+	for (const char *c = "0:[a./%"; *c; c++) {
+		memset(text, *c, sizeof(text));
+		text[sizeof(text) - 1] = '\0';
+		assert_true(*address_fault(text, true, fault));
+	}
+}
+
 /* The kernel passes over the zone of an address that is not link-local. */
 static void zones_are_for_link_local_addresses(void **state)
 {
@@ -329,6 +394,7 @@ int main(void)
 		cmocka_unit_test(what_is_printed_can_be_read),
 		cmocka_unit_test(one_address_has_many_texts),
 		cmocka_unit_test(what_is_no_address_is_refused),
+		cmocka_unit_test(what_is_wrong_is_said),
 		cmocka_unit_test(zones_are_for_link_local_addresses),
 		cmocka_unit_test(some_want_a_zone),
 		cmocka_unit_test(paths_have_a_bound),

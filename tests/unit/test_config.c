@@ -4,7 +4,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "config_text.h"
@@ -83,6 +85,7 @@ static void sections_must_be_known(void **state)
 	refused(ECHO "[Log]\n", "4: [Log]: there is no such section: did you mean [log]?");
 	refused(ECHO "[log:x]\n", "4: [log:x]: there is no such section: did you mean [log]?");
 	refused(ECHO "[peer]\n", "4: [peer]: there is no such section: did you mean [peer:NAME]?");
+	refused(ECHO "[foo]\n", "4: [foo]: there is no such section: write udprelayd, log, ");
 	refused(ECHO "[statistics]\n", "4: [statistics]: there is no such section: write udprelayd, log, ");
 	refused(ECHO "[]\n", "4: []: there is no such section");
 }
@@ -114,9 +117,30 @@ static void keys_must_be_known(void **state)
 	(void)state;
 	refused(ECHO "adress = *:1\n", "4: [listener:e] adress: there is no such key: did you mean `address`?");
 	refused(ECHO "Encoding = utf-8\n", "4: [listener:e] Encoding: there is no such key: did you mean `encoding`?");
-	refused(ECHO "level = info\n", "4: [listener:e] level: there is no such key");
 	refused(ECHO "colour_of_the_sky = blue\n",
 		"4: [listener:e] colour_of_the_sky: there is no such key in this section: remove it");
+}
+
+static void keys_of_other_sections_are_sent_there(void **state)
+{
+	(void)state;
+	refused(ECHO "level = info\n", "4: [listener:e] level: the key belongs to [log]: write it there");
+	refused(ECHO "[udprelayd]\nformat = json\n",
+		"5: [udprelayd] format: the key belongs to [log] or [datagram_log]: write it there");
+	refused(ECHO "[log]\npeers = p\n", "5: [log] peers: the key belongs to [listener:NAME]: write it there");
+}
+
+static void lost_commas_and_equals_signs_are_guessed(void **state)
+{
+	(void)state;
+	refused("[listener:e]\naction = echo\naddress = 127.0.0.1:1\n  127.0.0.2:77\n",
+		"4: [listener:e] 127.0.0.2: there is no such key: does the line before it lack a comma?");
+	refused("[listener:e]\naction = echo\naddress = 127.0.0.1:1\n  unix:/x\n",
+		"4: [listener:e] unix: there is no such key: does the line before it lack a comma?");
+	refused(ECHO "[log]\nfoo: bar\n", "5: [log] foo: there is no such key in this section: remove it");
+	refused(ECHO "errors *:7788\n",
+		"4: [listener:e] errors *: there is no such key: write `=` between `errors` and its value");
+	refused(ECHO "adress: *:1\n", "4: [listener:e] adress: there is no such key: did you mean `address`?");
 }
 
 static void nothing_is_written_twice(void **state)
@@ -159,12 +183,20 @@ static void all_is_told_at_once_by_line(void **state)
 		"nonsense\n"
 		"[udprelayd]\nworkers = 0\n",
 		"2: [log] level: `loud` is wrong: write error, warning, notice, info or debug",
-		"4: [listener:a] address: `1.2.3:5` is no address to listen on: write",
+		"4: [listener:a] address: `1.2.3:5`: ",
 		"4: [listener:a] address: `*:1, 1.2.3:5, , *:99999` has an empty item: remove a comma",
-		"4: [listener:a] address: `*:99999` is no address to listen on: write",
-		"6: [listener:a] log: ", "7: [peer:p] address: missing",
+		"4: [listener:a] address: `*:99999`: ", "6: [listener:a] log: ", "7: [peer:p] address: missing",
 		"8: [peer:p] weight: ", "9: [peer:p]: `nonsense` is neither",
 		"11: [udprelayd] workers: `0` is wrong: write auto, or a number from 1 to 256");
+}
+
+static void what_is_no_text_is_told_once(void **state)
+{
+	static const char utf16[] = "\xff\xfe[\0l\0o\0g\0]\0\n\0x\0", png[] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\n\0";
+
+	(void)state;
+	refused_bytes(utf16, sizeof(utf16), (const char *const[]){"1: this is no text file: save it as UTF-8", NULL});
+	refused_bytes(png, sizeof(png), (const char *const[]){"3: this is no text file: save it as UTF-8", NULL});
 }
 
 static void what_is_quoted_cannot_harm_a_terminal(void **state)
@@ -192,7 +224,7 @@ static void assert_unreadable(const char *path, const char *why)
 
 	assert_null(config_load(path, out));
 	fclose(out);
-	snprintf(expected, sizeof(expected), "%s: %s", path, why);
+	snprintf(expected, sizeof(expected), "%s: %s", *path ? path : "\"\"", why);
 	if (strncmp(errors, expected, strlen(expected)))
 		fail_msg("expected `%s`, not `%s`", expected, errors);
 	assert_ptr_equal(strchr(errors, '\n'), errors + length - 1);
@@ -205,7 +237,45 @@ static void some_paths_are_no_files(void **state)
 	assert_unreadable("/nonexistent/x.ini", "cannot be opened: No such file or directory: write it");
 	assert_unreadable("/etc/passwd/x.ini", "cannot be opened: Not a directory: ");
 	assert_unreadable("/tmp", "is a directory: name the file in it, such as /tmp/udprelayd.ini");
-	assert_unreadable("/dev/zero", "is a device, which may have no end: name a file");
+	assert_unreadable("/dev/zero", "is a device, a pipe or a socket: name a regular file");
+	assert_unreadable("", "is no name of a file: write one, such as udprelayd.ini");
+}
+
+/* Nor would anybody wait for their writer. */
+static void pipes_and_sockets_are_no_files(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/tmp/test_config.XXXXXX"};
+	int fd = mkstemp(address.sun_path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	unlink(address.sun_path);
+	assert_int_equal(mkfifo(address.sun_path, 0600), 0);
+	assert_unreadable(address.sun_path, "is a device, a pipe or a socket: name a regular file");
+	unlink(address.sun_path);
+	fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_unreadable(address.sun_path, "is a device, a pipe or a socket: name a regular file");
+	close(fd);
+	unlink(address.sun_path);
+}
+
+static void a_link_to_a_file_is_one(void **state)
+{
+	char path[] = "/tmp/test_config.XXXXXX", link[sizeof(path) + 5];
+	int fd = mkstemp(path);
+
+	(void)state;
+	snprintf(link, sizeof(link), "%s.link", path);
+	assert_int_equal(write(fd, ECHO, strlen(ECHO)), strlen(ECHO));
+	close(fd);
+	assert_int_equal(symlink(path, link), 0);
+	struct config *config = config_load(link, stderr);
+	unlink(link);
+	unlink(path);
+	assert_non_null(config);
+	config_destroy(config);
 }
 
 static void a_file_may_be_unreadable(void **state)
@@ -239,12 +309,17 @@ int main(void)
 		cmocka_unit_test(names_have_bounds),
 		cmocka_unit_test(names_that_are_too_long_stay_whole),
 		cmocka_unit_test(keys_must_be_known),
+		cmocka_unit_test(keys_of_other_sections_are_sent_there),
+		cmocka_unit_test(lost_commas_and_equals_signs_are_guessed),
 		cmocka_unit_test(nothing_is_written_twice),
 		cmocka_unit_test(what_is_needed_must_be_written),
 		cmocka_unit_test(one_mistake_is_told_once),
 		cmocka_unit_test(all_is_told_at_once_by_line),
+		cmocka_unit_test(what_is_no_text_is_told_once),
 		cmocka_unit_test(what_is_quoted_cannot_harm_a_terminal),
 		cmocka_unit_test(some_paths_are_no_files),
+		cmocka_unit_test(pipes_and_sockets_are_no_files),
+		cmocka_unit_test(a_link_to_a_file_is_one),
 		cmocka_unit_test(a_file_may_be_unreadable),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

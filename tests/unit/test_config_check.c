@@ -27,8 +27,17 @@ static void an_address_is_for_one_listener(void **state)
 	refused(TWO("address = [::]:1", "address = *:1"), "6: [listener:b] address: `*:1` is taken by listener `a`");
 	refused(TWO("address = [::1]:1", "address = [0:0::1]:1"), "6: [listener:b] address: ");
 	refused(TWO("address = unix:/x", "address = unix:/x"), "6: [listener:b] address: `unix:/x` is taken");
+}
+
+static void an_address_is_listed_once(void **state)
+{
+	(void)state;
+	refused(TWO("address = *:1, *:1, *:1", "address = *:3"),
+		"3: [listener:a] address: `*:1` is listed twice: remove one");
 	refused(TWO("address = *:1, *:2, 0.0.0.0:2", "address = *:3"),
-		"3: [listener:a] address: `0.0.0.0:2` is taken by listener `a` (`*:2`)");
+		"3: [listener:a] address: `0.0.0.0:2` covers the same address as `*:2`: remove one");
+	refused(TWO("address = 0.0.0.0:2, *:2", "address = *:3"),
+		"3: [listener:a] address: `*:2` covers the same address as `0.0.0.0:2`: remove one");
 }
 
 static void different_addresses_live_together(void **state)
@@ -86,6 +95,13 @@ static void peers_are_for_forward(void **state)
 	(void)state;
 	refused("[listener:a]\naddress = *:1\naction = echo\npeers = p\n[peer:p]\naddress = 192.0.2.1:9\n",
 		"4: [listener:a] peers: only forward sends to peers: remove it, or write `action = forward`");
+	refused("[listener:a]\naddress = *:1\npeers = q\naction = sink\n",
+		"3: [listener:a] peers: only forward sends to peers: remove it, or write `action = forward`");
+	refused("[listener:a]\naddress = *:1\npeers = q, p, r\naction = forward\n[peer:p]\naddress = 192.0.2.1:9\n",
+		"3: [listener:a] peers: there is no peer `q`: add a section [peer:q]",
+		"3: [listener:a] peers: there is no peer `r`: add a section [peer:r]");
+	refused("[listener:a]\naddress = *:1\npeers = q\naction = ech\n", "3: [listener:a] peers: there is no peer `q`",
+		"4: [listener:a] action: ");
 	refused("[listener:a]\naddress = *:1\naction = forward\n[peer:p]\naddress = 192.0.2.1:9\n",
 		"1: [listener:a] peers: missing: ");
 }
@@ -106,10 +122,17 @@ static void network_keys_need_a_network(void **state)
 	refused("[listener:a]\naddress = unix:/x\naction = sink\ninterface = eth0\n",
 		"4: [listener:a] interface: unix: addresses have no interface: remove it");
 	refused("[listener:a]\naddress = 0.0.0.0:1\naction = sink\nmulticast = ff05::1\n",
-		"4: [listener:a] multicast: a group is IPv6, and no address of the listener is: add `[::]:PORT`");
+		"4: [listener:a] multicast: no address of the listener hears `ff05::1`: listen on `[::]:PORT` or "
+		"`[ff05::1]:PORT`");
 	refused("[listener:a]\naddress = [::]:1\naction = sink\nmulticast = 239.1.1.1\n",
-		"4: [listener:a] multicast: a group is IPv4, and no address of the listener is: add `0.0.0.0:PORT`");
+		"4: [listener:a] multicast: no address of the listener hears `239.1.1.1`: listen on `0.0.0.0:PORT` or "
+		"`239.1.1.1:PORT`");
+	refused("[listener:a]\naddress = 127.0.0.1:1, 239.1.1.2:1\naction = sink\nmulticast = 239.1.1.1%lo\n",
+		"4: [listener:a] multicast: no address of the listener hears `239.1.1.1`: ");
 	accepted("[listener:a]\naddress = *:1\naction = sink\nmulticast = 239.1.1.1, ff05::1\n");
+	accepted("[listener:a]\naddress = 127.0.0.1:1, 239.1.1.1:2\naction = sink\nmulticast = 239.1.1.1%lo\n");
+	accepted("[listener:a]\naddress = [::]:1\naction = sink\nmulticast = ff05::1\n");
+	accepted("[listener:a]\naddress = [ff02::1%lo]:1\naction = sink\nmulticast = ff02::1%lo\n");
 }
 
 static void link_local_addresses_need_an_interface(void **state)
@@ -126,6 +149,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_address_is_for_one_listener),
+		cmocka_unit_test(an_address_is_listed_once),
 		cmocka_unit_test(different_addresses_live_together),
 		cmocka_unit_test(a_peer_is_somebody_else),
 		cmocka_unit_test(nor_one_of_our_interfaces),

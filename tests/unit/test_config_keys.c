@@ -111,7 +111,10 @@ static void addresses_to_listen_on(void **state)
 	wrong("[listener:e]\naction = sink\n", "address", "[::ffff:192.0.2.1]:1",
 	      "[listener:e] address: `[::ffff:192.0.2.1]:1` is an IPv4 address in IPv6 clothes");
 	wrong("[listener:e]\naction = sink\n", "address", "fd:echo", "[listener:e] address: `fd:echo`: not built yet");
-	wrong("[listener:e]\naction = sink\n", "address", "*:1,|,*:1|*:1,,*:2", "[listener:e] address: `");
+	wrong("[listener:e]\naction = sink\n", "address", ",|*:1,|,*:1|*:1,,*:2|*:1,,,*:2", "[listener:e] address: `");
+	wrong("[listener:e]\naction = sink\n", "address", "localhost:1",
+	      "[listener:e] address: `localhost:1`: names are not accepted here: write an IP address");
+	wrong("[listener:e]\naction = sink\n", "address", "::1:77", "[listener:e] address: `::1:77`: write [::1]:77");
 }
 
 static void actions(void **state)
@@ -176,6 +179,11 @@ static void network_keys(void **state)
 	config_destroy(config);
 	wrong(ECHO, "multicast", "192.0.2.1|239.1.2.3:5000|all|2001:db8::1|224.0.0.1%|ff02::1%a/b",
 	      "[listener:e] multicast: `");
+	with(ECHO, "multicast = 239.1.2.3%a, 239.1.2.3%b, 239.1.2.3", listener(c)->group_count == 3);
+	wrong(ECHO, "multicast", "239.1.2.3, 239.1.2.3",
+	      "[listener:e] multicast: `239.1.2.3` is listed twice: remove one");
+	wrong(ECHO, "multicast", "ff02::1%a, ff02::1%b, ff02::1%a",
+	      "[listener:e] multicast: `ff02::1%a` is listed twice: remove one");
 	with(ECHO, "interface = eth0.100", !strcmp(listener(c)->interface, "eth0.100"));
 	wrong(ECHO, "interface", "sixteen-letters.|a b|a/b|..", "[listener:e] interface: `");
 	with(ECHO, "freebind = yes", listener(c)->freebind);
@@ -187,9 +195,9 @@ static void sizes(void **state)
 {
 	(void)state;
 	with(ECHO, "receive_buffer = 4K", listener(c)->receive_buffer == 4096);
-	with(ECHO, "receive_buffer = 1G", listener(c)->receive_buffer == 1 << 30);
+	with(ECHO, "receive_buffer = 1023M", listener(c)->receive_buffer == 1023 << 20);
 	with(ECHO, "send_buffer = 8M", listener(c)->send_buffer == 8 << 20);
-	wrong(ECHO, "receive_buffer", "4095|2G|1T|4 M|0", "[listener:e] receive_buffer: `");
+	wrong(ECHO, "receive_buffer", "4095|1G|1072693249|2G|1T|4 M|0", "[listener:e] receive_buffer: `");
 	wrong(ECHO, "send_buffer", "17179869184G|big", "[listener:e] send_buffer: `");
 	with(ECHO, "max_datagram = 1", listener(c)->max_datagram == 1);
 	with(ECHO, "max_datagram = 65527", listener(c)->max_datagram == 65527);
@@ -230,6 +238,8 @@ static void where_a_peer_is(void **state)
 	      "[peer:p] address: `");
 	wrong(begin, "address", "192.0.2:5|1:5|0x7f.1:5|127.0.0.1.:5|a.0x7f000001:5|a.1:5|.:5|[::ffff:192.0.2.1]:5",
 	      "[peer:p] address: `");
+	wrong(begin, "address", "*:5", "[peer:p] address: `*:5` is nobody's address: write where the peer listens");
+	wrong(begin, "address", "a.example", "[peer:p] address: `a.example`: the port is missing");
 }
 
 static void other_keys_of_a_peer(void **state)
@@ -237,11 +247,14 @@ static void other_keys_of_a_peer(void **state)
 	(void)state;
 	with(PEER, "encoding = gb18030", !strcmp(peer(c)->encoding, "gb18030"));
 	with(PEER, "", !peer(c)->encoding && peer(c)->resolve_interval_ms == 30000);
-	wrong(PEER, "encoding", "hex|klingon|utf-8, gbk", "[peer:p] encoding: `");
+	wrong(PEER, "encoding", "hex|klingon", "[peer:p] encoding: `");
+	wrong(PEER, "encoding", "utf-8, gbk", "[peer:p] encoding: `utf-8, gbk` is a list: write one charset");
 	with(PEER, "resolve_interval = 1s", peer(c)->resolve_interval_ms == 1000);
 	with(PEER, "resolve_interval = 24h", peer(c)->resolve_interval_ms == 24 * 3600 * 1000);
 	with(PEER, "resolve_interval = 2m", peer(c)->resolve_interval_ms == 120000);
 	wrong(PEER, "resolve_interval", "999ms|25h|30|0s|1.5s", "[peer:p] resolve_interval: `");
+	wrong(PEER, "resolve_interval", "10",
+	      "[peer:p] resolve_interval: `10` is wrong: write a duration from 1s to 24h, such as 30s");
 }
 
 /* A key that is not built yet: a good value is refused as such, a bad one for what is wrong with it, and the value that
@@ -305,7 +318,10 @@ static void mistyped_keys_have_a_neighbour(void **state)
 	assert_string_equal(config_key_nearest(SECTION_LISTENER, "LOG")->name, "log");
 	assert_string_equal(config_key_nearest(SECTION_PEER, "check_inverval")->name, "check_interval");
 	assert_string_equal(config_key_nearest(SECTION_DAEMON, "worker")->name, "workers");
+	assert_string_equal(config_key_nearest(SECTION_LISTENER, "adres")->name, "address");
+	assert_string_equal(config_key_nearest(SECTION_LOG, "levle")->name, "level");
 	assert_null(config_key_nearest(SECTION_LISTENER, "xyz"));
+	assert_null(config_key_nearest(SECTION_LISTENER, "foo"));
 	assert_null(config_key_nearest(SECTION_HTTP, "workers"));
 }
 

@@ -277,14 +277,45 @@ static void a_moved_file_is_made_anew(void **state)
 	datagram_log_stop(f->dlog, PATIENCE_MS);
 }
 
+/* A line that a stall has cut goes on where it was cut: on SIGHUP too, where there is no other file. */
+static void a_reopening_tears_no_line(void **state)
+{
+	struct fixture *f = *state;
+	size_t size = 0;
+	int reader;
+
+	assert_int_equal(mkfifo(f->path, 0600), 0);
+	reader = open(f->path, O_RDONLY | O_NONBLOCK);
+	fcntl(reader, F_SETPIPE_SZ, 4096);
+	start(f, 1);
+	for (unsigned i = 0; i < QUEUE; i++)
+		push(f, 0, i);
+	await(f, f->said_path, "nobody takes what is written");
+	datagram_log_reopen(f->dlog);
+	await(f, f->said_path, "opened anew");
+	for (uint64_t end = clock_monotonic_ms() + PATIENCE_MS; clock_monotonic_ms() < end;) {
+		ssize_t got = read(reader, f->text + size, sizeof(f->text) - 1 - size);
+
+		size += got > 0 ? (size_t)got : 0;
+		f->text[size] = '\0';
+		if (count(f->text, "\n") == QUEUE)
+			break;
+	}
+	assert_int_equal(count(f->text, "1970-01-01T"), QUEUE);
+	assert_int_equal(count(f->text, " sunk \"hello\"\n"), QUEUE);
+	datagram_log_stop(f->dlog, PATIENCE_MS);
+	close(reader);
+}
+
 static void a_file_that_cannot_be_opened_is_an_error(void **state)
 {
 	struct fixture *f = *state;
 
 	f->config.datagram_log.path = f->directory;
+	f->config.datagram_log.line = 7;
 	assert_true(datagram_log_create(&f->dlog, &f->config, 1, f->log) < 0);
 	contents(f, f->said_path);
-	assert_int_equal(count(f->text, "test.ini: [datagram_log] target: cannot write "), 1);
+	assert_int_equal(count(f->text, "test.ini:7: [datagram_log] target: cannot write "), 1);
 	assert_int_equal(count(f->text, "Is a directory"), 1);
 }
 
@@ -299,6 +330,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_stall_is_told_and_recovered_from, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_end_does_not_wait_for_a_reader, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_moved_file_is_made_anew, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_reopening_tears_no_line, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_file_that_cannot_be_opened_is_an_error, set_up, tear_down),
 	};
 

@@ -71,9 +71,61 @@ static void quoted_bytes_are_safe(void **state)
 	struct diagnostics diagnostics = {.path = "t"};
 
 	(void)state;
-	add_entry(&diagnostics, 1, "%n\n", "%s\x1b", "%s", "\t\x7f\xc2\x85 \xc2\xa0 \xe4\xbd\xa0\xff\xe4\xbd");
-	assert_written(&diagnostics,
-		       "t:1: [%n\\x0a] %s\\x1b: \\x09\\x7f\\xc2\\x85 \xc2\xa0 \xe4\xbd\xa0\\xff\\xe4\\xbd\n");
+	add_entry(&diagnostics, 1, "%n\n", "%s\x1b", "%s", "\t\x7f\xc2\x85 \xe4\xbd\xa0\xff\xe4\xbd \"\\");
+	assert_written(&diagnostics, "t:1: [%n\\x0a] %s\\x1b: \\x09\\x7f\\xc2\\x85 \xe4\xbd\xa0\\xff\\xe4\\xbd \"\\\n");
+}
+
+static void what_cannot_be_seen_is_written_out(void **state)
+{
+	struct diagnostics diagnostics = {.path = "t"};
+
+	(void)state;
+	diagnostics_add(&diagnostics, 1, "\u00a0\u00ad\u2003\u200b|\u3000\ufeff\u00e4");
+	assert_written(&diagnostics, "t:1: \\xc2\\xa0\\xc2\\xad\\xe2\\x80\\x83\\xe2\\x80\\x8b|\\xe3\\x80\\x80"
+				     "\\xef\\xbb\\xbf\u00e4\n");
+}
+
+static void no_line_is_told_twice(void **state)
+{
+	struct diagnostics diagnostics = {.path = "t"};
+
+	(void)state;
+	diagnostics_add(&diagnostics, 1, "a");
+	diagnostics_add(&diagnostics, 1, "b");
+	diagnostics_add(&diagnostics, 1, "a");
+	diagnostics_add(&diagnostics, 2, "a");
+	assert_written(&diagnostics, "t:1: a\nt:1: b\nt:2: a\n");
+}
+
+static void many_are_counted(void **state)
+{
+	struct diagnostics diagnostics = {.path = "t"};
+	char expected[400] = "";
+
+	(void)state;
+	for (unsigned i = 23; i; i--) {
+		diagnostics_add(&diagnostics, i, "x");
+		sprintf(expected + strlen(expected), i > 3 ? "t:%u: x\n" : "", 24 - i);
+	}
+	strcat(expected, "t:21: \u2026 and 3 more errors\n");
+	assert_written(&diagnostics, expected);
+}
+
+static void one_more_is_an_error(void **state)
+{
+	struct diagnostics diagnostics = {.path = "t"};
+	char *text;
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
+
+	(void)state;
+	for (unsigned i = 1; i <= 21; i++)
+		diagnostics_add(&diagnostics, i, "x");
+	diagnostics_write(&diagnostics, out);
+	fclose(out);
+	assert_non_null(strstr(text, "\nt:20: x\nt:21: \u2026 and 1 more error\n"));
+	free(text);
+	diagnostics_finish(&diagnostics);
 }
 
 static void many_and_long_ones_are_kept(void **state)
@@ -97,7 +149,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(none_writes_nothing),         cmocka_unit_test(lines_are_sorted_and_keep_their_order),
 		cmocka_unit_test(entries_have_their_place),    cmocka_unit_test(quoted_bytes_are_safe),
-		cmocka_unit_test(many_and_long_ones_are_kept),
+		cmocka_unit_test(many_and_long_ones_are_kept), cmocka_unit_test(what_cannot_be_seen_is_written_out),
+		cmocka_unit_test(no_line_is_told_twice),       cmocka_unit_test(many_are_counted),
+		cmocka_unit_test(one_more_is_an_error),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -330,35 +330,73 @@ static void a_full_buffer_is_waited_for(void **state)
 	assert_true(egress_flush(f->egress, 1));
 	assert_int_equal(kernel.count, 1);
 	assert_int_equal(copy->failed, 0);
-	egress_reset(f->egress);
-	assert_false(f->outlet.congested);
 }
 
-static void what_stays_full_is_given_up_and_not_waited_for_again(void **state)
+static void all_errors(int error)
+{
+	for (int i = 0; i < (int)(sizeof(kernel.errors) / sizeof(kernel.errors[0])); i++)
+		kernel.errors[i] = error;
+	kernel.error_count = sizeof(kernel.errors) / sizeof(kernel.errors[0]);
+	kernel.error_next = 0;
+}
+
+/* Flushes each ten milliseconds until it is done. Returns how long that took. */
+static uint64_t flush_until_done(struct fixture *f, uint64_t now_ms)
+{
+	uint64_t begin_ms = now_ms;
+
+	while (!egress_flush(f->egress, now_ms))
+		now_ms += 10;
+	return now_ms - begin_ms;
+}
+
+static void what_stays_full_is_waited_for_a_tenth_of_a_second_in_each(void **state)
 {
 	struct fixture *f = *state;
-	static const int full[] = {EAGAIN, EAGAIN, 0};
+	struct copy *copy;
 
-	errors(2, full);
-	struct copy *copy = add(f, 0, "hello");
-	assert_false(egress_flush(f->egress, 1));
-	egress_give_up(f->egress);
+	all_errors(EAGAIN);
+	copy = add(f, 0, "hello");
+	assert_int_equal(flush_until_done(f, 5000), EGRESS_OUTLET_PATIENCE_MS);
 	assert_int_equal(copy->failed, 1);
 	assert_int_equal(copy->reason, DROP_CONGESTED);
 	egress_reset(f->egress);
-	assert_true(f->outlet.congested);
 
-	copy = add(f, 0, "hello"); /* still full: no waiting now */
-	assert_true(egress_flush(f->egress, 1));
+	all_errors(EAGAIN);
+	copy = add(f, 0, "hello"); /* within that second it is not waited for again */
+	assert_int_equal(flush_until_done(f, 5200), 0);
 	assert_int_equal(copy->failed, 1);
 	egress_reset(f->egress);
-	assert_true(f->outlet.congested);
 
-	copy = add(f, 0, "hello"); /* and it takes datagrams again */
-	assert_true(egress_flush(f->egress, 1));
+	kernel.error_count = 0;
+	copy = add(f, 0, "hello"); /* what it takes it gets */
+	assert_int_equal(flush_until_done(f, 5300), 0);
 	assert_int_equal(copy->failed, 0);
 	egress_reset(f->egress);
-	assert_false(f->outlet.congested);
+
+	all_errors(EAGAIN);
+	add(f, 0, "hello");
+	assert_int_equal(flush_until_done(f, 6000), EGRESS_OUTLET_PATIENCE_MS);
+}
+
+static void several_slow_outlets_share_the_patience(void **state)
+{
+	struct fixture *f = *state;
+	struct outlet slow[4];
+	uint64_t now_ms = 5000, waited_ms = 0;
+	struct copy *copy;
+
+	for (int i = 0; i < 4; i++) {
+		slow[i] = (struct outlet){.fd = FD + i, .gso = true, .connected = true};
+		all_errors(EAGAIN);
+		egress_add(f->egress, &slow[i], NULL, NULL, (const uint8_t *)"hello", 5, 5, 1, &copy);
+		uint64_t waited = flush_until_done(f, now_ms);
+
+		waited_ms += waited;
+		now_ms += waited + 1;
+		egress_reset(f->egress);
+	}
+	assert_int_equal(waited_ms, EGRESS_PATIENCE_MS);
 }
 
 static void one_outlet_does_not_wait_for_another(void **state)
@@ -508,7 +546,8 @@ int main(void)
 		test(a_bad_destination_fails_alone),
 		test(every_error_has_its_reason),
 		test(a_full_buffer_is_waited_for),
-		test(what_stays_full_is_given_up_and_not_waited_for_again),
+		test(what_stays_full_is_waited_for_a_tenth_of_a_second_in_each),
+		test(several_slow_outlets_share_the_patience),
 		test(one_outlet_does_not_wait_for_another),
 		test(an_earlier_datagrams_icmp_error_is_not_charged),
 		test(a_dead_link_ends_the_trying),

@@ -38,7 +38,7 @@ static void read_bytes(struct fixture *f, const char *text, size_t size)
 	FILE *in = fmemopen((char *)text, size, "r");
 
 	assert_non_null(in);
-	ini_file_read(&f->file, in, &f->diagnostics);
+	assert_true(ini_file_read(&f->file, in, &f->diagnostics));
 	fclose(in);
 }
 
@@ -132,6 +132,49 @@ static void an_indent_alone_goes_on_with_nothing(void **state)
 	assert_entry(f, 1, "a", "l", "2", 3);
 	assert_int_equal(f->diagnostics.count, 1);
 	assert_told(f, 0, 4, "[a]: `stray` is neither [section] nor key = value");
+}
+
+static void a_comma_may_be_missing(void **state)
+{
+	struct fixture *f = *state;
+	static const char comma[] = "does the line before it lack a comma?";
+
+	read_text(f, "[a]\nk = 1\n 2\n 3, 4\n 5 ,6\n[::1]:7\n::1:8\nsome words\n[b]\n9\n");
+	assert_int_equal(f->diagnostics.count, 7);
+	for (unsigned i = 0; i < 5; i++)
+		assert_told(f, i, i + 3, comma);
+	assert_told(f, 3, 6, "[a]: `[::1]:7` is neither [section] nor key = value");
+	assert_told(f, 5, 8, "nor key = value: complete it, or begin it with ;");
+	assert_told(f, 6, 10, "nor key = value: complete it, or begin it with ;");
+	assert_int_equal(f->file.section_count, 2);
+	assert_int_equal(f->file.entry_count, 1);
+}
+
+static void colons_are_kept_in_mind(void **state)
+{
+	struct fixture *f = *state;
+
+	read_text(f, "[a]\nk = 1:2\nl: 3=4\nm 5:6\n");
+	assert_int_equal(f->diagnostics.count, 0);
+	assert_false(f->file.entries[0].colon);
+	assert_true(f->file.entries[1].colon);
+	assert_entry(f, 2, "a", "m 5", "6", 4);
+	assert_true(f->file.entries[2].colon);
+}
+
+/* Such a file has NUL bytes before anything that we could read. */
+static void reading_ends_where_there_is_no_text(void **state)
+{
+	struct fixture *f = *state;
+	static const char text[] = "stray\nmore\n; x\0\n[a]\nk = 1\n";
+	FILE *in = fmemopen((char *)text, sizeof(text) - 1, "r");
+
+	assert_false(ini_file_read(&f->file, in, &f->diagnostics));
+	fclose(in);
+	assert_int_equal(f->diagnostics.count, 1);
+	assert_told(f, 0, 3, "this is no text file: save it as UTF-8");
+	assert_int_equal(f->file.section_count, 0);
+	assert_string_equal(f->diagnostics.path, "t.ini");
 }
 
 static void lines_have_a_bound(void **state)
@@ -271,6 +314,9 @@ int main(void)
 		test(marks_and_line_ends_of_other_systems_are_taken),
 		test(a_comma_goes_on_in_the_next_line),
 		test(an_indent_alone_goes_on_with_nothing),
+		test(a_comma_may_be_missing),
+		test(colons_are_kept_in_mind),
+		test(reading_ends_where_there_is_no_text),
 		test(lines_have_a_bound),
 		test(a_long_comment_is_a_comment),
 		test(control_characters_are_refused),

@@ -73,7 +73,25 @@ static void a_peer_without_address_is_unresolved(void **state)
 	assert_int_equal(link_ready(&f->link, 1), DROP_NONE);
 	link_set_address(&f->link, NULL);
 	assert_int_equal(link_ready(&f->link, 1), DROP_UNRESOLVED);
-	assert_int_equal(f->link.outlet.fd, -1);
+}
+
+/* Copies may wait for room in it: they are sent, or fail, where they were to go. */
+static void the_socket_to_an_old_address_stays_until_a_new_one_is_opened(void **state)
+{
+	struct fixture *f = *state;
+	struct address other;
+	int fd;
+
+	f->sink = open_sink(f);
+	link_init(&f->link, &f->config, 65536, NULL, f->log);
+	assert_int_equal(link_ready(&f->link, 1), DROP_NONE);
+	fd = f->link.outlet.fd;
+	address_parse(&other, "127.0.0.1:9");
+	link_set_address(&f->link, &other);
+	assert_int_equal(f->link.outlet.fd, fd);
+	assert_true(f->link.outlet.broken);
+	assert_int_equal(link_ready(&f->link, 2), DROP_NONE);
+	assert_false(f->link.outlet.broken);
 }
 
 static void a_peer_that_comes_later_is_found_within_a_second(void **state)
@@ -143,6 +161,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(a_peer_without_address_is_unresolved),
+		test(the_socket_to_an_old_address_stays_until_a_new_one_is_opened),
 		test(a_peer_that_comes_later_is_found_within_a_second),
 		test(a_broken_socket_is_opened_anew),
 		test(the_same_address_changes_nothing),
