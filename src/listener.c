@@ -59,13 +59,15 @@ static void on_retry(uv_timer_t *timer)
 }
 
 /* The kernel gives a broadcast to every socket of the port: all workers but the first treat theirs as not received. It
- * shows in the address that answers it, which is another. */
+ * shows in the address that answers it, which is another. What is sent to a group comes once: to the socket that joined,
+ * or, in some versions of the kernel, to any of those that share its port. */
 static void skip_broadcasts(struct train *trains, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
 		const struct local_end *local = &trains[i].local;
 
 		if (local->written_to.any.sa_family != AF_INET || !local->written_to.length ||
+		    address_is_multicast(&local->written_to) ||
 		    address_equal(&local->written_to, &local->reply_from))
 			continue;
 		trains[i].size = trains[i].segment = trains[i].count = 0;

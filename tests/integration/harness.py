@@ -159,7 +159,8 @@ class TestCase(unittest.TestCase):
     def _end(self, daemon):
         """What it said belongs to a failure."""
         daemon.close()
-        if not self._outcome.success:
+        result = self._outcome.result
+        if any(test is self for test, _ in [*result.failures, *result.errors]):
             print(f"\n{self.id()}: the daemon said:\n" + "\n".join(daemon.lines), file=sys.stderr)
 
     def serve(self, config, **popen):
