@@ -28,7 +28,7 @@ static void check(const struct train *train)
 /* Four bytes of size, one of flags; the rest is control data. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct train train;
+	struct train train = {0};
 	struct msghdr message = {0};
 	uint32_t bytes;
 

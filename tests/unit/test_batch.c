@@ -42,7 +42,7 @@ static void single_datagram_is_a_train_of_one(void **state)
 {
 	(void)state;
 	struct control control;
-	struct train train;
+	struct train train = {0};
 
 	control_begin(&control);
 	batch_read_control(&train, &control.message, 12);
@@ -61,7 +61,7 @@ static void gro_makes_trains(void **state)
 {
 	(void)state;
 	struct control control;
-	struct train train;
+	struct train train = {0};
 
 	control_begin(&control);
 	put_segment(&control, 100);
@@ -83,7 +83,7 @@ static void nonsense_is_malformed(void **state)
 {
 	(void)state;
 	struct control control;
-	struct train train;
+	struct train train = {0};
 
 	control_begin(&control);
 	put_segment(&control, -1);
@@ -113,7 +113,7 @@ static void control_of_the_wrong_length_is_not_read(void **state)
 {
 	(void)state;
 	struct control control;
-	struct train train;
+	struct train train = {0};
 	uint8_t little = 7;
 
 	control_begin(&control);
@@ -130,7 +130,7 @@ static void pktinfo_tells_the_local_end(void **state)
 {
 	(void)state;
 	struct control control;
-	struct train train;
+	struct train train = {0};
 	struct in_pktinfo v4 = {.ipi_ifindex = 2};
 	struct in6_pktinfo v6 = {.ipi6_ifindex = 3};
 
