@@ -62,14 +62,14 @@ static void on_deadline(uv_timer_t *timer)
 }
 
 /* A signal whose handle is closed has its default action again: the next one would end us half-way. */
-static void block_signals(void)
+static void block_signals(sigset_t *before)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	for (int i = 0; i < SIGNALS; i++)
 		sigaddset(&set, signal_numbers[i]);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	pthread_sigmask(SIG_BLOCK, &set, before);
 }
 
 /* From here the loop runs only until the handles are closed and the look-ups ended, or until the deadline. */
@@ -79,7 +79,7 @@ static void begin_end(struct server *server)
 		return;
 	server->ending = true;
 	systemd_notify_stopping();
-	block_signals();
+	block_signals(NULL);
 	for (int i = 0; i < SIGNALS; i++)
 		uv_close((uv_handle_t *)&server->signals[i], NULL);
 	peers_close(server->peers);
@@ -339,6 +339,16 @@ static int open_files(struct server *server)
 	return error ? error : target_error;
 }
 
+/* With the first look-up libuv starts the threads of its pool: signals are not for them. */
+static void start_peers(struct server *server)
+{
+	sigset_t before;
+
+	block_signals(&before);
+	peers_start(server->peers);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 /* Runs from start to end. *clean becomes false where something of the server must stay until the process ends. */
 static int serve(struct server *server, bool *clean)
 {
@@ -346,7 +356,7 @@ static int serve(struct server *server, bool *clean)
 
 	if (!error) {
 		tell_ready(server);
-		peers_start(server->peers);
+		start_peers(server);
 		uv_run(&server->loop, UV_RUN_DEFAULT);
 	}
 	end_workers(server);

@@ -15,15 +15,29 @@ PATIENCE = 20.0
 
 DAEMON = os.path.abspath(os.environ.get("UDPRELAYD", "build/src/udprelayd"))
 
+# For tests that name no number of workers.
+WORKERS = os.environ.get("UDPRELAYD_WORKERS")
+
+SANITIZED_THREADS = "UDPRELAYD_SANITIZED_THREADS" in os.environ
+
 RECORD = re.compile(
     r'(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z) (?P<listener>\S+) (?P<source>\S+) > (?P<destination>\S+) '
     r'(?P<size>\d+)B (?P<encoding>\S+) (?P<verdict>\S+)(?: "(?P<payload>.*)"(?P<more>…?))?$')
+
+
+def send_signal(process, number):
+    """ThreadSanitizer may hold a signal back until the next system call, or the next signal, ends: so there is one."""
+    process.send_signal(number)
+    if SANITIZED_THREADS:
+        threading.Timer(1, lambda: process.poll() is None and process.send_signal(number)).start()
 
 
 class Daemon:
     """One process of udprelayd. Lines of its standard error are kept in .lines, those of standard output in .output."""
 
     def __init__(self, config, wrapper=(), **popen):
+        if WORKERS and "[udprelayd]" not in config:
+            config += f"\n[udprelayd]\nworkers = {WORKERS}\n"
         self.directory = tempfile.TemporaryDirectory(prefix="udprelayd-")
         self.path = os.path.join(self.directory.name, "udprelayd.ini")
         with open(self.path, "w", encoding="utf-8") as file:
@@ -82,7 +96,7 @@ class Daemon:
         return self.await_that(find, f"no {count} records") if count else find()
 
     def send_signal(self, number):
-        self.process.send_signal(number)
+        send_signal(self.process, number)
 
     def summary(self):
         """The counters, as SIGUSR1 writes them: {"listener echo": {"received": 1, …}, …}."""

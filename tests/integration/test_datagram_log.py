@@ -235,7 +235,7 @@ class TargetTest(harness.TestCase):
         client = self.udp("127.0.0.2")
         for i in range(3000):
             self.assert_echoes(client, ("127.0.0.2", port), b"%d" % i)
-        process.send_signal(signal.SIGTERM)
+        harness.send_signal(process, signal.SIGTERM)
         while chunk := os.read(read, 65536):
             text += chunk
         self.assertEqual(process.wait(harness.PATIENCE), 0)
@@ -260,7 +260,7 @@ class TargetTest(harness.TestCase):
         for i in range(3000):
             self.assert_echoes(client, ("127.0.0.2", port), b"%d" % i)
         begin = time.monotonic()
-        process.send_signal(signal.SIGTERM)
+        harness.send_signal(process, signal.SIGTERM)
         self.assertEqual(process.wait(harness.PATIENCE), 0)
         self.assertLess(time.monotonic() - begin, 5)
 

@@ -133,7 +133,7 @@ class EndingTest(harness.TestCase):
             said = b""
             while b" ready: " not in said:
                 said += os.read(master, 65536)
-            process.send_signal(signal.SIGHUP)
+            harness.send_signal(process, signal.SIGHUP)
             while b"not loaded again" not in said:
                 said += os.read(master, 65536)
             os.close(master)

@@ -62,7 +62,7 @@ class LogTest(harness.TestCase):
                 env={**os.environ, "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"})
             self.addCleanup(process.kill)
             harness.await_file(journal, b" ready: ")
-            process.terminate()
+            harness.send_signal(process, harness.signal.SIGTERM)
             self.assertEqual(process.wait(harness.PATIENCE), 0)
         with open(journal, encoding="utf-8") as file:
             lines = file.read().splitlines()

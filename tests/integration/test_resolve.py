@@ -92,6 +92,10 @@ class ResolveTest(harness.TestCase):
         daemon.await_line(r"peer p1: receiver\.test is ")
         client = self.udp()
         daemon.await_that(lambda: self.arrives(client, daemon, receiver), "nothing arrives")
+        daemon.send_signal(harness.signal.SIGTERM)
+        while daemon.process.poll() is None:  # nor do more signals end it half-way
+            daemon.process.send_signal(harness.signal.SIGINT)
+            harness.time.sleep(0.001)
         daemon.end()
         self.assertLess(daemon.ending_seconds, 5)
 
