@@ -72,7 +72,7 @@ class Server:
     """A contestant: pinned, started once for a case, idle while the others have their turn."""
 
     def __init__(self, name, command):
-        self.name, self.samples, self.workers = name, [], []
+        self.name, self.samples, self.workers, self.writers = name, [], [], []
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         stdin=subprocess.DEVNULL, preexec_fn=pin(SERVER_CPU))
 
@@ -134,11 +134,13 @@ def check(result, name, case):
 
 
 def measure(server, case, prefix=()):
-    before, worker = cpu_ns(server.process.pid), cpu_ns(server.process.pid, "worker-0")
+    """Adds to the server's samples: microseconds for each datagram, of the process and of two of its threads."""
+    threads = [(None, server.samples), ("worker-0", server.workers), ("datagram-log", server.writers)]
+    before = [cpu_ns(server.process.pid, name) for name, _ in threads]
     result = Load(case.load, arguments.seconds, server.address, prefix).result()
     check(result, server.name, case.name)
-    server.samples.append((cpu_ns(server.process.pid) - before) / max(1, result["received"]) / 1000)
-    server.workers.append((cpu_ns(server.process.pid, "worker-0") - worker) / max(1, result["received"]) / 1000)
+    for (name, samples), begin in zip(threads, before):
+        samples.append((cpu_ns(server.process.pid, name) - begin) / max(1, result["received"]) / 1000)
 
 
 def measure_forward(kind, case):
@@ -191,7 +193,8 @@ def run_echo(case):
 
 
 def run_logging():
-    """Every datagram written to a file, against none: the whole process, and the worker's thread alone."""
+    """Every datagram written to a file, against none: the whole process, the worker's thread alone, and the writer's,
+    which is to write a million records a second on a core."""
     case = Case("echo, every datagram logged", "-f 1 -d 256", [])
     silent, logging = [Daemon(name, "[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = DIRECTORY/log\n"
                               + ECHO.format(host="127.0.0.1", log=log)) for name, log in
@@ -208,7 +211,9 @@ def run_logging():
     return [Result("every datagram logged, whole process", {"log = all": whole[1], "log = none": whole[0]},
                    [("log = none", 1.35)]),
             Result("every datagram logged, worker's thread", {"log = all": worker[1], "log = none": worker[0]},
-                   [("log = none", 1.08)])]
+                   [("log = none", 1.08)]),
+            Result("log writer, one record", {"udprelayd": statistics.median(logging.writers), "limit": 1},
+                   [("limit", 1)])]
 
 
 def run_latency():
