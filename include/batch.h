@@ -20,7 +20,7 @@
 
 /* Where a datagram reached us, told by IP_PKTINFO or IPV6_PKTINFO. */
 struct local_end {
-	struct address written_to; /* the address that the sender wrote to; length 0: the socket's own */
+	struct address written_to; /* the address that the sender wrote to */
 	struct address reply_from; /* the address to answer from; length 0: leave it to the kernel */
 };
 
@@ -32,9 +32,9 @@ struct train {
 	uint32_t segment; /* bytes of every datagram but the last */
 	uint16_t count; /* datagrams */
 	uint16_t skip; /* the first of them, that are over max_datagram (a shorter last one may pass) */
-	struct address source;
-	struct local_end local;
 	enum drop_reason drop; /* DROP_NONE while it may go on */
+	const struct local_end *local; /* NULL: what the socket is bound to */
+	struct address source;
 };
 
 /* Datagram i of the train: its bytes. */
@@ -57,8 +57,9 @@ void batch_destroy(struct batch *batch);
  * negative errno. */
 int batch_receive(struct batch *batch, int fd, bool udp, unsigned limit, struct train **trains);
 
-/* Takes what the kernel says beside a message of size bytes: segment size, local end. Fills segment, count, local and
- * drop. The message's control data is read only within its msg_controllen. */
-void batch_read_control(struct train *train, struct msghdr *message, uint32_t size);
+/* Takes what the kernel says beside a message of size bytes: segment size, local end. Fills size, segment, count, drop and
+ * local, which points at *local where the kernel told it. The message's control data is read only within its
+ * msg_controllen. */
+void batch_read_control(struct train *train, struct local_end *local, struct msghdr *message, uint32_t size);
 
 #endif

@@ -22,6 +22,7 @@ struct listener {
 	struct route *route;
 	struct address local;
 	struct outlet outlet;
+	bool busy; /* since the last turn */
 	bool leaves_broadcasts; /* worker 0 has a copy of each */
 	int fd;
 	struct log_limit limit;

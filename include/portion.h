@@ -20,22 +20,26 @@
 
 #define PORTION_REFUSALS 256 /* a power of two */
 
+/* A datagram of a group: the copy it is in, and its place there. Where copy is NO_COPY, the group is at its end. */
+struct position {
+	uint32_t copy, datagram;
+};
+
 /* The copies of a batch that share outlet, destination and source, in order, and how far they are sent. */
 struct group {
 	struct outlet *outlet;
 	const struct address *to, *from;
 	uint32_t hash; /* of to */
-	uint32_t last;
-	uint32_t copy; /* the first that is not sent whole; NO_COPY at the end */
-	uint32_t datagram; /* of that copy, the first that is not sent */
+	uint32_t last; /* copy */
+	struct position at; /* the first datagram that is not sent */
 	bool waits; /* for room in its receiver's queue, until the next flush */
 	struct group *next;
 };
 
-/* One message: count datagrams from here on, all in one group. */
+/* One message: count datagrams of one group, from begin to before end. */
 struct span {
 	struct group *group;
-	uint32_t copy, datagram;
+	struct position begin, end;
 	uint32_t count;
 };
 
@@ -57,8 +61,5 @@ unsigned portion_build(struct portion *portion, const struct outlet *outlet);
 /* The kernel refused to send this run with GSO: datagrams of this size go there one by one for a while, or datagrams of
  * any size. */
 void portion_refuse(struct portion *portion, const struct span *span, bool any_size);
-
-/* Moves the span's beginning behind its datagrams; NO_COPY is the end of the group. */
-void span_step(const struct copy *copies, struct span *span);
 
 #endif

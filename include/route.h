@@ -62,7 +62,7 @@ size_t route_copies_max(const struct route *route);
 struct arrival {
 	struct outlet *outlet; /* of the receiving socket, for echoes */
 	const struct address *local; /* what it is bound to */
-	uint64_t time_us; /* since 1970, UTC */
+	uint64_t time_us; /* since 1970, UTC; for the records */
 	uint64_t now_ms; /* monotonic */
 };
 

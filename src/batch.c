@@ -17,6 +17,7 @@ struct batch {
 	struct mmsghdr messages[BATCH_TRAINS];
 	struct iovec vectors[BATCH_TRAINS];
 	struct train trains[BATCH_TRAINS];
+	struct local_end locals[BATCH_TRAINS];
 	_Alignas(struct cmsghdr) uint8_t control[BATCH_TRAINS][CONTROL_SIZE];
 	size_t control_size; /* of the messages, as they are prepared */
 	uint8_t *slots;
@@ -103,8 +104,9 @@ static void read_pktinfo6(struct local_end *local, const struct cmsghdr *c)
 
 	memcpy(&info, CMSG_DATA(c), sizeof(info));
 	address_set_v6(&local->written_to, &info.ipi6_addr, info.ipi6_ifindex);
-	if (!IN6_IS_ADDR_MULTICAST(&info.ipi6_addr))
-		local->reply_from = local->written_to;
+	local->reply_from = local->written_to;
+	if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr))
+		local->reply_from.length = 0;
 }
 
 /* CMSG_NXTHDR looks whether a header's data is all there, CMSG_FIRSTHDR does not. */
@@ -126,19 +128,21 @@ static bool control_was_cut(const struct train *train, const struct msghdr *mess
 	return message->msg_flags & MSG_CTRUNC && train->source.any.sa_family != AF_UNIX;
 }
 
-void batch_read_control(struct train *train, struct msghdr *message, uint32_t size)
+void batch_read_control(struct train *train, struct local_end *local, struct msghdr *message, uint32_t size)
 {
 	int segment = 0;
 
-	train->local.written_to.length = 0;
-	train->local.reply_from.length = 0;
+	train->local = NULL;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c && control_fits(message, c); c = CMSG_NXTHDR(message, c)) {
-		if (control_is(c, SOL_UDP, UDP_GRO, sizeof(int)))
+		if (control_is(c, SOL_UDP, UDP_GRO, sizeof(int))) {
 			memcpy(&segment, CMSG_DATA(c), sizeof(segment));
-		else if (control_is(c, IPPROTO_IP, IP_PKTINFO, sizeof(struct in_pktinfo)))
-			read_pktinfo4(&train->local, c);
-		else if (control_is(c, IPPROTO_IPV6, IPV6_PKTINFO, sizeof(struct in6_pktinfo)))
-			read_pktinfo6(&train->local, c);
+		} else if (control_is(c, IPPROTO_IP, IP_PKTINFO, sizeof(struct in_pktinfo))) {
+			read_pktinfo4(local, c);
+			train->local = local;
+		} else if (control_is(c, IPPROTO_IPV6, IPV6_PKTINFO, sizeof(struct in6_pktinfo))) {
+			read_pktinfo6(local, c);
+			train->local = local;
+		}
 	}
 
 	train->size = size;
@@ -185,7 +189,7 @@ int batch_receive(struct batch *batch, int fd, bool udp, unsigned limit, struct 
 		struct mmsghdr *message = &batch->messages[i];
 
 		source_read(&batch->trains[i].source, message->msg_hdr.msg_namelen);
-		batch_read_control(&batch->trains[i], &message->msg_hdr, message->msg_len);
+		batch_read_control(&batch->trains[i], &batch->locals[i], &message->msg_hdr, message->msg_len);
 		message_prepare(batch, (unsigned)i);
 	}
 	*trains = batch->trains;

@@ -181,14 +181,13 @@ static void refuse_default_ports(struct config *config, struct listener_config *
 	if (listener->refuse_source_ports || listener->action != ACTION_ECHO)
 		return;
 	set = listener->refuse_source_ports = must(calloc(1, sizeof(*set)));
-	memset(set->bits, 0xff, 1024 / 8);
+	for (uint16_t port = 0; port < 1024; port++)
+		port_set_add(set, port);
 	for (size_t l = 0; l < config->listener_count; l++) {
 		const struct listener_config *other = &config->listeners[l];
 
-		for (size_t i = 0; other->action == ACTION_ECHO && i < other->bind_count; i++) {
-			uint16_t port = address_port(&other->binds[i].address);
-			set->bits[port / 64] |= UINT64_C(1) << (port % 64);
-		}
+		for (size_t i = 0; other->action == ACTION_ECHO && i < other->bind_count; i++)
+			port_set_add(set, address_port(&other->binds[i].address));
 	}
 }
 

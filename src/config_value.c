@@ -102,7 +102,7 @@ static bool add_ports(char *item, struct port_set *set)
 	if (dash && !value_number(dash + 1, first, UINT16_MAX, &last))
 		return false;
 	for (uint64_t port = first; port <= last; port++)
-		set->bits[port / 64] |= UINT64_C(1) << (port % 64);
+		port_set_add(set, (uint16_t)port);
 	return true;
 }
 

@@ -68,7 +68,7 @@ static struct group *group_create(struct egress *egress, struct outlet *outlet, 
 	assert(egress->group_count < egress->group_max);
 	struct group *group = &egress->groups[egress->group_count++];
 
-	*group = (struct group){.outlet = outlet, .to = to, .from = from, .hash = hash, .copy = NO_COPY};
+	*group = (struct group){.outlet = outlet, .to = to, .from = from, .hash = hash, .at = {.copy = NO_COPY}};
 	if (!outlet->first) {
 		outlet->first = group;
 		outlet->next = egress->outlets;
@@ -117,8 +117,8 @@ static struct group *group_find(struct egress *egress, struct outlet *outlet, co
 static void group_append(struct egress *egress, struct group *group, uint32_t copy)
 {
 	egress->copies[copy].next = NO_COPY;
-	if (group->copy == NO_COPY)
-		group->copy = copy;
+	if (group->at.copy == NO_COPY)
+		group->at.copy = copy;
 	else
 		egress->copies[group->last].next = copy;
 	group->last = copy;
@@ -173,28 +173,31 @@ unsigned egress_add_failed(struct egress *egress, const uint8_t *data, uint32_t 
 
 /* --- Sending --- */
 
-static void span_done(const struct egress *egress, const struct span *span)
+static struct position position_next(const struct egress *egress, struct position at)
 {
-	struct span end = *span;
+	const struct copy *copy = &egress->copies[at.copy];
 
-	span_step(egress->copies, &end);
-	span->group->copy = end.copy;
-	span->group->datagram = end.datagram;
+	return at.datagram + 1 < copy->count ? (struct position){at.copy, at.datagram + 1} :
+					       (struct position){copy->next, 0};
+}
+
+static void span_done(const struct span *span)
+{
+	span->group->at = span->end;
 }
 
 static void span_fail(struct egress *egress, const struct span *span, enum drop_reason reason)
 {
-	struct span one = *span;
+	struct position at = span->begin;
 
-	for (uint32_t i = 0; i < span->count; i++) {
-		struct copy *copy = &egress->copies[one.copy];
+	while (at.copy != span->end.copy || at.datagram != span->end.datagram) {
+		struct copy *copy = &egress->copies[at.copy];
 
-		copy->failed |= UINT64_C(1) << one.datagram;
+		copy->failed |= UINT64_C(1) << at.datagram;
 		copy->reason = reason;
-		one.count = 1;
-		span_step(egress->copies, &one);
+		at = position_next(egress, at);
 	}
-	span_done(egress, span);
+	span_done(span);
 }
 
 static enum drop_reason reason_of(int error)
@@ -235,12 +238,9 @@ static bool refuses_gso(int error)
 /* Marks what is left of the group as failed. */
 static void group_fail(struct egress *egress, struct group *group, enum drop_reason reason)
 {
-	while (group->copy != NO_COPY) {
-		struct span rest = {group, group->copy, group->datagram, 0};
+	struct span rest = {.group = group, .begin = group->at, .end = {.copy = NO_COPY}};
 
-		rest.count = egress->copies[group->copy].count - group->datagram;
-		span_fail(egress, &rest, reason);
-	}
+	span_fail(egress, &rest, reason);
 }
 
 static void outlet_give_up(struct egress *egress, struct outlet *outlet)
@@ -319,7 +319,7 @@ static bool portion_send(struct egress *egress, struct outlet *outlet, unsigned 
 			outlet->icmp_errors += stale;
 			stale = 0;
 			for (; sent; sent--)
-				span_done(egress, &egress->portion.spans[i++]);
+				span_done(&egress->portion.spans[i++]);
 			continue;
 		}
 		switch (send_failed(egress, outlet, &egress->portion.spans[i], errno, &stale)) {

@@ -78,10 +78,8 @@ int own_addresses_create(struct own_addresses **out, const struct address *bound
 		return error;
 	}
 	for (size_t i = 0; i < count; i++) {
-		uint16_t port = address_port(&bound[i]);
-
 		own->bound[own->bound_count++] = bound[i];
-		own->ports.bits[port / 64] |= UINT64_C(1) << (port % 64);
+		port_set_add(&own->ports, address_port(&bound[i]));
 	}
 	*out = own;
 	return 0;

@@ -9,8 +9,9 @@
 /* Trains that a socket may read before the others get their turn. */
 #define TURN_TRAINS 256
 
-/* After a batch so large, more has probably come meanwhile: looking at once costs less than asking epoll(7) first. */
-#define BUSY_TRAINS 4
+/* After a turn with so many trains, the socket is not watched during its next one: a watched socket calls epoll(7) for
+ * each datagram that it has sent, to tell of the room in its buffer (sock_wfree() in net/core/sock.c). */
+#define BUSY_TRAINS 64
 
 /* A batch that finds a send buffer full is tried again at this interval. How long that may go on is the egress's to
  * know (EGRESS_PATIENCE_MS). */
@@ -64,10 +65,9 @@ static void on_retry(uv_timer_t *timer)
 static void skip_broadcasts(struct train *trains, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
-		const struct local_end *local = &trains[i].local;
+		const struct local_end *local = trains[i].local;
 
-		if (local->written_to.any.sa_family != AF_INET || !local->written_to.length ||
-		    address_is_multicast(&local->written_to) ||
+		if (!local || local->written_to.any.sa_family != AF_INET || address_is_multicast(&local->written_to) ||
 		    address_equal(&local->written_to, &local->reply_from))
 			continue;
 		trains[i].size = trains[i].segment = trains[i].count = 0;
@@ -93,7 +93,7 @@ static unsigned turn_batch(struct listener *listener)
 		skip_broadcasts(set->trains, set->train_count);
 	set->arrival = (struct arrival){.outlet = &listener->outlet,
 					.local = &listener->local,
-					.time_us = clock_wall_us(),
+					.time_us = listener->route->ring ? clock_wall_us() : 0,
 					.now_ms = uv_now(set->loop)};
 	route_begin(listener->route, &set->arrival, set->trains, set->train_count);
 	if (!egress_flush(set->egress, set->arrival.now_ms)) {
@@ -119,15 +119,21 @@ static void recover(struct listener *listener, int status)
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct listener *listener = poll->data;
+	bool unwatched = listener->busy;
 	unsigned received, read = 0;
 
 	(void)events;
 	if (status < 0)
 		recover(listener, status);
+	if (unwatched)
+		uv_poll_stop(poll);
 	do {
 		received = turn_batch(listener);
 		read += received;
-	} while (received >= BUSY_TRAINS && read < TURN_TRAINS);
+	} while (received && read < TURN_TRAINS);
+	listener->busy = read >= BUSY_TRAINS;
+	if (unwatched && !listener->set->blocked)
+		listen_again(listener);
 }
 
 /* --- Life --- */

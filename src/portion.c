@@ -16,7 +16,7 @@ static struct gso_refusal *refusal_of(struct portion *portion, const struct grou
 
 void portion_refuse(struct portion *portion, const struct span *span, bool any_size)
 {
-	uint32_t segment = any_size ? 1 : portion->copies[span->copy].segment;
+	uint32_t segment = any_size ? 1 : portion->copies[span->begin.copy].segment;
 
 	*refusal_of(portion, span->group) =
 		(struct gso_refusal){span->group->hash, segment, portion->now_ms + REFUSAL_MS};
@@ -43,26 +43,28 @@ static bool continues_run(const struct copy *copy, uint32_t segment)
 /* Gathers one run, or one datagram where the destination takes no runs. Returns the number of vectors. */
 static size_t gather(struct portion *portion, struct span *span)
 {
-	const struct copy *copy = &portion->copies[span->copy];
+	struct position at = span->begin;
+	const struct copy *copy = &portion->copies[at.copy];
 	struct iovec *vectors = &portion->vectors[portion->vector_count];
-	uint32_t segment = copy->segment, at = span->datagram, bytes = 0;
+	uint32_t segment = copy->segment, bytes = 0;
 	uint32_t most = run_length(portion, span->group, segment);
 	size_t used = 0, room = PORTION_VECTORS - portion->vector_count;
 
 	for (span->count = 0; used < room && span->count < most;) {
-		uint32_t left = copy->count - at, take = left < most - span->count ? left : most - span->count;
-		uint32_t size = take < left ? take * segment : copy->size - at * segment;
+		uint32_t left = copy->count - at.datagram, take = left < most - span->count ? left : most - span->count;
+		uint32_t size = take < left ? take * segment : copy->size - at.datagram * segment;
 
-		vectors[used++] = (struct iovec){(void *)(copy->data + (size_t)at * segment), size};
+		vectors[used++] = (struct iovec){(void *)(copy->data + (size_t)at.datagram * segment), size};
 		span->count += take;
 		bytes += size;
-		if (take < left || bytes != span->count * segment || copy->next == NO_COPY)
+		at = take < left ? (struct position){at.copy, at.datagram + take} : (struct position){copy->next, 0};
+		if (take < left || bytes != span->count * segment || at.copy == NO_COPY)
 			break;
-		copy = &portion->copies[copy->next];
-		at = 0;
+		copy = &portion->copies[at.copy];
 		if (!continues_run(copy, segment))
 			break;
 	}
+	span->end = at;
 	portion->vector_count += used;
 	return used;
 }
@@ -106,25 +108,8 @@ static void message_build(struct portion *portion, size_t i)
 	if (group->from)
 		control_put_source(message, group->from);
 	if (span->count > 1) {
-		uint16_t segment = (uint16_t)portion->copies[span->copy].segment;
+		uint16_t segment = (uint16_t)portion->copies[span->begin.copy].segment;
 		control_put(message, SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment));
-	}
-}
-
-void span_step(const struct copy *copies, struct span *span)
-{
-	uint32_t count = span->count;
-
-	while (count) {
-		uint32_t left = copies[span->copy].count - span->datagram;
-
-		if (count < left) {
-			span->datagram += count;
-			return;
-		}
-		count -= left;
-		span->copy = copies[span->copy].next;
-		span->datagram = 0;
 	}
 }
 
@@ -134,15 +119,14 @@ unsigned portion_build(struct portion *portion, const struct outlet *outlet)
 
 	portion->vector_count = 0;
 	for (struct group *group = outlet->first; group; group = group->next) {
-		struct span at = {.group = group, .copy = group->copy, .datagram = group->datagram};
+		struct position at = group->at;
 
 		while (at.copy != NO_COPY && !group->waits) {
 			if (built == PORTION_MESSAGES || portion->vector_count == PORTION_VECTORS)
 				return built;
-			portion->spans[built] = at;
+			portion->spans[built] = (struct span){.group = group, .begin = at};
 			message_build(portion, built);
-			at.count = portion->spans[built++].count;
-			span_step(portion->copies, &at);
+			at = portion->spans[built++].end;
 		}
 	}
 	return built;

@@ -186,7 +186,8 @@ void route_begin(struct route *route, const struct arrival *arrival, struct trai
 		if (train->drop)
 			continue;
 		if (route->config->action == ACTION_ECHO)
-			route->copies[i] = add(route, arrival->outlet, &train->source, &train->local.reply_from, train);
+			route->copies[i] = add(route, arrival->outlet, &train->source,
+					       train->local ? &train->local->reply_from : NULL, train);
 		else if (route->config->action == ACTION_FORWARD)
 			route->copies[i] = forward(route, train, arrival->now_ms);
 	}
@@ -274,7 +275,7 @@ static void record(struct route *route, const struct arrival *arrival, const str
 {
 	static const enum verdict verdicts[] = {
 		[ACTION_SINK] = VERDICT_SUNK, [ACTION_ECHO] = VERDICT_ECHOED, [ACTION_FORWARD] = VERDICT_FORWARDED};
-	struct address destination = train->local.written_to.length ? train->local.written_to : *arrival->local;
+	struct address destination = train->local ? train->local->written_to : *arrival->local;
 	struct datagram_record r = {.time_us = arrival->time_us,
 				    .listener = route->config,
 				    .source = &train->source,

@@ -29,6 +29,7 @@ static void check(const struct train *train)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct train train = {0};
+	struct local_end local;
 	struct msghdr message = {0};
 	uint32_t bytes;
 
@@ -39,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	message.msg_controllen = size - 5;
 	message.msg_control = malloc(size - 5 ? size - 5 : 1);
 	memcpy(message.msg_control, data + 5, size - 5);
-	batch_read_control(&train, &message, bytes % (BATCH_SLOT_SIZE + 1));
+	batch_read_control(&train, &local, &message, bytes % (BATCH_SLOT_SIZE + 1));
 	check(&train);
 	free(message.msg_control);
 	return 0;

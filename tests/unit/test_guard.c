@@ -14,11 +14,6 @@ struct fixture {
 	struct listener_config echo;
 };
 
-static void refuse(struct port_set *set, uint16_t port)
-{
-	set->bits[port / 64] |= UINT64_C(1) << (port % 64);
-}
-
 static int set_up(void **state)
 {
 	static struct fixture fixture;
@@ -28,7 +23,7 @@ static int set_up(void **state)
 	address_from_ip(&bound[0], "0.0.0.0", 7788);
 	address_from_ip(&bound[1], "192.0.2.1", 9000);
 	address_from_ip(&bound[2], "::", 7788);
-	refuse(&fixture.refused, 53);
+	port_set_add(&fixture.refused, 53);
 	fixture.echo = (struct listener_config){
 		.action = ACTION_ECHO, .loop_guard = true, .refuse_source_ports = &fixture.refused};
 	*state = &fixture;

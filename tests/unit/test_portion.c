@@ -32,7 +32,7 @@ static int set_up(void **state)
 	address_parse(&f->to, "192.0.2.1:9");
 	address_parse(&f->from, "192.0.2.2:9");
 	f->outlet = (struct outlet){.gso = true, .first = &f->group, .last = &f->group};
-	f->group = (struct group){.outlet = &f->outlet, .to = &f->to, .copy = 0};
+	f->group = (struct group){.outlet = &f->outlet, .to = &f->to};
 	f->portion.copies = f->copies;
 	return 0;
 }
@@ -134,18 +134,21 @@ static void the_source_is_named_where_it_matters(void **state)
 	assert_int_equal(info.ipi_ifindex, 0);
 }
 
-static void a_step_ends_where_the_span_did(void **state)
+static void a_span_ends_where_the_next_begins(void **state)
 {
 	struct fixture *f = *state;
-	const uint32_t sizes[] = {100, 100, 100};
-	struct span span = {.group = &f->group, .copy = 0, .datagram = 0, .count = 2};
+	const uint32_t sizes[] = {0, 100};
+	const struct span *spans = f->portion.spans;
 
-	fill(f, sizes, 3);
-	span_step(f->copies, &span);
-	assert_int_equal(span.copy, 2);
-	span.count = 1;
-	span_step(f->copies, &span);
-	assert_int_equal(span.copy, NO_COPY);
+	fill(f, sizes, 2);
+	f->copies[0] = (struct copy){.size = 50 * 2000, .segment = 2000, .count = 50, .next = 1};
+	assert_int_equal(portion_build(&f->portion, &f->outlet), 2);
+	assert_int_equal(spans[0].count, 32); /* 64 KB are enough */
+	assert_int_equal(spans[0].end.copy, 0);
+	assert_int_equal(spans[0].end.datagram, 32);
+	assert_memory_equal(&spans[1].begin, &spans[0].end, sizeof(struct position));
+	assert_int_equal(spans[1].count, 19);
+	assert_int_equal(spans[1].end.copy, NO_COPY);
 }
 
 int main(void)
@@ -156,7 +159,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(empty_datagrams_go_alone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_was_refused_goes_one_by_one_for_a_while, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_source_is_named_where_it_matters, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_step_ends_where_the_span_did, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_span_ends_where_the_next_begins, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
