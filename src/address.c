@@ -9,6 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "put.h"
+
 #define UNIX_PREFIX "unix:"
 #define DIGITS "0123456789"
 #define HOST_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" DIGITS "-_."
@@ -303,12 +305,17 @@ static void format_v6(const struct sockaddr_in6 *v6, char text[ADDRESS_TEXT_MAX]
 	snprintf(text, ADDRESS_TEXT_MAX, "[%s%s]:%u", ip, zone, ntohs(v6->sin6_port));
 }
 
+/* As inet_ntop(3) would, but fast: the datagram log writes two in each line. */
 static void format_v4(const struct sockaddr_in *v4, char text[ADDRESS_TEXT_MAX])
 {
-	char ip[INET_ADDRSTRLEN];
+	uint32_t ip = ntohl(v4->sin_addr.s_addr);
+	char *out = text;
 
-	inet_ntop(AF_INET, &v4->sin_addr, ip, sizeof(ip));
-	snprintf(text, ADDRESS_TEXT_MAX, "%s:%u", ip, ntohs(v4->sin_port));
+	for (int shift = 24; shift >= 0; shift -= 8) {
+		out = put_number(out, ip >> shift & 0xff);
+		*out++ = shift ? '.' : ':';
+	}
+	*put_number(out, ntohs(v4->sin_port)) = '\0';
 }
 
 char *address_format(const struct address *address, char text[ADDRESS_TEXT_MAX])

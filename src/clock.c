@@ -1,5 +1,7 @@
 #include "clock.h"
 
+#include "put.h"
+
 uint64_t clock_wall_us(void)
 {
 	struct timespec now;
@@ -30,28 +32,47 @@ struct timespec clock_deadline(uint64_t ms)
 	return deadline;
 }
 
-static char *put_digits(char *out, unsigned value, int digits, char after)
+static char *put_field(char *out, unsigned value, int digits, char after)
 {
-	for (int i = digits; i--; value /= 10)
-		out[i] = (char)('0' + value % 10);
-	out[digits] = after;
-	return out + digits + 1;
+	out = put_digits(out, value, digits);
+	*out++ = after;
+	return out;
 }
 
+struct date {
+	uint32_t year, month, day;
+};
+
+/* Of a day since 1970. Years begin in March here, so that a leap day is their last (H. Hinnant, chrono-Compatible
+ * Low-Level Date Algorithms). */
+static struct date date_of(uint32_t days)
+{
+	uint32_t shifted = days + 719468, era = shifted / 146097, of_era = shifted % 146097;
+	uint32_t year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+	uint32_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+	uint32_t month = (5 * of_year + 2) / 153;
+	struct date date = {.year = year_of_era + era * 400, .day = of_year - (153 * month + 2) / 5 + 1};
+
+	date.month = month < 10 ? month + 3 : month - 9;
+	date.year += date.month <= 2;
+	return date;
+}
+
+/* gmtime_r(3) costs more than all the rest of a record's frame. */
 char *clock_format(uint64_t wall_us, char text[CLOCK_TEXT_MAX])
 {
-	time_t seconds = (time_t)(wall_us / 1000000);
-	struct tm tm;
+	uint64_t seconds = wall_us / 1000000;
+	uint32_t of_day = (uint32_t)(seconds % 86400);
+	struct date date = date_of((uint32_t)(seconds / 86400));
 	char *out = text;
 
-	gmtime_r(&seconds, &tm);
-	out = put_digits(out, (unsigned)tm.tm_year + 1900, 4, '-');
-	out = put_digits(out, (unsigned)tm.tm_mon + 1, 2, '-');
-	out = put_digits(out, (unsigned)tm.tm_mday, 2, 'T');
-	out = put_digits(out, (unsigned)tm.tm_hour, 2, ':');
-	out = put_digits(out, (unsigned)tm.tm_min, 2, ':');
-	out = put_digits(out, (unsigned)tm.tm_sec, 2, '.');
-	out = put_digits(out, (unsigned)(wall_us % 1000000), 6, 'Z');
+	out = put_field(out, date.year, 4, '-');
+	out = put_field(out, date.month, 2, '-');
+	out = put_field(out, date.day, 2, 'T');
+	out = put_field(out, of_day / 3600, 2, ':');
+	out = put_field(out, of_day / 60 % 60, 2, ':');
+	out = put_field(out, of_day % 60, 2, '.');
+	out = put_field(out, (uint32_t)(wall_us % 1000000), 6, 'Z');
 	*out = '\0';
 	return text;
 }

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-static const char hex_digits[] = "0123456789abcdef";
+#include "put.h"
 
 struct range {
 	uint32_t first, last;
@@ -36,10 +36,10 @@ static size_t read_character(const uint8_t *text, size_t left, uint32_t *c)
 {
 	size_t length = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
 
-	*c = 0xdc00u + text[0];
-	if (!length || length > left || text[0] > 0xf4)
+	*c = length == 1 ? text[0] : 0xdc00u + text[0];
+	if (length <= 1 || length > left || text[0] > 0xf4)
 		return 1;
-	uint32_t value = length == 1 ? text[0] : text[0] & (0x7fu >> length);
+	uint32_t value = text[0] & (0x7fu >> length);
 	for (size_t i = 1; i < length; i++) {
 		if ((text[i] & 0xc0) != 0x80)
 			return 1;
@@ -49,52 +49,61 @@ static size_t read_character(const uint8_t *text, size_t left, uint32_t *c)
 	return length;
 }
 
-static char *put_hex(char *out, const char *prefix, uint32_t value, int digits)
+static char *put_escape(char *out, char kind, uint32_t value, int digits)
 {
-	out = stpcpy(out, prefix);
-	for (int i = digits; i--;)
-		*out++ = hex_digits[value >> (4 * i) & 15];
+	*out++ = '\\';
+	*out++ = kind;
+	return put_hex(out, value, digits);
+}
+
+static char *put_short_escape(char *out, char c)
+{
+	*out++ = '\\';
+	*out++ = c;
 	return out;
 }
 
-static bool is_plain(uint8_t byte)
+/* How many characters are printable ASCII that stands for itself. */
+static size_t plain_run(const uint8_t *text, size_t length)
 {
-	return byte >= ' ' && byte < 0x7f && byte != '"' && byte != '\\';
+	size_t i = 0;
+
+	while (i < length && text[i] >= ' ' && text[i] < 0x7f && text[i] != '"' && text[i] != '\\')
+		i++;
+	return i;
 }
 
 static char *escape_one_text(char *out, uint32_t c)
 {
 	switch (c) {
 	case '\n':
-		return stpcpy(out, "\\n");
+		return put_short_escape(out, 'n');
 	case '\r':
-		return stpcpy(out, "\\r");
+		return put_short_escape(out, 'r');
 	case '\t':
-		return stpcpy(out, "\\t");
+		return put_short_escape(out, 't');
 	case '"':
-		return stpcpy(out, "\\\"");
 	case '\\':
-		return stpcpy(out, "\\\\");
+		return put_short_escape(out, (char)c);
 	}
 	if (c >= 0xdc00 && c <= 0xdcff)
-		return put_hex(out, "\\x", c & 0xff, 2);
-	return c > 0xffff ? put_hex(out, "\\U", c, 8) : put_hex(out, "\\u", c, 4);
+		return put_escape(out, 'x', c & 0xff, 2);
+	return c > 0xffff ? put_escape(out, 'U', c, 8) : put_escape(out, 'u', c, 4);
 }
 
 /* Beyond 16 bits JSON has surrogate pairs. */
 static char *escape_one_json(char *out, uint32_t c)
 {
-	if (c == '"' || c == '\\') {
+	if (c == '"' || c == '\\')
+		return put_short_escape(out, (char)c);
+	if (c >= 0xdc00 && c <= 0xdcff) {
 		*out++ = '\\';
-		*out++ = (char)c;
-		return out;
+		return put_escape(out, 'x', c & 0xff, 2);
 	}
-	if (c >= 0xdc00 && c <= 0xdcff)
-		return put_hex(out, "\\\\x", c & 0xff, 2);
 	if (c <= 0xffff)
-		return put_hex(out, "\\u", c, 4);
-	out = put_hex(out, "\\u", 0xd800 + ((c - 0x10000) >> 10), 4);
-	return put_hex(out, "\\u", 0xdc00 + ((c - 0x10000) & 0x3ff), 4);
+		return put_escape(out, 'u', c, 4);
+	out = put_escape(out, 'u', 0xd800 + ((c - 0x10000) >> 10), 4);
+	return put_escape(out, 'u', 0xdc00 + ((c - 0x10000) & 0x3ff), 4);
 }
 
 static size_t escape(char *out, const char *utf8, size_t length, char *(*escape_one)(char *out, uint32_t c))
@@ -106,18 +115,16 @@ static size_t escape(char *out, const char *utf8, size_t length, char *(*escape_
 	for (size_t i = 0; i < length; i += taken) {
 		uint32_t c;
 
-		taken = 1;
-		if (is_plain(text[i])) {
-			*out++ = (char)text[i];
-			continue;
+		taken = plain_run(text + i, length - i);
+		if (!taken) {
+			taken = read_character(text + i, length - i, &c);
+			if (c < 0x80 || is_hidden(c)) {
+				out = escape_one(out, c);
+				continue;
+			}
 		}
-		taken = read_character(text + i, length - i, &c);
-		if (c < 0x80 || is_hidden(c)) {
-			out = escape_one(out, c);
-		} else {
-			memcpy(out, text + i, taken);
-			out += taken;
-		}
+		memcpy(out, text + i, taken);
+		out += taken;
 	}
 	return (size_t)(out - begin);
 }

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "escape.h"
+#include "put.h"
 
 /* What stands around the payload: the time, names and encodings of at most 40 bytes, a verdict, a number, the keys of
  * JSON, and two addresses whose backslashes JSON doubles. */
@@ -42,7 +43,9 @@ static char *put_verdict(char *out, const struct datagram_record *record)
 	case VERDICT_ECHOED:
 		return stpcpy(out, "echoed");
 	case VERDICT_FORWARDED:
-		return out + sprintf(out, "forwarded:%u/%u", record->sent, record->copies);
+		out = put_number(stpcpy(out, "forwarded:"), record->sent);
+		*out++ = '/';
+		return put_number(out, record->copies);
 	case VERDICT_DROPPED:
 		break;
 	}
@@ -59,7 +62,8 @@ static char *put_text(char *out, const struct datagram_record *record, const str
 	out = put_address(out, record->source);
 	out = stpcpy(out, " > ");
 	out = put_address(out, record->destination);
-	out += sprintf(out, " %" PRIu32 "B ", record->size);
+	*out++ = ' ';
+	out = stpcpy(put_number(out, record->size), "B ");
 	out = stpcpy(out, text ? text->encoding : "-");
 	*out++ = ' ';
 	out = put_verdict(out, record);
@@ -76,12 +80,14 @@ static char *put_json(char *out, const struct datagram_record *record, const str
 	out = stpcpy(out, "{\"time\":\"");
 	clock_format(record->time_us, out);
 	out += strlen(out);
-	out += sprintf(out, "\",\"listener\":\"%s\",\"source\":\"", record->listener->name);
+	out = stpcpy(stpcpy(out, "\",\"listener\":\""), record->listener->name);
+	out = stpcpy(out, "\",\"source\":\"");
 	out = put_json_address(out, record->source);
 	out = stpcpy(out, "\",\"destination\":\"");
 	out = put_json_address(out, record->destination);
-	out += sprintf(out, "\",\"size\":%" PRIu32 ",\"encoding\":", record->size);
-	out += text ? sprintf(out, "\"%s\"", text->encoding) : sprintf(out, "null");
+	out = put_number(stpcpy(out, "\",\"size\":"), record->size);
+	out = stpcpy(out, ",\"encoding\":");
+	out = text ? stpcpy(stpcpy(stpcpy(out, "\""), text->encoding), "\"") : stpcpy(out, "null");
 	out = stpcpy(out, ",\"verdict\":\"");
 	out = put_verdict(out, record);
 	out = stpcpy(out, "\",\"payload\":");

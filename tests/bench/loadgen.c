@@ -92,6 +92,8 @@ static unsigned send_some(uint32_t flow, unsigned count)
 	unsigned datagrams = count, sends = options.train > 1 ? 1 : count;
 	uint64_t time = now_ns();
 
+	if (!data[sizeof(struct header)])
+		memset(data, 'x', sizeof(data));
 	for (unsigned i = 0; i < datagrams; i++) {
 		struct header header = {MAGIC, flow, flows[flow].sent + i, time};
 
@@ -248,6 +250,7 @@ static uint64_t answers_all(void)
 	return tally.received + tally.duplicated;
 }
 
+/* Never sleeps: to wake it would cost the server time that is none of its own, more or less by chance. */
 static void run(int epoll)
 {
 	uint64_t begin = now_ns(), end = begin + (uint64_t)(options.seconds * 1e9);
@@ -259,7 +262,7 @@ static void run(int epoll)
 	for (; now < end + DRAIN_NS; now = now_ns()) {
 		if (options.rate > 0 && now < end)
 			send_paced(now - begin, &paced);
-		int count = epoll_wait(epoll, events, BATCH, options.rate > 0 ? 0 : 10);
+		int count = epoll_wait(epoll, events, BATCH, 0);
 
 		for (int i = 0; i < count; i++) {
 			struct receiver *receiver = events[i].data.ptr;

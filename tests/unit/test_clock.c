@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <time.h>
+
 #include "clock.h"
 
 static void a_time_reads_as_rfc_3339_has_it(void **state)
@@ -15,6 +17,19 @@ static void a_time_reads_as_rfc_3339_has_it(void **state)
 	assert_string_equal(clock_format(UINT64_C(1795171320123456), text), "2026-11-20T10:42:00.123456Z");
 	assert_string_equal(clock_format(UINT64_C(951782400000007), text), "2000-02-29T00:00:00.000007Z");
 	assert_string_equal(clock_format(UINT64_C(253402300799999999), text), "9999-12-31T23:59:59.999999Z");
+}
+
+static void every_day_is_that_of_the_c_library(void **state)
+{
+	(void)state;
+	for (uint64_t day = 0; day < 2932897; day++) { /* to the end of 9999 */
+		time_t seconds = (time_t)(day * 86400 + day % 86400);
+		char text[CLOCK_TEXT_MAX], expected[32];
+		struct tm tm;
+
+		strftime(expected, sizeof(expected), "%Y-%m-%dT%H:%M:%S.000000Z", gmtime_r(&seconds, &tm));
+		assert_string_equal(clock_format((uint64_t)seconds * 1000000, text), expected);
+	}
 }
 
 static void a_deadline_lies_that_far_ahead(void **state)
@@ -32,6 +47,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_time_reads_as_rfc_3339_has_it),
+		cmocka_unit_test(every_day_is_that_of_the_c_library),
 		cmocka_unit_test(a_deadline_lies_that_far_ahead),
 	};
 
