@@ -26,8 +26,8 @@
 /* Where nothing has come back for so long, what is under way is given up as lost. */
 #define STALL_NS 100000000
 
-/* At the end, what is still under way gets so long to arrive. */
-#define DRAIN_NS 200000000
+/* At the end, what is still under way is waited for until nothing has come for so long. */
+#define DRAIN_NS 500000000
 
 struct header {
 	uint32_t magic, flow;
@@ -250,6 +250,15 @@ static uint64_t answers_all(void)
 	return tally.received + tally.duplicated;
 }
 
+static uint64_t expected_all(void)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < options.flows; i++)
+		sum += flows[i].sent * answers_each();
+	return sum;
+}
+
 /* Never sleeps: to wake it would cost the server time that is none of its own, more or less by chance. */
 static void run(int epoll)
 {
@@ -259,7 +268,7 @@ static void run(int epoll)
 
 	for (unsigned i = 0; options.rate == 0 && i < options.flows; i++)
 		fill_window(i);
-	for (; now < end + DRAIN_NS; now = now_ns()) {
+	for (; now < end || (tally.received < expected_all() && now - last < DRAIN_NS); now = now_ns()) {
 		if (options.rate > 0 && now < end)
 			send_paced(now - begin, &paced);
 		int count = epoll_wait(epoll, events, BATCH, 0);
@@ -274,8 +283,6 @@ static void run(int epoll)
 		if (answers_all() != answers) {
 			answers = answers_all();
 			last = now;
-		} else if (now >= end && now - last > DRAIN_NS / 4) {
-			return;
 		} else if (options.rate == 0 && now - last > STALL_NS && now < end) {
 			write_off();
 			for (unsigned i = 0; i < options.flows; i++)
@@ -419,10 +426,8 @@ static double percentile(double share)
 
 static void report(void)
 {
-	uint64_t sent = 0;
+	uint64_t sent = expected_all() / answers_each();
 
-	for (unsigned i = 0; i < options.flows; i++)
-		sent += flows[i].sent;
 	qsort(latencies, latency_count, sizeof(*latencies), compare);
 	printf("{\"sent\": %" PRIu64 ", \"received\": %" PRIu64 ", \"lost\": %" PRIu64 ", \"duplicated\": %" PRIu64
 	       ", \"reordered\": %" PRIu64 ", \"misdelivered\": %" PRIu64 ", \"p50_us\": %.3f, \"p99_us\": %.3f}\n",
