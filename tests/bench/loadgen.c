@@ -130,18 +130,29 @@ static unsigned send_max(void)
 	return options.train > 1 ? options.train : most < BATCH ? most : BATCH;
 }
 
-/* Fills a flow's window: by whole trains. */
+/* Datagrams of the flow that may be sent now. */
+static unsigned window_room(const struct flow *flow)
+{
+	uint64_t back = (flow->answers + flow->written_off) / answers_each();
+	uint64_t under_way = flow->sent > back ? flow->sent - back : 0;
+
+	return under_way < options.depth ? options.depth - (unsigned)under_way : 0;
+}
+
+/* Fills a flow's window by whole trains, once a quarter of it is free: what is sent together costs the generator less,
+ * so that it is not what the servers wait for. */
 static void fill_window(uint32_t flow)
 {
-	struct flow *f = &flows[flow];
+	unsigned room = window_room(&flows[flow]);
 
-	for (;;) {
-		uint64_t back = (f->answers + f->written_off) / answers_each();
-		uint64_t room = options.depth - (f->sent > back ? f->sent - back : 0);
-		unsigned count = room < send_max() ? (unsigned)room : send_max();
+	if (room < options.depth / 4)
+		return;
+	while (room && room >= options.train) {
+		unsigned sent = send_some(flow, room < send_max() ? room : send_max());
 
-		if ((int64_t)room <= 0 || (options.train > 1 && count < options.train) || !send_some(flow, count))
+		if (!sent)
 			return;
+		room -= sent;
 	}
 }
 
