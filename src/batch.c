@@ -178,13 +178,28 @@ static void expect_control(struct batch *batch, size_t size)
 		message_prepare(batch, i);
 }
 
+/* What came while the first were taken shares their flush, and so makes longer runs; a straggler is left for the next
+ * batch. An error ends it: one that lasts is met again. */
+static int receive(struct mmsghdr *messages, int fd, unsigned limit)
+{
+	int received = 0, more;
+
+	do {
+		more = recvmmsg(fd, messages + received, limit - (unsigned)received, MSG_DONTWAIT | MSG_TRUNC, NULL);
+		received += more > 0 ? more : 0;
+	} while (more > 1 && (unsigned)received < limit);
+	if (received)
+		return received;
+	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+}
+
 int batch_receive(struct batch *batch, int fd, bool udp, unsigned limit, struct train **trains)
 {
 	expect_control(batch, udp ? CONTROL_SIZE : 0);
-	int received = recvmmsg(fd, batch->messages, limit, MSG_DONTWAIT | MSG_TRUNC, NULL);
+	int received = receive(batch->messages, fd, limit);
 
 	if (received < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+		return received;
 	for (int i = 0; i < received; i++) {
 		struct mmsghdr *message = &batch->messages[i];
 

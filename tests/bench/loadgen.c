@@ -20,6 +20,7 @@
 
 #define BATCH 64
 #define SLOT 65536
+#define CONTROL 64
 #define MAGIC UINT32_C(0x7788abcd)
 #define LATENCIES (1 << 20)
 
@@ -39,6 +40,7 @@ struct flow {
 	uint64_t sent;
 	uint64_t answers; /* of all receivers together */
 	uint64_t written_off; /* answers that will not come any more */
+	bool answered; /* since the last refill */
 };
 
 struct receiver {
@@ -55,6 +57,8 @@ static struct {
 } options = {.flows = 1, .depth = 1, .size = 64, .train = 1, .seconds = 1};
 
 static struct flow *flows;
+static uint32_t *answered; /* flows to refill */
+static unsigned answered_count;
 static struct receiver *receivers;
 static unsigned receiver_count;
 static struct tally tally;
@@ -191,6 +195,10 @@ static void take(struct receiver *receiver, const uint8_t *data, size_t size, ui
 	}
 	tracker_see(&receiver->trackers[receiver->only_flow == UINT32_MAX ? header.flow : 0], header.seq, &tally);
 	flows[header.flow].answers++;
+	if (!flows[header.flow].answered) {
+		flows[header.flow].answered = true;
+		answered[answered_count++] = header.flow;
+	}
 	if (options.latency)
 		note_latency(header.time_ns, now);
 }
@@ -215,26 +223,34 @@ static void take_message(struct receiver *receiver, struct msghdr *message, size
 		take(receiver, data + at, size - at < segment ? size - at : segment, now);
 }
 
+static struct mmsghdr inbox[BATCH];
+
+static void prepare_inbox(void)
+{
+	static uint8_t slots[BATCH][SLOT], control[BATCH][CONTROL];
+	static struct iovec vectors[BATCH];
+
+	for (unsigned i = 0; i < BATCH; i++) {
+		vectors[i] = (struct iovec){slots[i], SLOT};
+		inbox[i].msg_hdr = (struct msghdr){.msg_iov = &vectors[i],
+						   .msg_iovlen = 1,
+						   .msg_control = control[i],
+						   .msg_controllen = CONTROL};
+	}
+}
+
 static void receive(struct receiver *receiver)
 {
-	static uint8_t slots[BATCH][SLOT], control[BATCH][64];
-	static struct iovec vectors[BATCH];
-	static struct mmsghdr messages[BATCH];
 	int count;
 
 	do {
-		for (unsigned i = 0; i < BATCH; i++) {
-			vectors[i] = (struct iovec){slots[i], SLOT};
-			messages[i].msg_hdr = (struct msghdr){.msg_iov = &vectors[i],
-							      .msg_iovlen = 1,
-							      .msg_control = control[i],
-							      .msg_controllen = sizeof(control[i])};
-		}
-		count = recvmmsg(receiver->fd, messages, BATCH, MSG_DONTWAIT, NULL);
+		count = recvmmsg(receiver->fd, inbox, BATCH, MSG_DONTWAIT, NULL);
 		uint64_t now = now_ns();
 
-		for (int i = 0; i < count; i++)
-			take_message(receiver, &messages[i].msg_hdr, messages[i].msg_len, now);
+		for (int i = 0; i < count; i++) {
+			take_message(receiver, &inbox[i].msg_hdr, inbox[i].msg_len, now);
+			inbox[i].msg_hdr.msg_controllen = CONTROL;
+		}
 	} while (count == BATCH);
 }
 
@@ -246,14 +262,14 @@ static void write_off(void)
 		flows[i].written_off = flows[i].sent * answers_each() - flows[i].answers;
 }
 
-static void refill(const struct receiver *receiver)
+static void refill(bool more)
 {
-	if (receiver->only_flow != UINT32_MAX) {
-		fill_window(receiver->only_flow);
-		return;
+	for (unsigned i = 0; i < answered_count; i++) {
+		flows[answered[i]].answered = false;
+		if (more)
+			fill_window(answered[i]);
 	}
-	for (unsigned i = 0; i < options.flows; i++)
-		fill_window(i);
+	answered_count = 0;
 }
 
 static uint64_t answers_all(void)
@@ -288,8 +304,7 @@ static void run(int epoll)
 			struct receiver *receiver = events[i].data.ptr;
 
 			receive(receiver);
-			if (options.rate == 0 && now < end)
-				refill(receiver);
+			refill(options.rate == 0 && now < end);
 		}
 		if (answers_all() != answers) {
 			answers = answers_all();
@@ -453,9 +468,10 @@ int main(int argc, char **argv)
 
 	parse_options(argc, argv);
 	flows = calloc(options.flows, sizeof(*flows));
+	answered = calloc(options.flows, sizeof(*answered));
 	receivers = calloc(options.flows + options.peers, sizeof(*receivers));
 	latencies = malloc(LATENCIES * sizeof(*latencies));
-	if (!flows || !receivers || !latencies)
+	if (!flows || !answered || !receivers || !latencies)
 		die("memory");
 	if (options.peers) {
 		open_peers(epoll);
@@ -464,6 +480,7 @@ int main(int argc, char **argv)
 		parse_address(&options.target, line);
 	}
 	open_flows(epoll);
+	prepare_inbox();
 	run(epoll);
 	report();
 	return 0;
