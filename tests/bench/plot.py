@@ -11,7 +11,7 @@ def bar(y, result, reference, ratio, goal, scale):
     return (f'<text x="{LEFT - 8}" y="{y + 13}" text-anchor="end">{escape(label)}</text>'
             f'<rect x="{LEFT}" y="{y + 2}" width="{ours - LEFT:.1f}" height="{ROW - 8}" fill="{COLOURS[ratio <= goal]}"/>'
             f'<line x1="{mark:.1f}" x2="{mark:.1f}" y1="{y - 1}" y2="{y + ROW - 3}" stroke="#222" stroke-width="2"/>'
-            f'<text x="{ours + 6:.1f}" y="{y + 13}">{ratio:.3f}</text>')
+            f'<text x="{max(ours, mark) + 6:.1f}" y="{y + 13}">{ratio:.3f}</text>')
 
 
 def write(path, results, machine):
@@ -27,7 +27,7 @@ def write(path, results, machine):
                    f'font-family="sans-serif" font-size="12"><rect width="{WIDTH}" height="{height}" fill="#fff"/>'
                    '<text x="12" y="20" font-size="15">udprelayd, as a ratio to the reference in the same run '
                    '(shorter is better)</text>'
-                   f'<text x="12" y="38" fill="#555">{escape(machine[:130])}</text>'
+                   f'<text x="12" y="38" fill="#555">{escape(machine)}</text>'
                    '<text x="12" y="54" fill="#555">A mark is the goal, the grey line the reference itself.</text>'
                    f'<line x1="{one:.1f}" x2="{one:.1f}" y1="{TOP - 4}" y2="{height - 8}" stroke="#999"/>'
                    + "".join(bars) + "</svg>\n")
