@@ -57,8 +57,8 @@ void batch_destroy(struct batch *batch);
  * negative errno. */
 int batch_receive(struct batch *batch, int fd, bool udp, unsigned limit, struct train **trains);
 
-/* Takes what the kernel says beside a message of size bytes: segment size, local end. Fills size, segment, count, drop and
- * local, which points at *local where the kernel told it. The message's control data is read only within its
+/* Takes what the kernel says beside a message of size bytes: segment size, local end. Fills size, segment, count, drop
+ * and local, which points at *local where the kernel told it. The message's control data is read only within its
  * msg_controllen. */
 void batch_read_control(struct train *train, struct local_end *local, struct msghdr *message, uint32_t size);
 

@@ -18,8 +18,8 @@ enum action { ACTION_SINK, ACTION_ECHO, ACTION_FORWARD };
 
 enum log_target { LOG_TARGET_OFF, LOG_TARGET_STDERR, LOG_TARGET_STDOUT, LOG_TARGET_FILE };
 
-/* A list of ports, one bit each. Most questions are answered by a summary of two cache lines: whether a word of bits has
- * any. */
+/* A list of ports, one bit each. Most questions are answered by a summary of two cache lines: whether a word of bits
+ * has any. */
 struct port_set {
 	uint64_t used[65536 / 64 / 64];
 	uint64_t bits[65536 / 64];

@@ -177,8 +177,8 @@ static struct position position_next(const struct egress *egress, struct positio
 {
 	const struct copy *copy = &egress->copies[at.copy];
 
-	return at.datagram + 1 < copy->count ? (struct position){at.copy, at.datagram + 1} :
-					       (struct position){copy->next, 0};
+	return at.datagram + 1 < copy->count ? (struct position){at.copy, at.datagram + 1}
+					     : (struct position){copy->next, 0};
 }
 
 static void span_done(const struct span *span)

@@ -60,8 +60,8 @@ static void on_retry(uv_timer_t *timer)
 }
 
 /* The kernel gives a broadcast to every socket of the port: all workers but the first treat theirs as not received. It
- * shows in the address that answers it, which is another. What is sent to a group comes once: to the socket that joined,
- * or, in some versions of the kernel, to any of those that share its port. */
+ * shows in the address that answers it, which is another. What is sent to a group comes once: to the socket that
+ * joined, or, in some versions of the kernel, to any of those that share its port. */
 static void skip_broadcasts(struct train *trains, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {

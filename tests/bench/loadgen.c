@@ -232,10 +232,8 @@ static void prepare_inbox(void)
 
 	for (unsigned i = 0; i < BATCH; i++) {
 		vectors[i] = (struct iovec){slots[i], SLOT};
-		inbox[i].msg_hdr = (struct msghdr){.msg_iov = &vectors[i],
-						   .msg_iovlen = 1,
-						   .msg_control = control[i],
-						   .msg_controllen = CONTROL};
+		inbox[i].msg_hdr = (struct msghdr){
+			.msg_iov = &vectors[i], .msg_iovlen = 1, .msg_control = control[i], .msg_controllen = CONTROL};
 	}
 }
 
