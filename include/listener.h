@@ -37,7 +37,7 @@ struct listener_set {
 	struct listener *listeners;
 	size_t count;
 
-	/* The batch that waits for room in a send buffer; listener is NULL where none does. */
+	/* The batch that waits for room in a send buffer; blocked is NULL where none does. */
 	uv_timer_t retry;
 	struct listener *blocked;
 	struct train *trains;

@@ -178,8 +178,8 @@ static void expect_control(struct batch *batch, size_t size)
 		message_prepare(batch, i);
 }
 
-/* What came while the first were taken shares their flush, and so makes longer runs; a straggler is left for the next
- * batch. An error ends it: one that lasts is met again. */
+/* What came while the first were taken shares their flush, and so makes longer runs, until a call brings less than two.
+ * An error after the first call is not told: one that lasts is met again. */
 static int receive(struct mmsghdr *messages, int fd, unsigned limit)
 {
 	int received = 0, more;

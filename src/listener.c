@@ -1,5 +1,6 @@
 #include "listener.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,8 @@ static unsigned turn_batch(struct listener *listener)
 {
 	struct listener_set *set = listener->set;
 	unsigned limit = route_batch_limit(listener->route);
+
+	assert(!set->blocked);
 	int received = batch_receive(set->batch, listener->fd, listener->outlet.gso, limit, &set->trains);
 
 	if (received < 0)
@@ -202,6 +205,7 @@ static void end_blocked(struct listener_set *set)
 		egress_give_up(set->egress);
 	end_batch(set, set->blocked);
 	set->blocked = NULL;
+	uv_timer_stop(&set->retry);
 }
 
 void listener_set_drain(struct listener_set *set, uint64_t limit_ms)

@@ -429,6 +429,10 @@ static void parse_options(int argc, char **argv)
 			exit(64);
 		}
 	}
+	if (!options.rate && options.depth < options.train) {
+		fprintf(stderr, "a window of %u datagrams holds no train of %u\n", options.depth, options.train);
+		exit(64);
+	}
 	if (options.size < sizeof(struct header) || !options.flows || !options.train ||
 	    options.size * options.train > 65507) {
 		fprintf(stderr, "a datagram has at least %zu bytes, a train at most 65507\n", sizeof(struct header));

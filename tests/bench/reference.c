@@ -48,6 +48,15 @@ static void set(int fd, int level, int option, int value)
 		die("setsockopt");
 }
 
+/* As large as the daemon's: beyond the system's limit, where that is allowed. */
+static void set_buffer(int fd, int forced, int asked)
+{
+	int bytes = 4 << 20;
+
+	if (setsockopt(fd, SOL_SOCKET, forced, &bytes, sizeof(bytes)))
+		set(fd, SOL_SOCKET, asked, bytes);
+}
+
 static int open_socket(const char *host, int gro)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -56,8 +65,8 @@ static int open_socket(const char *host, int gro)
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)))
 		die("bind");
-	set(fd, SOL_SOCKET, SO_RCVBUF, 4 << 20);
-	set(fd, SOL_SOCKET, SO_SNDBUF, 4 << 20);
+	set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
+	set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
 	if (gro)
 		set(fd, SOL_UDP, UDP_GRO, 1);
 	getsockname(fd, (struct sockaddr *)&address, &length);

@@ -42,6 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(message.msg_control, data + 5, size - 5);
 	batch_read_control(&train, &local, &message, bytes % (BATCH_SLOT_SIZE + 1));
 	check(&train);
+	if (train.local && (train.local != &local || !local.written_to.length))
+		abort();
 	free(message.msg_control);
 	return 0;
 }

@@ -3,6 +3,7 @@ import os
 import re
 import socket
 import tempfile
+import time
 
 import harness
 
@@ -177,6 +178,22 @@ class UnixPeerTest(harness.TestCase):
         self.assertEqual(counters["peer p1"]["sent"], 2000)
         self.assertGreater(counters["peer p0"]["congested"], 0)
         self.assertEqual(counters["listener a"]["forwarded"], 2000)
+
+    def test_a_flood_for_a_receiver_that_does_not_read(self):
+        """For longer than it is waited for in a second: so the waiting begins again in the midst of the flood, which the
+        other peers make too much for the daemon."""
+        self.receiver()
+        others = [self.udp() for _ in range(12)]
+        daemon = self.serve(config([*map(at, others), f"unix:{self.path}"], "log = none"))
+        client = self.udp()
+        end = time.monotonic() + 2.5
+        while time.monotonic() < end:
+            client.sendto(b"flood", daemon.address("a"))
+        counters = daemon.end()
+        a, peer = counters["listener a"], counters["peer p12"]
+        self.assertGreater(peer["congested"], 0)
+        self.assertEqual(a["received"], a["forwarded"] + a["dropped"])
+        self.assertEqual(peer["handed"], peer["sent"] + peer["dropped"])
 
     def test_our_own_socket_by_another_name(self):
         """A path that leads to a listener of ours, through a link: datagrams would go round in circles."""

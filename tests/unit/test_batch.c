@@ -7,6 +7,7 @@
 
 #include <netinet/udp.h>
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -190,6 +191,45 @@ static void a_batch_brings_what_waits(void **state)
 	batch_destroy(batch);
 }
 
+#define MANY 50000
+
+static void *write_many(void *fd)
+{
+	for (uint32_t i = 0; i < MANY; i++) {
+		if (write(*(int *)fd, &i, sizeof(i)) != sizeof(i))
+			break;
+	}
+	return NULL;
+}
+
+/* Of what comes while a batch is taken, nothing takes another's place. */
+static void what_comes_meanwhile_joins_in_order(void **state)
+{
+	(void)state;
+	struct batch *batch;
+	struct train *trains;
+	pthread_t writer;
+	uint32_t expected = 0, number;
+	int fds[2], received;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds), 0);
+	assert_int_equal(batch_create(&batch), 0);
+	assert_int_equal(pthread_create(&writer, NULL, write_many, &fds[0]), 0);
+	while (expected < MANY) {
+		received = batch_receive(batch, fds[1], false, BATCH_TRAINS, &trains);
+		assert_in_range(received, 0, BATCH_TRAINS);
+		for (int i = 0; i < received; i++, expected++) {
+			assert_int_equal(trains[i].size, sizeof(number));
+			memcpy(&number, trains[i].data, sizeof(number));
+			assert_int_equal(number, expected);
+		}
+	}
+	pthread_join(writer, NULL);
+	batch_destroy(batch);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +239,7 @@ int main(void)
 		cmocka_unit_test(control_of_the_wrong_length_is_not_read),
 		cmocka_unit_test(pktinfo_tells_the_local_end),
 		cmocka_unit_test(a_batch_brings_what_waits),
+		cmocka_unit_test(what_comes_meanwhile_joins_in_order),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
