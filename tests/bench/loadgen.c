@@ -429,7 +429,7 @@ static void parse_options(int argc, char **argv)
 			exit(64);
 		}
 	}
-	if (!options.rate && options.depth < options.train) {
+	if (options.rate == 0 && options.depth < options.train) {
 		fprintf(stderr, "a window of %u datagrams holds no train of %u\n", options.depth, options.train);
 		exit(64);
 	}
