@@ -55,7 +55,7 @@ static char *put_verdict(char *out, const struct datagram_record *record)
 static char *put_text(char *out, const struct datagram_record *record, const struct codec_text *text, bool truncated)
 {
 	clock_format(record->time_us, out);
-	out += strlen(out);
+	out += CLOCK_TEXT_MAX - 1;
 	*out++ = ' ';
 	out = stpcpy(out, record->listener->name);
 	*out++ = ' ';
@@ -79,7 +79,7 @@ static char *put_json(char *out, const struct datagram_record *record, const str
 {
 	out = stpcpy(out, "{\"time\":\"");
 	clock_format(record->time_us, out);
-	out += strlen(out);
+	out += CLOCK_TEXT_MAX - 1;
 	out = stpcpy(stpcpy(out, "\",\"listener\":\""), record->listener->name);
 	out = stpcpy(out, "\",\"source\":\"");
 	out = put_json_address(out, record->source);
