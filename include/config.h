@@ -11,31 +11,13 @@
 #include "address.h"
 #include "codec.h"
 #include "log.h"
+#include "port_set.h"
 
 #define CONFIG_DATAGRAM_MAX 65527 /* the most that UDP carries, over IPv6: 65535 less its header of 8 bytes */
 
 enum action { ACTION_SINK, ACTION_ECHO, ACTION_FORWARD };
 
 enum log_target { LOG_TARGET_OFF, LOG_TARGET_STDERR, LOG_TARGET_STDOUT, LOG_TARGET_FILE };
-
-/* A list of ports, one bit each. Most questions are answered by a summary of two cache lines: whether a word of bits
- * has any. */
-struct port_set {
-	uint64_t used[65536 / 64 / 64];
-	uint64_t bits[65536 / 64];
-};
-
-static inline void port_set_add(struct port_set *set, uint16_t port)
-{
-	set->used[port / 4096] |= UINT64_C(1) << (port / 64 % 64);
-	set->bits[port / 64] |= UINT64_C(1) << (port % 64);
-}
-
-/* NULL is the empty list. */
-static inline bool port_set_has(const struct port_set *set, uint16_t port)
-{
-	return set && set->used[port / 4096] >> (port / 64 % 64) & 1 && set->bits[port / 64] >> (port % 64) & 1;
-}
 
 struct peer_config {
 	char *name;

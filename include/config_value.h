@@ -3,11 +3,12 @@
 #ifndef UDPRELAYD_CONFIG_VALUE_H
 #define UDPRELAYD_CONFIG_VALUE_H
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "config.h"
+#include "port_set.h"
 
 /* on, yes, true, off, no, false; in any case, like all words. */
 bool value_boolean(const char *text, bool *result);
