@@ -9,15 +9,24 @@
 #include <stdio.h>
 
 #include "address.h"
+#include "balance.h"
 #include "codec.h"
 #include "log.h"
 #include "port_set.h"
 
 #define CONFIG_DATAGRAM_MAX 65527 /* the most that UDP carries, over IPv6: 65535 less its header of 8 bytes */
+#define CONFIG_PAYLOAD_MAX 1024 /* bytes of struct payload */
 
-enum action { ACTION_SINK, ACTION_ECHO, ACTION_FORWARD };
+enum action { ACTION_SINK, ACTION_ECHO, ACTION_FORWARD, ACTION_RELAY };
+
+#define RESPONSES_UNLIMITED UINT32_MAX
 
 enum log_target { LOG_TARGET_OFF, LOG_TARGET_STDERR, LOG_TARGET_STDOUT, LOG_TARGET_FILE };
+
+struct payload {
+	uint8_t *bytes; /* NULL: none */
+	size_t size;
+};
 
 struct peer_config {
 	char *name;
@@ -28,6 +37,18 @@ struct peer_config {
 	struct address address; /* without a host: where to send; with one: only the port counts */
 	char *encoding; /* NULL: bytes pass untouched */
 	uint64_t resolve_interval_ms;
+
+	/* For relays. */
+	uint32_t weight; /* its share of the sessions, from 1 */
+	bool backup; /* used only when no other peer is up */
+	uint32_t max_fails; /* ICMP errors in a row, after which it rests; 0: they are not minded */
+	uint64_t fail_timeout_ms; /* how long it rests */
+	struct {
+		bool on;
+		struct payload send, expect; /* nothing expected: silence will do, too */
+		uint64_t interval_ms, timeout_ms;
+		uint32_t rise, fall; /* checks in a row, that bring it up or down */
+	} check;
 };
 
 struct bind_config {
@@ -64,6 +85,12 @@ struct listener_config {
 	uint32_t max_datagram; /* bytes */
 	bool loop_guard;
 	struct port_set *refuse_source_ports;
+
+	/* Of a relay. */
+	enum balance balance;
+	uint64_t idle_timeout_ms;
+	uint32_t max_sessions; /* of all workers together */
+	uint32_t responses; /* answers to each datagram of a client; 0: none is waited for; or RESPONSES_UNLIMITED */
 };
 
 struct config {

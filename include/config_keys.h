@@ -43,6 +43,7 @@ struct config_key {
 	size_t offset, size; /* of the field in the section's structure; without a size the value is only checked */
 	bool later; /* checked, and refused until it is built */
 	uint64_t nothing; /* then the number that asks for nothing, and is taken */
+	uint64_t word; /* the number that a word stands for where both are taken */
 };
 
 /* "[log]" or "[peer:NAME]". */

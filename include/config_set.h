@@ -23,5 +23,6 @@ bool set_refuse_source_ports(struct scope *scope, const char *value);
 bool set_prefixes(struct scope *scope, const char *value);
 bool set_peer_address(struct scope *scope, const char *value);
 bool set_peer_encoding(struct scope *scope, const char *value);
+bool set_payload(struct scope *scope, const char *value); /* of a peer, at the offset of the key */
 
 #endif

@@ -100,7 +100,22 @@ static struct listener_config listener_defaults(char *name, size_t index)
 					.receive_buffer = 4 << 20,
 					.send_buffer = 4 << 20,
 					.max_datagram = 65507,
-					.loop_guard = true};
+					.loop_guard = true,
+					.balance = BALANCE_HASH,
+					.idle_timeout_ms = 60 * 1000,
+					.max_sessions = 16384,
+					.responses = RESPONSES_UNLIMITED};
+}
+
+static struct peer_config peer_defaults(char *name, size_t index)
+{
+	return (struct peer_config){.name = name,
+				    .index = index,
+				    .resolve_interval_ms = 30 * 1000,
+				    .weight = 1,
+				    .max_fails = 3,
+				    .fail_timeout_ms = 10 * 1000,
+				    .check = {.interval_ms = 5 * 1000, .timeout_ms = 2 * 1000, .rise = 2, .fall = 3}};
 }
 
 static void add_named(struct config *config, struct config_place *place, const char *name)
@@ -110,8 +125,7 @@ static void add_named(struct config *config, struct config_place *place, const c
 		config->listeners[place->index] = listener_defaults(must(strdup(name)), place->index);
 	} else {
 		place->index = config->peer_count++;
-		config->peers[place->index] = (struct peer_config){
-			.name = must(strdup(name)), .index = place->index, .resolve_interval_ms = 30 * 1000};
+		config->peers[place->index] = peer_defaults(must(strdup(name)), place->index);
 	}
 }
 
@@ -318,18 +332,24 @@ static void listener_finish(struct listener_config *listener)
 	free(listener->refuse_source_ports);
 }
 
+static void peer_finish(struct peer_config *peer)
+{
+	free(peer->name);
+	free(peer->address_text);
+	free(peer->host);
+	free(peer->encoding);
+	free(peer->check.send.bytes);
+	free(peer->check.expect.bytes);
+}
+
 void config_destroy(struct config *config)
 {
 	if (!config)
 		return;
 	for (size_t i = 0; i < config->listener_count; i++)
 		listener_finish(&config->listeners[i]);
-	for (size_t i = 0; i < config->peer_count; i++) {
-		free(config->peers[i].name);
-		free(config->peers[i].address_text);
-		free(config->peers[i].host);
-		free(config->peers[i].encoding);
-	}
+	for (size_t i = 0; i < config->peer_count; i++)
+		peer_finish(&config->peers[i]);
 	free(config->listeners);
 	free(config->peers);
 	free(config->datagram_log.path);

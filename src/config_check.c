@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,29 +125,64 @@ static bool has_peer(const struct config *config, const char *name)
 	return false;
 }
 
-static void check_names(const struct check *check)
+/* Whether there are all of them. */
+static bool check_names(const struct check *check)
 {
 	char *copy = must(strdup(entry(check, "peers")->value)), *cursor = copy, *item;
+	bool good = true;
 
 	while ((item = value_next(&cursor))) {
-		if (!has_peer(check->config, item))
-			wrong(check, "peers", "there is no peer `%s`: add a section [peer:%s]", item, item);
+		if (has_peer(check->config, item))
+			continue;
+		wrong(check, "peers", "there is no peer `%s`: add a section [peer:%s]", item, item);
+		good = false;
 	}
 	free(copy);
+	return good;
+}
+
+/* A backup stands in for others. */
+static void check_backups(const struct check *check, const struct listener_config *listener)
+{
+	for (size_t i = 0; i < listener->peer_count; i++) {
+		if (!listener->peers[i]->backup)
+			return;
+	}
+	wrong(check, "peers", "every peer is a backup: remove `backup = on` from one of them");
+}
+
+static bool sends_to_peers(const struct listener_config *listener)
+{
+	return listener->action == ACTION_FORWARD || listener->action == ACTION_RELAY;
+}
+
+static void check_peers(const struct check *check, const struct listener_config *listener)
+{
+	bool peers = entry(check, "peers"), known = is_good(check, "action");
+
+	if (known && sends_to_peers(listener) && !peers)
+		wrong(check, "peers", "missing: %s needs to know to whom; write names of [peer:NAME] sections",
+		      entry(check, "action")->value);
+	if (known && !sends_to_peers(listener) && peers)
+		wrong(check, "peers",
+		      "only forward and relay send to peers: remove it, or write `action = forward` or "
+		      "`action = relay`");
+	else if (is_good(check, "peers") && check_names(check) && known && listener->action == ACTION_RELAY)
+		check_backups(check, listener);
 }
 
 static void check_action(const struct check *check, const struct listener_config *listener)
 {
-	bool peers = entry(check, "peers"), known = is_good(check, "action");
+	static const char *const keys[] = {"balance", "idle_timeout", "max_sessions", "responses"};
 
 	if (!entry(check, "action"))
-		wrong(check, "action", "missing: write what to do, sink, echo or forward");
-	if (known && listener->action == ACTION_FORWARD && !peers)
-		wrong(check, "peers", "missing: forward needs to know to whom; write names of [peer:NAME] sections");
-	if (known && listener->action != ACTION_FORWARD && peers)
-		wrong(check, "peers", "only forward sends to peers: remove it, or write `action = forward`");
-	else if (is_good(check, "peers"))
-		check_names(check);
+		wrong(check, "action", "missing: write what to do, sink, echo, forward or relay");
+	if (!is_good(check, "action") || listener->action == ACTION_RELAY)
+		return;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (is_good(check, keys[i]))
+			wrong(check, keys[i], "only a relay has sessions: remove it, or write `action = relay`");
+	}
 }
 
 /* Hex digits are not text that could be written in another charset. */
@@ -219,6 +255,7 @@ static void check_listener(const struct check *check, const struct listener_conf
 	for (size_t i = 0; i < listener->bind_count; i++)
 		check_clash(check, listener, i);
 	check_action(check, listener);
+	check_peers(check, listener);
 	check_conversion(check, listener);
 	check_network_keys(check, listener);
 }
@@ -299,8 +336,38 @@ static void check_loop(const struct check *check, const struct peer_config *peer
 	}
 }
 
+/* A check is over before the next one begins. */
+static void check_pace(const struct check *check, const struct peer_config *peer)
+{
+	const struct ini_entry *interval = entry(check, "check_interval"), *timeout = entry(check, "check_timeout");
+
+	if ((interval && !interval->value) || (timeout && !timeout->value) ||
+	    peer->check.timeout_ms <= peer->check.interval_ms)
+		return;
+	wrong(check, timeout ? "check_timeout" : "check_interval",
+	      "check_timeout (%" PRIu64 "ms) is longer than check_interval (%" PRIu64
+	      "ms): shorten the one, or lengthen the other",
+	      peer->check.timeout_ms, peer->check.interval_ms);
+}
+
+static void check_health(const struct check *check, const struct peer_config *peer)
+{
+	static const char *const keys[] = {"check_send",    "check_expect", "check_interval",
+					   "check_timeout", "check_rise",   "check_fall"};
+
+	if (peer->check.on)
+		check_pace(check, peer);
+	if (peer->check.on || (entry(check, "check") && !is_good(check, "check")))
+		return;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (is_good(check, keys[i]))
+			wrong(check, keys[i], "does nothing without `check = on`: write that, or remove this line");
+	}
+}
+
 static void check_peer(const struct check *check, const struct peer_config *peer)
 {
+	check_health(check, peer);
 	if (!entry(check, "address"))
 		wrong(check, "address", "missing: write where to send to, such as `address = 192.0.2.1:514`");
 	if (!is_good(check, "address") || peer->host)

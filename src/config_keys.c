@@ -67,22 +67,19 @@ static bool set_duration(struct scope *scope, const char *value)
 	return value_duration(value, scope->key->min, scope->key->max, &scope->number) && store(scope);
 }
 
-/* Zero stands for the word of the table, such as auto. */
+/* The table has the word, such as auto, and the number that it stands for. */
 static bool set_word_or_number(struct scope *scope, const char *value)
 {
-	return !strcasecmp(value, scope->key->words[0]) ? store(scope) : set_number(scope, value);
+	if (strcasecmp(value, scope->key->words[0]))
+		return set_number(scope, value);
+	scope->number = scope->key->word;
+	return store(scope);
 }
 
 static bool check_word(struct scope *scope, const char *value)
 {
 	(void)scope;
 	return !strpbrk(value, " \t,");
-}
-
-static bool check_any(struct scope *scope, const char *value)
-{
-	(void)scope;
-	return *value;
 }
 
 /* --- The table --- */
@@ -107,11 +104,13 @@ static const char *const unlimited[] = {"unlimited", NULL};
 #define BUFFER set_size, "a size from 4K to 1023M, such as 512K or 4M", RANGE(4096, 1023 << 20)
 #define DURATION set_duration, "a duration from 1ms to 24h, such as 500ms, 5s or 2m", RANGE(1, 24 * 3600 * 1000)
 #define POSITIVE set_number, "a number from 1 to 1000000", RANGE(1, 1000000)
+#define CHECKS set_number, "a number of checks from 1 to 1000", RANGE(1, 1000)
+#define PAYLOAD set_payload, "a text, or hex: and bytes such as `hex: 00 ff`"
 #define PREFIXES set_prefixes, "prefixes such as 192.0.2.0/24, 2001:db8::/32"
 
 static const struct config_key keys[] = {
 	{SECTION_DAEMON, "workers", set_word_or_number, "auto, or a number from 1 to 256", RANGE(1, 256),
-	 .words = automatic, CONFIG(workers)},
+	 .words = automatic, .word = 0, CONFIG(workers)},
 	{SECTION_DAEMON, "user", check_word, "the name of a user", LATER},
 	{SECTION_DAEMON, "group", check_word, "the name of a group", LATER},
 
@@ -130,7 +129,7 @@ static const struct config_key keys[] = {
 
 	{SECTION_LISTENER, "address", set_listener_address,
 	 "one or more of IPV4:PORT, [IPV6]:PORT, *:PORT and unix:/path"},
-	{SECTION_LISTENER, "action", set_action, "sink, echo or forward"},
+	{SECTION_LISTENER, "action", set_action, "sink, echo, forward or relay"},
 	{SECTION_LISTENER, "peers", set_peers, "names of [peer:NAME] sections"},
 	{SECTION_LISTENER, "encoding", set_listener_encoding, "names of charsets"},
 	{SECTION_LISTENER, "errors", set_choice, "strict, replace, ignore or backslashreplace", .words = error_rules,
@@ -152,28 +151,29 @@ static const struct config_key keys[] = {
 	 RANGE(0, UINT32_MAX), LATER_BUT(0)},
 	{SECTION_LISTENER, "source_burst", set_number, "a number of datagrams", RANGE(0, UINT32_MAX), LATER_BUT(0)},
 	{SECTION_LISTENER, "balance", set_choice, "hash, round-robin, random, least-sessions or failover",
-	 .words = balances, LATER},
-	{SECTION_LISTENER, "idle_timeout", DURATION, LATER},
-	{SECTION_LISTENER, "max_sessions", POSITIVE, LATER},
-	{SECTION_LISTENER, "responses", set_word_or_number, "unlimited, or a number of datagrams", RANGE(0, UINT32_MAX),
-	 .words = unlimited, LATER},
+	 .words = balances, LISTENER(balance)},
+	{SECTION_LISTENER, "idle_timeout", DURATION, LISTENER(idle_timeout_ms)},
+	{SECTION_LISTENER, "max_sessions", POSITIVE, LISTENER(max_sessions)},
+	{SECTION_LISTENER, "responses", set_word_or_number, "unlimited, or a number of datagrams from 0 to 4294967294",
+	 RANGE(0, RESPONSES_UNLIMITED - 1), .words = unlimited, .word = RESPONSES_UNLIMITED, LISTENER(responses)},
 
 	{SECTION_PEER, "address", set_peer_address,
 	 "an address to send to: HOST:PORT, [IPV6]:PORT or unix:/path, with a port from 1 to 65535"},
 	{SECTION_PEER, "encoding", set_peer_encoding, "the name of a charset"},
 	{SECTION_PEER, "resolve_interval", set_duration, "a duration from 1s to 24h, such as 30s",
 	 RANGE(1000, 24 * 3600 * 1000), PEER(resolve_interval_ms)},
-	{SECTION_PEER, "weight", POSITIVE, LATER_BUT(1)},
-	{SECTION_PEER, "backup", SWITCH, LATER_BUT(0)},
-	{SECTION_PEER, "check", SWITCH, LATER_BUT(0)},
-	{SECTION_PEER, "check_send", check_any, "what to send", LATER},
-	{SECTION_PEER, "check_expect", check_any, "what to expect", LATER},
-	{SECTION_PEER, "check_interval", DURATION, LATER},
-	{SECTION_PEER, "check_timeout", DURATION, LATER},
-	{SECTION_PEER, "check_rise", POSITIVE, LATER},
-	{SECTION_PEER, "check_fall", POSITIVE, LATER},
-	{SECTION_PEER, "max_fails", POSITIVE, LATER},
-	{SECTION_PEER, "fail_timeout", DURATION, LATER},
+	{SECTION_PEER, "weight", POSITIVE, PEER(weight)},
+	{SECTION_PEER, "backup", SWITCH, PEER(backup)},
+	{SECTION_PEER, "check", SWITCH, PEER(check.on)},
+	{SECTION_PEER, "check_send", PAYLOAD, PEER(check.send)},
+	{SECTION_PEER, "check_expect", PAYLOAD, PEER(check.expect)},
+	{SECTION_PEER, "check_interval", DURATION, PEER(check.interval_ms)},
+	{SECTION_PEER, "check_timeout", DURATION, PEER(check.timeout_ms)},
+	{SECTION_PEER, "check_rise", CHECKS, PEER(check.rise)},
+	{SECTION_PEER, "check_fall", CHECKS, PEER(check.fall)},
+	{SECTION_PEER, "max_fails", set_number, "a number of errors from 0 to 1000000, 0 to mind none",
+	 RANGE(0, 1000000), PEER(max_fails)},
+	{SECTION_PEER, "fail_timeout", DURATION, PEER(fail_timeout_ms)},
 };
 
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))

@@ -116,8 +116,6 @@ bool set_action(struct scope *scope, const char *value)
 
 	if (!value_choice(value, actions, &action))
 		return false;
-	if (action > ACTION_FORWARD)
-		return scope_wrong(scope, "`%s`: not built yet: write sink, echo or forward", value);
 	scope->listener->action = action;
 	return true;
 }
@@ -306,5 +304,66 @@ bool set_peer_encoding(struct scope *scope, const char *value)
 	if (!codec_known(value))
 		return scope_wrong(scope, "`%s` is no charset that this system knows: `iconv -l` lists them", value);
 	scope->peer->encoding = must(strdup(value));
+	return true;
+}
+
+static struct payload *payload_of(const struct scope *scope)
+{
+	return (void *)((char *)scope->peer + scope->key->offset);
+}
+
+/* Bytes that follow each other without a blank. */
+static bool take_hex(struct scope *scope, const char *digits)
+{
+	struct payload *payload = payload_of(scope);
+	size_t count = strspn(digits, "0123456789abcdefABCDEF");
+	uint8_t byte;
+
+	if (digits[count])
+		return scope_wrong(scope, "`%s` is no hex number: write bytes such as `hex: 00 ff`", digits);
+	if (count % 2)
+		return scope_wrong(scope, "`%s` has an odd number of hex digits: write two for each byte", digits);
+	for (; sscanf(digits, "%2hhx", &byte) == 1; digits += 2)
+		*(uint8_t *)append(&payload->bytes, &payload->size, sizeof(byte)) = byte;
+	return true;
+}
+
+static bool take_hex_words(struct scope *scope, char *item)
+{
+	bool good = true;
+	char *word;
+
+	while ((word = strsep(&item, " \t")))
+		good &= take_hex(scope, word);
+	return good;
+}
+
+/* A comma lets the bytes go on in the next line. */
+static bool set_hex(struct scope *scope, const char *value)
+{
+	value += strspn(value, " \t");
+	if (!*value)
+		return scope_wrong(scope, "no bytes follow `hex:`: write some, such as `hex: 00 ff`");
+	return for_each(scope, value, take_hex_words);
+}
+
+static void set_text(struct payload *payload, const char *value)
+{
+	payload->size = strlen(value);
+	payload->bytes = must(malloc(payload->size));
+	memcpy(payload->bytes, value, payload->size);
+}
+
+bool set_payload(struct scope *scope, const char *value)
+{
+	struct payload *payload = payload_of(scope);
+
+	if (strncasecmp(value, "hex:", 4))
+		set_text(payload, value);
+	else if (!set_hex(scope, value + 4))
+		return false;
+	if (payload->size > CONFIG_PAYLOAD_MAX)
+		return scope_wrong(scope, "%zu bytes are too many: write at most %d", payload->size,
+				   CONFIG_PAYLOAD_MAX);
 	return true;
 }

@@ -156,11 +156,18 @@ static bool is_unanswerable(const struct address *source)
 	return IN6_IS_ADDR_UNSPECIFIED(ip) || IN6_IS_ADDR_MULTICAST(ip) || IN6_IS_ADDR_V4MAPPED(ip);
 }
 
-static enum drop_reason check_unix(const struct own_addresses *own, const struct train *train, bool guarded)
+static bool is_answering(const struct listener_config *config)
+{
+	return config->action == ACTION_ECHO || config->action == ACTION_RELAY;
+}
+
+/* Of a relay that expects no responses, clients need no name. */
+static enum drop_reason check_unix(const struct listener_config *config, const struct own_addresses *own,
+				   const struct train *train)
 {
 	if (train->source.length <= sizeof(sa_family_t))
-		return DROP_NO_RETURN;
-	return guarded && own_addresses_has(own, &train->source) ? DROP_LOOP : DROP_NONE;
+		return config->action == ACTION_RELAY && !config->responses ? DROP_NONE : DROP_NO_RETURN;
+	return config->loop_guard && own_addresses_has(own, &train->source) ? DROP_LOOP : DROP_NONE;
 }
 
 enum drop_reason guard_check(const struct listener_config *config, const struct own_addresses *own,
@@ -168,10 +175,10 @@ enum drop_reason guard_check(const struct listener_config *config, const struct 
 {
 	uint16_t port = address_port(&train->source);
 
-	if (config->action != ACTION_ECHO)
+	if (!is_answering(config))
 		return DROP_NONE;
 	if (train->source.any.sa_family == AF_UNIX)
-		return check_unix(own, train, config->loop_guard);
+		return check_unix(config, own, train);
 	if (!config->loop_guard)
 		return DROP_NONE;
 	if (is_unanswerable(&train->source))

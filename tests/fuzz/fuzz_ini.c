@@ -38,13 +38,29 @@ static void check_listener(const struct config *config, const struct listener_co
 {
 	check(listener->index == (size_t)(listener - config->listeners));
 	check(listener->bind_count && listener->encoding_count);
-	check((listener->action == ACTION_FORWARD) == (listener->peer_count > 0));
+	check((listener->action == ACTION_FORWARD || listener->action == ACTION_RELAY) == (listener->peer_count > 0));
 	check(listener->action != ACTION_ECHO || listener->refuse_source_ports);
 	check(listener->max_datagram && listener->max_datagram <= CONFIG_DATAGRAM_MAX);
+	check(listener->balance <= BALANCE_FAILOVER && listener->idle_timeout_ms && listener->max_sessions);
 	for (size_t i = 0; i < listener->bind_count; i++)
 		check(listener->binds[i].address.length && listener->binds[i].line);
 	for (size_t i = 0; i < listener->encoding_count; i++)
 		check(!strcasecmp(listener->encodings[i], "hex") || codec_known(listener->encodings[i]));
+}
+
+static void check_payload(const struct payload *payload)
+{
+	check(!payload->bytes == !payload->size && payload->size <= CONFIG_PAYLOAD_MAX);
+}
+
+static void check_peer(const struct peer_config *peer)
+{
+	check(peer->address.length && peer->address_text);
+	check(peer->address.any.sa_family == AF_UNIX || address_port(&peer->address));
+	check(peer->weight && peer->fail_timeout_ms && peer->check.rise && peer->check.fall);
+	check(peer->check.timeout_ms && peer->check.timeout_ms <= peer->check.interval_ms);
+	check_payload(&peer->check.send);
+	check_payload(&peer->check.expect);
 }
 
 static void check_config(const struct config *config)
@@ -54,10 +70,8 @@ static void check_config(const struct config *config)
 	for (size_t i = 0; i < config->listener_count; i++)
 		check_listener(config, &config->listeners[i]);
 	for (size_t i = 0; i < config->peer_count; i++) {
-		const struct peer_config *peer = &config->peers[i];
-
-		check(peer->index == i && peer->address.length && peer->address_text);
-		check(peer->address.any.sa_family == AF_UNIX || address_port(&peer->address));
+		check(config->peers[i].index == i);
+		check_peer(&config->peers[i]);
 	}
 }
 

@@ -43,6 +43,51 @@ static void what_is_not_written_has_its_default(void **state)
 	config_destroy(config);
 }
 
+#define RELAY "[listener:r]\naddress = *:7788\naction = relay\npeers = p\n[peer:p]\naddress = 192.0.2.1:1\n"
+
+static void a_relay_and_its_peer_have_defaults_too(void **state)
+{
+	struct config *config = good(RELAY);
+	const struct listener_config *listener = &config->listeners[0];
+	const struct peer_config *peer = &config->peers[0];
+
+	(void)state;
+	assert_int_equal(listener->balance, BALANCE_HASH);
+	assert_int_equal(listener->idle_timeout_ms, 60000);
+	assert_int_equal(listener->max_sessions, 16384);
+	assert_int_equal(listener->responses, RESPONSES_UNLIMITED);
+	assert_null(listener->refuse_source_ports);
+	assert_int_equal(peer->resolve_interval_ms, 30000);
+	assert_int_equal(peer->weight, 1);
+	assert_false(peer->backup);
+	assert_int_equal(peer->max_fails, 3);
+	assert_int_equal(peer->fail_timeout_ms, 10000);
+	assert_false(peer->check.on);
+	assert_null(peer->check.send.bytes);
+	assert_int_equal(peer->check.send.size, 0);
+	assert_null(peer->check.expect.bytes);
+	assert_int_equal(peer->check.expect.size, 0);
+	assert_int_equal(peer->check.interval_ms, 5000);
+	assert_int_equal(peer->check.timeout_ms, 2000);
+	assert_int_equal(peer->check.rise, 2);
+	assert_int_equal(peer->check.fall, 3);
+	config_destroy(config);
+}
+
+static void a_relay_refuses_the_ports_that_it_is_told(void **state)
+{
+	struct config *config = good("[listener:e]\naddress = *:7789\naction = echo\n" RELAY
+				     "[listener:s]\naddress = *:7790\naction = relay\npeers = p\n"
+				     "refuse_source_ports = 53\n");
+
+	(void)state;
+	assert_false(port_set_has(config->listeners[0].refuse_source_ports, 7788));
+	assert_null(config->listeners[1].refuse_source_ports);
+	assert_true(port_set_has(config->listeners[2].refuse_source_ports, 53));
+	assert_false(port_set_has(config->listeners[2].refuse_source_ports, 7789));
+	config_destroy(config);
+}
+
 static void an_echo_refuses_low_ports_and_those_of_all_echoes(void **state)
 {
 	struct config *config = good(ECHO "[listener:f]\naddress = [::1]:9000\naction = echo\n"
@@ -303,6 +348,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_not_written_has_its_default),
+		cmocka_unit_test(a_relay_and_its_peer_have_defaults_too),
+		cmocka_unit_test(a_relay_refuses_the_ports_that_it_is_told),
 		cmocka_unit_test(an_echo_refuses_low_ports_and_those_of_all_echoes),
 		cmocka_unit_test(listeners_and_peers_stand_in_the_order_of_the_file),
 		cmocka_unit_test(sections_must_be_known),

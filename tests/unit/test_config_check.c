@@ -90,20 +90,111 @@ static void nor_one_of_our_interfaces(void **state)
 	freeifaddrs(first);
 }
 
-static void peers_are_for_forward(void **state)
+static void peers_are_for_forward_and_relay(void **state)
 {
 	(void)state;
 	refused("[listener:a]\naddress = *:1\naction = echo\npeers = p\n[peer:p]\naddress = 192.0.2.1:9\n",
-		"4: [listener:a] peers: only forward sends to peers: remove it, or write `action = forward`");
+		"4: [listener:a] peers: only forward and relay send to peers: remove it, or write `action = forward` "
+		"or "
+		"`action = relay`");
 	refused("[listener:a]\naddress = *:1\npeers = q\naction = sink\n",
-		"3: [listener:a] peers: only forward sends to peers: remove it, or write `action = forward`");
+		"3: [listener:a] peers: only forward and relay send to peers: remove it, or write `action = forward` "
+		"or "
+		"`action = relay`");
 	refused("[listener:a]\naddress = *:1\npeers = q, p, r\naction = forward\n[peer:p]\naddress = 192.0.2.1:9\n",
 		"3: [listener:a] peers: there is no peer `q`: add a section [peer:q]",
 		"3: [listener:a] peers: there is no peer `r`: add a section [peer:r]");
 	refused("[listener:a]\naddress = *:1\npeers = q\naction = ech\n", "3: [listener:a] peers: there is no peer `q`",
 		"4: [listener:a] action: ");
 	refused("[listener:a]\naddress = *:1\naction = forward\n[peer:p]\naddress = 192.0.2.1:9\n",
-		"1: [listener:a] peers: missing: ");
+		"1: [listener:a] peers: missing: forward needs to know to whom; write names of [peer:NAME] sections");
+	refused("[listener:a]\naddress = *:1\naction = relay\n[peer:p]\naddress = 192.0.2.1:9\n",
+		"1: [listener:a] peers: missing: relay needs to know to whom; write names of [peer:NAME] sections");
+	refused("[listener:a]\naddress = *:1\naction = relay\npeers = q\n",
+		"4: [listener:a] peers: there is no peer `q`: add a section [peer:q]");
+}
+
+#define RELAY(peers, p, q)                                                                                             \
+	"[listener:a]\naddress = *:1\naction = relay\npeers = " peers "\n[peer:p]\naddress = 192.0.2.1:9\n" p          \
+	"\n[peer:q]\naddress = 192.0.2.2:9\n" q "\n"
+
+static void not_every_peer_is_a_backup(void **state)
+{
+	(void)state;
+	accepted(RELAY("p, q", "", "backup = on"));
+	accepted(RELAY("p, q", "backup = on", "backup = off"));
+	refused(RELAY("p, q", "backup = on", "backup = yes"),
+		"4: [listener:a] peers: every peer is a backup: remove `backup = on` from one of them");
+	refused(RELAY("q", "", "backup = on"), "4: [listener:a] peers: every peer is a backup: ");
+	refused(RELAY("p, r", "backup = on", ""), "4: [listener:a] peers: there is no peer `r`: ");
+	refused(RELAY("p, p", "backup = on", ""), "4: [listener:a] peers: `p` is named twice: ");
+	accepted("[listener:a]\naddress = *:1\naction = forward\npeers = p\n"
+		 "[peer:p]\naddress = 192.0.2.1:9\nbackup = on\n");
+	accepted(AND_PEER("address = *:1", "192.0.2.1:9\nbackup = on\nweight = 7\nmax_fails = 0\nfail_timeout = 1s\n"
+					   "check = on"));
+}
+
+static void only_a_relay_has_sessions(void **state)
+{
+	(void)state;
+	refused("[listener:a]\naddress = *:1\naction = echo\nbalance = random\nidle_timeout = 1s\n"
+		"max_sessions = 9\nresponses = 0\n",
+		"4: [listener:a] balance: only a relay has sessions: remove it, or write `action = relay`",
+		"5: [listener:a] idle_timeout: only a relay has sessions: remove it, or write `action = relay`",
+		"6: [listener:a] max_sessions: only a relay has sessions: remove it, or write `action = relay`",
+		"7: [listener:a] responses: only a relay has sessions: remove it, or write `action = relay`");
+	refused("[listener:a]\naddress = *:1\nresponses = unlimited\naction = sink\n",
+		"3: [listener:a] responses: only a relay has sessions: ");
+	refused("[listener:a]\naddress = *:1\nbalance = hash\naction = forward\npeers = p\n"
+		"[peer:p]\naddress = 192.0.2.1:9\n",
+		"3: [listener:a] balance: only a relay has sessions: ");
+	refused("[listener:a]\naddress = *:1\nbalance = hash\naction = rely\n", "4: [listener:a] action: `rely` is");
+	refused("[listener:a]\naddress = *:1\nbalance = hash\n", "1: [listener:a] action: missing: ");
+	refused("[listener:a]\naddress = *:1\naction = echo\nbalance = hush\n", "4: [listener:a] balance: `hush` is");
+	accepted(RELAY("p", "", "") "[listener:b]\naddress = *:2\naction = relay\npeers = p\nbalance = random\n"
+				    "idle_timeout = 1s\nmax_sessions = 9\nresponses = 0\n");
+}
+
+/* What stands behind the address of the peer in line 5. */
+#define PEER(keys) AND_PEER("address = *:1", "192.0.2.1:9\n" keys)
+
+static void check_keys_need_a_check(void **state)
+{
+	(void)state;
+	refused(PEER("check_send = a\ncheck_expect = b\ncheck_interval = 9s\ncheck_timeout = 1s\ncheck_rise = 1\n"
+		     "check_fall = 1"),
+		"6: [peer:p] check_send: does nothing without `check = on`: write that, or remove this line",
+		"7: [peer:p] check_expect: does nothing without `check = on`: write that, or remove this line",
+		"8: [peer:p] check_interval: does nothing without `check = on`: write that, or remove this line",
+		"9: [peer:p] check_timeout: does nothing without `check = on`: write that, or remove this line",
+		"10: [peer:p] check_rise: does nothing without `check = on`: write that, or remove this line",
+		"11: [peer:p] check_fall: does nothing without `check = on`: write that, or remove this line");
+	refused(PEER("check = off\ncheck_rise = 1"), "7: [peer:p] check_rise: does nothing without `check = on`: ");
+	refused(PEER("check = of\ncheck_rise = 1"), "6: [peer:p] check: `of` is wrong");
+	refused(PEER("check_rise = 0"), "6: [peer:p] check_rise: `0` is wrong");
+	refused(PEER("check_interval = 1s\ncheck_timeout = 2s"), "6: [peer:p] check_interval: does nothing ",
+		"7: [peer:p] check_timeout: does nothing ");
+	accepted(PEER("check_send = a\ncheck_expect = b\ncheck_interval = 9s\ncheck_timeout = 1s\ncheck_rise = 1\n"
+		      "check_fall = 1\ncheck = on"));
+	refused("[listener:a]\naddress = *:1\naction = sink\n[peer:p]\naddress = host.example:9\ncheck_fall = 1\n",
+		"6: [peer:p] check_fall: does nothing without `check = on`: ");
+}
+
+static void a_check_ends_before_the_next(void **state)
+{
+	(void)state;
+	refused(PEER("check = on\ncheck_interval = 1s\ncheck_timeout = 1001ms"),
+		"8: [peer:p] check_timeout: check_timeout (1001ms) is longer than check_interval (1000ms): shorten the "
+		"one, or lengthen the other");
+	refused(PEER("check = on\ncheck_interval = 1s"),
+		"7: [peer:p] check_interval: check_timeout (2000ms) is longer than check_interval (1000ms): ");
+	refused(PEER("check = on\ncheck_timeout = 6s"),
+		"7: [peer:p] check_timeout: check_timeout (6000ms) is longer than check_interval (5000ms): ");
+	refused(PEER("check = on\ncheck_interval = 1\ncheck_timeout = 6s"), "7: [peer:p] check_interval: `1` is wrong");
+	refused(PEER("check = on\ncheck_interval = 1s\ncheck_timeout = 0s"),
+		"8: [peer:p] check_timeout: `0s` is wrong");
+	accepted(PEER("check = on\ncheck_interval = 1s\ncheck_timeout = 1000ms"));
+	accepted(PEER("check = on\ncheck_interval = 2s"));
 }
 
 static void hex_is_not_converted(void **state)
@@ -111,6 +202,9 @@ static void hex_is_not_converted(void **state)
 	(void)state;
 	refused("[listener:a]\naddress = *:1\naction = forward\npeers = p, q\nencoding = utf-8, HEX\n"
 		"[peer:p]\naddress = 192.0.2.1:9\nencoding = gbk\n[peer:q]\naddress = 192.0.2.2:9\n",
+		"5: [listener:a] encoding: `hex` is no charset that peer `p` could get gbk from");
+	refused("[listener:a]\naddress = *:1\naction = relay\npeers = p\nencoding = hex\n"
+		"[peer:p]\naddress = 192.0.2.1:9\nencoding = gbk\n",
 		"5: [listener:a] encoding: `hex` is no charset that peer `p` could get gbk from");
 	accepted("[listener:a]\naddress = *:1\naction = forward\npeers = p\nencoding = utf-8, hex\n"
 		 "[peer:p]\naddress = 192.0.2.1:9\n");
@@ -153,7 +247,11 @@ int main(void)
 		cmocka_unit_test(different_addresses_live_together),
 		cmocka_unit_test(a_peer_is_somebody_else),
 		cmocka_unit_test(nor_one_of_our_interfaces),
-		cmocka_unit_test(peers_are_for_forward),
+		cmocka_unit_test(peers_are_for_forward_and_relay),
+		cmocka_unit_test(not_every_peer_is_a_backup),
+		cmocka_unit_test(only_a_relay_has_sessions),
+		cmocka_unit_test(check_keys_need_a_check),
+		cmocka_unit_test(a_check_ends_before_the_next),
 		cmocka_unit_test(hex_is_not_converted),
 		cmocka_unit_test(network_keys_need_a_network),
 		cmocka_unit_test(link_local_addresses_need_an_interface),

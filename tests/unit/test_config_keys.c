@@ -11,6 +11,8 @@
 
 #define ECHO "[listener:e]\naddress = *:7788\naction = echo\n"
 #define PEER "[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\naddress = 192.0.2.1:1\n"
+#define CHECKED PEER "check = on\n"
+#define RELAY "[peer:p]\naddress = 192.0.2.1:1\n[listener:e]\naddress = *:7788\naction = relay\npeers = p\n"
 
 static const struct listener_config *listener(const struct config *config)
 {
@@ -124,8 +126,11 @@ static void actions(void **state)
 	with("[listener:e]\naddress = *:1\n", "action = echo", listener(c)->action == ACTION_ECHO);
 	with("[peer:p]\naddress = 192.0.2.1:1\n[listener:e]\naddress = *:1\npeers = p\n", "action = forward",
 	     listener(c)->action == ACTION_FORWARD && listener(c)->peers[0] == peer(c));
-	wrong("[listener:e]\naddress = *:1\n", "action", "relay", "[listener:e] action: `relay`: not built yet: write");
-	wrong("[listener:e]\naddress = *:1\n", "action", "drop", "[listener:e] action: `drop` is wrong: write sink");
+	with("[peer:p]\naddress = 192.0.2.1:1\n[listener:e]\naddress = *:1\npeers = p\n", "action = Relay",
+	     listener(c)->action == ACTION_RELAY && listener(c)->peers[0] == peer(c));
+	wrong("[listener:e]\naddress = *:1\n", "action", "drop|relays", "[listener:e] action: `");
+	wrong("[listener:e]\naddress = *:1\n", "action", "drop",
+	      "[listener:e] action: `drop` is wrong: write sink, echo, forward or relay");
 }
 
 static void peers_of_a_listener(void **state)
@@ -257,6 +262,151 @@ static void other_keys_of_a_peer(void **state)
 	      "[peer:p] resolve_interval: `10` is wrong: write a duration from 1s to 24h, such as 30s");
 }
 
+static void keys_of_a_relay(void **state)
+{
+	(void)state;
+	with(RELAY, "balance = hash", listener(c)->balance == BALANCE_HASH);
+	with(RELAY, "balance = round-robin", listener(c)->balance == BALANCE_ROUND_ROBIN);
+	with(RELAY, "balance = random", listener(c)->balance == BALANCE_RANDOM);
+	with(RELAY, "balance = Least-Sessions", listener(c)->balance == BALANCE_LEAST_SESSIONS);
+	with(RELAY, "balance = failover", listener(c)->balance == BALANCE_FAILOVER);
+	wrong(RELAY, "balance", "roundrobin|0|hash, random", "[listener:e] balance: `");
+	with(RELAY, "idle_timeout = 1ms", listener(c)->idle_timeout_ms == 1);
+	with(RELAY, "idle_timeout = 24h", listener(c)->idle_timeout_ms == 24 * 3600 * 1000);
+	wrong(RELAY, "idle_timeout", "60|0s|86401s|1.5s|never", "[listener:e] idle_timeout: `");
+	with(RELAY, "max_sessions = 1", listener(c)->max_sessions == 1);
+	with(RELAY, "max_sessions = 1000000", listener(c)->max_sessions == 1000000);
+	wrong(RELAY, "max_sessions", "0|1000001|16K|unlimited", "[listener:e] max_sessions: `");
+}
+
+/* Nothing is not everything. */
+static void responses(void **state)
+{
+	(void)state;
+	with(RELAY, "responses = 0", listener(c)->responses == 0);
+	with(RELAY, "responses = 1", listener(c)->responses == 1);
+	with(RELAY, "responses = 4294967294", listener(c)->responses == UINT32_MAX - 1);
+	with(RELAY, "responses = Unlimited", listener(c)->responses == RESPONSES_UNLIMITED);
+	wrong(RELAY, "responses", "-1|4294967295|all|1.5|1s", "[listener:e] responses: `");
+	wrong(RELAY, "responses", "auto",
+	      "[listener:e] responses: `auto` is wrong: write unlimited, or a number of datagrams from 0 to "
+	      "4294967294");
+}
+
+static void the_part_of_a_peer_in_a_relay(void **state)
+{
+	(void)state;
+	with(PEER, "weight = 2", peer(c)->weight == 2);
+	with(PEER, "weight = 1000000", peer(c)->weight == 1000000);
+	wrong(PEER, "weight", "0|1000001|-1|1.5|heavy", "[peer:p] weight: `");
+	with(PEER, "backup = on", peer(c)->backup);
+	with(PEER, "backup = no", !peer(c)->backup);
+	wrong(PEER, "backup", "maybe|1", "[peer:p] backup: `");
+	with(PEER, "max_fails = 0", peer(c)->max_fails == 0);
+	with(PEER, "max_fails = 1000000", peer(c)->max_fails == 1000000);
+	wrong(PEER, "max_fails", "-1|1000001|none", "[peer:p] max_fails: `");
+	with(PEER, "fail_timeout = 1ms", peer(c)->fail_timeout_ms == 1);
+	with(PEER, "fail_timeout = 2m", peer(c)->fail_timeout_ms == 120000);
+	wrong(PEER, "fail_timeout", "10 s|0ms|25h|3", "[peer:p] fail_timeout: `");
+}
+
+static void checks(void **state)
+{
+	(void)state;
+	with(PEER, "check = on", peer(c)->check.on);
+	with(PEER, "check = off", !peer(c)->check.on);
+	wrong(PEER, "check", "udp|2", "[peer:p] check: `");
+	with(CHECKED, "check_interval = 24h", peer(c)->check.interval_ms == 24 * 3600 * 1000);
+	with(CHECKED "check_timeout = 1ms\n", "check_interval = 1ms",
+	     peer(c)->check.interval_ms == 1 && peer(c)->check.timeout_ms == 1);
+	wrong(CHECKED, "check_interval", "5|0s|25h", "[peer:p] check_interval: `");
+	with(CHECKED, "check_timeout = 500ms", peer(c)->check.timeout_ms == 500);
+	wrong(CHECKED, "check_timeout", "1|0ms|25h", "[peer:p] check_timeout: `");
+	with(CHECKED, "check_rise = 1", peer(c)->check.rise == 1);
+	with(CHECKED, "check_rise = 1000", peer(c)->check.rise == 1000);
+	wrong(CHECKED, "check_rise", "0|1001|x", "[peer:p] check_rise: `");
+	with(CHECKED, "check_fall = 1", peer(c)->check.fall == 1);
+	with(CHECKED, "check_fall = 1000", peer(c)->check.fall == 1000);
+	wrong(CHECKED, "check_fall", "0|1001|-2", "[peer:p] check_fall: `");
+}
+
+static bool holds(const struct payload *payload, const char *bytes, size_t size)
+{
+	return payload->size == size && !memcmp(payload->bytes, bytes, size);
+}
+
+static void what_a_check_says(void **state)
+{
+	(void)state;
+	with(CHECKED, "", !peer(c)->check.send.bytes && !peer(c)->check.send.size);
+	with(CHECKED, "check_send = p",
+	     holds(&peer(c)->check.send, "p", 1) && !peer(c)->check.expect.bytes && !peer(c)->check.expect.size);
+	with(CHECKED, "check_expect = pong", holds(&peer(c)->check.expect, "pong", 4) && !peer(c)->check.send.bytes);
+	with(CHECKED, "check_send =  ping \\n, \xe4\xbd\xa0=0x1 ; for all",
+	     holds(&peer(c)->check.send, "ping \\n, \xe4\xbd\xa0=0x1", 16));
+	with(CHECKED, "check_send = hexagon", holds(&peer(c)->check.send, "hexagon", 7));
+	with(CHECKED, "check_send = hex", holds(&peer(c)->check.send, "hex", 3));
+	wrong(CHECKED, "check_send", "", "[peer:p] check_send: there is no value: write a text, or hex:");
+}
+
+static void a_check_may_be_hex(void **state)
+{
+	(void)state;
+	with(CHECKED, "check_send = hex:0009afAF", holds(&peer(c)->check.send, "\0\x09\xaf\xaf", 4));
+	with(CHECKED, "check_expect = HEX: 00 01  ff7f\tfe", holds(&peer(c)->check.expect, "\0\1\xff\x7f\xfe", 5));
+	with(CHECKED, "check_send = hex: 00 01,\n 02 03,\n 04", holds(&peer(c)->check.send, "\0\1\2\3\4", 5));
+	wrong(CHECKED, "check_send", "hex:001|hex:00 1|hex:0 0|hex: f", "[peer:p] check_send: `");
+	wrong(CHECKED, "check_send", "hex:00 001 02",
+	      "[peer:p] check_send: `001` has an odd number of hex digits: write two for each byte");
+	wrong(CHECKED, "check_expect", "hex:00 zz|hex:zz00", "[peer:p] check_expect: `zz");
+	wrong(CHECKED, "check_expect", "hex:0x00|hex:00 0x00",
+	      "[peer:p] check_expect: `0x00` is no hex number: write bytes such as `hex: 00 ff`");
+	wrong(CHECKED, "check_expect", "hex:-1|hex:+1|hex:00:01|hex:0\xc3\xa9", "[peer:p] check_expect: `");
+	wrong(CHECKED, "check_send", "hex:|hex: ; 00",
+	      "[peer:p] check_send: no bytes follow `hex:`: write some, such as `hex: 00 ff`");
+	wrong(CHECKED, "check_send", "hex:00,,01|hex: 00,,01", "[peer:p] check_send: `00,,01` has an empty item");
+}
+
+/* check_send over many lines: pieces that each become 64 bytes of it, and a last one. */
+static char *long_send(const char *prefix, const char *piece, int count, const char *last)
+{
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	fprintf(out, CHECKED "check_send = %s", prefix);
+	while (count--)
+		fprintf(out, "%s,\n", piece);
+	fprintf(out, "%s\n", last);
+	fclose(out);
+	return text;
+}
+
+static void a_check_has_bounds(void **state)
+{
+	char piece[63] = {0}, hex[129] = {0}, last[66] = {0};
+	char *texts[4];
+
+	(void)state;
+	memset(piece, 'a', 62);
+	memset(hex, 'a', 128);
+	memset(last, 'a', 64);
+	texts[0] = long_send("", piece, 15, last);
+	texts[1] = long_send("hex:", hex, 15, hex);
+	texts[2] = long_send("", piece, 15, strcat(last, "a"));
+	texts[3] = long_send("hex:", hex, 16, "aa");
+	for (int i = 0; i < 2; i++) {
+		struct config *config = good(texts[i]);
+
+		assert_int_equal(peer(config)->check.send.size, 1024);
+		assert_int_equal(peer(config)->check.send.bytes[1023], i ? 0xaa : 'a');
+		config_destroy(config);
+		refused(texts[i + 2], "7: [peer:p] check_send: 1025 bytes are too many: write at most 1024");
+	}
+	for (int i = 0; i < 4; i++)
+		free(texts[i]);
+}
+
 /* A key that is not built yet: a good value is refused as such, a bad one for what is wrong with it, and the value that
  * asks for nothing is taken. */
 struct later {
@@ -271,21 +421,6 @@ static const struct later later[] = {
 	{ECHO, "listener:e", "deny", "0.0.0.0/0", "0.0.0.0/-1|192.0.2"},
 	{ECHO, "listener:e", "source_limit", "100", "-1|1K", "0"},
 	{ECHO, "listener:e", "source_burst", "100", "many", "0"},
-	{ECHO, "listener:e", "balance", "hash|round-robin|random|least-sessions|failover", "roundrobin"},
-	{ECHO, "listener:e", "idle_timeout", "60s|24h", "60|0s|25h"},
-	{ECHO, "listener:e", "max_sessions", "16384", "0|1000001"},
-	{ECHO, "listener:e", "responses", "unlimited|0|1", "-1|all"},
-	{PEER, "peer:p", "weight", "2", "0|-1", "1"},
-	{PEER, "peer:p", "backup", "on|yes", "maybe", "no|off|false"},
-	{PEER, "peer:p", "check", "on", "udp", "off|no"},
-	{PEER, "peer:p", "check_send", "ping \\n", NULL},
-	{PEER, "peer:p", "check_expect", "pong", NULL},
-	{PEER, "peer:p", "check_interval", "5s", "5"},
-	{PEER, "peer:p", "check_timeout", "500ms", "0ms"},
-	{PEER, "peer:p", "check_rise", "2", "0"},
-	{PEER, "peer:p", "check_fall", "3", "x"},
-	{PEER, "peer:p", "max_fails", "3", "-3"},
-	{PEER, "peer:p", "fail_timeout", "10s", "10 s"},
 };
 
 static void what_is_not_built_yet_is_refused(void **state)
@@ -341,6 +476,13 @@ int main(void)
 		cmocka_unit_test(guard_keys),
 		cmocka_unit_test(where_a_peer_is),
 		cmocka_unit_test(other_keys_of_a_peer),
+		cmocka_unit_test(keys_of_a_relay),
+		cmocka_unit_test(responses),
+		cmocka_unit_test(the_part_of_a_peer_in_a_relay),
+		cmocka_unit_test(checks),
+		cmocka_unit_test(what_a_check_says),
+		cmocka_unit_test(a_check_may_be_hex),
+		cmocka_unit_test(a_check_has_bounds),
 		cmocka_unit_test(what_is_not_built_yet_is_refused),
 		cmocka_unit_test(mistyped_keys_have_a_neighbour),
 	};

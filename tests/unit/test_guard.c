@@ -120,6 +120,50 @@ static void a_unix_sender_needs_a_name(void **state)
 	assert_int_equal(guard_check(&f->echo, f->own, &train), DROP_NONE);
 }
 
+static void a_relay_answers_like_an_echo(void **state)
+{
+	struct fixture *f = *state;
+
+	f->echo.action = ACTION_RELAY;
+	f->echo.responses = RESPONSES_UNLIMITED;
+	assert_int_equal(check(f, "192.0.2.99", 40000), DROP_NONE);
+	assert_int_equal(check(f, "127.0.0.1", 7788), DROP_LOOP);
+	assert_int_equal(check(f, "224.0.0.1", 40000), DROP_SOURCE_ADDRESS);
+	assert_int_equal(check(f, "192.0.2.99", 0), DROP_SOURCE_PORT);
+	assert_int_equal(check(f, "192.0.2.99", 53), DROP_SOURCE_PORT);
+	f->echo.loop_guard = false;
+	assert_int_equal(check(f, "192.0.2.99", 53), DROP_NONE);
+	assert_int_equal(check(f, "127.0.0.1", 7788), DROP_NONE);
+}
+
+/* Which is so for a relay that was not told of any. */
+static void without_refused_ports_only_port_0_is(void **state)
+{
+	struct fixture *f = *state;
+
+	f->echo.action = ACTION_RELAY;
+	f->echo.refuse_source_ports = NULL;
+	assert_int_equal(check(f, "192.0.2.99", 0), DROP_SOURCE_PORT);
+	assert_int_equal(check(f, "192.0.2.99", 53), DROP_NONE);
+	assert_int_equal(check(f, "127.0.0.1", 7788), DROP_LOOP);
+}
+
+static void unless_nobody_waits_for_an_answer(void **state)
+{
+	struct fixture *f = *state;
+	struct train train = {0};
+
+	train.source.any.sa_family = AF_UNIX;
+	train.source.length = sizeof(sa_family_t);
+	f->echo.action = ACTION_RELAY;
+	f->echo.responses = 1;
+	assert_int_equal(guard_check(&f->echo, f->own, &train), DROP_NO_RETURN);
+	f->echo.responses = 0;
+	assert_int_equal(guard_check(&f->echo, f->own, &train), DROP_NONE);
+	f->echo.action = ACTION_ECHO;
+	assert_int_equal(guard_check(&f->echo, f->own, &train), DROP_NO_RETURN);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -132,6 +176,9 @@ int main(void)
 		test(it_can_be_switched_off),
 		test(it_is_for_those_who_answer),
 		test(a_unix_sender_needs_a_name),
+		test(unless_nobody_waits_for_an_answer),
+		test(a_relay_answers_like_an_echo),
+		test(without_refused_ports_only_port_0_is),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
