@@ -1,210 +1,178 @@
 #include "peer.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <stdlib.h>
-#include <string.h>
 
-/* A name that does not resolve is tried again after a second, then two, four …, and at the latest after this. */
-#define BACKOFF_MS 1000
-#define BACKOFF_MAX_MS 30000
-
-/* One named peer. */
-struct resolver {
-	struct peers *peers;
-	const struct peer_config *config;
-	uv_getaddrinfo_t request;
-	uv_timer_t timer;
-	bool busy;
-	unsigned failures; /* in a row */
-	struct address address;
-};
+#include "resolver.h"
 
 struct peers {
-	uv_loop_t *loop;
 	const struct config *config;
-	const struct own_addresses *own;
 	struct log *log;
 	peers_changed changed;
 	void *data;
-	bool closing;
+	struct peers_snapshot *now;
+	target_news news;
 	struct resolver *resolvers;
 	size_t resolver_count;
 };
 
-struct peer_addresses *peer_addresses_get(struct peer_addresses *addresses)
+/* --- Snapshots --- */
+
+/* The same as the last but for one peer, whose targets are changed. */
+static struct peers_snapshot *snapshot_with(const struct peers_snapshot *last, size_t peer,
+					    const struct peer_targets *changed)
 {
-	atomic_fetch_add_explicit(&addresses->references, 1, memory_order_relaxed);
-	return addresses;
+	struct peer_targets *peers = calloc(last->peer_count, sizeof(*peers));
+	struct peers_snapshot *snapshot;
+
+	if (!peers)
+		return NULL;
+	for (size_t i = 0; i < last->peer_count; i++)
+		peers[i] = i == peer ? *changed : last->peers[i];
+	snapshot = peers_snapshot_create(peers, last->peer_count);
+	free(peers);
+	return snapshot;
 }
 
-void peer_addresses_put(struct peer_addresses *addresses)
+struct peers_snapshot *peers_now(struct peers *peers)
 {
-	if (addresses && atomic_fetch_sub_explicit(&addresses->references, 1, memory_order_acq_rel) == 1)
-		free(addresses);
+	return peers_snapshot_get(peers->now);
 }
 
-static void publish(struct peers *peers)
+const target_news *peers_news(const struct peers *peers)
 {
-	size_t count = peers->config->peer_count;
-	struct peer_addresses *addresses = calloc(1, sizeof(*addresses) + count * sizeof(addresses->items[0]));
+	return &peers->news;
+}
 
-	if (!addresses) {
-		log_error(peers->log, "no memory for the addresses of peers: the last ones stay");
-		return;
+/* --- Targets --- */
+
+/* A target that stays keeps what is known of its health. */
+static struct target *target_for(struct peers *peers, const struct peer_config *config, const struct address *address)
+{
+	const struct peer_targets *now = &peers->now->peers[config->index];
+
+	for (size_t i = 0; i < now->count; i++) {
+		if (address_equal(&now->items[i]->address, address))
+			return target_get(now->items[i]);
 	}
-	atomic_init(&addresses->references, 1);
-	addresses->count = count;
-	for (size_t i = 0; i < count; i++) {
-		if (!peers->config->peers[i].host)
-			addresses->items[i] = peers->config->peers[i].address;
-	}
-	for (size_t i = 0; i < peers->resolver_count; i++)
-		addresses->items[peers->resolvers[i].config->index] = peers->resolvers[i].address;
-	peers->changed(addresses, peers->data);
+	return target_create(config, address, &peers->news);
 }
 
-/* --- Look-ups --- */
-
-static void look_up(struct resolver *resolver);
-
-static void on_timer(uv_timer_t *timer)
+static void put_targets(const struct peer_targets *targets)
 {
-	look_up(timer->data);
+	for (size_t i = 0; i < targets->count; i++)
+		target_put(targets->items[i]);
 }
 
-static void look_up_later(struct resolver *resolver)
+/* Puts the targets for the addresses into list, which has room for them, with a reference each. */
+static int make_targets(struct peers *peers, const struct peer_config *config, const struct address *addresses,
+			size_t count, struct peer_targets *list)
 {
-	uint64_t delay = resolver->config->resolve_interval_ms;
+	for (list->count = 0; list->count < count; list->count++) {
+		struct target *target = target_for(peers, config, &addresses[list->count]);
 
-	if (resolver->failures) {
-		uint64_t backoff = resolver->failures > 5 ? BACKOFF_MAX_MS : BACKOFF_MS << (resolver->failures - 1);
-		uint64_t most = delay < BACKOFF_MAX_MS ? delay : BACKOFF_MAX_MS;
-		delay = backoff < most ? backoff : most;
-	}
-	uv_timer_start(&resolver->timer, on_timer, delay, 0);
-}
-
-/* Name servers that block a name answer so; the kernel would send it to ourselves. */
-static bool is_nowhere(const struct address *address)
-{
-	return address_is_wildcard(address) ||
-	       (address->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr));
-}
-
-static bool from_addrinfo(struct address *address, const struct addrinfo *info, uint16_t port)
-{
-	if (info->ai_family != AF_INET && info->ai_family != AF_INET6)
-		return false;
-	memset(address, 0, sizeof(*address));
-	memcpy(&address->any, info->ai_addr, info->ai_addrlen);
-	address->length = info->ai_addrlen;
-	address_set_port(address, port);
-	return !is_nowhere(address);
-}
-
-/* Of several addresses the one in use stays, or else the first is taken: an answer in another order is no change. */
-static bool choose(const struct resolver *resolver, const struct addrinfo *answer, struct address *chosen)
-{
-	uint16_t port = address_port(&resolver->config->address);
-	bool any = false;
-
-	for (const struct addrinfo *i = answer; i; i = i->ai_next) {
-		struct address address;
-
-		if (!from_addrinfo(&address, i, port))
-			continue;
-		if (!any)
-			*chosen = address;
-		any = true;
-		if (resolver->address.length && address_equal(&address, &resolver->address)) {
-			*chosen = address;
-			return true;
+		if (!target) {
+			put_targets(list);
+			return -ENOMEM;
 		}
+		list->items[list->count] = target;
 	}
-	return any;
+	return 0;
 }
 
-static void failed(struct resolver *resolver, int error)
+/* Returns 0 or -ENOMEM: then everything is as it was. */
+static int set_addresses(struct peers *peers, const struct peer_config *config, const struct address *addresses,
+			 size_t count)
 {
-	const struct peer_config *config = resolver->config;
+	struct target *items[RESOLVER_ADDRESSES_MAX];
+	struct peer_targets list = {.items = items};
+	struct peers_snapshot *snapshot;
+	int error = make_targets(peers, config, addresses, count, &list);
 
-	resolver->failures++;
-	if (resolver->failures == 1 || resolver->failures % 10 == 0)
-		log_warning(resolver->peers->log, "peer %s: cannot resolve %s: %s; %s, and it is tried again",
-			    config->name, config->host, uv_strerror(error),
-			    resolver->address.length ? "its last address stays in use"
-						     : "datagrams for it are dropped");
+	if (error)
+		return error;
+	snapshot = snapshot_with(peers->now, config->index, &list);
+	put_targets(&list);
+	if (!snapshot)
+		return -ENOMEM;
+	peers_snapshot_put(peers->now);
+	peers->now = snapshot;
+	return 0;
 }
 
-static void tell_address(const struct resolver *resolver, const struct address *address)
+static int on_resolved(const struct peer_config *config, const struct address *addresses, size_t count, void *data)
 {
-	const struct peers *peers = resolver->peers;
-	char text[ADDRESS_TEXT_MAX];
+	struct peers *peers = data;
+	int error = set_addresses(peers, config, addresses, count);
 
-	address_format(address, text);
-	if (own_addresses_has(peers->own, address))
-		log_error(peers->log,
-			  "peer %s: %s is %s, which is one of our own listeners: datagrams would go round in circles, "
-			  "and are dropped",
-			  resolver->config->name, resolver->config->host, text);
+	if (error)
+		log_error(peers->log, "peer %s: no memory for the addresses of %s: the last ones stay", config->name,
+			  config->host);
 	else
-		log_info(peers->log, "peer %s: %s is %s", resolver->config->name, resolver->config->host, text);
-}
-
-static void resolved(struct resolver *resolver, const struct address *address)
-{
-	bool same = resolver->address.length && address_equal(address, &resolver->address);
-
-	if (!same || resolver->failures)
-		tell_address(resolver, address);
-	resolver->failures = 0;
-	if (same)
-		return;
-	resolver->address = *address;
-	publish(resolver->peers);
-}
-
-static void on_answer(uv_getaddrinfo_t *request, int status, struct addrinfo *answer)
-{
-	struct resolver *resolver = request->data;
-	struct address address;
-
-	resolver->busy = false;
-	if (!resolver->peers->closing) {
-		if (!status && choose(resolver, answer, &address))
-			resolved(resolver, &address);
-		else
-			failed(resolver, status ? status : UV_EAI_NONAME);
-		look_up_later(resolver);
-	}
-	uv_freeaddrinfo(answer);
-}
-
-static void look_up(struct resolver *resolver)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM};
-	int error = uv_getaddrinfo(resolver->peers->loop, &resolver->request, on_answer, resolver->config->host, NULL,
-				   &hints);
-
-	resolver->busy = !error;
-	if (error) {
-		failed(resolver, error);
-		look_up_later(resolver);
-	}
+		peers->changed(peers_now(peers), peers->data);
+	return error;
 }
 
 /* --- Life --- */
 
-static void resolver_init(struct peers *peers, const struct peer_config *config)
+/* One target for each peer whose address is written in the configuration; list and targets have room for all. */
+static int make_literals(struct peers *peers, struct peer_targets *lists, struct target **targets)
 {
-	struct resolver *resolver = &peers->resolvers[peers->resolver_count++];
+	for (size_t i = 0; i < peers->config->peer_count; i++) {
+		const struct peer_config *config = &peers->config->peers[i];
 
-	resolver->peers = peers;
-	resolver->config = config;
-	resolver->request.data = resolver;
-	uv_timer_init(peers->loop, &resolver->timer);
-	resolver->timer.data = resolver;
+		if (config->host)
+			continue;
+		targets[i] = target_create(config, &config->address, &peers->news);
+		if (!targets[i])
+			return -ENOMEM;
+		lists[i] = (struct peer_targets){&targets[i], 1};
+	}
+	return 0;
+}
+
+/* Peers with a name have no address yet. */
+static int create_first(struct peers *peers)
+{
+	size_t count = peers->config->peer_count;
+	struct peer_targets *lists = calloc(count + 1, sizeof(*lists));
+	struct target **targets = calloc(count + 1, sizeof(struct target *));
+
+	if (lists && targets && !make_literals(peers, lists, targets))
+		peers->now = peers_snapshot_create(lists, count);
+	for (size_t i = 0; targets && i < count; i++)
+		target_put(targets[i]);
+	free(targets);
+	free(lists);
+	return peers->now ? 0 : -ENOMEM;
+}
+
+static void create_resolvers(struct peers *peers, uv_loop_t *loop, const struct own_addresses *own)
+{
+	for (size_t i = 0; i < peers->config->peer_count; i++) {
+		const struct peer_config *config = &peers->config->peers[i];
+		struct resolver *resolver = &peers->resolvers[peers->resolver_count];
+
+		if (!config->host)
+			continue;
+		*resolver = (struct resolver){.loop = loop,
+					      .config = config,
+					      .own = own,
+					      .log = peers->log,
+					      .changed = on_resolved,
+					      .data = peers};
+		resolver_init(resolver);
+		peers->resolver_count++;
+	}
+}
+
+static size_t count_names(const struct config *config)
+{
+	size_t names = 0;
+
+	for (size_t i = 0; i < config->peer_count; i++)
+		names += config->peers[i].host != NULL;
+	return names;
 }
 
 int peers_create(struct peers **out, uv_loop_t *loop, const struct config *config, const struct own_addresses *own,
@@ -214,17 +182,13 @@ int peers_create(struct peers **out, uv_loop_t *loop, const struct config *confi
 
 	if (!peers)
 		return -ENOMEM;
-	*peers = (struct peers){
-		.loop = loop, .config = config, .own = own, .log = log, .changed = changed, .data = data};
-	peers->resolvers = calloc(config->peer_count + 1, sizeof(*peers->resolvers));
-	if (!peers->resolvers) {
-		free(peers);
+	*peers = (struct peers){.config = config, .log = log, .changed = changed, .data = data};
+	peers->resolvers = calloc(count_names(config) + 1, sizeof(*peers->resolvers));
+	if (!peers->resolvers || create_first(peers)) {
+		peers_destroy(peers);
 		return -ENOMEM;
 	}
-	for (size_t i = 0; i < config->peer_count; i++) {
-		if (config->peers[i].host)
-			resolver_init(peers, &config->peers[i]);
-	}
+	create_resolvers(peers, loop, own);
 	*out = peers;
 	return 0;
 }
@@ -232,17 +196,13 @@ int peers_create(struct peers **out, uv_loop_t *loop, const struct config *confi
 void peers_start(struct peers *peers)
 {
 	for (size_t i = 0; i < peers->resolver_count; i++)
-		look_up(&peers->resolvers[i]);
+		resolver_start(&peers->resolvers[i]);
 }
 
 void peers_close(struct peers *peers)
 {
-	peers->closing = true;
-	for (size_t i = 0; i < peers->resolver_count; i++) {
-		uv_close((uv_handle_t *)&peers->resolvers[i].timer, NULL);
-		if (peers->resolvers[i].busy)
-			uv_cancel((uv_req_t *)&peers->resolvers[i].request);
-	}
+	for (size_t i = 0; i < peers->resolver_count; i++)
+		resolver_close(&peers->resolvers[i]);
 }
 
 bool peers_busy(const struct peers *peers)
@@ -258,6 +218,7 @@ void peers_destroy(struct peers *peers)
 {
 	if (!peers)
 		return;
+	peers_snapshot_put(peers->now);
 	free(peers->resolvers);
 	free(peers);
 }

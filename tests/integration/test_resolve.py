@@ -1,34 +1,20 @@
 """Peers by name: looked up aside, again and again, and never in the way. The resolver's files are the test's own."""
-import atexit
-import os
 import socket
-import subprocess
-import tempfile
 
 import harness
+from resolver_files import names, resolver_file
 
 harness.in_namespace("mount")
 
-# Files that are mounted cannot be removed: they are taken off first.
-DIRECTORY = tempfile.TemporaryDirectory(prefix="udprelayd-resolve-")
 
-
-def resolver_file(name, text):
-    """Puts a file of our own over /etc/NAME, for this mount namespace alone."""
-    path = os.path.join(DIRECTORY.name, name)
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
-    target = os.path.realpath(f"/etc/{name}")
-    if not os.path.ismount(target):
-        subprocess.run(["mount", "--bind", path, target], check=True)
-        atexit.register(subprocess.run, ["umount", target], check=True)
+def several(*addresses):
+    """A file hosts in which one name has all of them. Files are searched in the order of the lines."""
+    return "127.0.0.1 localhost\n" + "".join(f"{address} receiver.test\n" for address in addresses)
 
 
 class ResolveTest(harness.TestCase):
     def setUp(self):
-        resolver_file("hosts", "127.0.0.1 localhost\n127.0.0.9 receiver.test\n")
-        resolver_file("nsswitch.conf", "hosts: files dns\n")
-        resolver_file("resolv.conf", "nameserver 127.0.0.53\noptions timeout:30 attempts:1\n")
+        names("127.0.0.9 receiver.test\n")
 
     def serve_peers(self, *names, extra=""):
         sections = "".join(f"[peer:p{i}]\naddress = {name}\n{extra}\n" for i, name in enumerate(names))
@@ -82,6 +68,62 @@ class ResolveTest(harness.TestCase):
         resolver_file("hosts", "127.0.0.10 receiver.test\n")
         daemon.await_line(rf"peer p0: receiver\.test is 127\.0\.0\.10:{port}")
         daemon.await_that(lambda: self.arrives(client, daemon, new), "nothing arrives at the new address")
+        daemon.end()
+
+    def test_a_name_with_several_addresses(self):
+        """All are found, and each once; datagrams are forwarded to the first."""
+        first = self.udp("127.0.0.9")
+        port = first.getsockname()[1]
+        others = [self.udp("127.0.0.10", port), self.udp("127.0.0.11", port)]
+        resolver_file("hosts", several("127.0.0.9", "127.0.0.10", "127.0.0.9", "127.0.0.11", "127.0.0.10"))
+        daemon = self.serve_peers(f"receiver.test:{port}")
+        daemon.await_line(rf"info: peer p0: receiver\.test is 127\.0\.0\.9:{port}, 127\.0\.0\.10:{port}, "
+                          rf"127\.0\.0\.11:{port}$")
+        client = self.udp()
+        daemon.await_that(lambda: self.arrives(client, daemon, first), "nothing arrives")
+        counters = daemon.end()
+        for other in others:
+            self.assert_nothing_waits(other)
+        self.assertGreaterEqual(counters["peer p0"]["sent"], 1)
+
+    def test_an_address_stays_in_use_while_it_is_in_the_answer(self):
+        first = self.udp("127.0.0.9")
+        port = first.getsockname()[1]
+        second = self.udp("127.0.0.10", port)
+        resolver_file("hosts", several("127.0.0.9", "127.0.0.10"))
+        daemon = self.serve_peers(f"receiver.test:{port}", extra="resolve_interval = 1s")
+        client = self.udp()
+        daemon.await_line(rf"receiver\.test is 127\.0\.0\.9:{port}, 127\.0\.0\.10:{port}$")
+        daemon.await_that(lambda: self.arrives(client, daemon, first), "nothing arrives")
+        # The new address shows that the answer was read.
+        resolver_file("hosts", several("127.0.0.12", "127.0.0.10", "127.0.0.9"))
+        daemon.await_line(rf"receiver\.test is 127\.0\.0\.9:{port}, 127\.0\.0\.10:{port}, 127\.0\.0\.12:{port}$")
+        daemon.await_that(lambda: self.arrives(client, daemon, first), "nothing arrives any more")
+        resolver_file("hosts", several("127.0.0.12", "127.0.0.10"))
+        daemon.await_line(rf"receiver\.test is 127\.0\.0\.10:{port}, 127\.0\.0\.12:{port}$")
+        daemon.await_that(lambda: self.arrives(client, daemon, second), "nothing arrives at the second address")
+        daemon.end()
+
+    def test_another_order_is_no_change(self):
+        resolver_file("hosts", several("127.0.0.9", "127.0.0.10"))
+        daemon = self.serve_peers("receiver.test:7799", "other.test:7799", extra="resolve_interval = 1s")
+        daemon.await_line(r"p0: receiver\.test is 127\.0\.0\.9:7799, 127\.0\.0\.10:7799$")
+        for number in "8", "7":  # what another name says shows that time has passed
+            resolver_file("hosts", several("127.0.0.10", "127.0.0.9") + f"127.0.0.{number} other.test\n")
+            daemon.await_line(rf"p1: other\.test is 127\.0\.0\.{number}:7799")
+        daemon.end()
+        self.assertFalse([line for line in daemon.lines if "receiver.test is 127.0.0.10" in line])
+
+    def test_one_of_several_addresses_is_our_own(self):
+        receiver = self.udp("127.0.0.10")
+        port = receiver.getsockname()[1]
+        resolver_file("hosts", several("127.0.0.10", "127.0.0.9"))
+        daemon = self.serve(f"[listener:a]\naddress = 127.0.0.9:{port}\naction = forward\npeers = b\n"
+                            f"[peer:b]\naddress = receiver.test:{port}\n")
+        daemon.await_line(r"error: peer b: receiver\.test is 127\.0\.0\.9:\d+, which is one of our own listeners")
+        daemon.await_line(rf"info: peer b: receiver\.test is 127\.0\.0\.10:{port}$")
+        client = self.udp()
+        daemon.await_that(lambda: self.arrives(client, daemon, receiver), "nothing arrives")
         daemon.end()
 
     def test_a_name_server_that_never_answers(self):

@@ -1,0 +1,236 @@
+#include "resolver.h"
+
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A name that does not resolve is tried again after a second, then two, four …, and at the latest after this. */
+#define BACKOFF_MS 1000
+#define BACKOFF_MAX_MS 30000
+
+/* --- What an answer says --- */
+
+/* Name servers that block a name answer so; the kernel would send it to ourselves. */
+static bool is_nowhere(const struct address *address)
+{
+	return address_is_wildcard(address) ||
+	       (address->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr));
+}
+
+static bool from_addrinfo(struct address *address, const struct addrinfo *info, uint16_t port)
+{
+	if (info->ai_family != AF_INET && info->ai_family != AF_INET6)
+		return false;
+	memset(address, 0, sizeof(*address));
+	memcpy(&address->any, info->ai_addr, info->ai_addrlen);
+	address->length = info->ai_addrlen;
+	address_set_port(address, port);
+	return !is_nowhere(address);
+}
+
+static bool answer_has(const struct resolver_answer *answer, const struct address *address)
+{
+	for (size_t i = 0; i < answer->count; i++) {
+		if (address_equal(&answer->addresses[i], address))
+			return true;
+	}
+	return false;
+}
+
+static void answer_add(struct resolver_answer *answer, const struct address *address)
+{
+	if (answer_has(answer, address))
+		return;
+	if (answer->count == RESOLVER_ADDRESSES_MAX)
+		answer->more = true;
+	else
+		answer->addresses[answer->count++] = *address;
+}
+
+static bool list_has(const struct addrinfo *list, const struct address *address)
+{
+	for (const struct addrinfo *i = list; i; i = i->ai_next) {
+		struct address other;
+
+		if (from_addrinfo(&other, i, address_port(address)) && address_equal(&other, address))
+			return true;
+	}
+	return false;
+}
+
+/* The addresses in use that are still there come first: an answer in another order is no change, and one with more
+ * addresses than can be used does not swap them each time. */
+static void read_answer(const struct resolver *resolver, const struct addrinfo *list, struct resolver_answer *answer)
+{
+	const struct resolver_answer *now = &resolver->now;
+	uint16_t port = address_port(&resolver->config->address);
+
+	answer->count = 0;
+	answer->more = false;
+	for (size_t i = 0; i < now->count; i++) {
+		if (list_has(list, &now->addresses[i]))
+			answer_add(answer, &now->addresses[i]);
+	}
+	for (const struct addrinfo *i = list; i; i = i->ai_next) {
+		struct address address;
+
+		if (from_addrinfo(&address, i, port))
+			answer_add(answer, &address);
+	}
+}
+
+/* Both in the order that read_answer() makes, which puts what is left of the one before what is new in the other. */
+static bool answers_equal(const struct resolver_answer *a, const struct resolver_answer *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++) {
+		if (!address_equal(&a->addresses[i], &b->addresses[i]))
+			return false;
+	}
+	return true;
+}
+
+/* --- What the log says --- */
+
+static bool is_own(const struct resolver *resolver, const struct address *address)
+{
+	return resolver->own && own_addresses_has(resolver->own, address);
+}
+
+static void tell_own(const struct resolver *resolver, const struct address *address)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	log_error(resolver->log,
+		  "peer %s: %s is %s, which is one of our own listeners: datagrams would go round in circles, and are "
+		  "dropped",
+		  resolver->config->name, resolver->config->host, address_format(address, text));
+}
+
+/* The log cuts a line that is too long, and shows that it did. */
+static void tell_addresses(const struct resolver *resolver, const struct resolver_answer *answer)
+{
+	char list[LOG_LINE_MAX + ADDRESS_TEXT_MAX], text[ADDRESS_TEXT_MAX];
+	size_t length = 0;
+
+	for (size_t i = 0; i < answer->count; i++) {
+		const struct address *address = &answer->addresses[i];
+
+		if (is_own(resolver, address))
+			tell_own(resolver, address);
+		else if (length < LOG_LINE_MAX)
+			length += (size_t)snprintf(list + length, sizeof(list) - length, "%s%s", length ? ", " : "",
+						   address_format(address, text));
+	}
+	if (length)
+		log_info(resolver->log, "peer %s: %s is %s", resolver->config->name, resolver->config->host, list);
+	if (answer->more)
+		log_warning(resolver->log, "peer %s: %s has more than %d addresses: the others are not used",
+			    resolver->config->name, resolver->config->host, RESOLVER_ADDRESSES_MAX);
+}
+
+static const char *what_then(const struct resolver *resolver)
+{
+	switch (resolver->now.count) {
+	case 0:
+		return "datagrams for it are dropped";
+	case 1:
+		return "its last address stays in use";
+	default:
+		return "its last addresses stay in use";
+	}
+}
+
+/* --- Look-ups --- */
+
+static void look_up(struct resolver *resolver);
+
+static void on_timer(uv_timer_t *timer)
+{
+	look_up(timer->data);
+}
+
+static void look_up_later(struct resolver *resolver)
+{
+	uint64_t delay = resolver->config->resolve_interval_ms;
+
+	if (resolver->failures) {
+		uint64_t backoff = resolver->failures > 5 ? BACKOFF_MAX_MS : BACKOFF_MS << (resolver->failures - 1);
+		uint64_t most = delay < BACKOFF_MAX_MS ? delay : BACKOFF_MAX_MS;
+		delay = backoff < most ? backoff : most;
+	}
+	uv_timer_start(&resolver->timer, on_timer, delay, 0);
+}
+
+static void failed(struct resolver *resolver, int error)
+{
+	resolver->failures++;
+	if (resolver->failures == 1 || resolver->failures % 10 == 0)
+		log_warning(resolver->log, "peer %s: cannot resolve %s: %s; %s, and it is tried again",
+			    resolver->config->name, resolver->config->host, uv_strerror(error), what_then(resolver));
+}
+
+static void resolved(struct resolver *resolver, const struct resolver_answer *answer)
+{
+	bool same = answers_equal(answer, &resolver->now);
+
+	if (!same && resolver->changed(resolver->config, answer->addresses, answer->count, resolver->data))
+		return;
+	if (!same || resolver->failures)
+		tell_addresses(resolver, answer);
+	resolver->failures = 0;
+	if (!same)
+		resolver->now = *answer;
+}
+
+static void on_answer(uv_getaddrinfo_t *request, int status, struct addrinfo *list)
+{
+	struct resolver *resolver = request->data;
+	struct resolver_answer answer;
+
+	resolver->busy = false;
+	if (!resolver->closing) {
+		read_answer(resolver, list, &answer);
+		if (!status && answer.count)
+			resolved(resolver, &answer);
+		else
+			failed(resolver, status ? status : UV_EAI_NONAME);
+		look_up_later(resolver);
+	}
+	uv_freeaddrinfo(list);
+}
+
+static void look_up(struct resolver *resolver)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM};
+	int error = uv_getaddrinfo(resolver->loop, &resolver->request, on_answer, resolver->config->host, NULL, &hints);
+
+	resolver->busy = !error;
+	if (error) {
+		failed(resolver, error);
+		look_up_later(resolver);
+	}
+}
+
+/* --- Life --- */
+
+void resolver_init(struct resolver *resolver)
+{
+	resolver->request.data = resolver;
+	uv_timer_init(resolver->loop, &resolver->timer);
+	resolver->timer.data = resolver;
+}
+
+void resolver_start(struct resolver *resolver)
+{
+	look_up(resolver);
+}
+
+void resolver_close(struct resolver *resolver)
+{
+	resolver->closing = true;
+	uv_close((uv_handle_t *)&resolver->timer, NULL);
+	if (resolver->busy)
+		uv_cancel((uv_req_t *)&resolver->request);
+}
