@@ -51,11 +51,14 @@ int batch_create(struct batch **batch);
 /* NULL is accepted. */
 void batch_destroy(struct batch *batch);
 
-/* Reads at most limit (1 to BATCH_TRAINS) trains that wait in the socket (a UDP or an AF_UNIX one), without blocking;
- * the previous ones are gone. A datagram that the kernel had to cut is DROP_TOO_LARGE, one with senseless control
- * messages DROP_MALFORMED. *trains points into the batch. Returns how many there are, 0 where nothing waits, or a
- * negative errno. */
-int batch_receive(struct batch *batch, int fd, bool udp, unsigned limit, struct train **trains);
+/* Reads at most limit (from 1; with kept at most BATCH_TRAINS) trains that wait in the socket (a UDP or an AF_UNIX
+ * one), without blocking. The first kept trains of the batch stay, the others are gone. A datagram that the kernel had
+ * to cut is DROP_TOO_LARGE, one with senseless control messages DROP_MALFORMED. *trains points into the batch, at the
+ * first new one. Returns how many came, 0 where nothing waits, or a negative errno. */
+int batch_receive(struct batch *batch, unsigned kept, int fd, bool udp, unsigned limit, struct train **trains);
+
+/* The same for one datagram of a connected socket without control messages, at less cost; its source is not told. */
+int batch_receive_one(struct batch *batch, unsigned kept, int fd, struct train **trains);
 
 /* Takes what the kernel says beside a message of size bytes: segment size, local end. Fills size, segment, count, drop
  * and local, which points at *local where the kernel told it. The message's control data is read only within its

@@ -40,6 +40,9 @@ enum drop_reason link_ready(struct link *link, uint64_t now_ms);
 /* Counts what became of a copy. */
 void link_account(struct link *link, const struct copy *copy);
 
+/* Counts and tells that ICMP refused earlier datagrams to an address of the peer. */
+void link_refused(struct link *link, const struct address *address, uint64_t errors);
+
 /* After a flush: counts and tells what ICMP said of the peer. */
 void link_settle(struct link *link);
 

@@ -10,13 +10,14 @@
 #include "egress.h"
 #include "log.h"
 #include "route.h"
+#include "turns.h"
 
 struct listener_set;
 
-/* One bound socket: a uv_udp_t owns it, a uv_poll_t watches it. */
+/* One bound socket: a uv_udp_t owns it, a watcher watches it. */
 struct listener {
 	uv_udp_t udp;
-	uv_poll_t poll;
+	struct watcher watcher;
 	struct listener_set *set;
 	const struct listener_config *config;
 	struct route *route;
@@ -28,37 +29,28 @@ struct listener {
 	struct log_limit limit;
 };
 
-/* The sockets that share a worker's batch and egress. One batch is under way at a time. */
 struct listener_set {
-	uv_loop_t *loop;
+	struct turns *turns;
 	struct log *log;
-	struct batch *batch;
-	struct egress *egress;
 	struct listener *listeners;
 	size_t count;
 
-	/* The batch that waits for room in a send buffer; blocked is NULL where none does. */
-	uv_timer_t retry;
-	struct listener *blocked;
+	/* The batch under way. */
 	struct train *trains;
 	unsigned train_count;
 	struct arrival arrival;
 };
 
-/* loop, batch and egress are borrowed; room is made for max sockets. Returns 0 or a negative errno. */
-int listener_set_init(struct listener_set *set, uv_loop_t *loop, struct batch *batch, struct egress *egress, size_t max,
-		      struct log *log);
+/* turns is borrowed; room is made for max sockets. Returns 0 or a negative errno. */
+int listener_set_init(struct listener_set *set, struct turns *turns, size_t max, struct log *log);
 
 /* Takes the socket, its descriptor too where it succeeds. Returns 0 or a negative errno. */
 int listener_set_add(struct listener_set *set, struct bound_socket *socket, struct route *route);
 
-/* Begins to receive. Returns 0 or a negative errno. */
-int listener_set_start(struct listener_set *set);
-
 /* At the end: receives what waits in the sockets, until nothing does, or for at most limit_ms. */
 void listener_set_drain(struct listener_set *set, uint64_t limit_ms);
 
-/* Sends what was read, drops and counts what cannot be sent at once, and closes every handle; the loop ends that. */
+/* After turns_close(): closes the handles that are not of the turns; the loop completes it. */
 void listener_set_close(struct listener_set *set);
 
 /* Once the loop has ended. */

@@ -30,6 +30,9 @@ void log_destroy(struct log *log, unsigned timeout_ms);
 
 void log_write(struct log *log, enum log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Whether lines of this level are written, for what takes time to say. */
+bool log_wants(const struct log *log, enum log_level level);
+
 #define log_error(log, ...) log_write(log, LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(log, ...) log_write(log, LOG_LEVEL_WARNING, __VA_ARGS__)
 #define log_notice(log, ...) log_write(log, LOG_LEVEL_NOTICE, __VA_ARGS__)

@@ -22,6 +22,10 @@ enum drop_reason {
 	DROP_CONGESTED, /* the send buffer stayed full */
 	DROP_NO_MEMORY, /* the kernel had none */
 	DROP_UNCONVERTIBLE, /* errors = strict, and the peer's encoding cannot say it */
+	DROP_SESSION_LIMIT, /* max_sessions: no room for a new client */
+	DROP_NO_DESCRIPTOR, /* the process may open no more sockets */
+	DROP_NO_PORT, /* the host has no free port for another session */
+	DROP_UNEXPECTED, /* an answer beyond those that responses admits */
 	DROP_SEND_ERROR, /* any other answer of the kernel */
 	DROP_REASONS,
 };
@@ -42,11 +46,21 @@ static inline uint64_t counter_get(const counter *c)
 	return atomic_load_explicit(c, memory_order_relaxed);
 }
 
-/* received = sunk + echoed + forwarded + dropped[all reasons], whenever no batch is under way. */
+/* Whenever no batch is under way, received = sunk + echoed + forwarded + relayed + dropped[all reasons]. */
 struct listener_counters {
 	counter received, received_bytes;
-	counter sunk, echoed, forwarded;
+	counter sunk, echoed, forwarded, relayed;
 	counter dropped[DROP_REASONS];
+};
+
+/* Of a relay. Whenever no batch is under way, answers = answered + dropped[all reasons]; started - ended sessions are
+ * alive. */
+struct relay_counters {
+	counter started, ended; /* sessions */
+	counter answers, answer_bytes; /* received from peers */
+	counter answered; /* handed to the kernel for clients */
+	counter dropped[DROP_REASONS]; /* answers */
+	counter kernel_dropped; /* answers that found no room in the receive buffer of a session that has ended */
 };
 
 /* handed = sent + dropped[all reasons], whenever no batch is under way. */
@@ -55,10 +69,12 @@ struct peer_counters {
 	counter sent, sent_bytes;
 	counter icmp_errors; /* "nobody there", told by ICMP of something sent before; no datagram is charged for it */
 	counter dropped[DROP_REASONS];
+	counter answers, answer_bytes; /* received from it */
 };
 
 /* Adds b to *a, which no other thread may be writing. */
 void listener_counters_add(struct listener_counters *a, const struct listener_counters *b);
+void relay_counters_add(struct relay_counters *a, const struct relay_counters *b);
 void peer_counters_add(struct peer_counters *a, const struct peer_counters *b);
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef UDPRELAYD_RECORD_H
 #define UDPRELAYD_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,14 +12,16 @@
 #include "log.h"
 #include "metrics.h"
 
-enum verdict { VERDICT_SUNK, VERDICT_ECHOED, VERDICT_FORWARDED, VERDICT_DROPPED };
+enum verdict { VERDICT_SUNK, VERDICT_ECHOED, VERDICT_FORWARDED, VERDICT_RELAYED, VERDICT_ANSWERED, VERDICT_DROPPED };
 
 /* A datagram, as it is told. Everything that it points at is borrowed. */
 struct datagram_record {
 	uint64_t time_us; /* since 1970, UTC */
 	const struct listener_config *listener;
 	const struct address *source;
-	const struct address *destination; /* the address that the sender wrote to */
+	const struct address *destination; /* the address that the sender wrote to; of a peer's answer, the client */
+	const struct peer_config *peer; /* of a relay: whose client's or whose answer it is; or NULL */
+	bool answer; /* the peer's */
 	const void *payload;
 	uint32_t size; /* bytes of the payload */
 	enum verdict verdict;

@@ -13,39 +13,32 @@
 #include "guard.h"
 #include "link.h"
 #include "metrics.h"
+#include "relay.h"
+#include "way.h"
 
-/* Trains of a batch whose payloads have to be converted for a peer: their results wait for the flush in memory of their
- * own. */
-#define ROUTE_CONVERTED_TRAINS 8
-
-/* Where the conversions of a batch go; one for a worker, for the listener with the most converting peers. */
-struct arena {
-	uint8_t *bytes;
-	size_t size, used;
-};
-
-int arena_create(struct arena *arena, size_t peers);
-void arena_destroy(struct arena *arena);
-
-/* One way a copy goes: to a peer, with a converter where the peer has an encoding. */
+/* A peer of the listener, with converters where it has an encoding. */
 struct route_peer {
 	struct link *link;
-	struct converter *converter;
+	struct converter *converter; /* to it */
+	struct converter *answer_converter; /* from it, in a relay */
 };
 
 /* A listener's route on one worker. What it points at is borrowed, but for peers and their converters. */
 struct route {
 	const struct listener_config *config;
 	const struct own_addresses *own;
-	struct egress *egress;
-	struct arena *arena;
+	struct carrier carrier;
 	struct listener_counters *counters;
+	struct relay *relay; /* of ACTION_RELAY */
 	struct datagram_ring *ring; /* NULL: no records */
 	uint32_t until_record; /* datagrams, for log = 1/N */
 	struct route_peer *peers;
 	size_t peer_count;
 	bool converts;
-	struct copy *copies[BATCH_TRAINS]; /* of each train of the batch under way, the first */
+
+	/* Of each train of the batch under way. */
+	struct copy *copies[BATCH_TRAINS]; /* the first */
+	struct session *sessions[BATCH_TRAINS]; /* of a relay */
 };
 
 /* links: one for each peer of the configuration, by its index. Returns 0 or -ENOMEM. */
@@ -60,7 +53,7 @@ size_t route_copies_max(const struct route *route);
 
 /* Where the datagrams of one turn came in. */
 struct arrival {
-	struct outlet *outlet; /* of the receiving socket, for echoes */
+	struct outlet *outlet; /* of the receiving socket, for echoes and answers */
 	const struct address *local; /* what it is bound to */
 	uint64_t time_us; /* since 1970, UTC; for the records */
 	uint64_t now_ms; /* monotonic */
@@ -71,5 +64,13 @@ void route_begin(struct route *route, const struct arrival *arrival, struct trai
 
 /* After the flush: counts what became of each datagram, records it, and empties the egress. */
 void route_end(struct route *route, const struct arrival *arrival, const struct train *trains, unsigned count);
+
+/* The parts of route_end() that answers have, too. Records the train's datagrams that log = 1/N wants; record has what
+ * they share, verdict the one of those that were sent. */
+void route_record(struct route *route, struct datagram_record *record, enum verdict verdict,
+		  const struct outcome *outcome, const struct train *train);
+
+/* Counts ICMP errors that the session met, and ends it where it cannot go on. */
+void route_settle_session(struct route *route, struct session *session, uint64_t now_ms);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "address.h"
 #include "config.h"
+#include "metrics.h"
 
 /* Why a bound socket could not be had: the call that failed, for the message. */
 struct socket_error {
@@ -27,6 +28,16 @@ int socket_join(int fd, const struct multicast_config *group);
 /* Connects a non-blocking datagram socket to a peer; it receives nothing, ever: what peers answer is discarded in the
  * kernel. Returns the descriptor or a negative errno. */
 int socket_connect(const struct address *peer, int send_buffer);
+
+/* The same for a socket that hears what the peer answers, datagram by datagram. An AF_UNIX one gets a name from the
+ * kernel, to be answered at (unix(7), autobind). */
+int socket_converse(const struct address *peer, int receive_buffer, int send_buffer);
+
+/* From here the UDP socket gives trains as the kernel keeps them (UDP_GRO), where it knows how to. */
+void socket_keep_trains(int fd);
+
+/* Why datagrams are dropped whose socket could not be had, by its positive errno. */
+enum drop_reason socket_drop_reason(int error);
 
 /* Asks for a buffer (SO_RCVBUF or SO_SNDBUF). Returns the bytes granted, as they were asked for (socket(7): the kernel
  * doubles them for its own needs). */

@@ -18,6 +18,8 @@ struct worker_setup {
 	const struct own_addresses *own;
 	struct datagram_log *datagram_log; /* NULL: off */
 	struct bound_sockets *sockets; /* each worker takes its own */
+	struct peers *peers; /* asked while workers are made */
+	atomic_uint *sessions; /* of each listener, on all workers together */
 	struct log *log;
 };
 
@@ -28,7 +30,7 @@ int worker_create(struct worker **worker, const struct worker_setup *setup, unsi
 int worker_start(struct worker *worker);
 
 /* Any thread. Where the peers are from now on; takes over the reference. */
-void worker_set_peers(struct worker *worker, struct peer_addresses *addresses);
+void worker_set_peers(struct worker *worker, struct peers_snapshot *peers);
 
 /* Any thread: sends what was read, closes every handle and ends. */
 void worker_stop(struct worker *worker);
@@ -41,6 +43,7 @@ void worker_destroy(struct worker *worker);
 
 /* Any thread; by index of the listener or peer in the configuration. */
 const struct listener_counters *worker_listener_counters(const struct worker *worker, size_t listener);
+const struct relay_counters *worker_relay_counters(const struct worker *worker, size_t listener);
 const struct peer_counters *worker_peer_counters(const struct worker *worker, size_t peer);
 
 /* What the kernel dropped for want of room in receive buffers. The thread that calls worker_stop(), before it or after

@@ -193,20 +193,35 @@ static int receive(struct mmsghdr *messages, int fd, unsigned limit)
 	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 }
 
-int batch_receive(struct batch *batch, int fd, bool udp, unsigned limit, struct train **trains)
+int batch_receive(struct batch *batch, unsigned kept, int fd, bool udp, unsigned limit, struct train **trains)
 {
 	expect_control(batch, udp ? CONTROL_SIZE : 0);
-	int received = receive(batch->messages, fd, limit);
+	int received = receive(batch->messages + kept, fd, limit);
 
 	if (received < 0)
 		return received;
-	for (int i = 0; i < received; i++) {
+	for (unsigned i = kept; i < kept + (unsigned)received; i++) {
 		struct mmsghdr *message = &batch->messages[i];
 
 		source_read(&batch->trains[i].source, message->msg_hdr.msg_namelen);
 		batch_read_control(&batch->trains[i], &batch->locals[i], &message->msg_hdr, message->msg_len);
-		message_prepare(batch, (unsigned)i);
+		message_prepare(batch, i);
 	}
-	*trains = batch->trains;
+	*trains = batch->trains + kept;
 	return received;
+}
+
+int batch_receive_one(struct batch *batch, unsigned kept, int fd, struct train **trains)
+{
+	struct train *train = &batch->trains[kept];
+	ssize_t size = recv(fd, train->data, BATCH_SLOT_SIZE, MSG_DONTWAIT);
+
+	if (size < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	train->size = train->segment = (uint32_t)size;
+	train->count = 1;
+	train->drop = DROP_NONE;
+	train->local = NULL;
+	*trains = train;
+	return 1;
 }

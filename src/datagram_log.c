@@ -35,6 +35,7 @@ struct datagram_log {
 	unsigned ring_count;
 	struct datagram_ring **rings;
 	struct codec **codecs; /* by listener */
+	struct codec **answer_codecs; /* by peer; NULL where it answers in the listener's charset */
 
 	pthread_t thread;
 	bool started, stuck;
@@ -207,6 +208,14 @@ static struct datagram_ring *oldest(const struct datagram_log *dlog)
 	return found;
 }
 
+/* A peer with a charset of its own answers in it. */
+static struct codec *codec_for(const struct datagram_log *dlog, const struct datagram_record *record)
+{
+	struct codec *own = record->answer ? dlog->answer_codecs[record->peer->index] : NULL;
+
+	return own ? own : dlog->codecs[record->listener->index];
+}
+
 /* Formats what waits, as much as a piece holds. Returns its bytes. */
 static size_t gather(struct datagram_log *dlog)
 {
@@ -219,7 +228,7 @@ static size_t gather(struct datagram_log *dlog)
 		const struct datagram_record *record = datagram_ring_peek(ring, &shown);
 
 		size += record_format(dlog->piece + size, record, shown, config->datagram_log.payload,
-				      dlog->codecs[record->listener->index], config->datagram_log.format);
+				      codec_for(dlog, record), config->datagram_log.format);
 		datagram_ring_pop(ring);
 	}
 	return size;
@@ -285,13 +294,21 @@ static int create_codecs(struct datagram_log *dlog)
 	int error = 0;
 
 	dlog->codecs = calloc(config->listener_count + 1, sizeof(struct codec *));
-	if (!dlog->codecs)
+	dlog->answer_codecs = calloc(config->peer_count + 1, sizeof(struct codec *));
+	if (!dlog->codecs || !dlog->answer_codecs)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->listener_count && !error; i++) {
 		const struct listener_config *listener = &config->listeners[i];
 
 		error = codec_create(&dlog->codecs[i], listener->encodings, listener->encoding_count, listener->errors,
 				     config->datagram_log.payload);
+	}
+	for (size_t i = 0; i < config->peer_count && !error; i++) {
+		const struct peer_config *peer = &config->peers[i];
+
+		if (peer->encoding)
+			error = codec_create(&dlog->answer_codecs[i], (char *const *)&peer->encoding, 1,
+					     CODEC_BACKSLASHREPLACE, config->datagram_log.payload);
 	}
 	return error;
 }
@@ -426,12 +443,15 @@ void datagram_log_destroy(struct datagram_log *dlog)
 		return;
 	for (size_t i = 0; dlog->codecs && i < dlog->config->listener_count; i++)
 		codec_destroy(dlog->codecs[i]);
+	for (size_t i = 0; dlog->answer_codecs && i < dlog->config->peer_count; i++)
+		codec_destroy(dlog->answer_codecs[i]);
 	for (unsigned i = 0; i < dlog->ring_count; i++)
 		datagram_ring_destroy(dlog->rings[i]);
 	log_output_close(&dlog->output);
 	sem_destroy(&dlog->ended);
 	waker_finish(&dlog->waker);
 	free(dlog->codecs);
+	free(dlog->answer_codecs);
 	free(dlog->rings);
 	free(dlog->piece);
 	free(dlog);

@@ -42,25 +42,6 @@ void link_set_address(struct link *link, const struct address *address)
 		link->address = *address;
 }
 
-static enum drop_reason down_reason(int error)
-{
-	switch (error) {
-	case ENOENT:
-	case ECONNREFUSED:
-		return DROP_REFUSED;
-	case EPERM:
-	case EACCES:
-		return DROP_DENIED;
-	case EMFILE:
-	case ENFILE:
-	case ENOMEM:
-	case ENOBUFS:
-		return DROP_NO_MEMORY;
-	default:
-		return DROP_UNREACHABLE;
-	}
-}
-
 static enum drop_reason link_open(struct link *link, uint64_t now_ms)
 {
 	char text[ADDRESS_TEXT_MAX];
@@ -74,7 +55,7 @@ static enum drop_reason link_open(struct link *link, uint64_t now_ms)
 		return link->down = DROP_LOOP;
 	fd = socket_connect(&link->address, link->send_buffer);
 	if (fd < 0) {
-		link->down = down_reason(-fd);
+		link->down = socket_drop_reason(-fd);
 		log_write_limited(link->log, &link->down_limit, LOG_LEVEL_WARNING,
 				  "peer %s: cannot reach %s: %s; datagrams for it are dropped", link->config->name,
 				  address_format(&link->address, text), strerror(-fd));
@@ -120,17 +101,22 @@ void link_account(struct link *link, const struct copy *copy)
 		counter_add(&counters->dropped[copy->reason], failed);
 }
 
-void link_settle(struct link *link)
+void link_refused(struct link *link, const struct address *address, uint64_t errors)
 {
 	char text[ADDRESS_TEXT_MAX];
 
-	if (!link->outlet.icmp_errors)
-		return;
-	counter_add(&link->counters.icmp_errors, link->outlet.icmp_errors);
-	link->outlet.icmp_errors = 0;
+	counter_add(&link->counters.icmp_errors, errors);
 	log_write_limited(link->log, &link->icmp_limit, LOG_LEVEL_WARNING,
 			  "peer %s: an earlier datagram to %s was refused: nobody was listening there (ICMP)",
-			  link->config->name, address_format(&link->address, text));
+			  link->config->name, address_format(address, text));
+}
+
+void link_settle(struct link *link)
+{
+	if (!link->outlet.icmp_errors)
+		return;
+	link_refused(link, &link->address, link->outlet.icmp_errors);
+	link->outlet.icmp_errors = 0;
 }
 
 void link_settle_last(struct link *link)

@@ -1,7 +1,7 @@
 #include "listener.h"
 
-#include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,50 +14,14 @@
  * each datagram that it has sent, to tell of the room in its buffer (sock_wfree() in net/core/sock.c). */
 #define BUSY_TRAINS 64
 
-/* A batch that finds a send buffer full is tried again at this interval. How long that may go on is the egress's to
- * know (EGRESS_PATIENCE_MS). */
-#define RETRY_MS 1
-
-static void on_readable(uv_poll_t *poll, int status, int events);
-static void on_retry(uv_timer_t *timer);
-
-static int listen_again(struct listener *listener)
-{
-	return uv_poll_start(&listener->poll, UV_READABLE, on_readable);
-}
-
 /* --- A turn --- */
 
-/* Reading stops, for all sockets: the batch is in use. */
-static void pause_reading(struct listener_set *set, struct listener *blocked)
+static void end_batch(void *data)
 {
-	set->blocked = blocked;
-	for (size_t i = 0; i < set->count; i++)
-		uv_poll_stop(&set->listeners[i].poll);
-	uv_timer_start(&set->retry, on_retry, RETRY_MS, RETRY_MS);
-}
+	struct listener *listener = data;
+	struct listener_set *set = listener->set;
 
-static void resume_reading(struct listener_set *set)
-{
-	set->blocked = NULL;
-	uv_timer_stop(&set->retry);
-	for (size_t i = 0; i < set->count; i++)
-		listen_again(&set->listeners[i]);
-}
-
-static void end_batch(struct listener_set *set, struct listener *listener)
-{
 	route_end(listener->route, &set->arrival, set->trains, set->train_count);
-}
-
-static void on_retry(uv_timer_t *timer)
-{
-	struct listener_set *set = timer->data;
-
-	if (!egress_flush(set->egress, uv_now(set->loop)))
-		return;
-	end_batch(set, set->blocked);
-	resume_reading(set);
 }
 
 /* The kernel gives a broadcast to every socket of the port: all workers but the first treat theirs as not received. It
@@ -81,9 +45,7 @@ static unsigned turn_batch(struct listener *listener)
 {
 	struct listener_set *set = listener->set;
 	unsigned limit = route_batch_limit(listener->route);
-
-	assert(!set->blocked);
-	int received = batch_receive(set->batch, listener->fd, listener->outlet.gso, limit, &set->trains);
+	int received = batch_receive(set->turns->batch, 0, listener->fd, listener->outlet.gso, limit, &set->trains);
 
 	if (received < 0)
 		log_write_limited(set->log, &listener->limit, LOG_LEVEL_ERROR, "listener %s: receiving: %s",
@@ -97,13 +59,9 @@ static unsigned turn_batch(struct listener *listener)
 	set->arrival = (struct arrival){.outlet = &listener->outlet,
 					.local = &listener->local,
 					.time_us = listener->route->ring ? clock_wall_us() : 0,
-					.now_ms = uv_now(set->loop)};
+					.now_ms = uv_now(set->turns->loop)};
 	route_begin(listener->route, &set->arrival, set->trains, set->train_count);
-	if (!egress_flush(set->egress, set->arrival.now_ms)) {
-		pause_reading(set, listener);
-		return 0;
-	}
-	end_batch(set, listener);
+	turns_flush(set->turns, end_batch, listener);
 	return (unsigned)received;
 }
 
@@ -116,47 +74,42 @@ static void recover(struct listener *listener, int status)
 	getsockopt(listener->fd, SOL_SOCKET, SO_ERROR, &error, &size);
 	log_write_limited(listener->set->log, &listener->limit, LOG_LEVEL_ERROR, "listener %s: socket error: %s",
 			  listener->config->name, error ? strerror(error) : uv_strerror(status));
-	listen_again(listener);
+	turns_wake(&listener->watcher);
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+static void on_readable(struct watcher *watcher, int status)
 {
-	struct listener *listener = poll->data;
-	bool unwatched = listener->busy;
+	struct listener *listener = (struct listener *)((char *)watcher - offsetof(struct listener, watcher));
+	bool rests = listener->busy;
+	unsigned least = listener->route->relay ? route_batch_limit(listener->route) - 1 : 0;
 	unsigned received, read = 0;
 
-	(void)events;
 	if (status < 0)
 		recover(listener, status);
-	if (unwatched)
-		uv_poll_stop(poll);
+	if (rests)
+		turns_rest(watcher);
 	do {
 		received = turn_batch(listener);
 		read += received;
-	} while (received && read < TURN_TRAINS);
+	} while (received > least && read < TURN_TRAINS && !turns_blocked(watcher->turns));
 	listener->busy = read >= BUSY_TRAINS;
-	if (unwatched && !listener->set->blocked)
-		listen_again(listener);
+	if (rests)
+		turns_wake(watcher);
 }
 
 /* --- Life --- */
 
-int listener_set_init(struct listener_set *set, uv_loop_t *loop, struct batch *batch, struct egress *egress, size_t max,
-		      struct log *log)
+int listener_set_init(struct listener_set *set, struct turns *turns, size_t max, struct log *log)
 {
-	*set = (struct listener_set){.loop = loop, .log = log, .batch = batch, .egress = egress};
+	*set = (struct listener_set){.turns = turns, .log = log};
 	set->listeners = calloc(max ? max : 1, sizeof(*set->listeners));
-	if (!set->listeners)
-		return -ENOMEM;
-	uv_timer_init(loop, &set->retry);
-	set->retry.data = set;
-	return 0;
+	return set->listeners ? 0 : -ENOMEM;
 }
 
 /* uv_udp_open(3) lets others take the port (SO_REUSEADDR); nobody shall. From there on the handle owns the socket. */
 static int adopt(struct listener *listener, struct bound_socket *socket)
 {
-	uv_loop_t *loop = listener->set->loop;
+	uv_loop_t *loop = listener->set->turns->loop;
 	int off = 0;
 	int error = uv_udp_init(loop, &listener->udp);
 
@@ -166,8 +119,7 @@ static int adopt(struct listener *listener, struct bound_socket *socket)
 		return error;
 	socket->fd = -1;
 	setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &off, sizeof(off));
-	listener->poll.data = listener;
-	return uv_poll_init(loop, &listener->poll, listener->fd);
+	return turns_add(listener->set->turns, &listener->watcher, listener->fd, on_readable);
 }
 
 int listener_set_add(struct listener_set *set, struct bound_socket *socket, struct route *route)
@@ -186,51 +138,21 @@ int listener_set_add(struct listener_set *set, struct bound_socket *socket, stru
 	return 0;
 }
 
-int listener_set_start(struct listener_set *set)
-{
-	for (size_t i = 0; i < set->count; i++) {
-		int error = listen_again(&set->listeners[i]);
-		if (error)
-			return error;
-	}
-	return 0;
-}
-
-/* Ends the batch that waits for room: what finds none now is dropped. */
-static void end_blocked(struct listener_set *set)
-{
-	if (!set->blocked)
-		return;
-	if (!egress_flush(set->egress, uv_now(set->loop)))
-		egress_give_up(set->egress);
-	end_batch(set, set->blocked);
-	set->blocked = NULL;
-	uv_timer_stop(&set->retry);
-}
-
 void listener_set_drain(struct listener_set *set, uint64_t limit_ms)
 {
 	uint64_t end_ms = clock_monotonic_ms() + limit_ms;
 
-	end_blocked(set);
+	turns_end_blocked(set->turns);
 	for (size_t i = 0; i < set->count; i++) {
-		bool more = true;
-
-		while (more && clock_monotonic_ms() < end_ms) {
-			more = turn_batch(&set->listeners[i]) > 0 || set->blocked;
-			end_blocked(set);
-		}
+		while (clock_monotonic_ms() < end_ms && turn_batch(&set->listeners[i]))
+			turns_end_blocked(set->turns);
 	}
 }
 
 void listener_set_close(struct listener_set *set)
 {
-	end_blocked(set);
-	uv_close((uv_handle_t *)&set->retry, NULL);
-	for (size_t i = 0; i < set->count; i++) {
-		uv_close((uv_handle_t *)&set->listeners[i].poll, NULL);
+	for (size_t i = 0; i < set->count; i++)
 		uv_close((uv_handle_t *)&set->listeners[i].udp, NULL);
-	}
 }
 
 void listener_set_finish(struct listener_set *set)

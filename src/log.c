@@ -206,6 +206,11 @@ static void format_message(char text[LOG_LINE_MAX], const char *format, va_list 
 		memcpy(text + LOG_LINE_MAX - sizeof(ellipsis), ellipsis, sizeof(ellipsis));
 }
 
+bool log_wants(const struct log *log, enum log_level level)
+{
+	return level <= log->level;
+}
+
 void log_write(struct log *log, enum log_level level, const char *format, ...)
 {
 	char text[LOG_LINE_MAX];

@@ -16,6 +16,10 @@ static const char *const reason_names[DROP_REASONS] = {
 	[DROP_CONGESTED] = "congested",
 	[DROP_NO_MEMORY] = "no_memory",
 	[DROP_UNCONVERTIBLE] = "unconvertible",
+	[DROP_SESSION_LIMIT] = "session_limit",
+	[DROP_NO_DESCRIPTOR] = "no_descriptor",
+	[DROP_NO_PORT] = "no_port",
+	[DROP_UNEXPECTED] = "unexpected",
 	[DROP_SEND_ERROR] = "send_error",
 };
 
@@ -42,7 +46,19 @@ void listener_counters_add(struct listener_counters *a, const struct listener_co
 	add(&a->sunk, &b->sunk);
 	add(&a->echoed, &b->echoed);
 	add(&a->forwarded, &b->forwarded);
+	add(&a->relayed, &b->relayed);
 	add_drops(a->dropped, b->dropped);
+}
+
+void relay_counters_add(struct relay_counters *a, const struct relay_counters *b)
+{
+	add(&a->started, &b->started);
+	add(&a->ended, &b->ended);
+	add(&a->answers, &b->answers);
+	add(&a->answer_bytes, &b->answer_bytes);
+	add(&a->answered, &b->answered);
+	add_drops(a->dropped, b->dropped);
+	add(&a->kernel_dropped, &b->kernel_dropped);
 }
 
 void peer_counters_add(struct peer_counters *a, const struct peer_counters *b)
@@ -52,4 +68,6 @@ void peer_counters_add(struct peer_counters *a, const struct peer_counters *b)
 	add(&a->sent_bytes, &b->sent_bytes);
 	add(&a->icmp_errors, &b->icmp_errors);
 	add_drops(a->dropped, b->dropped);
+	add(&a->answers, &b->answers);
+	add(&a->answer_bytes, &b->answer_bytes);
 }

@@ -46,6 +46,10 @@ static char *put_verdict(char *out, const struct datagram_record *record)
 		out = put_number(stpcpy(out, "forwarded:"), record->sent);
 		*out++ = '/';
 		return put_number(out, record->copies);
+	case VERDICT_RELAYED:
+		return stpcpy(stpcpy(out, "relayed:"), record->peer->name);
+	case VERDICT_ANSWERED:
+		return stpcpy(stpcpy(out, "answered:"), record->peer->name);
 	case VERDICT_DROPPED:
 		break;
 	}

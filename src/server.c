@@ -13,7 +13,9 @@
 #include "bound.h"
 #include "build_config.h"
 #include "datagram_log.h"
+#include "descriptors.h"
 #include "guard.h"
+#include "health_check.h"
 #include "peer.h"
 #include "summary.h"
 #include "systemd.h"
@@ -42,18 +44,21 @@ struct server {
 	struct worker_setup setup;
 	struct worker **workers;
 	unsigned worker_count, started;
+	atomic_uint *sessions; /* of each listener, on all workers */
 	struct peers *peers;
+	struct health_checks *checks;
 };
 
 /* --- While it runs --- */
 
-static void on_peers_changed(struct peer_addresses *addresses, void *data)
+static void on_peers_changed(struct peers_snapshot *snapshot, void *data)
 {
 	struct server *server = data;
 
 	for (unsigned i = 0; i < server->worker_count; i++)
-		worker_set_peers(server->workers[i], peer_addresses_get(addresses));
-	peer_addresses_put(addresses);
+		worker_set_peers(server->workers[i], peers_snapshot_get(snapshot));
+	health_checks_set(server->checks, snapshot);
+	peers_snapshot_put(snapshot);
 }
 
 static void on_deadline(uv_timer_t *timer)
@@ -82,6 +87,7 @@ static void begin_end(struct server *server)
 	block_signals(NULL);
 	for (int i = 0; i < SIGNALS; i++)
 		uv_close((uv_handle_t *)&server->signals[i], NULL);
+	health_checks_close(server->checks);
 	peers_close(server->peers);
 	uv_timer_start(&server->deadline, on_deadline, END_LOOKUPS_MS, 0);
 	uv_unref((uv_handle_t *)&server->deadline);
@@ -170,13 +176,16 @@ static int create_workers(struct server *server)
 {
 	int error = 0;
 
+	server->sessions = calloc(server->config->listener_count, sizeof(*server->sessions));
 	server->setup = (struct worker_setup){.config = server->config,
 					      .own = server->own,
 					      .datagram_log = server->datagram_log,
 					      .sockets = &server->sockets,
+					      .peers = server->peers,
+					      .sessions = server->sessions,
 					      .log = server->log};
 	server->workers = calloc(server->worker_count, sizeof(struct worker *));
-	if (!server->workers)
+	if (!server->workers || !server->sessions)
 		return UV_ENOMEM;
 	for (unsigned i = 0; i < server->worker_count && !error; i++)
 		error = worker_create(&server->workers[i], &server->setup, i);
@@ -201,6 +210,17 @@ static int create_datagram_log(struct server *server)
 	return datagram_log_create(&server->datagram_log, server->config, server->worker_count, server->log);
 }
 
+static int create_checks(struct server *server)
+{
+	struct peers_snapshot *snapshot = peers_now(server->peers);
+	int error = health_checks_create(&server->checks, &server->loop, server->config, server->own, server->log);
+
+	if (!error)
+		health_checks_set(server->checks, snapshot);
+	peers_snapshot_put(snapshot);
+	return error;
+}
+
 /* Signals are watched before anything else runs, so that none of them ends the program half-way. */
 static int create_loop(struct server *server)
 {
@@ -210,6 +230,8 @@ static int create_loop(struct server *server)
 	if (!error)
 		error = peers_create(&server->peers, &server->loop, server->config, server->own, server->log,
 				     on_peers_changed, server);
+	if (!error)
+		error = create_checks(server);
 	return error;
 }
 
@@ -240,9 +262,9 @@ static int start_parts(struct server *server)
 	if (server->datagram_log)
 		error = datagram_log_start(server->datagram_log);
 	if (!error)
-		error = create_workers(server);
-	if (!error)
 		error = create_loop(server);
+	if (!error)
+		error = create_workers(server);
 	if (!error)
 		error = start_workers(server);
 	return error;
@@ -294,10 +316,12 @@ static bool end_loop(struct server *server)
 {
 	if (server->peers && peers_busy(server->peers))
 		return false;
+	health_checks_close(server->checks);
 	uv_walk(&server->loop, close_any, NULL);
 	uv_run(&server->loop, UV_RUN_DEFAULT);
 	if (uv_loop_close(&server->loop))
 		log_error(server->log, "the main loop still has open handles");
+	health_checks_destroy(server->checks);
 	peers_destroy(server->peers);
 	return true;
 }
@@ -307,6 +331,7 @@ static void server_finish(struct server *server)
 	for (unsigned i = 0; server->workers && i < server->worker_count; i++)
 		worker_destroy(server->workers[i]);
 	free(server->workers);
+	free(server->sessions);
 	datagram_log_destroy(server->datagram_log);
 	own_addresses_destroy(server->own);
 	bound_sockets_close(&server->sockets);
@@ -397,6 +422,7 @@ int server_run(const struct config *config, struct log *log, bool *clean)
 	server = server_create(config, log);
 	if (!server)
 		return 1;
+	descriptors_provide(config, server->worker_count, log);
 	error = open_files(server);
 	if (!error)
 		error = serve(server, clean);

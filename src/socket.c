@@ -75,7 +75,7 @@ static const char *set_receive_options(int fd, const struct address *address)
 {
 	if (address->any.sa_family == AF_UNIX)
 		return NULL;
-	set_flag(fd, SOL_UDP, UDP_GRO);
+	socket_keep_trains(fd);
 	if (!address_is_wildcard(address))
 		return NULL;
 	if (address->any.sa_family == AF_INET)
@@ -183,6 +183,24 @@ static void discard_input(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
 }
 
+/* The kernel chooses a name that nobody else has. */
+static int autobind(int fd)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+
+	return bind(fd, (const struct sockaddr *)&name, sizeof(name.sun_family));
+}
+
+static int connect_to(int fd, const struct address *peer)
+{
+	if (connect(fd, &peer->any, peer->length)) {
+		int error = errno;
+		close(fd);
+		return -error;
+	}
+	return fd;
+}
+
 int socket_connect(const struct address *peer, int send_buffer)
 {
 	int family = peer->any.sa_family;
@@ -194,10 +212,47 @@ int socket_connect(const struct address *peer, int send_buffer)
 	discard_input(fd);
 	if (family != AF_UNIX)
 		set_flag(fd, SOL_SOCKET, SO_BROADCAST);
-	if (connect(fd, &peer->any, peer->length)) {
-		int error = errno;
-		close(fd);
-		return -error;
+	return connect_to(fd, peer);
+}
+
+int socket_converse(const struct address *peer, int receive_buffer, int send_buffer)
+{
+	int family = peer->any.sa_family;
+	int fd = open_datagram(family);
+
+	if (fd < 0)
+		return -errno;
+	socket_set_buffer(fd, SO_RCVBUF, receive_buffer);
+	socket_set_buffer(fd, SO_SNDBUF, send_buffer);
+	if (family == AF_UNIX)
+		autobind(fd);
+	return connect_to(fd, peer);
+}
+
+void socket_keep_trains(int fd)
+{
+	set_flag(fd, SOL_UDP, UDP_GRO);
+}
+
+enum drop_reason socket_drop_reason(int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ECONNREFUSED:
+		return DROP_REFUSED;
+	case EPERM:
+	case EACCES:
+		return DROP_DENIED;
+	case EMFILE:
+	case ENFILE:
+	case ENOSPC: /* of epoll_ctl(2): no more may be watched */
+		return DROP_NO_DESCRIPTOR;
+	case EAGAIN: /* of connect(2): no local port is free */
+		return DROP_NO_PORT;
+	case ENOMEM:
+	case ENOBUFS:
+		return DROP_NO_MEMORY;
+	default:
+		return DROP_UNREACHABLE;
 	}
-	return fd;
 }

@@ -44,9 +44,28 @@ static void write_listener(struct log *log, const struct listener_config *config
 	}
 	log_info(log,
 		 "listener %s: received=%" PRIu64 " bytes=%" PRIu64 " sunk=%" PRIu64 " echoed=%" PRIu64
-		 " forwarded=%" PRIu64 " dropped=%s kernel_dropped=%" PRIu64,
+		 " forwarded=%" PRIu64 " relayed=%" PRIu64 " dropped=%s kernel_dropped=%" PRIu64,
 		 config->name, counter_get(&sum.received), counter_get(&sum.received_bytes), counter_get(&sum.sunk),
-		 counter_get(&sum.echoed), counter_get(&sum.forwarded), format_drops(sum.dropped, drops), kernel);
+		 counter_get(&sum.echoed), counter_get(&sum.forwarded), counter_get(&sum.relayed),
+		 format_drops(sum.dropped, drops), kernel);
+}
+
+static void write_relay(struct log *log, const struct listener_config *config, struct worker *const *workers,
+			unsigned worker_count)
+{
+	struct relay_counters sum = {0};
+	char drops[DROPS_TEXT_MAX];
+
+	for (unsigned i = 0; i < worker_count; i++)
+		relay_counters_add(&sum, worker_relay_counters(workers[i], config->index));
+	uint64_t ended = counter_get(&sum.ended), started = counter_get(&sum.started);
+
+	log_info(log,
+		 "relay %s: sessions=%" PRIu64 " started=%" PRIu64 " ended=%" PRIu64 " answers=%" PRIu64
+		 " bytes=%" PRIu64 " answered=%" PRIu64 " dropped=%s kernel_dropped=%" PRIu64,
+		 config->name, started - ended, started, ended, counter_get(&sum.answers),
+		 counter_get(&sum.answer_bytes), counter_get(&sum.answered), format_drops(sum.dropped, drops),
+		 counter_get(&sum.kernel_dropped));
 }
 
 static void write_peer(struct log *log, const struct peer_config *config, struct worker *const *workers,
@@ -58,16 +77,20 @@ static void write_peer(struct log *log, const struct peer_config *config, struct
 	for (unsigned i = 0; i < worker_count; i++)
 		peer_counters_add(&sum, worker_peer_counters(workers[i], config->index));
 	log_info(log,
-		 "peer %s: handed=%" PRIu64 " sent=%" PRIu64 " bytes=%" PRIu64 " icmp_errors=%" PRIu64 " dropped=%s",
+		 "peer %s: handed=%" PRIu64 " sent=%" PRIu64 " bytes=%" PRIu64 " answers=%" PRIu64
+		 " icmp_errors=%" PRIu64 " dropped=%s",
 		 config->name, counter_get(&sum.handed), counter_get(&sum.sent), counter_get(&sum.sent_bytes),
-		 counter_get(&sum.icmp_errors), format_drops(sum.dropped, drops));
+		 counter_get(&sum.answers), counter_get(&sum.icmp_errors), format_drops(sum.dropped, drops));
 }
 
 void summary_write(struct log *log, const struct config *config, struct worker *const *workers, unsigned worker_count,
 		   const struct datagram_log *datagram_log)
 {
-	for (size_t i = 0; i < config->listener_count; i++)
+	for (size_t i = 0; i < config->listener_count; i++) {
 		write_listener(log, &config->listeners[i], workers, worker_count);
+		if (config->listeners[i].action == ACTION_RELAY)
+			write_relay(log, &config->listeners[i], workers, worker_count);
+	}
 	for (size_t i = 0; i < config->peer_count; i++)
 		write_peer(log, &config->peers[i], workers, worker_count);
 	if (datagram_log)

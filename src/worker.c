@@ -12,9 +12,11 @@
 #include "egress.h"
 #include "link.h"
 #include "listener.h"
+#include "relay_loop.h"
 #include "route.h"
 #include "socket.h"
 #include "thread.h"
+#include "turns.h"
 
 #define CACHE_LINE 64
 
@@ -27,7 +29,7 @@ struct worker {
 	pthread_t thread;
 	uv_loop_t loop;
 	uv_async_t mail; /* the mailbox has something, or stop was asked for */
-	_Atomic(struct peer_addresses *) mailbox;
+	_Atomic(struct peers_snapshot *) mailbox;
 	atomic_bool stop;
 	bool loop_open;
 
@@ -36,22 +38,34 @@ struct worker {
 	struct arena arena;
 	struct link *links; /* by peer */
 	struct route *routes; /* by listener */
+	struct relay *relays; /* by listener; zeroed where it is none */
 	struct listener_counters *counters;
+	struct turns turns;
 	struct listener_set listeners;
+	struct relay_loop relay_loop;
 	uint64_t *final_drops; /* of the kernel, by listener, once the sockets are closed */
 };
 
 /* --- The thread --- */
 
-static void take_addresses(struct worker *worker)
+/* A link goes to the first address of its peer. One without any keeps the last. */
+static void set_links(struct worker *worker, const struct peers_snapshot *peers)
 {
-	struct peer_addresses *addresses = atomic_exchange(&worker->mailbox, NULL);
-
-	for (size_t i = 0; addresses && i < addresses->count; i++) {
-		if (addresses->items[i].length)
-			link_set_address(&worker->links[i], &addresses->items[i]);
+	for (size_t i = 0; i < peers->peer_count; i++) {
+		if (peers->peers[i].count)
+			link_set_address(&worker->links[i], &peers->peers[i].items[0]->address);
 	}
-	peer_addresses_put(addresses);
+}
+
+static void take_peers(struct worker *worker)
+{
+	struct peers_snapshot *peers = atomic_exchange(&worker->mailbox, NULL);
+
+	if (!peers)
+		return;
+	set_links(worker, peers);
+	relay_loop_set_peers(&worker->relay_loop, peers);
+	peers_snapshot_put(peers);
 }
 
 static uint64_t read_kernel_drops(const struct worker *worker, size_t listener)
@@ -66,20 +80,32 @@ static uint64_t read_kernel_drops(const struct worker *worker, size_t listener)
 	return drops;
 }
 
+/* Sends what was read, ends the sessions, and closes every handle; the loop completes that. */
+static void stop(struct worker *worker)
+{
+	size_t listeners = worker->setup->config->listener_count, peers = worker->setup->config->peer_count;
+
+	for (size_t i = 0; i < listeners; i++)
+		worker->final_drops[i] = read_kernel_drops(worker, i);
+	listener_set_drain(&worker->listeners, DRAIN_MS);
+	relay_loop_drain(&worker->relay_loop, DRAIN_MS);
+	for (size_t i = 0; i < listeners; i++)
+		relay_finish(&worker->relays[i]);
+	turns_close(&worker->turns);
+	listener_set_close(&worker->listeners);
+	relay_loop_close(&worker->relay_loop);
+	for (size_t i = 0; i < peers; i++)
+		link_settle_last(&worker->links[i]);
+	uv_close((uv_handle_t *)&worker->mail, NULL);
+}
+
 static void on_mail(uv_async_t *mail)
 {
 	struct worker *worker = mail->data;
 
-	take_addresses(worker);
-	if (!atomic_load(&worker->stop) || uv_is_closing((uv_handle_t *)mail))
-		return;
-	for (size_t i = 0; i < worker->setup->config->listener_count; i++)
-		worker->final_drops[i] = read_kernel_drops(worker, i);
-	listener_set_drain(&worker->listeners, DRAIN_MS);
-	listener_set_close(&worker->listeners);
-	for (size_t i = 0; i < worker->setup->config->peer_count; i++)
-		link_settle_last(&worker->links[i]);
-	uv_close((uv_handle_t *)mail, NULL);
+	take_peers(worker);
+	if (atomic_load(&worker->stop) && !uv_is_closing((uv_handle_t *)mail))
+		stop(worker);
 }
 
 static void tell_open_handle(uv_handle_t *handle, void *data)
@@ -109,7 +135,7 @@ static void *worker_main(void *data)
 int worker_start(struct worker *worker)
 {
 	char name[16];
-	int error = listener_set_start(&worker->listeners);
+	int error = turns_start(&worker->turns);
 
 	snprintf(name, sizeof(name), "worker-%u", worker->index % 1000);
 	return error ? error : thread_start(&worker->thread, name, worker_main, worker);
@@ -117,9 +143,9 @@ int worker_start(struct worker *worker)
 
 /* --- Other threads --- */
 
-void worker_set_peers(struct worker *worker, struct peer_addresses *addresses)
+void worker_set_peers(struct worker *worker, struct peers_snapshot *peers)
 {
-	peer_addresses_put(atomic_exchange(&worker->mailbox, addresses));
+	peers_snapshot_put(atomic_exchange(&worker->mailbox, peers));
 	uv_async_send(&worker->mail);
 }
 
@@ -137,6 +163,11 @@ void worker_join(struct worker *worker)
 const struct listener_counters *worker_listener_counters(const struct worker *worker, size_t listener)
 {
 	return &worker->counters[listener];
+}
+
+const struct relay_counters *worker_relay_counters(const struct worker *worker, size_t listener)
+{
+	return &worker->relays[listener].counters;
 }
 
 const struct peer_counters *worker_peer_counters(const struct worker *worker, size_t peer)
@@ -197,45 +228,92 @@ static int create_route(struct worker *worker, size_t i)
 	int error = route_init(route, config, worker->links);
 
 	route->own = setup->own;
-	route->arena = &worker->arena;
+	route->carrier.arena = &worker->arena;
 	route->counters = &worker->counters[i];
 	if (setup->datagram_log && config->log_every)
 		route->ring = datagram_log_ring(setup->datagram_log, worker->index);
 	return error;
 }
 
-static int create_routes(struct worker *worker)
+/* What the routes share has room for the most demanding of them. */
+static int create_carrier(struct worker *worker)
 {
 	const struct config *config = worker->setup->config;
 	size_t copies = 1, converting = 0;
+	int error;
+
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const struct route *route = &worker->routes[i];
+		size_t most = route_copies_max(route);
+
+		copies = most > copies ? most : copies;
+		if (route->converts && route->peer_count > converting)
+			converting = route->peer_count;
+	}
+	error = egress_create(&worker->egress, copies, BATCH_TRAINS + config->peer_count);
+	for (size_t i = 0; i < config->listener_count && !error; i++)
+		worker->routes[i].carrier.egress = worker->egress;
+	return error ? error : arena_create(&worker->arena, converting);
+}
+
+static int create_routes(struct worker *worker)
+{
+	const struct config *config = worker->setup->config;
 	int error = create_links(worker);
 
 	worker->counters = calloc_lines(config->listener_count, sizeof(*worker->counters));
+	worker->relays = calloc_lines(config->listener_count, sizeof(*worker->relays));
 	worker->routes = calloc(config->listener_count, sizeof(*worker->routes));
 	worker->final_drops = calloc(config->listener_count, sizeof(*worker->final_drops));
-	if (error || !worker->counters || !worker->routes || !worker->final_drops)
+	if (error || !worker->counters || !worker->relays || !worker->routes || !worker->final_drops)
 		return -ENOMEM;
-	for (size_t i = 0; i < config->listener_count && !error; i++) {
-		struct route *route = &worker->routes[i];
-
-		error = create_route(worker, i);
-		if (!error && route_copies_max(route) > copies)
-			copies = route_copies_max(route);
-		if (!error && route->converts && route->peer_count > converting)
-			converting = route->peer_count;
-	}
-	if (!error)
-		error = egress_create(&worker->egress, copies, BATCH_TRAINS + config->peer_count);
 	for (size_t i = 0; i < config->listener_count && !error; i++)
-		worker->routes[i].egress = worker->egress;
-	return error ? error : arena_create(&worker->arena, converting);
+		error = create_route(worker, i);
+	return error ? error : create_carrier(worker);
+}
+
+static int create_relay(struct worker *worker, size_t i)
+{
+	const struct worker_setup *setup = worker->setup;
+	struct relay_setup relay = {.config = &setup->config->listeners[i],
+				    .own = setup->own,
+				    .log = setup->log,
+				    .sessions = &setup->sessions[i],
+				    .epoll = worker->relay_loop.epoll,
+				    .news = peers_news(setup->peers),
+				    .snapshot = peers_now(setup->peers)};
+	int error = relay_init(&worker->relays[i], &relay);
+
+	if (error) {
+		peers_snapshot_put(relay.snapshot);
+		return error;
+	}
+	worker->relays[i].route = &worker->routes[i];
+	worker->routes[i].relay = &worker->relays[i];
+	relay_loop_add(&worker->relay_loop, &worker->relays[i]);
+	return 0;
+}
+
+static int create_relays(struct worker *worker)
+{
+	const struct config *config = worker->setup->config;
+	size_t relays = 0;
+	int error;
+
+	for (size_t i = 0; i < config->listener_count; i++)
+		relays += config->listeners[i].action == ACTION_RELAY;
+	error = relay_loop_init(&worker->relay_loop, &worker->turns, relays);
+	for (size_t i = 0; i < config->listener_count && !error; i++) {
+		if (config->listeners[i].action == ACTION_RELAY)
+			error = create_relay(worker, i);
+	}
+	return error;
 }
 
 static int create_listeners(struct worker *worker)
 {
 	struct bound_sockets *sockets = worker->setup->sockets;
-	int error = listener_set_init(&worker->listeners, &worker->loop, worker->batch, worker->egress, sockets->count,
-				      worker->setup->log);
+	int error = listener_set_init(&worker->listeners, &worker->turns, sockets->count, worker->setup->log);
 
 	for (size_t i = 0; i < sockets->count && !error; i++) {
 		struct bound_socket *socket = &sockets->items[i];
@@ -253,6 +331,7 @@ static int create_loop(struct worker *worker)
 	if (error)
 		return error;
 	worker->loop_open = true;
+	turns_init(&worker->turns, &worker->loop, worker->batch, worker->egress);
 	worker->mail.data = worker;
 	return uv_async_init(&worker->loop, &worker->mail, on_mail);
 }
@@ -266,11 +345,14 @@ int worker_create(struct worker **out, const struct worker_setup *setup, unsigne
 		return -ENOMEM;
 	worker->index = index;
 	worker->setup = setup;
+	worker->relay_loop.epoll = -1;
 	error = batch_create(&worker->batch);
 	if (!error)
 		error = create_routes(worker);
 	if (!error)
 		error = create_loop(worker);
+	if (!error)
+		error = create_relays(worker);
 	if (!error)
 		error = create_listeners(worker);
 	if (error) {
@@ -298,8 +380,11 @@ void worker_destroy(struct worker *worker)
 		uv_run(&worker->loop, UV_RUN_DEFAULT);
 		close_loop(worker);
 	}
-	peer_addresses_put(atomic_exchange(&worker->mailbox, NULL));
+	peers_snapshot_put(atomic_exchange(&worker->mailbox, NULL));
 	listener_set_finish(&worker->listeners);
+	for (size_t i = 0; worker->relays && i < worker->setup->config->listener_count; i++)
+		relay_finish(&worker->relays[i]);
+	relay_loop_finish(&worker->relay_loop);
 	for (size_t i = 0; worker->routes && i < worker->setup->config->listener_count; i++)
 		route_finish(&worker->routes[i]);
 	for (size_t i = 0; worker->links && i < worker->setup->config->peer_count; i++)
@@ -308,6 +393,7 @@ void worker_destroy(struct worker *worker)
 	egress_destroy(worker->egress);
 	batch_destroy(worker->batch);
 	free(worker->routes);
+	free(worker->relays);
 	free(worker->final_drops);
 	free(worker->counters);
 	free(worker->links);

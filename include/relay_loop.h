@@ -1,0 +1,46 @@
+/* The relays of one worker in its loop: they hear what peers answer, and end sessions that are idle. */
+#ifndef UDPRELAYD_RELAY_LOOP_H
+#define UDPRELAYD_RELAY_LOOP_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "answer.h"
+#include "peers_snapshot.h"
+#include "relay.h"
+#include "turns.h"
+
+struct relay_loop {
+	struct watcher watcher; /* of epoll */
+	struct turns *turns;
+	int epoll; /* all sessions' sockets; -1: there are no relays */
+	uv_timer_t expiry;
+	uv_prepare_t before_sleep;
+	struct relay **relays;
+	size_t count;
+	unsigned limit; /* trains of a batch */
+	bool records; /* some relay's datagrams are logged */
+	struct answers answers;
+	struct peers_snapshot *news; /* the peers' new addresses, while a batch is in the way */
+};
+
+/* For at most max relays. turns is borrowed. Returns 0 or a negative errno; relay_loop_finish() is for either case. */
+int relay_loop_init(struct relay_loop *loop, struct turns *turns, size_t max);
+
+/* A relay that was made with loop->epoll, whose route has its ring; it is borrowed until relay_loop_finish(). */
+void relay_loop_add(struct relay_loop *loop, struct relay *relay);
+
+/* The peers are at other addresses. Borrows the snapshot. */
+void relay_loop_set_peers(struct relay_loop *loop, struct peers_snapshot *snapshot);
+
+/* At the end: hears what waits in the sockets, until nothing does, or for at most limit_ms. */
+void relay_loop_drain(struct relay_loop *loop, uint64_t limit_ms);
+
+/* Closes the handles that are not of the turns; the loop completes it. */
+void relay_loop_close(struct relay_loop *loop);
+
+/* Once the loop has ended, and the relays' sessions too. */
+void relay_loop_finish(struct relay_loop *loop);
+
+#endif

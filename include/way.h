@@ -1,0 +1,68 @@
+/* A train on one way: its copies go into the egress, converted where the receiver wants another charset, and after the
+ * flush they tell what became of each datagram. */
+#ifndef UDPRELAYD_WAY_H
+#define UDPRELAYD_WAY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "address.h"
+#include "batch.h"
+#include "converter.h"
+#include "egress.h"
+#include "link.h"
+#include "metrics.h"
+
+/* Trains of a batch whose payloads have to be converted: their results wait for the flush in memory of their own. */
+#define WAY_CONVERTED_TRAINS 8
+
+/* Copies that a train needs in the egress on one way. */
+#define WAY_COPIES (TRAIN_MAX / COPY_DATAGRAMS)
+#define WAY_CONVERTED_COPIES TRAIN_MAX
+
+/* Where the conversions of a batch go; one for a worker, for the most converting ways that a train may take. */
+struct arena {
+	uint8_t *bytes;
+	size_t size, used;
+};
+
+/* Returns 0 or -ENOMEM. */
+int arena_create(struct arena *arena, size_t ways);
+void arena_destroy(struct arena *arena);
+
+/* What all ways of a worker share. */
+struct carrier {
+	struct egress *egress;
+	struct arena *arena;
+};
+
+struct way {
+	struct outlet *outlet;
+	const struct address *to, *from; /* as egress_add() takes them */
+	struct converter *converter; /* NULL: the bytes pass untouched */
+};
+
+/* Puts the train's datagrams, from skip on, into the egress. Returns the first copy; the others follow it. */
+struct copy *way_take(struct carrier *carrier, const struct way *way, const struct train *train);
+
+/* The same for datagrams that cannot go this way now, and why. */
+struct copy *way_refuse(struct carrier *carrier, const struct train *train, enum drop_reason reason);
+
+/* What became of each datagram of a train. */
+struct outcome {
+	uint16_t sent[TRAIN_MAX]; /* copies that were handed to the kernel */
+	uint8_t reason[TRAIN_MAX]; /* enum drop_reason, of a copy that was not */
+};
+
+/* None was sent, all for this reason. */
+void outcome_begin(struct outcome *outcome, uint32_t datagrams, enum drop_reason reason);
+
+/* Reads the copies of one way, and counts them for the peer that they went to, if it was one. Returns the copy after
+ * them. */
+const struct copy *outcome_read(struct outcome *outcome, const struct train *train, const struct copy *copy,
+				struct link *peer);
+
+/* Counts those that were not sent. Returns how many were. */
+uint32_t outcome_count(const struct outcome *outcome, uint32_t datagrams, counter dropped[DROP_REASONS]);
+
+#endif

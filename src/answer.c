@@ -1,0 +1,225 @@
+#include "answer.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+
+#include "relay.h"
+#include "route.h"
+#include "socket.h"
+
+/* Sessions that are asked for at once; and trains of one of them, before the others get their turn. */
+#define ROUND_SESSIONS 16
+#define SESSION_TRAINS 16
+
+/* From so many answers at once, a session's socket is to keep trains together. */
+#define TRAINS_APPETITE 4
+
+static struct route *route_of(const struct session *session)
+{
+	return session->relay->route;
+}
+
+static const struct set_target *target_of(const struct session *session)
+{
+	return relay_target(session->relay, session);
+}
+
+static struct route_peer *peer_of(const struct session *session)
+{
+	return &route_of(session)->peers[target_of(session)->peer];
+}
+
+/* --- Reception --- */
+
+/* A socket says by an error what became of what it sent: that is counted when the batch ends. One that says it is in
+ * error, but not which, would say so for ever. */
+static void note_error(struct session *session, uint32_t events, int error)
+{
+	if (error && error != EMSGSIZE)
+		session->outlet.icmp_errors++;
+	else if (!error && !(events & EPOLLIN))
+		session->outlet.broken = true;
+}
+
+/* Mostly one answer waits in a session: to ask in vain for a second would cost as much as the first. A session that has
+ * more is named again in the same batch, and then asked for twice as many. */
+static unsigned appetite_of(const struct answers *answers, struct session *session)
+{
+	if (session->batch == answers->batch && session->appetite < SESSION_TRAINS)
+		session->appetite *= 2;
+	else if (!session->appetite)
+		session->appetite = 1;
+	if (session->appetite >= TRAINS_APPETITE && !session->keeps_trains && session->outlet.gso) {
+		session->keeps_trains = true;
+		socket_keep_trains(session->outlet.fd);
+	}
+	return session->appetite;
+}
+
+static int receive_some(struct answers *answers, struct batch *batch, struct session *session, unsigned most)
+{
+	struct train *trains;
+	int fd = session->outlet.fd;
+	int received = session->keeps_trains || most > 1
+			       ? batch_receive(batch, answers->count, fd, session->outlet.gso, most, &trains)
+			       : batch_receive_one(batch, answers->count, fd, &trains);
+
+	if (session->batch != answers->batch && received > 0 && (unsigned)received < session->appetite)
+		session->appetite = (uint8_t)received;
+	session->batch = answers->batch;
+	if (received > 0)
+		answers->trains = trains - answers->count;
+	return received;
+}
+
+/* Returns whether more may wait. */
+static bool receive_from(struct answers *answers, struct batch *batch, const struct epoll_event *event, unsigned limit)
+{
+	struct session *session = event->data.ptr;
+	unsigned appetite = appetite_of(answers, session), room = limit - answers->count;
+	unsigned most = appetite < room ? appetite : room;
+	int received = receive_some(answers, batch, session, most);
+
+	answers->sessions[answers->session_count++] = session;
+	if (received <= 0)
+		note_error(session, event->events, -received);
+	for (int i = 0; i < received; i++)
+		answers->answers[answers->count++].session = session;
+	return received == (int)most;
+}
+
+bool answers_receive(struct answers *answers, struct batch *batch, int epoll, unsigned limit)
+{
+	struct epoll_event events[ROUND_SESSIONS];
+	bool more = true;
+
+	answers->count = answers->session_count = 0;
+	answers->batch++;
+	while (answers->count < limit && answers->session_count + ROUND_SESSIONS <= ANSWER_SESSIONS) {
+		int ready = more ? epoll_wait(epoll, events, ROUND_SESSIONS, 0) : 0;
+
+		if (ready <= 0)
+			return false;
+		more = ready == ROUND_SESSIONS;
+		for (int i = 0; i < ready && answers->count < limit; i++)
+			more |= receive_from(answers, batch, &events[i], limit);
+	}
+	return true;
+}
+
+/* --- Towards the flush --- */
+
+/* Answers that responses admits; those behind them are dropped. */
+static void admit(struct session *session, struct train *train)
+{
+	uint32_t responses = session->relay->setup.config->responses;
+
+	if (!responses || responses == RESPONSES_UNLIMITED)
+		return;
+	if (!session->awaited) {
+		train->drop = DROP_UNEXPECTED;
+		return;
+	}
+	if (train->count > session->awaited) {
+		train->count = (uint16_t)session->awaited;
+		train->size = train->count * train->segment;
+	}
+	session->awaited -= train->count;
+}
+
+static struct copy *take(struct session *session, const struct train *train)
+{
+	struct way way = {.outlet = session->back,
+			  .to = &session->node.client,
+			  .from = session->names_source ? &session->node.local : NULL,
+			  .converter = peer_of(session)->answer_converter};
+
+	return way_take(&route_of(session)->carrier, &way, train);
+}
+
+void answers_begin(struct answers *answers, uint64_t time_us, uint64_t now_ms)
+{
+	answers->time_us = time_us;
+	answers->now_ms = now_ms;
+	for (unsigned i = 0; i < answers->count; i++) {
+		struct answer *answer = &answers->answers[i];
+		struct session *session = answer->session;
+		struct train *train = &answers->trains[i];
+
+		if (!i)
+			route_of(session)->carrier.arena->used = 0;
+		relay_touch(session->relay, session, now_ms);
+		answer->size = train->size;
+		answer->count = train->count;
+		train->skip = 0;
+		if (session->node.client.length <= sizeof(sa_family_t))
+			train->drop = DROP_NO_RETURN;
+		if (!train->drop)
+			admit(session, train);
+		if (!train->drop)
+			answer->copy = take(session, train);
+	}
+}
+
+/* --- After the flush --- */
+
+static void account(const struct answer *answer, const struct outcome *outcome)
+{
+	struct session *session = answer->session;
+	struct relay_counters *counters = &session->relay->counters;
+	struct peer_counters *peer = &peer_of(session)->link->counters;
+	uint32_t sent = outcome_count(outcome, answer->count, counters->dropped);
+
+	session->answers += sent;
+	counter_add(&counters->answers, answer->count);
+	counter_add(&counters->answer_bytes, answer->size);
+	counter_add(&counters->answered, sent);
+	counter_add(&peer->answers, answer->count);
+	counter_add(&peer->answer_bytes, answer->size);
+}
+
+static void record(const struct answers *answers, const struct session *session, const struct outcome *outcome,
+		   const struct train *train)
+{
+	const struct target *target = target_of(session)->target;
+	struct datagram_record record = {.time_us = answers->time_us,
+					 .listener = session->relay->setup.config,
+					 .source = &target->address,
+					 .destination = &session->node.client,
+					 .peer = target->peer,
+					 .answer = true};
+
+	route_record(route_of(session), &record, VERDICT_ANSWERED, outcome, train);
+}
+
+static void end(const struct answers *answers, unsigned i)
+{
+	const struct answer *answer = &answers->answers[i];
+	struct train *train = &answers->trains[i];
+	struct outcome outcome;
+
+	outcome_begin(&outcome, answer->count, train->drop ? train->drop : DROP_UNEXPECTED);
+	if (!train->drop)
+		outcome_read(&outcome, train, answer->copy, NULL);
+	train->size = answer->size;
+	train->count = answer->count;
+	account(answer, &outcome);
+	if (route_of(answer->session)->ring)
+		record(answers, answer->session, &outcome, train);
+}
+
+void answers_end(struct answers *answers)
+{
+	for (unsigned i = 0; i < answers->count; i++)
+		end(answers, i);
+	for (unsigned i = 0; i < answers->session_count; i++) {
+		struct session *session = answers->sessions[i];
+		struct route *route = route_of(session);
+
+		if (!i)
+			egress_reset(route->carrier.egress);
+		if (route->ring)
+			datagram_ring_wake(route->ring);
+		route_settle_session(route, session, answers->now_ms);
+	}
+}
