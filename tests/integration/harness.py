@@ -108,7 +108,7 @@ class Daemon:
     def _counters(self):
         counters = {}
         for line in self.lines:
-            match = re.search(r"info: ((?:listener|peer) \S+|datagram log): (\w+=.*)", line)
+            match = re.search(r"info: ((?:listener|relay|peer) \S+|datagram log): (\w+=.*)", line)
             if match:
                 pairs = re.findall(r"([a-z_]+)=(\d+)", match[2].split("dropped=")[0] + " " + match[2])
                 counters[match[1]] = {key: int(value) for key, value in pairs}
@@ -157,7 +157,11 @@ def check_balance(counters):
     """What always holds: every datagram is delivered, or dropped and counted."""
     for name, c in counters.items():
         if name.startswith("listener"):
-            assert c["received"] == c["sunk"] + c["echoed"] + c["forwarded"] + c["dropped"], (name, c)
+            assert c["received"] == c["sunk"] + c["echoed"] + c["forwarded"] + c["relayed"] + c["dropped"], \
+                (name, c)
+        elif name.startswith("relay"):
+            assert c["answers"] == c["answered"] + c["dropped"], (name, c)
+            assert c["sessions"] == c["started"] - c["ended"], (name, c)
         elif name.startswith("peer"):
             assert c["handed"] == c["sent"] + c["dropped"], (name, c)
 

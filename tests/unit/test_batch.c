@@ -173,21 +173,21 @@ static void a_batch_brings_what_waits(void **state)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fds), 0);
 	assert_int_equal(batch_create(&batch), 0);
-	assert_int_equal(batch_receive(batch, fds[1], false, BATCH_TRAINS, &trains), 0);
+	assert_int_equal(batch_receive(batch, 0, fds[1], false, BATCH_TRAINS, &trains), 0);
 	assert_int_equal(write(fds[0], "one", 3), 3);
 	assert_int_equal(write(fds[0], "", 0), 0);
 	assert_int_equal(write(fds[0], "three", 5), 5);
-	assert_int_equal(batch_receive(batch, fds[1], false, 2, &trains), 2);
+	assert_int_equal(batch_receive(batch, 0, fds[1], false, 2, &trains), 2);
 	assert_memory_equal(trains[0].data, "one", 3);
 	assert_int_equal(trains[1].size, 0);
 	assert_int_equal(trains[0].source.any.sa_family, AF_UNIX);
-	assert_int_equal(batch_receive(batch, fds[1], false, BATCH_TRAINS, &trains), 1);
+	assert_int_equal(batch_receive(batch, 0, fds[1], false, BATCH_TRAINS, &trains), 1);
 	assert_memory_equal(trains[0].data, "three", 5);
 	batch_destroy(batch);
 	close(fds[0]);
 	close(fds[1]);
 	assert_true(batch_create(&batch) == 0);
-	assert_true(batch_receive(batch, -1, true, 1, &trains) < 0);
+	assert_true(batch_receive(batch, 0, -1, true, 1, &trains) < 0);
 	batch_destroy(batch);
 }
 
@@ -216,7 +216,7 @@ static void what_comes_meanwhile_joins_in_order(void **state)
 	assert_int_equal(batch_create(&batch), 0);
 	assert_int_equal(pthread_create(&writer, NULL, write_many, &fds[0]), 0);
 	while (expected < MANY) {
-		received = batch_receive(batch, fds[1], false, BATCH_TRAINS, &trains);
+		received = batch_receive(batch, 0, fds[1], false, BATCH_TRAINS, &trains);
 		assert_in_range(received, 0, BATCH_TRAINS);
 		for (int i = 0; i < received; i++, expected++) {
 			assert_int_equal(trains[i].size, sizeof(number));

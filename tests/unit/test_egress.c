@@ -38,6 +38,7 @@ static struct {
 } kernel;
 
 int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
+ssize_t __wrap_send(int fd, const void *data, size_t size, int flags);
 
 static void keep(int fd, const struct msghdr *message)
 {
@@ -99,6 +100,14 @@ int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 		keep(fd, &messages[taken].msg_hdr);
 	}
 	return taken;
+}
+
+ssize_t __wrap_send(int fd, const void *data, size_t size, int flags)
+{
+	struct iovec vector = {(void *)data, size};
+	struct mmsghdr message = {.msg_hdr = {.msg_iov = &vector, .msg_iovlen = 1}};
+
+	return __wrap_sendmmsg(fd, &message, 1, flags) == 1 ? (ssize_t)size : -1;
 }
 
 struct fixture {

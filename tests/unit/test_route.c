@@ -112,8 +112,8 @@ static void begin(struct fixture *f, enum action action, size_t peers)
 	assert_int_equal(egress_create(&f->egress, route_copies_max(&f->route), BATCH_TRAINS + PEERS), 0);
 	assert_int_equal(arena_create(&f->arena, f->route.converts ? peers : 0), 0);
 	f->route.own = f->own;
-	f->route.egress = f->egress;
-	f->route.arena = &f->arena;
+	f->route.carrier.egress = f->egress;
+	f->route.carrier.arena = &f->arena;
 	f->route.counters = &f->counters;
 	f->route.ring = (struct datagram_ring *)f; /* never looked into */
 }

@@ -1,0 +1,324 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "relay_fixture.h"
+
+static int set_up(void **state)
+{
+	static struct relay_fixture fixture;
+
+	relay_fixture_set_up(&fixture);
+	*state = &fixture;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct relay_fixture *f = *state;
+
+	relay_fixture_tear_down(f);
+	assert_int_equal(atomic_load(&f->sessions), 0);
+	assert_int_equal(alive(f), 0);
+	return 0;
+}
+
+static const struct peer_config *peer_of(const struct relay_fixture *f, const struct session *session)
+{
+	return relay_target(&f->relay, session)->target->peer;
+}
+
+static void a_client_keeps_its_session(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *first, *other, *again;
+
+	relay_fixture_begin(f);
+	assert_int_equal(find(f, 1, 10, &first), DROP_NONE);
+	assert_int_equal(find(f, 2, 11, &other), DROP_NONE);
+	assert_int_equal(find(f, 1, 12, &again), DROP_NONE);
+	assert_ptr_equal(first, again);
+	assert_ptr_not_equal(first, other);
+	assert_ptr_not_equal(peer_of(f, first), peer_of(f, other)); /* by turns */
+	assert_int_equal(counter_get(&f->relay.counters.started), 2);
+}
+
+static void another_local_address_is_another_session(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct address from = client_address(1), local;
+	struct relay_client client = {.client = &from, .local = &local, .back = &f->back, .names_source = true};
+	struct session *first, *second;
+
+	relay_fixture_begin(f);
+	address_from_ip(&local, "127.0.0.2", 7788);
+	assert_int_equal(find(f, 1, 10, &first), DROP_NONE);
+	assert_int_equal(relay_find(&f->relay, &client, 10, &second), DROP_NONE);
+	assert_ptr_not_equal(first, second);
+	assert_false(first->names_source);
+	assert_true(second->names_source);
+	assert_true(address_equal(&second->node.local, &local));
+}
+
+static void the_socket_is_connected_and_watched(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct epoll_event event;
+	struct session *session;
+	struct address from;
+	char bytes[8];
+
+	relay_fixture_begin(f);
+	assert_int_equal(find(f, 1, 10, &session), DROP_NONE);
+	assert_int_equal(send(session->outlet.fd, "hello", 5, 0), 5);
+	from.length = sizeof(from.v6);
+	size_t peer = peer_of(f, session)->index;
+	assert_int_equal(recvfrom(f->sinks[peer], bytes, sizeof(bytes), 0, &from.any, &from.length), 5);
+	assert_int_equal(epoll_wait(f->epoll, &event, 1, 0), 0);
+	assert_int_equal(sendto(f->sinks[peer], "answer", 6, 0, &from.any, from.length), 6);
+	assert_int_equal(epoll_wait(f->epoll, &event, 1, 1000), 1);
+	assert_ptr_equal(event.data.ptr, session);
+}
+
+static void idle_sessions_expire_in_order(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	relay_fixture_begin(f);
+	assert_int_equal(relay_expire(&f->relay, 0, 9), UINT64_MAX);
+	for (uint16_t port = 1; port <= 4; port++)
+		assert_int_equal(find(f, port, port * 10u, &session), DROP_NONE);
+	assert_int_equal(find(f, 1, 50, &session), DROP_NONE); /* used again */
+	assert_int_equal(relay_expire(&f->relay, 1019, 9), 1020);
+	assert_int_equal(alive(f), 4);
+	assert_int_equal(relay_expire(&f->relay, 1030, 1), 1030); /* one at a time, as was asked for */
+	assert_int_equal(alive(f), 3);
+	assert_int_equal(relay_expire(&f->relay, 1040, 9), 1050);
+	assert_int_equal(alive(f), 1);
+	relay_touch(&f->relay, session, 1049);
+	assert_int_equal(relay_expire(&f->relay, 1050, 9), 2049);
+	assert_int_equal(relay_expire(&f->relay, 2049, 9), UINT64_MAX);
+	assert_int_equal(alive(f), 0);
+}
+
+static void at_the_cap_there_is_no_room(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	relay_fixture_begin(f);
+	for (uint16_t port = 1; port <= 4; port++)
+		assert_int_equal(find(f, port, 1, &session), DROP_NONE);
+	assert_int_equal(find(f, 5, 1, &session), DROP_SESSION_LIMIT);
+	assert_int_equal(find(f, 4, 1, &session), DROP_NONE);
+	relay_expire(&f->relay, 2000, 9);
+	assert_int_equal(find(f, 5, 2000, &session), DROP_NONE);
+}
+
+static void the_cap_is_for_all_workers_together(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	relay_fixture_begin(f);
+	atomic_store(&f->sessions, 3);
+	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	assert_int_equal(find(f, 2, 1, &session), DROP_SESSION_LIMIT);
+	atomic_fetch_sub(&f->sessions, 3);
+	assert_int_equal(find(f, 2, 1, &session), DROP_NONE);
+}
+
+static void answers_that_are_expected_end_it(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	f->config.responses = 2;
+	relay_fixture_begin(f);
+	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	relay_sent(&f->relay, session, 3);
+	assert_int_equal(session->awaited, 6);
+	relay_settle(&f->relay, session);
+	session->awaited = 1;
+	session->answers = 5;
+	relay_settle(&f->relay, session);
+	assert_int_equal(alive(f), 1);
+	session->awaited = 0;
+	relay_settle(&f->relay, session);
+	assert_int_equal(alive(f), 0);
+	relay_settle(&f->relay, session); /* it was in the batch twice */
+	assert_int_equal(counter_get(&f->relay.counters.ended), 1);
+}
+
+static void a_bound_does_not_run_over(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	f->config.responses = UINT32_MAX - 1;
+	relay_fixture_begin(f);
+	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	relay_sent(&f->relay, session, 2);
+	assert_int_equal(session->awaited, UINT32_MAX);
+	relay_sent(&f->relay, session, 50);
+	assert_int_equal(session->awaited, UINT32_MAX);
+}
+
+static void a_broken_socket_ends_it(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session, *fresh;
+
+	relay_fixture_begin(f);
+	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	session->outlet.broken = true;
+	relay_settle(&f->relay, session);
+	assert_int_equal(alive(f), 0);
+	assert_int_equal(find(f, 1, 1, &fresh), DROP_NONE);
+	assert_false(fresh->outlet.broken);
+}
+
+/* The sessions of ports 1 to 4 are with peers a, b, a, b. */
+static void take_turns(struct relay_fixture *f, struct session *sessions[4])
+{
+	for (uint16_t i = 0; i < 4; i++) {
+		assert_int_equal(find(f, (uint16_t)(i + 1), 1, &sessions[i]), DROP_NONE);
+		assert_int_equal(peer_of(f, sessions[i])->index, i % 2);
+	}
+}
+
+static void sessions_leave_a_peer_that_is_down(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *sessions[4], *session;
+
+	relay_fixture_begin(f);
+	take_turns(f, sessions);
+	relay_refused(&f->relay, sessions[0], 2, 100);
+	relay_begin(&f->relay, 100);
+	assert_int_equal(find(f, 1, 100, &session), DROP_NONE);
+	assert_ptr_equal(session, sessions[0]);
+
+	relay_refused(&f->relay, sessions[0], 1, 100);
+	relay_begin(&f->relay, 100);
+	assert_int_equal(find(f, 2, 100, &session), DROP_NONE);
+	assert_ptr_equal(session, sessions[1]); /* its peer is up */
+	assert_int_equal(find(f, 1, 100, &session), DROP_NONE);
+	assert_int_equal(peer_of(f, session)->index, 1);
+
+	relay_begin(&f->relay, 10100); /* the rest is over: who has moved stays where he is */
+	assert_int_equal(find(f, 1, 10100, &session), DROP_NONE);
+	assert_int_equal(peer_of(f, session)->index, 1);
+	assert_int_equal(find(f, 3, 10100, &session), DROP_NONE);
+	assert_ptr_equal(session, sessions[2]);
+}
+
+static void where_all_are_down_sessions_stay(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *sessions[4], *session;
+
+	relay_fixture_begin(f);
+	take_turns(f, sessions);
+	relay_refused(&f->relay, sessions[0], 3, 100);
+	relay_refused(&f->relay, sessions[1], 3, 100);
+	relay_begin(&f->relay, 100);
+	for (uint16_t i = 0; i < 4; i++) {
+		assert_int_equal(find(f, (uint16_t)(i + 1), 100, &session), DROP_NONE);
+		assert_ptr_equal(session, sessions[i]);
+	}
+	assert_int_equal(counter_get(&f->relay.counters.ended), 0);
+}
+
+static void only_sessions_of_a_vanished_address_end(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *sessions[4], *session;
+
+	relay_fixture_begin(f);
+	take_turns(f, sessions);
+	relay_set_peers(&f->relay, snapshot_of(f, f->snapshot, 1, 2), 100);
+	assert_int_equal(alive(f), 2);
+	assert_int_equal(find(f, 2, 100, &session), DROP_NONE);
+	assert_ptr_equal(session, sessions[1]);
+	assert_int_equal(find(f, 1, 100, &session), DROP_NONE);
+	assert_int_equal(peer_of(f, session)->index, 1);
+
+	relay_set_peers(&f->relay, snapshot_of(f, f->relay.targets.snapshot, 0, 2), 100);
+	assert_int_equal(find(f, 2, 100, &session), DROP_NONE);
+	assert_ptr_equal(session, sessions[1]);
+	assert_int_equal(peer_of(f, session)->index, 1);
+	assert_int_equal(find(f, 5, 100, &session), DROP_NONE);
+	assert_int_equal(peer_of(f, session)->index, 0);
+}
+
+static void without_any_address_clients_are_dropped(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	relay_fixture_begin(f);
+	relay_set_peers(&f->relay, snapshot_of(f, NULL, 0, 0), 1);
+	assert_int_equal(find(f, 1, 1, &session), DROP_UNRESOLVED);
+}
+
+static void our_own_listener_is_left_out(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct own_addresses *own;
+	struct session *session;
+
+	assert_int_equal(own_addresses_create(&own, &f->peers[0].address, 1), 0);
+	relay_fixture_begin(f);
+	f->relay.setup.own = own;
+	relay_set_peers(&f->relay, snapshot_of(f, NULL, 0, 2), 1);
+	for (uint16_t port = 1; port <= 3; port++) {
+		assert_int_equal(find(f, port, 1, &session), DROP_NONE);
+		assert_int_equal(peer_of(f, session)->index, 1);
+	}
+	relay_set_peers(&f->relay, snapshot_of(f, NULL, 0, 1), 1);
+	assert_int_equal(find(f, 9, 1, &session), DROP_LOOP);
+	own_addresses_destroy(own);
+}
+
+static void a_peer_that_cannot_be_reached_counts_as_failing(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	assert_int_equal(address_parse(&f->peers[0].address, "unix:/nobody/here"), 0);
+	f->config.balance = BALANCE_FAILOVER;
+	relay_fixture_begin(f);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(find(f, 1, 1, &session), DROP_REFUSED);
+	relay_begin(&f->relay, 1);
+	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	assert_int_equal(peer_of(f, session)->index, 1);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(a_client_keeps_its_session),
+		test(another_local_address_is_another_session),
+		test(the_socket_is_connected_and_watched),
+		test(idle_sessions_expire_in_order),
+		test(at_the_cap_there_is_no_room),
+		test(the_cap_is_for_all_workers_together),
+		test(answers_that_are_expected_end_it),
+		test(a_bound_does_not_run_over),
+		test(a_broken_socket_ends_it),
+		test(sessions_leave_a_peer_that_is_down),
+		test(where_all_are_down_sessions_stay),
+		test(only_sessions_of_a_vanished_address_end),
+		test(without_any_address_clients_are_dropped),
+		test(our_own_listener_is_left_out),
+		test(a_peer_that_cannot_be_reached_counts_as_failing),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
