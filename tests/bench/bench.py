@@ -7,29 +7,39 @@ started anew. What is printed are the medians of the rounds; a ratio is the medi
 disturbs a machine for a while disturbs a whole round. The table (results.md, results.json) and the plot (results.svg) are
 written to DIRECTORY, the table into FILE too, between its marks."""
 import argparse
+import atexit
 import json
 import os
 import platform
 import random
 import re
+import resource
+import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 
 import plot
 
 SERVER_CPU, LOAD_CPU = 0, 1
 OURS = "udprelayd"
 REFERENCES = ["r1", "r2", "r3", "r4", "r7", "r8"]
+NGINX = "nginx"
+NGINX_PATH = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+NGINX_DEADLINE = 10  # seconds, until it is ready
+ALIVE = {"10,000 alive": 9800, "200 alive": 0}  # ours, with so many sessions that are idle
+FILES = 65536  # open ones, wished for every process here
 FIGURES = {"process": None, "worker": "worker-0", "writer": "datagram-log"}  # names of threads
 
 
 class Case:
     """One load, the servers that take it, and the rows that come of it: of which figure, against what, and the goal."""
 
-    def __init__(self, name, load, contestants, goals=(), peers=0, network=False, rows=None, rounds=1):
+    def __init__(self, name, load, contestants, goals=(), peers=0, relay=False, network=False, rows=None, rounds=1):
         self.name, self.load, self.contestants = name, load.split(), contestants
         self.rounds = rounds  # times those of the others, where the goal is close
         self.rows = rows or [(name, "process", goals)]
@@ -37,7 +47,8 @@ class Case:
         if network:
             self.host, self.prefix = "192.0.2.1", ["ip", "netns", "exec", "far"]
             self.load += ["-b", "192.0.2.2:0"]
-        self.network = network
+        self.relay, self.network = relay, network
+        self.files = 1000 + max(ALIVE.get(kind, 0) for kind in contestants)  # open ones of a process, at most
 
 
 CASES = [
@@ -52,6 +63,12 @@ CASES = [
     Case("forward to 4 peers, one by one", "-f 1 -d 64 -p 4", [OURS, "fanout"], [("fanout", 0.55)], peers=4),
     Case("forward to 4 peers, trains of 50", "-f 1 -d 400 -t 50 -p 4", [OURS, "fanout"], [("fanout", 0.10)], peers=4),
     Case("forward, 200 clients to 1 peer (r1 echoes)", "-f 200 -d 4 -p 1", [OURS, "r1"], [("r1", 0.60)], peers=1, rounds=4),
+    Case("relay, 1 flow, depth 16", "-f 1 -d 16", [OURS, NGINX], [(NGINX, 0.45)], relay=True),
+    Case("relay, 200 flows, depth 16", "-f 200 -d 16", [OURS, NGINX], [(NGINX, 0.55)], relay=True),
+    Case("relay, 200 flows, depth 1", "-f 200 -d 1", [OURS, NGINX], [(NGINX, 0.75)], relay=True),
+    # What nginx has towards its peer holds 256 datagrams, as Linux is set up; it would lose what is more.
+    Case("relay, 1 flow, trains of 50", "-f 1 -d 200 -t 50", [OURS, NGINX], [(NGINX, 0.06)], relay=True),
+    Case("relay, 10,000 sessions of which 200 talk", "-f 200 -d 16", [*ALIVE], [("200 alive", 1.1)], relay=True),
     Case("every datagram logged", "-f 1 -d 256", ["log = all", "log = none"], rows=[
         ("every datagram logged, whole process", "process", [("log = none", 1.35)]),
         ("every datagram logged, worker's thread", "worker", [("log = none", 1.08)]),
@@ -89,12 +106,18 @@ def resident_mb(pid):
 class Server:
     """A contestant, pinned."""
 
+    logs = False
+
     def __init__(self, command):
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         stdin=subprocess.DEVNULL, preexec_fn=pin(SERVER_CPU))
+        atexit.register(self.process.terminate)  # however this ends
+
+    def pids(self):
+        return [self.process.pid]
 
     def cpu_ns(self):
-        return {figure: cpu_ns(self.process.pid, thread) for figure, thread in FIGURES.items()}
+        return {figure: sum(cpu_ns(pid, thread) for pid in self.pids()) for figure, thread in FIGURES.items()}
 
     def end(self):
         self.process.send_signal(signal.SIGTERM)
@@ -135,6 +158,85 @@ class Daemon(Server):
         self.directory.cleanup()
 
 
+def nginx_module():
+    """The line that loads the stream module, none where it is built in; None where there is no such nginx."""
+    built = subprocess.run([NGINX_PATH, "-V"], capture_output=True, text=True).stderr if NGINX_PATH else ""
+    if re.search(r"--with-stream(\s|$)", built):
+        return ""
+    directory = re.search(r"--modules-path=([^\s']+)", built)
+    module = f"{directory[1] if directory else '.'}/ngx_stream_module.so"
+    return f"load_module {module};" if os.path.exists(module) else None
+
+
+def nginx_version():
+    said = subprocess.run([NGINX_PATH, "-v"], capture_output=True, text=True, check=True).stderr
+    return said.strip().rpartition("/")[2]
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def nginx_config(directory, port, peer):
+    """One worker that takes all there is before it asks epoll again, with buffers like the daemon's."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return f"""
+{nginx_module()}
+daemon off;
+pid {directory}/pid;
+error_log stderr notice;
+worker_processes 1;
+worker_rlimit_nofile {files};
+events {{ worker_connections {FILES}; use epoll; multi_accept on; }}
+stream {{
+    access_log off;
+    server {{
+        listen 127.0.0.1:{port} udp reuseport rcvbuf=4m sndbuf=4m;
+        proxy_pass {peer};
+        proxy_timeout 60s;
+    }}
+}}
+"""
+
+
+class Nginx(Server):
+    """A relay to one peer; its worker is a process of its own."""
+
+    def __init__(self, peer):
+        self.directory = tempfile.TemporaryDirectory(prefix="udprelayd-bench-")
+        self.address = f"127.0.0.1:{free_port()}"
+        path = os.path.join(self.directory.name, "nginx.conf")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(nginx_config(self.directory.name, self.address.split(":")[1], peer))
+        super().__init__([NGINX_PATH, "-p", self.directory.name, "-c", path])
+        self.wait_for_worker()
+
+    def wait_for_worker(self):
+        """The port is open before there is a worker: what is sent from now on waits in it."""
+        deadline = threading.Timer(NGINX_DEADLINE, self.process.kill)
+        deadline.start()
+        said, found = "", None
+        while not found:
+            line = self.process.stderr.readline().decode()
+            if not line:
+                break
+            said += line
+            found = re.search(r"start worker process (\d+)$", line)
+        deadline.cancel()
+        if not found:
+            sys.exit(f"nginx does not start:\n{said}")
+        self.worker = int(found[1])
+
+    def pids(self):
+        return [self.process.pid, self.worker]
+
+    def end(self):
+        super().end()
+        self.directory.cleanup()
+
+
 def echo_config(log, listeners=1, workers=1, host="127.0.0.1"):
     return (f"[udprelayd]\nworkers = {workers}\n[datagram_log]\ntarget = DIRECTORY/log\n" + "".join(
         f"[listener:l{i}]\naddress = {host}:0\naction = echo\nlog = {log}\n" for i in range(listeners)))
@@ -146,8 +248,15 @@ def forward_config(peers):
             + "".join(f"[peer:p{i}]\naddress = {peer}\n" for i, peer in enumerate(peers)))
 
 
+def relay_config(peer):
+    return ("[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = off\n"
+            "[listener:l]\naddress = 127.0.0.1:0\naction = relay\nlog = none\npeers = p\nidle_timeout = 60s\n"
+            f"[peer:p]\naddress = {peer}\n")
+
+
 class Load:
-    """The generator. Where it has peers, their ports are known before the server's address must be."""
+    """The generator. Where it has peers, their ports are known before the server's address must be. For a relay it opens
+    the sessions first, and begins when it is told."""
 
     def __init__(self, options, seconds, prefix=()):
         self.process = subprocess.Popen([*prefix, arguments.loadgen, *options, "-n", str(seconds)],
@@ -156,8 +265,14 @@ class Load:
     def peers(self):
         return [f"127.0.0.1:{int(port)}" for port in self.process.stdout.readline().split()]
 
-    def result(self, address=None):
-        out, _ = self.process.communicate(f"{address}\n".encode() if address else None, timeout=60)
+    def open_sessions(self, address):
+        self.process.stdin.write(f"{address}\n".encode())
+        self.process.stdin.flush()
+        if self.process.stdout.readline() != b"ready\n":
+            sys.exit("no sessions could be opened")
+
+    def result(self, line=None):
+        out, _ = self.process.communicate(f"{line}\n".encode() if line else None, timeout=60)
         return json.loads(out.splitlines()[-1])
 
 
@@ -187,27 +302,46 @@ def start_server(kind, case, peers):
     return Reference(kind, case.host, peers)
 
 
-def measure(kind, case):
-    """Microseconds for each datagram, by figure; and what the generator measured."""
-    copies = case.peers if kind != "r1" else 0  # r1 is an echo: its datagrams go back to where they came from
-    if copies:
-        load = Load(case.load, arguments.seconds)
-        server = start_server(kind, case, load.peers())
-        target = server.address
-    else:
-        server = start_server(kind, case, [])
-        options, target = case.load[:case.load.index("-p")] if case.peers else case.load, None
-    before = server.cpu_ns()
-    if not copies:
-        load = Load(["-a", server.address, *options], arguments.seconds, case.prefix)
-    result = load.result(target)
+def finish(server, load, line, before):
+    """The load's result, and the time on the processor since before, by figure."""
+    result = load.result(line)
     used = {figure: ns - before[figure] for figure, ns in server.cpu_ns().items()}
     server.end()
-    if kind == "log = all":
+    if server.logs:
         result["unrecorded"] = result["sent"] - server.records
-    if not result["received"]:
+    return result, used
+
+
+def run_relay(kind, case):
+    """The sessions are opened before the time is read."""
+    load = Load([*case.load, "-e", "1", "-i", str(ALIVE.get(kind, 0))], arguments.seconds)
+    peer, = load.peers()
+    server = Nginx(peer) if kind == NGINX else Daemon(relay_config(peer))
+    load.open_sessions(server.address)
+    return finish(server, load, "begin", server.cpu_ns())
+
+
+def run_peers(kind, case):
+    load = Load(case.load, arguments.seconds)
+    server = start_server(kind, case, load.peers())
+    return finish(server, load, server.address, server.cpu_ns())
+
+
+def run_echo(kind, case):
+    server = start_server(kind, case, [])
+    options = case.load[:case.load.index("-p")] if case.peers else case.load
+    before = server.cpu_ns()
+    return finish(server, Load(["-a", server.address, *options], arguments.seconds, case.prefix), None, before)
+
+
+def measure(kind, case):
+    """Microseconds for each datagram, or round trip of a relay, by figure; and what the generator measured."""
+    copies = case.peers if kind != "r1" else 0  # r1 is an echo: its datagrams go back to where they came from
+    run = run_relay if case.relay else run_peers if copies else run_echo
+    result, used = run(kind, case)
+    arrived = (result["received"] - result["greeted"]) / max(1, copies)
+    if not arrived:
         sys.exit(f"{kind}, {case.name}: nothing comes back")
-    arrived = result["received"] / max(1, copies)
     return result | {figure: ns / arrived / 1000 for figure, ns in used.items()}
 
 
@@ -268,8 +402,9 @@ def machine():
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         model = re.search(r"model name\s*: (.*)", file.read())
     version = subprocess.run([arguments.daemon, "-V"], capture_output=True, text=True, check=True).stdout.strip()
+    others = "" if nginx_module() is None else f", nginx {nginx_version()}"
     return (f"{model[1] if model else platform.machine()}, {os.cpu_count()} processors, Linux {platform.release()}, "
-            f"{version}; medians of {arguments.rounds} to {4 * arguments.rounds} rounds of {arguments.seconds} s")
+            f"{version}{others}; medians of {arguments.rounds} to {4 * arguments.rounds} rounds of {arguments.seconds} s")
 
 
 def write_readme(path, table):
@@ -285,8 +420,8 @@ def write_readme(path, table):
 def write_results(results):
     os.makedirs(arguments.directory, exist_ok=True)
     head = ["| case | udprelayd | reference (ratio) | goals |", "|---|---|---|---|"]
-    table = "\n".join([f"Measured on {machine()}. Microseconds of CPU for each datagram, unless a row says otherwise.", "",
-                       *head, *(result.row() for result in results), "",
+    table = "\n".join([f"Measured on {machine()}. Microseconds of CPU for each datagram (relay: there and back), unless "
+                       "a row says otherwise.", "", *head, *(result.row() for result in results), "",
                        *([f"- {note}" for note in NOTES] or ["Nothing was lost, doubled or misled."])]) + "\n"
     with open(os.path.join(arguments.directory, "results.md"), "w", encoding="utf-8") as file:
         file.write(table)
@@ -313,9 +448,38 @@ def set_up_network():
                           sys.executable, *sys.argv])
 
 
+def raise_files():
+    """Every session has a socket, of the server and of the generator. Returns how many files may be open."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if limit < FILES:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
+            return FILES
+        except (ValueError, OSError):  # no right to it
+            pass
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(limit, FILES), limit))
+    return min(limit, FILES)
+
+
+def why_not(case, network, files):
+    """Why the case cannot be run here, if so."""
+    if case.network and not network:
+        return "network namespaces may not be made here"
+    if NGINX in case.contestants and nginx_module() is None:
+        return "nginx with its stream module is not installed"
+    if case.files > files:
+        return f"no more than {files} files may be open"
+    return None
+
+
 def main():
-    network = set_up_network()
-    runs = [(case.name, lambda case=case: run_case(case)) for case in CASES if network or not case.network]
+    network, files = set_up_network(), raise_files()
+    runs, left_out = [], []
+    for case in CASES:
+        if reason := why_not(case, network, files):
+            left_out.append(f"left out, since {reason}: {case.name}")
+        else:
+            runs.append((case.name, lambda case=case: run_case(case)))
     runs += [("memory", run_memory)]
     results = []
     for name, run in runs:
@@ -324,8 +488,8 @@ def main():
             rows = run()
             print(*(row.row() for row in rows), sep="\n", flush=True)
             results += rows
-    if not network:
-        print("left out, since network namespaces may not be made here: the case over veth")
+    for line in left_out:
+        print(line)
     write_results(results)
 
 

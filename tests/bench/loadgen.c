@@ -2,7 +2,16 @@
  *
  * Flows are connected sockets that send numbered datagrams to one address. Closed loop: each keeps so many under way;
  * what comes back makes room for more. Paced: all together send at a rate, whatever comes back. Datagrams come back to
- * their flow (an echo) or to every one of some receivers (a forwarder's peers). The result is one line of JSON. */
+ * their flow (an echo) or to every one of some receivers (a forwarder's peers). For a relay there are peers that send
+ * back whatever they get, in here, so that they take none of the relay's processor. The result is one line of JSON.
+ *
+ *     -a HOST:PORT  the target      -f N  flows         -s N  bytes of a datagram     -n N  seconds
+ *     -b HOST:PORT  bound to        -d N  depth         -t N  datagrams of a train    -r N  paced: datagrams a second
+ *     -p N          receivers       -l    latencies     -e N  echoing peers           -i N  idle sessions
+ *
+ * With -p or -e the ports are told first, in a line, and the target is read from standard input. With -e or -i each
+ * session is opened by one datagram, and then the generator says "ready" and waits for a line before the load begins:
+ * whoever measures can leave out what the sessions cost to open. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
@@ -27,8 +36,11 @@
 /* Where nothing has come back for so long, what is under way is given up as lost. */
 #define STALL_NS 100000000
 
-/* At the end, what is still under way is waited for until nothing has come for so long. */
+/* At the end, what is still under way is waited for until nothing has come for so long; so are the first answers. */
 #define DRAIN_NS 500000000
+
+/* Sessions that are opened together: no more than any server's buffer holds. */
+#define OPENED_TOGETHER 64
 
 struct header {
 	uint32_t magic, flow;
@@ -47,23 +59,25 @@ struct receiver {
 	int fd;
 	struct tracker *trackers; /* by flow; of an echo's, only its own is used */
 	uint32_t only_flow; /* UINT32_MAX: takes all flows */
+	bool echoes; /* sends all back, and looks at nothing */
 };
 
 static struct {
 	struct sockaddr_in target, local;
-	unsigned flows, depth, size, train, peers;
+	unsigned flows, depth, size, train, peers, echoes, idle;
 	double seconds, rate;
 	bool latency;
 } options = {.flows = 1, .depth = 1, .size = 64, .train = 1, .seconds = 1};
 
-static struct flow *flows;
+static struct flow *flows; /* those that talk, then the idle ones */
 static uint32_t *answered; /* flows to refill */
 static unsigned answered_count;
 static struct receiver *receivers;
-static unsigned receiver_count;
+static unsigned receiver_count, watched_count; /* watched: by epoll(7) */
 static struct tally tally;
 static uint32_t *latencies;
 static size_t latency_count;
+static uint64_t greeted; /* answers that came before the load */
 
 static uint64_t now_ns(void)
 {
@@ -84,7 +98,25 @@ static unsigned answers_each(void)
 	return options.peers ? options.peers : 1;
 }
 
+/* The talking and the idle ones. */
+static unsigned all_flows(void)
+{
+	return options.flows + options.idle;
+}
+
 /* --- Sending --- */
+
+/* Makes the message a train of datagrams of that size; control has room for CMSG_SPACE(2) bytes. */
+static void set_segment(struct msghdr *message, void *control, size_t size)
+{
+	struct cmsghdr *c = control;
+	uint16_t segment = (uint16_t)size;
+
+	message->msg_control = control;
+	message->msg_controllen = CMSG_SPACE(sizeof(segment));
+	*c = (struct cmsghdr){.cmsg_level = SOL_UDP, .cmsg_type = UDP_SEGMENT, .cmsg_len = CMSG_LEN(sizeof(segment))};
+	memcpy(CMSG_DATA(c), &segment, sizeof(segment));
+}
 
 /* Sends count datagrams of one flow: one by one, or as one train. Returns how many the kernel took. */
 static unsigned send_some(uint32_t flow, unsigned count)
@@ -92,7 +124,7 @@ static unsigned send_some(uint32_t flow, unsigned count)
 	static uint8_t data[SLOT];
 	static struct mmsghdr messages[1024];
 	static struct iovec vectors[1024];
-	uint8_t control[CMSG_SPACE(sizeof(uint16_t))] = {0};
+	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(uint16_t))] = {0};
 	unsigned datagrams = count, sends = options.train > 1 ? 1 : count;
 	uint64_t time = now_ns();
 
@@ -108,15 +140,8 @@ static unsigned send_some(uint32_t flow, unsigned count)
 					    options.train > 1 ? datagrams * options.size : options.size};
 		messages[i].msg_hdr = (struct msghdr){.msg_iov = &vectors[i], .msg_iovlen = 1};
 	}
-	if (options.train > 1) {
-		struct cmsghdr *c = (struct cmsghdr *)(void *)control;
-		uint16_t size = (uint16_t)options.size;
-
-		messages[0].msg_hdr.msg_control = control;
-		messages[0].msg_hdr.msg_controllen = sizeof(control);
-		*c = (struct cmsghdr){.cmsg_level = SOL_UDP, .cmsg_type = UDP_SEGMENT, .cmsg_len = CMSG_LEN(2)};
-		memcpy(CMSG_DATA(c), &size, sizeof(size));
-	}
+	if (options.train > 1)
+		set_segment(&messages[0].msg_hdr, control, options.size);
 	int taken = sendmmsg(flows[flow].fd, messages, sends, MSG_DONTWAIT);
 
 	if (taken < 0 && errno != EAGAIN && errno != ECONNREFUSED && errno != ENOBUFS)
@@ -188,14 +213,14 @@ static void take(struct receiver *receiver, const uint8_t *data, size_t size, ui
 
 	if (size == options.size)
 		memcpy(&header, data, sizeof(header));
-	if (size != options.size || header.magic != MAGIC || header.flow >= options.flows ||
+	if (size != options.size || header.magic != MAGIC || header.flow >= all_flows() ||
 	    (receiver->only_flow != UINT32_MAX && header.flow != receiver->only_flow)) {
 		tally.misdelivered++;
 		return;
 	}
 	tracker_see(&receiver->trackers[receiver->only_flow == UINT32_MAX ? header.flow : 0], header.seq, &tally);
 	flows[header.flow].answers++;
-	if (!flows[header.flow].answered) {
+	if (!flows[header.flow].answered && header.flow < options.flows) {
 		flows[header.flow].answered = true;
 		answered[answered_count++] = header.flow;
 	}
@@ -225,15 +250,22 @@ static void take_message(struct receiver *receiver, struct msghdr *message, size
 
 static struct mmsghdr inbox[BATCH];
 
-static void prepare_inbox(void)
+/* Before use, and after it: receiving and sending back both leave their sizes there. */
+static void prepare_inbox(unsigned count)
 {
-	static uint8_t slots[BATCH][SLOT], control[BATCH][CONTROL];
+	static _Alignas(struct cmsghdr) uint8_t control[BATCH][CONTROL];
+	static uint8_t slots[BATCH][SLOT];
+	static struct sockaddr_in sources[BATCH];
 	static struct iovec vectors[BATCH];
 
-	for (unsigned i = 0; i < BATCH; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		vectors[i] = (struct iovec){slots[i], SLOT};
-		inbox[i].msg_hdr = (struct msghdr){
-			.msg_iov = &vectors[i], .msg_iovlen = 1, .msg_control = control[i], .msg_controllen = CONTROL};
+		inbox[i].msg_hdr = (struct msghdr){.msg_name = &sources[i],
+						   .msg_namelen = sizeof(sources[i]),
+						   .msg_iov = &vectors[i],
+						   .msg_iovlen = 1,
+						   .msg_control = control[i],
+						   .msg_controllen = CONTROL};
 	}
 }
 
@@ -245,18 +277,52 @@ static void receive(struct receiver *receiver)
 		count = recvmmsg(receiver->fd, inbox, BATCH, MSG_DONTWAIT, NULL);
 		uint64_t now = now_ns();
 
-		for (int i = 0; i < count; i++) {
+		for (int i = 0; i < count; i++)
 			take_message(receiver, &inbox[i].msg_hdr, inbox[i].msg_len, now);
-			inbox[i].msg_hdr.msg_controllen = CONTROL;
-		}
+		prepare_inbox(count > 0 ? (unsigned)count : 0);
 	} while (count == BATCH);
+}
+
+/* What came in as a train goes back as one. */
+static void turn_round(struct mmsghdr *message)
+{
+	struct msghdr *header = &message->msg_hdr;
+	size_t segment = segment_of(header, message->msg_len);
+
+	header->msg_iov->iov_len = message->msg_len;
+	header->msg_controllen = 0;
+	if (segment < message->msg_len)
+		set_segment(header, header->msg_control, segment);
+}
+
+/* What the kernel does not take is passed over, and counts as lost. */
+static void send_inbox(int fd, unsigned count)
+{
+	for (unsigned sent = 0; sent < count;) {
+		int taken = sendmmsg(fd, inbox + sent, count - sent, MSG_DONTWAIT);
+
+		sent += taken > 0 ? (unsigned)taken : 1;
+	}
+}
+
+/* One batch: the flows have their turn before the next. */
+static void echo_back(int fd)
+{
+	int count = recvmmsg(fd, inbox, BATCH, MSG_DONTWAIT, NULL);
+
+	if (count <= 0)
+		return;
+	for (int i = 0; i < count; i++)
+		turn_round(&inbox[i]);
+	send_inbox(fd, (unsigned)count);
+	prepare_inbox((unsigned)count);
 }
 
 /* --- Running --- */
 
 static void write_off(void)
 {
-	for (unsigned i = 0; i < options.flows; i++)
+	for (unsigned i = 0; i < all_flows(); i++)
 		flows[i].written_off = flows[i].sent * answers_each() - flows[i].answers;
 }
 
@@ -275,59 +341,114 @@ static uint64_t answers_all(void)
 	return tally.received + tally.duplicated;
 }
 
-/* So few receivers are just asked: a socket that epoll(7) watches costs more to send from (sock_wfree() in
- * net/core/sock.c), and it is the servers that are to be measured. */
+/* So few of a kind (peers, flows) are just asked: a socket that epoll(7) watches costs more to send from (sock_wfree()
+ * in net/core/sock.c), and it is the servers that are to be measured. */
 #define FEW 4
 
-static bool is_few(void)
-{
-	return (options.peers ? options.peers : options.flows) <= FEW;
-}
+/* Of peers and flows. */
+static struct receiver *asked[2 * FEW];
+static unsigned asked_count;
 
 /* Those that may have something. Returns how many. */
-static unsigned find_ready(int epoll, struct receiver *ready[BATCH])
+static unsigned find_ready(int epoll, struct receiver *ready[2 * FEW + BATCH])
 {
 	struct epoll_event events[BATCH];
-	int count;
+	unsigned ready_count = 0;
+	int count = watched_count ? epoll_wait(epoll, events, BATCH, 0) : 0;
 
-	if (is_few()) {
-		for (unsigned i = 0; i < receiver_count; i++)
-			ready[i] = &receivers[i];
-		return receiver_count;
+	while (ready_count < asked_count) {
+		ready[ready_count] = asked[ready_count];
+		ready_count++;
 	}
-	count = epoll_wait(epoll, events, BATCH, 0);
 	for (int i = 0; i < count; i++)
-		ready[i] = events[i].data.ptr;
-	return count > 0 ? (unsigned)count : 0;
+		ready[ready_count++] = events[i].data.ptr;
+	return ready_count;
+}
+
+/* Takes what has come, and sends what there is room for where more is wanted. */
+static void serve(int epoll, bool more)
+{
+	struct receiver *ready[2 * FEW + BATCH];
+	unsigned count = find_ready(epoll, ready);
+
+	for (unsigned i = 0; i < count; i++) {
+		if (ready[i]->echoes) {
+			echo_back(ready[i]->fd);
+			continue;
+		}
+		receive(ready[i]);
+		refill(more);
+	}
 }
 
 static uint64_t expected_all(void)
 {
 	uint64_t sum = 0;
 
-	for (unsigned i = 0; i < options.flows; i++)
+	for (unsigned i = 0; i < all_flows(); i++)
 		sum += flows[i].sent * answers_each();
 	return sum;
+}
+
+static unsigned count_unanswered(unsigned first, unsigned end)
+{
+	unsigned count = 0;
+
+	for (unsigned i = first; i < end; i++)
+		count += !flows[i].answers;
+	return count;
+}
+
+/* Opens the sessions of some flows, by a datagram each, and waits for the answers. */
+static void greet_some(int epoll, unsigned first, unsigned end)
+{
+	uint64_t last = now_ns();
+	unsigned unanswered = end - first;
+
+	for (unsigned i = first; i < end; i++)
+		send_some(i, 1);
+	while (unanswered && now_ns() - last < DRAIN_NS) {
+		serve(epoll, false);
+		unsigned count = count_unanswered(first, end);
+
+		if (count != unanswered)
+			last = now_ns();
+		unanswered = count;
+	}
+	if (unanswered == end - first) {
+		fprintf(stderr, "the target does not answer\n");
+		exit(1);
+	}
+}
+
+/* Opens all sessions, and waits until the load is wanted. */
+static void greet(int epoll)
+{
+	char line[128];
+
+	for (unsigned i = 0; i < all_flows(); i += OPENED_TOGETHER)
+		greet_some(epoll, i, all_flows() - i < OPENED_TOGETHER ? all_flows() : i + OPENED_TOGETHER);
+	write_off();
+	latency_count = 0;
+	greeted = tally.received;
+	printf("ready\n");
+	fflush(stdout);
+	if (!fgets(line, sizeof(line), stdin))
+		die("a line to begin, in standard input");
 }
 
 /* Never sleeps: to wake it would cost the server time that is none of its own, more or less by chance. */
 static void run(int epoll)
 {
 	uint64_t begin = now_ns(), end = begin + (uint64_t)(options.seconds * 1e9);
-	uint64_t now = begin, last = begin, answers = 0, paced = 0;
-	struct receiver *ready[BATCH];
+	uint64_t now = begin, last = begin, answers = answers_all(), paced = 0;
 
 	for (unsigned i = 0; options.rate == 0 && i < options.flows; i++)
 		fill_window(i);
 	for (; now < end || (tally.received < expected_all() && now - last < DRAIN_NS); now = now_ns()) {
 		if (options.rate > 0 && now < end)
 			send_paced(now - begin, &paced);
-		unsigned count = find_ready(epoll, ready);
-
-		for (unsigned i = 0; i < count; i++) {
-			receive(ready[i]);
-			refill(options.rate == 0 && now < end);
-		}
+		serve(epoll, options.rate == 0 && now < end);
 		if (answers_all() != answers) {
 			answers = answers_all();
 			last = now;
@@ -359,45 +480,62 @@ static int open_socket(void)
 	return fd;
 }
 
-static void add_receiver(int epoll, int fd, uint32_t only_flow)
+/* One of so many of its kind: if they are few, it is asked. */
+static struct receiver *add_receiver(int epoll, int fd, unsigned kin)
 {
 	struct receiver *receiver = &receivers[receiver_count++];
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = receiver};
 
 	receiver->fd = fd;
+	if (kin <= FEW) {
+		asked[asked_count++] = receiver;
+		return receiver;
+	}
+	watched_count++;
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
+		die("epoll_ctl");
+	return receiver;
+}
+
+static void track(struct receiver *receiver, uint32_t only_flow)
+{
 	receiver->only_flow = only_flow;
 	receiver->trackers = calloc(only_flow == UINT32_MAX ? options.flows : 1, sizeof(struct tracker));
 	if (!receiver->trackers)
 		die("memory");
-	if (!is_few() && epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
-		die("epoll_ctl");
 }
 
-/* The peers' ports are told on standard output; the target is read from standard input, since a forwarder can be
- * started only once its peers are known. */
+/* The peers' ports are told on standard output; the target is read from standard input, since a forwarder or a relay
+ * can be started only once its peers are known. */
 static void open_peers(int epoll)
 {
-	for (unsigned i = 0; i < options.peers; i++) {
+	unsigned count = options.peers + options.echoes;
+
+	for (unsigned i = 0; i < count; i++) {
 		struct sockaddr_in name;
 		socklen_t length = sizeof(name);
 		int fd = open_socket();
+		struct receiver *receiver = add_receiver(epoll, fd, count);
 
 		getsockname(fd, (struct sockaddr *)&name, &length);
 		printf("%s%u", i ? " " : "", ntohs(name.sin_port));
-		add_receiver(epoll, fd, UINT32_MAX);
+		receiver->echoes = options.echoes > 0;
+		if (!receiver->echoes)
+			track(receiver, UINT32_MAX);
 	}
 	printf("\n");
 	fflush(stdout);
 }
 
+/* The idle ones are watched however few they are: next to nothing is sent from them. */
 static void open_flows(int epoll)
 {
-	for (unsigned i = 0; i < options.flows; i++) {
+	for (unsigned i = 0; i < all_flows(); i++) {
 		flows[i].fd = open_socket();
 		if (connect(flows[i].fd, (struct sockaddr *)&options.target, sizeof(options.target)))
 			die("connect");
 		if (!options.peers)
-			add_receiver(epoll, flows[i].fd, i);
+			track(add_receiver(epoll, flows[i].fd, i < options.flows ? options.flows : UINT32_MAX), i);
 	}
 }
 
@@ -419,7 +557,7 @@ static void parse_options(int argc, char **argv)
 	int option;
 
 	parse_address(&options.local, "127.0.0.1:0");
-	while ((option = getopt(argc, argv, "a:b:f:d:s:t:p:n:r:l")) != -1) {
+	while ((option = getopt(argc, argv, "a:b:f:d:s:t:p:e:i:n:r:l")) != -1) {
 		switch (option) {
 		case 'a':
 			parse_address(&options.target, optarg);
@@ -442,6 +580,12 @@ static void parse_options(int argc, char **argv)
 		case 'p':
 			options.peers = (unsigned)atoi(optarg);
 			break;
+		case 'e':
+			options.echoes = (unsigned)atoi(optarg);
+			break;
+		case 'i':
+			options.idle = (unsigned)atoi(optarg);
+			break;
 		case 'n':
 			options.seconds = atof(optarg);
 			break;
@@ -457,6 +601,10 @@ static void parse_options(int argc, char **argv)
 	}
 	if (options.rate == 0 && options.depth < options.train) {
 		fprintf(stderr, "a window of %u datagrams holds no train of %u\n", options.depth, options.train);
+		exit(64);
+	}
+	if (options.peers && (options.echoes || options.idle)) {
+		fprintf(stderr, "what goes to receivers (-p) does not come back, as -e and -i want it\n");
 		exit(64);
 	}
 	if (options.size < sizeof(struct header) || !options.flows || !options.train ||
@@ -483,9 +631,10 @@ static void report(void)
 	uint64_t sent = expected_all() / answers_each();
 
 	qsort(latencies, latency_count, sizeof(*latencies), compare);
-	printf("{\"sent\": %" PRIu64 ", \"received\": %" PRIu64 ", \"lost\": %" PRIu64 ", \"duplicated\": %" PRIu64
-	       ", \"reordered\": %" PRIu64 ", \"misdelivered\": %" PRIu64 ", \"p50_us\": %.3f, \"p99_us\": %.3f}\n",
-	       sent, tally.received, sent * answers_each() - tally.received, tally.duplicated, tally.reordered,
+	printf("{\"sent\": %" PRIu64 ", \"received\": %" PRIu64 ", \"greeted\": %" PRIu64 ", \"lost\": %" PRIu64
+	       ", \"duplicated\": %" PRIu64 ", \"reordered\": %" PRIu64 ", \"misdelivered\": %" PRIu64
+	       ", \"p50_us\": %.3f, \"p99_us\": %.3f}\n",
+	       sent, tally.received, greeted, sent * answers_each() - tally.received, tally.duplicated, tally.reordered,
 	       tally.misdelivered, percentile(0.5), percentile(0.99));
 }
 
@@ -495,20 +644,22 @@ int main(int argc, char **argv)
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
 
 	parse_options(argc, argv);
-	flows = calloc(options.flows, sizeof(*flows));
+	flows = calloc(all_flows(), sizeof(*flows));
 	answered = calloc(options.flows, sizeof(*answered));
-	receivers = calloc(options.flows + options.peers, sizeof(*receivers));
+	receivers = calloc(all_flows() + options.peers + options.echoes, sizeof(*receivers));
 	latencies = malloc(LATENCIES * sizeof(*latencies));
 	if (!flows || !answered || !receivers || !latencies)
 		die("memory");
-	if (options.peers) {
+	if (options.peers || options.echoes) {
 		open_peers(epoll);
 		if (!fgets(line, sizeof(line), stdin))
 			die("the target, in standard input");
 		parse_address(&options.target, line);
 	}
 	open_flows(epoll);
-	prepare_inbox();
+	prepare_inbox(BATCH);
+	if (options.echoes || options.idle)
+		greet(epoll);
 	run(epoll);
 	report();
 	return 0;
