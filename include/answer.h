@@ -36,7 +36,7 @@ struct answers {
  * be errors and no trains: begin and end the batch then, too. Returns whether more may wait than the batch has room for. */
 bool answers_receive(struct answers *answers, struct batch *batch, int epoll, unsigned limit);
 
-/* Puts the answers' copies into the egress. */
+/* Puts the answers' copies into the egress. At least one session was read. */
 void answers_begin(struct answers *answers, uint64_t time_us, uint64_t now_ms);
 
 /* After the flush: counts what became of each, records it, ends sessions that are answered or broken, and empties the

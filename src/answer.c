@@ -212,12 +212,11 @@ void answers_end(struct answers *answers)
 {
 	for (unsigned i = 0; i < answers->count; i++)
 		end(answers, i);
+	egress_reset(route_of(answers->sessions[0])->carrier.egress);
 	for (unsigned i = 0; i < answers->session_count; i++) {
 		struct session *session = answers->sessions[i];
 		struct route *route = route_of(session);
 
-		if (!i)
-			egress_reset(route->carrier.egress);
 		if (route->ring)
 			datagram_ring_wake(route->ring);
 		route_settle_session(route, session, answers->now_ms);

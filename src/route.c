@@ -271,7 +271,7 @@ void route_settle_session(struct route *route, struct session *session, uint64_t
 	relay_settle(route->relay, session);
 }
 
-/* Sessions end only now that nothing of the batch looks at them any more. */
+/* Sessions end only now that nothing of the batch, nor the egress, looks at them any more. */
 static void settle(struct route *route, const struct arrival *arrival, const struct train *trains, unsigned count)
 {
 	if (!route->relay) {
@@ -295,8 +295,8 @@ void route_end(struct route *route, const struct arrival *arrival, const struct 
 		if (route->ring)
 			record(route, arrival, &outcome, &trains[i], i);
 	}
-	settle(route, arrival, trains, count);
 	egress_reset(route->carrier.egress);
+	settle(route, arrival, trains, count);
 	if (route->ring)
 		datagram_ring_wake(route->ring);
 }
