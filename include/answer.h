@@ -23,8 +23,8 @@ struct answer {
 /* The batch under way. */
 struct answers {
 	uint32_t batch; /* its number */
-	struct train *trains;
-	struct answer answers[BATCH_TRAINS]; /* by train */
+	struct train *trains; /* in the batch */
+	struct answer items[BATCH_TRAINS]; /* by train */
 	unsigned count;
 	struct session *sessions[ANSWER_SESSIONS]; /* that were read, each once or more often */
 	unsigned session_count;
@@ -32,8 +32,9 @@ struct answers {
 	uint64_t now_ms; /* monotonic */
 };
 
-/* Reads at most limit (to BATCH_TRAINS) trains from the sessions that epoll (epoll(7), level-triggered) names. There may
- * be errors and no trains: begin and end the batch then, too. Returns whether more may wait than the batch has room for. */
+/* Reads at most limit (to BATCH_TRAINS) trains from the sessions that epoll (epoll(7), level-triggered) names. There
+ * may be errors and no trains: begin and end the batch then, too. Returns whether more may wait than the batch has room
+ * for. */
 bool answers_receive(struct answers *answers, struct batch *batch, int epoll, unsigned limit);
 
 /* Puts the answers' copies into the egress. At least one session was read. */

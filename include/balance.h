@@ -32,9 +32,10 @@ struct balancer;
 /* A hash of a peer's name and address, the same on every host. */
 uint64_t balance_identity(const char *peer, const struct address *address);
 
-/* The targets, at most UINT16_MAX, stay their owner's and must outlive the balancer. Returns 0 or -ENOMEM. */
+/* The targets, at most UINT16_MAX, stay their owner's and must outlive the balancer. start: of several balancers, each
+ * begins its turns elsewhere. Returns 0 or -ENOMEM. */
 int balancer_create(struct balancer **balancer, enum balance balance, const struct balance_target *targets,
-		    size_t count);
+		    size_t count, unsigned start);
 
 /* NULL is accepted. */
 void balancer_destroy(struct balancer *balancer);

@@ -3,6 +3,7 @@
 #ifndef UDPRELAYD_EGRESS_H
 #define UDPRELAYD_EGRESS_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,7 +33,7 @@ struct outlet {
 	bool connected; /* copies name no destination */
 	bool gso; /* a UDP socket */
 	bool broken; /* set by a flush: the socket is of no more use and wants to be opened anew */
-	uint64_t icmp_errors; /* that were met in sending; they tell of earlier datagrams */
+	uint64_t icmp_errors; /* refusals of earlier datagrams, that the socket told of */
 
 	/* Of the batch under way, the egress's own. */
 	struct group *first, *last;
@@ -40,8 +41,15 @@ struct outlet {
 	bool waits; /* for room */
 	enum drop_reason waits_reason;
 	struct patience patience;
+	struct patience *shared_patience; /* with other outlets, whose owner sets it; NULL: its own counts */
 	struct gso_refusal refusal; /* of a connected one */
 };
+
+/* Whether an error of a connected socket tells that ICMP refused an earlier datagram, and not, say, a smaller MTU. */
+static inline bool outlet_was_refused(int error)
+{
+	return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH || error == ENOPROTOOPT;
+}
 
 /* Datagrams of one size (the last may be shorter) for one destination. */
 struct copy {

@@ -25,6 +25,7 @@ enum drop_reason {
 	DROP_SESSION_LIMIT, /* max_sessions: no room for a new client */
 	DROP_NO_DESCRIPTOR, /* the process may open no more sockets */
 	DROP_NO_PORT, /* the host has no free port for another session */
+	DROP_SESSION_ENDED, /* an answer that was not read when its session ended */
 	DROP_UNEXPECTED, /* an answer beyond those that responses admits */
 	DROP_SEND_ERROR, /* any other answer of the kernel */
 	DROP_REASONS,

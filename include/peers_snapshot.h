@@ -1,4 +1,5 @@
-/* Where all peers are at one moment, shared by the threads and never changed; how each target fares is another matter. */
+/* Where all peers are at one moment, shared by the threads and never changed; how each target fares is another matter.
+ */
 #ifndef UDPRELAYD_PEERS_SNAPSHOT_H
 #define UDPRELAYD_PEERS_SNAPSHOT_H
 

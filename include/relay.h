@@ -11,6 +11,7 @@
 #include "config.h"
 #include "egress.h"
 #include "guard.h"
+#include "link.h"
 #include "log.h"
 #include "metrics.h"
 #include "session.h"
@@ -18,15 +19,23 @@
 
 struct route;
 
-/* What a relay works with. Everything is borrowed, but for the reference of the snapshot. */
+/* How many sessions there may be, and are. */
+struct session_quota {
+	unsigned max;
+	atomic_uint alive;
+};
+
+/* What a relay works with. Everything is borrowed. */
 struct relay_setup {
 	const struct listener_config *config;
 	const struct own_addresses *own; /* NULL: nothing is */
 	struct log *log;
-	atomic_uint *sessions; /* of the listener on all workers together */
+	struct link *links; /* by the peer's index in the configuration; only their counters are used */
+	unsigned worker; /* its number */
+	struct session_quota *quota; /* of the listener, on all workers together */
 	int epoll; /* where sessions' sockets are watched for answers; a session is the data of its event */
 	const target_news *news;
-	struct peers_snapshot *snapshot;
+	const struct peers_snapshot *snapshot; /* needed until relay_init() returns */
 };
 
 struct relay {
@@ -36,6 +45,7 @@ struct relay {
 	struct session_table *table;
 	struct session_pool pool;
 	struct target_set targets;
+	struct patience *patience; /* by the listener's peers: what all sessions with one wait for its queue */
 	struct log_limit full_limit, open_limit, rest_limit, down_limit;
 };
 
@@ -45,9 +55,8 @@ int relay_init(struct relay *relay, const struct relay_setup *setup);
 /* Ends all sessions. Zeroed memory is accepted. */
 void relay_finish(struct relay *relay);
 
-/* The peers are at other addresses: sessions whose target is gone end, the others go on. No batch may be under way.
- * Takes over the reference. */
-void relay_set_peers(struct relay *relay, struct peers_snapshot *snapshot, uint64_t now_ms);
+/* The peers are at other addresses: a session whose target is gone goes on until its client writes again. */
+void relay_set_peers(struct relay *relay, const struct peers_snapshot *snapshot, uint64_t now_ms);
 
 /* Before a batch: learns which targets have come up or gone down. */
 void relay_begin(struct relay *relay, uint64_t now_ms);
@@ -68,21 +77,15 @@ enum drop_reason relay_find(struct relay *relay, const struct relay_client *clie
 /* After a flush: so many datagrams went to the session's peer, and responses times as many answers may come. */
 void relay_sent(struct relay *relay, struct session *session, uint32_t datagrams);
 
-/* The session was used by its peer. */
-void relay_touch(struct relay *relay, struct session *session, uint64_t now_ms);
+/* The session's peer has answered. */
+void relay_answered(struct relay *relay, struct session *session, uint64_t now_ms);
 
-/* ICMP said so many times that nobody listens where the session's target is. */
-void relay_refused(struct relay *relay, const struct session *session, uint64_t errors, uint64_t now_ms);
-
-/* After a batch in which the session took part, once or more often: ends it where its socket broke, or where all
- * answers have come. */
-void relay_settle(struct relay *relay, struct session *session);
+/* After a batch in which the session took part, once or more often: counts the ICMP errors that its socket met, and
+ * ends it where that broke, or where all answers have come. */
+void relay_settle(struct relay *relay, struct session *session, uint64_t now_ms);
 
 /* Ends at most limit sessions that have been idle for long enough. No batch may be under way. Returns when the next one
  * will be, or UINT64_MAX where there is none. */
 uint64_t relay_expire(struct relay *relay, uint64_t now_ms, unsigned limit);
-
-/* Where the session's peer is. */
-const struct set_target *relay_target(const struct relay *relay, const struct session *session);
 
 #endif

@@ -16,13 +16,13 @@ struct relay_loop {
 	struct turns *turns;
 	int epoll; /* all sessions' sockets; -1: there are no relays */
 	uv_timer_t expiry;
+	uint64_t expiry_ms; /* that it waits for; UINT64_MAX: nothing */
 	uv_prepare_t before_sleep;
 	struct relay **relays;
 	size_t count;
 	unsigned limit; /* trains of a batch */
 	bool records; /* some relay's datagrams are logged */
 	struct answers answers;
-	struct peers_snapshot *news; /* the peers' new addresses, while a batch is in the way */
 };
 
 /* For at most max relays. turns is borrowed. Returns 0 or a negative errno; relay_loop_finish() is for either case. */
@@ -31,10 +31,11 @@ int relay_loop_init(struct relay_loop *loop, struct turns *turns, size_t max);
 /* A relay that was made with loop->epoll, whose route has its ring; it is borrowed until relay_loop_finish(). */
 void relay_loop_add(struct relay_loop *loop, struct relay *relay);
 
-/* The peers are at other addresses. Borrows the snapshot. */
-void relay_loop_set_peers(struct relay_loop *loop, struct peers_snapshot *snapshot);
+/* The peers are at other addresses. */
+void relay_loop_set_peers(struct relay_loop *loop, const struct peers_snapshot *snapshot);
 
-/* At the end: hears what waits in the sockets, until nothing does, or for at most limit_ms. */
+/* At the end: hears what waits in the sockets, until nothing does, or for at most limit_ms. No batch waits any more
+ * then. */
 void relay_loop_drain(struct relay_loop *loop, uint64_t limit_ms);
 
 /* Closes the handles that are not of the turns; the loop completes it. */

@@ -65,12 +65,9 @@ void route_begin(struct route *route, const struct arrival *arrival, struct trai
 /* After the flush: counts what became of each datagram, records it, and empties the egress. */
 void route_end(struct route *route, const struct arrival *arrival, const struct train *trains, unsigned count);
 
-/* The parts of route_end() that answers have, too. Records the train's datagrams that log = 1/N wants; record has what
+/* The part of route_end() that answers have, too: records the train's datagrams that log = 1/N wants; record has what
  * they share, verdict the one of those that were sent. */
 void route_record(struct route *route, struct datagram_record *record, enum verdict verdict,
 		  const struct outcome *outcome, const struct train *train);
-
-/* Counts ICMP errors that the session met, and ends it where it cannot go on. */
-void route_settle_session(struct route *route, struct session *session, uint64_t now_ms);
 
 #endif

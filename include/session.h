@@ -9,6 +9,7 @@
 #include "egress.h"
 #include "session_table.h"
 
+struct member;
 struct relay;
 
 struct session {
@@ -17,13 +18,13 @@ struct session {
 	struct relay *relay;
 	struct outlet outlet; /* to the peer */
 	struct outlet *back; /* to the client: the listener's socket */
-	uint32_t target; /* in the relay's set */
+	struct member *member; /* of the relay's targets */
 	uint32_t awaited; /* answers that may still come, where responses bounds them */
 	uint32_t batch; /* of answers, that it took part in last */
 	uint8_t appetite; /* answers to ask for at once */
 	bool keeps_trains; /* its socket gives trains as they came (UDP_GRO) */
 	bool names_source; /* answers have to say the address they leave from */
-	uint64_t datagrams, answers; /* handed to the kernel */
+	uint64_t datagrams, answers; /* handed to the kernel; received */
 };
 
 /* What a session may cost, the allocator and its place in the table included. */

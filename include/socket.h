@@ -30,7 +30,8 @@ int socket_join(int fd, const struct multicast_config *group);
 int socket_connect(const struct address *peer, int send_buffer);
 
 /* The same for a socket that hears what the peer answers, datagram by datagram. An AF_UNIX one gets a name from the
- * kernel, to be answered at (unix(7), autobind). */
+ * kernel, to be answered at (unix(7), autobind). Never is the socket connected to itself, which happens where nobody
+ * listens at the peer's port of this host and the kernel gives just that to us. */
 int socket_converse(const struct address *peer, int receive_buffer, int send_buffer);
 
 /* From here the UDP socket gives trains as the kernel keeps them (UDP_GRO), where it knows how to. */
@@ -42,6 +43,12 @@ enum drop_reason socket_drop_reason(int error);
 /* Asks for a buffer (SO_RCVBUF or SO_SNDBUF). Returns the bytes granted, as they were asked for (socket(7): the kernel
  * doubles them for its own needs). */
 int socket_set_buffer(int fd, int option, int bytes);
+
+/* Whether something waits to be read. */
+bool socket_has_input(int fd);
+
+/* Reads away what waits, but not for ever where more keeps coming, and counts it. */
+void socket_discard(int fd, uint64_t *datagrams, uint64_t *bytes);
 
 /* Datagrams that the kernel dropped for want of room in the receive buffer; 0 where it does not say. */
 uint64_t socket_kernel_drops(int fd);

@@ -12,18 +12,23 @@
 #include "peers_snapshot.h"
 #include "target.h"
 
-struct set_target {
-	struct target *target; /* borrowed from the snapshot */
+/* A target in the set. When its address is gone it lives on outside, as long as sessions are with it. */
+struct member {
+	struct target *target;
 	size_t peer; /* in the listener's peers */
+	size_t index; /* in the set; MEMBER_GONE outside */
+	uint32_t sessions;
 };
+
+#define MEMBER_GONE SIZE_MAX
 
 struct target_set {
 	const struct listener_config *config;
 	const struct own_addresses *own;
 	const target_news *news;
-	struct peers_snapshot *snapshot; /* that the targets are of */
-	struct set_target *targets;
-	struct balance_target *choices; /* by target */
+	unsigned start; /* where turns begin */
+	struct member **members;
+	struct balance_target *choices; /* by member */
 	size_t count;
 	bool leads_back; /* some were left out, since they are our own listeners */
 	struct balancer *balancer;
@@ -31,27 +36,32 @@ struct target_set {
 	uint64_t next_end_ms; /* when the first of the rests ends */
 };
 
-#define TARGET_NONE SIZE_MAX
-
-/* Takes over the reference of the snapshot, where it succeeds. Returns 0 or -ENOMEM. */
+/* For the peers of the listener as snapshot has them. own is NULL where nothing is; start is as balancer_create() takes
+ * it. Returns 0 or -ENOMEM. */
 int target_set_init(struct target_set *set, const struct listener_config *config, const struct own_addresses *own,
-		    const target_news *news, struct peers_snapshot *snapshot);
+		    const target_news *news, unsigned start, const struct peers_snapshot *snapshot);
+
+/* No session may be left with any member. */
 void target_set_finish(struct target_set *set);
 
-/* Where target of this set stands in another one, or TARGET_NONE. */
-size_t target_set_find(const struct target_set *set, const struct target *target);
+/* The peers are at other addresses, or not. Returns 0, or -ENOMEM and leaves everything as it was. */
+int target_set_update(struct target_set *set, const struct peers_snapshot *snapshot);
 
 /* Learns which have come up and gone down. Where nothing has happened it costs next to nothing. Returns whether the
  * choice has changed. */
 bool target_set_refresh(struct target_set *set, uint64_t now_ms);
 
-/* The target for a new session of this client, or TARGET_NONE. */
-size_t target_set_choose(struct target_set *set, const struct address *client);
+/* The member for a new session of this client, or NULL where there is none. */
+struct member *target_set_choose(struct target_set *set, const struct address *client);
 
-/* Whether a session may stay with its target: while that is up, or while all are down. */
-static inline bool target_set_keeps(const struct target_set *set, size_t target)
+/* A session is with the member from now on; and not any more. */
+void target_set_join(struct target_set *set, struct member *member);
+void target_set_leave(struct target_set *set, struct member *member);
+
+/* Whether a session may stay: as long as the address is not gone, and up, unless all are down. */
+static inline bool target_set_keeps(const struct target_set *set, const struct member *member)
 {
-	return set->choices[target].up || balancer_fails_open(set->balancer);
+	return member->index != MEMBER_GONE && (set->choices[member->index].up || balancer_fails_open(set->balancer));
 }
 
 #endif

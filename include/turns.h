@@ -16,7 +16,6 @@ struct watcher {
 	struct turns *turns;
 	struct watcher *next;
 	void (*turn)(struct watcher *watcher, int status); /* something waits, or status is a libuv error */
-	bool rests; /* not watched, though no batch is in the way */
 };
 
 struct turns {
@@ -40,7 +39,8 @@ int turns_add(struct turns *turns, struct watcher *watcher, int fd, void (*turn)
 /* Begins to watch all descriptors. Returns 0 or a negative errno. */
 int turns_start(struct turns *turns);
 
-/* Watches one not, or again, with turns_wake(); while a batch waits for room that is put off. */
+/* In a turn of its own, a descriptor need not be watched: turns_rest(), and before the turn ends turns_wake(), which
+ * while a batch waits for room is put off until that has ended. */
 void turns_rest(struct watcher *watcher);
 void turns_wake(struct watcher *watcher);
 

@@ -9,6 +9,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "peer.h"
+#include "relay.h"
 
 struct worker;
 
@@ -19,7 +20,7 @@ struct worker_setup {
 	struct datagram_log *datagram_log; /* NULL: off */
 	struct bound_sockets *sockets; /* each worker takes its own */
 	struct peers *peers; /* asked while workers are made */
-	atomic_uint *sessions; /* of each listener, on all workers together */
+	struct session_quota *quotas; /* by listener */
 	struct log *log;
 };
 

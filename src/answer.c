@@ -19,14 +19,9 @@ static struct route *route_of(const struct session *session)
 	return session->relay->route;
 }
 
-static const struct set_target *target_of(const struct session *session)
-{
-	return relay_target(session->relay, session);
-}
-
 static struct route_peer *peer_of(const struct session *session)
 {
-	return &route_of(session)->peers[target_of(session)->peer];
+	return &route_of(session)->peers[session->member->peer];
 }
 
 /* --- Reception --- */
@@ -35,9 +30,8 @@ static struct route_peer *peer_of(const struct session *session)
  * error, but not which, would say so for ever. */
 static void note_error(struct session *session, uint32_t events, int error)
 {
-	if (error && error != EMSGSIZE)
-		session->outlet.icmp_errors++;
-	else if (!error && !(events & EPOLLIN))
+	session->outlet.icmp_errors += outlet_was_refused(error);
+	if (!error && !(events & EPOLLIN))
 		session->outlet.broken = true;
 }
 
@@ -64,7 +58,7 @@ static int receive_some(struct answers *answers, struct batch *batch, struct ses
 			       ? batch_receive(batch, answers->count, fd, session->outlet.gso, most, &trains)
 			       : batch_receive_one(batch, answers->count, fd, &trains);
 
-	if (session->batch != answers->batch && received > 0 && (unsigned)received < session->appetite)
+	if (session->batch != answers->batch && received > 0 && (unsigned)received < most)
 		session->appetite = (uint8_t)received;
 	session->batch = answers->batch;
 	if (received > 0)
@@ -73,21 +67,28 @@ static int receive_some(struct answers *answers, struct batch *batch, struct ses
 }
 
 /* Returns whether more may wait. */
-static bool receive_from(struct answers *answers, struct batch *batch, const struct epoll_event *event, unsigned limit)
+static bool receive_from(struct answers *answers, struct batch *batch, const struct epoll_event *event, unsigned share)
 {
 	struct session *session = event->data.ptr;
-	unsigned appetite = appetite_of(answers, session), room = limit - answers->count;
-	unsigned most = appetite < room ? appetite : room;
+	unsigned appetite = appetite_of(answers, session);
+	unsigned most = appetite < share ? appetite : share;
 	int received = receive_some(answers, batch, session, most);
 
 	answers->sessions[answers->session_count++] = session;
 	if (received <= 0)
 		note_error(session, event->events, -received);
 	for (int i = 0; i < received; i++)
-		answers->answers[answers->count++].session = session;
+		answers->items[answers->count++].session = session;
 	return received == (int)most;
 }
 
+static unsigned least(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+/* The sessions that are named share what room there is; so many are asked for that each has some. Those that are not
+ * stay in front of epoll's list. */
 bool answers_receive(struct answers *answers, struct batch *batch, int epoll, unsigned limit)
 {
 	struct epoll_event events[ROUND_SESSIONS];
@@ -95,16 +96,17 @@ bool answers_receive(struct answers *answers, struct batch *batch, int epoll, un
 
 	answers->count = answers->session_count = 0;
 	answers->batch++;
-	while (answers->count < limit && answers->session_count + ROUND_SESSIONS <= ANSWER_SESSIONS) {
-		int ready = more ? epoll_wait(epoll, events, ROUND_SESSIONS, 0) : 0;
+	while (more && answers->count < limit && answers->session_count < ANSWER_SESSIONS) {
+		unsigned room = least(limit - answers->count, ANSWER_SESSIONS - answers->session_count);
+		int asked = (int)least(ROUND_SESSIONS, room);
+		int ready = epoll_wait(epoll, events, asked, 0);
 
-		if (ready <= 0)
-			return false;
-		more = ready == ROUND_SESSIONS;
-		for (int i = 0; i < ready && answers->count < limit; i++)
-			more |= receive_from(answers, batch, &events[i], limit);
+		more = ready == asked;
+		for (int i = 0; i < ready; i++)
+			more |= receive_from(answers, batch, &events[i],
+					     (limit - answers->count) / (unsigned)(ready - i));
 	}
-	return true;
+	return more;
 }
 
 /* --- Towards the flush --- */
@@ -137,28 +139,29 @@ static struct copy *take(struct session *session, const struct train *train)
 	return way_take(&route_of(session)->carrier, &way, train);
 }
 
+static void begin(struct answer *answer, struct train *train, uint64_t now_ms)
+{
+	struct session *session = answer->session;
+
+	relay_answered(session->relay, session, now_ms);
+	answer->size = train->size;
+	answer->count = train->count;
+	train->skip = 0;
+	if (session->node.client.length <= sizeof(sa_family_t))
+		train->drop = DROP_NO_RETURN;
+	if (!train->drop)
+		admit(session, train);
+	if (!train->drop)
+		answer->copy = take(session, train);
+}
+
 void answers_begin(struct answers *answers, uint64_t time_us, uint64_t now_ms)
 {
 	answers->time_us = time_us;
 	answers->now_ms = now_ms;
-	for (unsigned i = 0; i < answers->count; i++) {
-		struct answer *answer = &answers->answers[i];
-		struct session *session = answer->session;
-		struct train *train = &answers->trains[i];
-
-		if (!i)
-			route_of(session)->carrier.arena->used = 0;
-		relay_touch(session->relay, session, now_ms);
-		answer->size = train->size;
-		answer->count = train->count;
-		train->skip = 0;
-		if (session->node.client.length <= sizeof(sa_family_t))
-			train->drop = DROP_NO_RETURN;
-		if (!train->drop)
-			admit(session, train);
-		if (!train->drop)
-			answer->copy = take(session, train);
-	}
+	route_of(answers->sessions[0])->carrier.arena->used = 0; /* all routes of a worker share it */
+	for (unsigned i = 0; i < answers->count; i++)
+		begin(&answers->items[i], &answers->trains[i], now_ms);
 }
 
 /* --- After the flush --- */
@@ -170,7 +173,7 @@ static void account(const struct answer *answer, const struct outcome *outcome)
 	struct peer_counters *peer = &peer_of(session)->link->counters;
 	uint32_t sent = outcome_count(outcome, answer->count, counters->dropped);
 
-	session->answers += sent;
+	session->answers += answer->count;
 	counter_add(&counters->answers, answer->count);
 	counter_add(&counters->answer_bytes, answer->size);
 	counter_add(&counters->answered, sent);
@@ -181,7 +184,7 @@ static void account(const struct answer *answer, const struct outcome *outcome)
 static void record(const struct answers *answers, const struct session *session, const struct outcome *outcome,
 		   const struct train *train)
 {
-	const struct target *target = target_of(session)->target;
+	const struct target *target = session->member->target;
 	struct datagram_record record = {.time_us = answers->time_us,
 					 .listener = session->relay->setup.config,
 					 .source = &target->address,
@@ -194,7 +197,7 @@ static void record(const struct answers *answers, const struct session *session,
 
 static void end(const struct answers *answers, unsigned i)
 {
-	const struct answer *answer = &answers->answers[i];
+	const struct answer *answer = &answers->items[i];
 	struct train *train = &answers->trains[i];
 	struct outcome outcome;
 
@@ -215,10 +218,9 @@ void answers_end(struct answers *answers)
 	egress_reset(route_of(answers->sessions[0])->carrier.egress);
 	for (unsigned i = 0; i < answers->session_count; i++) {
 		struct session *session = answers->sessions[i];
-		struct route *route = route_of(session);
 
-		if (route->ring)
-			datagram_ring_wake(route->ring);
-		route_settle_session(route, session, answers->now_ms);
+		if (route_of(session)->ring)
+			datagram_ring_wake(route_of(session)->ring);
+		relay_settle(session->relay, session, answers->now_ms);
 	}
 }

@@ -186,7 +186,8 @@ static int allocate(struct balancer *balancer)
 	return balancer->maglev_targets ? maglev_create(&balancer->maglev, room) : -ENOMEM;
 }
 
-int balancer_create(struct balancer **out, enum balance balance, const struct balance_target *targets, size_t count)
+int balancer_create(struct balancer **out, enum balance balance, const struct balance_target *targets, size_t count,
+		    unsigned start)
 {
 	struct balancer *balancer = calloc(1, sizeof(*balancer));
 	struct siphash_key key;
@@ -200,7 +201,10 @@ int balancer_create(struct balancer **out, enum balance balance, const struct ba
 	}
 	siphash_key_random(&key);
 	balancer->random = key.k0 | 1;
+	balancer->turn = start;
 	balancer_update(balancer);
+	for (unsigned i = 0; balance == BALANCE_ROUND_ROBIN && balancer->choice_count && i < start; i++)
+		choose_in_turn(balancer);
 	*out = balancer;
 	return 0;
 }

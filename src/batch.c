@@ -214,13 +214,13 @@ int batch_receive(struct batch *batch, unsigned kept, int fd, bool udp, unsigned
 int batch_receive_one(struct batch *batch, unsigned kept, int fd, struct train **trains)
 {
 	struct train *train = &batch->trains[kept];
-	ssize_t size = recv(fd, train->data, BATCH_SLOT_SIZE, MSG_DONTWAIT);
+	ssize_t size = recv(fd, train->data, BATCH_SLOT_SIZE, MSG_DONTWAIT | MSG_TRUNC);
 
 	if (size < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	train->size = train->segment = (uint32_t)size;
 	train->count = 1;
-	train->drop = DROP_NONE;
+	train->drop = size > BATCH_SLOT_SIZE ? DROP_TOO_LARGE : DROP_NONE;
 	train->local = NULL;
 	*trains = train;
 	return 1;

@@ -256,11 +256,16 @@ enum next {
 	NEXT_LATER, /* when there is room */
 };
 
-static bool may_wait(const struct egress *egress, const struct outlet *outlet)
+static struct patience *patience_of(struct outlet *outlet)
+{
+	return outlet->shared_patience ? outlet->shared_patience : &outlet->patience;
+}
+
+static bool may_wait(const struct egress *egress, struct outlet *outlet)
 {
 	uint64_t now_ms = egress->portion.now_ms;
 
-	return patience_left(&outlet->patience, now_ms, EGRESS_OUTLET_PATIENCE_MS) &&
+	return patience_left(patience_of(outlet), now_ms, EGRESS_OUTLET_PATIENCE_MS) &&
 	       patience_left(&egress->patience, now_ms, EGRESS_PATIENCE_MS);
 }
 
@@ -284,10 +289,24 @@ static enum next send_blocked(struct egress *egress, struct outlet *outlet, stru
 	return NEXT_REBUILD;
 }
 
+/* Errors that were met in sending a message, and may be the fate of earlier ones. */
+struct stale {
+	unsigned errors, refusals;
+};
+
+static bool may_be_stale(const struct outlet *outlet, int error, struct stale *stale)
+{
+	if (!outlet->connected || !outlet->gso || stale->errors >= (error == ECONNREFUSED ? STALE_ERRORS : 1))
+		return false;
+	stale->errors++;
+	stale->refusals += outlet_was_refused(error);
+	return true;
+}
+
 /* What to do after sending span failed. An error of a connected UDP socket may be the fate of an earlier datagram, so
  * the send is tried again before this one is charged with it. */
 static enum next send_failed(struct egress *egress, struct outlet *outlet, const struct span *span, int error,
-			     unsigned *stale)
+			     struct stale *stale)
 {
 	if (error == EINTR)
 		return NEXT_AGAIN;
@@ -297,13 +316,11 @@ static enum next send_failed(struct egress *egress, struct outlet *outlet, const
 		portion_refuse(&egress->portion, span, error == EIO);
 		return NEXT_REBUILD;
 	}
-	if (outlet->connected && outlet->gso && *stale < (error == ECONNREFUSED ? STALE_ERRORS : 1)) {
-		++*stale;
+	if (may_be_stale(outlet, error, stale))
 		return NEXT_AGAIN;
-	}
 	outlet->broken |= outlet->connected && error != EMSGSIZE && error != EPERM && error != EACCES;
 	span_fail(egress, span, reason_of(error));
-	*stale = 0;
+	*stale = (struct stale){0};
 	return NEXT_MESSAGE;
 }
 
@@ -321,14 +338,14 @@ static int send_messages(const struct outlet *outlet, struct mmsghdr *messages, 
 /* Sends the first built messages of the portion. Returns false where what is left must wait. */
 static bool portion_send(struct egress *egress, struct outlet *outlet, unsigned built)
 {
-	unsigned stale = 0;
+	struct stale stale = {0};
 
 	for (unsigned i = 0; i < built;) {
 		int sent = send_messages(outlet, &egress->portion.messages[i], built - i);
 
 		if (sent > 0) {
-			outlet->icmp_errors += stale;
-			stale = 0;
+			outlet->icmp_errors += stale.refusals;
+			stale = (struct stale){0};
 			for (; sent; sent--)
 				span_done(&egress->portion.spans[i++]);
 			continue;
@@ -373,7 +390,7 @@ static void spend_patience(struct egress *egress, uint64_t now_ms)
 	patience_spend(&egress->patience, now_ms, waited_ms);
 	for (struct outlet *outlet = egress->outlets; outlet; outlet = outlet->next) {
 		if (outlet->waits)
-			patience_spend(&outlet->patience, now_ms, waited_ms);
+			patience_spend(patience_of(outlet), now_ms, waited_ms);
 	}
 }
 

@@ -19,6 +19,7 @@ static const char *const reason_names[DROP_REASONS] = {
 	[DROP_SESSION_LIMIT] = "session_limit",
 	[DROP_NO_DESCRIPTOR] = "no_descriptor",
 	[DROP_NO_PORT] = "no_port",
+	[DROP_SESSION_ENDED] = "session_ended",
 	[DROP_UNEXPECTED] = "unexpected",
 	[DROP_SEND_ERROR] = "send_error",
 };
@@ -52,8 +53,8 @@ void listener_counters_add(struct listener_counters *a, const struct listener_co
 
 void relay_counters_add(struct relay_counters *a, const struct relay_counters *b)
 {
+	add(&a->ended, &b->ended); /* first: there are never more than were started */
 	add(&a->started, &b->started);
-	add(&a->ended, &b->ended);
 	add(&a->answers, &b->answers);
 	add(&a->answer_bytes, &b->answer_bytes);
 	add(&a->answered, &b->answered);

@@ -17,19 +17,16 @@ int relay_init(struct relay *relay, const struct relay_setup *setup)
 	int error;
 
 	*relay = (struct relay){.setup = *setup};
-	error = session_table_create(&relay->table, config->max_sessions);
+	relay->patience = calloc(config->peer_count, sizeof(*relay->patience));
+	error = relay->patience ? session_table_create(&relay->table, config->max_sessions) : -ENOMEM;
 	if (!error)
 		error = session_pool_init(&relay->pool, config->max_sessions);
 	if (!error)
-		error = target_set_init(&relay->targets, config, setup->own, setup->news, setup->snapshot);
+		error = target_set_init(&relay->targets, config, setup->own, setup->news, setup->worker,
+					setup->snapshot);
 	if (error)
 		relay_finish(relay);
 	return error;
-}
-
-const struct set_target *relay_target(const struct relay *relay, const struct session *session)
-{
-	return &relay->targets.targets[session->target];
 }
 
 /* --- Sessions come and go --- */
@@ -38,11 +35,11 @@ struct names {
 	char client[ADDRESS_TEXT_MAX], local[ADDRESS_TEXT_MAX], peer[ADDRESS_TEXT_MAX];
 };
 
-static void name(const struct relay *relay, const struct session *session, struct names *names)
+static void name(const struct session *session, struct names *names)
 {
 	address_format(&session->node.client, names->client);
 	address_format(&session->node.local, names->local);
-	address_format(&relay_target(relay, session)->target->address, names->peer);
+	address_format(&session->member->target->address, names->peer);
 }
 
 static void tell_start(const struct relay *relay, const struct session *session)
@@ -51,10 +48,10 @@ static void tell_start(const struct relay *relay, const struct session *session)
 
 	if (!log_wants(relay->setup.log, LOG_LEVEL_DEBUG))
 		return;
-	name(relay, session, &names);
+	name(session, &names);
 	log_debug(relay->setup.log, "listener %s: session of %s at %s with peer %s (%s) started",
-		  relay->setup.config->name, names.client, names.local,
-		  relay_target(relay, session)->target->peer->name, names.peer);
+		  relay->setup.config->name, names.client, names.local, session->member->target->peer->name,
+		  names.peer);
 }
 
 static void tell_end(const struct relay *relay, const struct session *session, const char *why)
@@ -63,24 +60,49 @@ static void tell_end(const struct relay *relay, const struct session *session, c
 
 	if (!log_wants(relay->setup.log, LOG_LEVEL_DEBUG))
 		return;
-	name(relay, session, &names);
-	log_debug(
-		relay->setup.log,
-		"listener %s: session of %s at %s with peer %s (%s) ended: %s; datagrams=%" PRIu64 " answers=%" PRIu64,
-		relay->setup.config->name, names.client, names.local, relay_target(relay, session)->target->peer->name,
-		names.peer, why, session->datagrams, session->answers);
+	name(session, &names);
+	log_debug(relay->setup.log,
+		  "listener %s: session of %s at %s with peer %s (%s) ended: %s; datagrams=%" PRIu64
+		  " answers=%" PRIu64,
+		  relay->setup.config->name, names.client, names.local, session->member->target->peer->name, names.peer,
+		  why, session->datagrams, session->answers);
+}
+
+static struct link *link_of(const struct relay *relay, const struct session *session)
+{
+	return &relay->setup.links[session->member->target->peer->index];
+}
+
+/* Answers that nobody has read are lost with the socket, but not to the books. */
+static void count_unread(struct relay *relay, const struct session *session)
+{
+	struct peer_counters *peer = &link_of(relay, session)->counters;
+	uint64_t datagrams, bytes;
+
+	socket_discard(session->outlet.fd, &datagrams, &bytes);
+	counter_add(&relay->counters.answers, datagrams);
+	counter_add(&relay->counters.answer_bytes, bytes);
+	counter_add(&relay->counters.dropped[DROP_SESSION_ENDED], datagrams);
+	counter_add(&relay->counters.kernel_dropped, socket_kernel_drops(session->outlet.fd));
+	counter_add(&peer->answers, datagrams);
+	counter_add(&peer->answer_bytes, bytes);
+}
+
+static void give_place(struct relay *relay)
+{
+	atomic_fetch_sub_explicit(&relay->setup.quota->alive, 1, memory_order_relaxed);
 }
 
 static void end(struct relay *relay, struct session *session, const char *why)
 {
 	tell_end(relay, session, why);
-	counter_add(&relay->counters.kernel_dropped, socket_kernel_drops(session->outlet.fd));
+	count_unread(relay, session);
 	close(session->outlet.fd);
 	session->outlet.fd = -1;
-	relay->targets.choices[session->target].sessions--;
+	target_set_leave(&relay->targets, session->member);
 	session_table_remove(relay->table, &session->node);
 	session_pool_give(&relay->pool, session);
-	atomic_fetch_sub_explicit(relay->setup.sessions, 1, memory_order_relaxed);
+	give_place(relay);
 	counter_add(&relay->counters.ended, 1);
 }
 
@@ -90,10 +112,12 @@ void relay_finish(struct relay *relay)
 
 	while (relay->table && (node = session_table_oldest(relay->table)))
 		end(relay, session_of(node), "the daemon ends");
+	free(relay->patience);
 	session_table_destroy(relay->table);
 	session_pool_finish(&relay->pool);
 	target_set_finish(&relay->targets);
 	relay->table = NULL;
+	relay->patience = NULL;
 }
 
 /* Connects the session's socket and has it watched. Returns 0 or a negative errno. */
@@ -110,21 +134,24 @@ static int open_socket(struct relay *relay, struct session *session, const struc
 		close(fd);
 		return -error;
 	}
-	session->outlet = (struct outlet){.fd = fd, .connected = true, .gso = to->any.sa_family != AF_UNIX};
+	session->outlet = (struct outlet){.fd = fd,
+					  .connected = true,
+					  .gso = to->any.sa_family != AF_UNIX,
+					  .shared_patience = &relay->patience[session->member->peer]};
 	return 0;
 }
 
 /* A place among those of all workers. */
 static bool take_place(struct relay *relay)
 {
-	unsigned before = atomic_fetch_add_explicit(relay->setup.sessions, 1, memory_order_relaxed);
+	struct session_quota *quota = relay->setup.quota;
 
-	if (before < relay->setup.config->max_sessions)
+	if (atomic_fetch_add_explicit(&quota->alive, 1, memory_order_relaxed) < quota->max)
 		return true;
-	atomic_fetch_sub_explicit(relay->setup.sessions, 1, memory_order_relaxed);
+	give_place(relay);
 	log_write_limited(relay->setup.log, &relay->full_limit, LOG_LEVEL_WARNING,
-			  "listener %s: all %" PRIu32 " sessions are taken (max_sessions); new clients are dropped",
-			  relay->setup.config->name, relay->setup.config->max_sessions);
+			  "listener %s: all %u sessions are taken (max_sessions); new clients are dropped",
+			  relay->setup.config->name, quota->max);
 	return false;
 }
 
@@ -136,7 +163,7 @@ static void tell_unopened(struct relay *relay, const struct target *target, int 
 		relay->setup.log, &relay->open_limit, LOG_LEVEL_WARNING,
 		"listener %s: cannot begin a session with peer %s (%s): %s; its client's datagrams are dropped",
 		relay->setup.config->name, target->peer->name, address_format(&target->address, text),
-		error == EAGAIN ? "no local port is free" : strerror(error));
+		error == EAGAIN || error == EADDRINUSE ? "no local port is free" : strerror(error));
 }
 
 /* Counts towards the target's rest, and tells where that begins. */
@@ -158,7 +185,7 @@ static bool is_of_target(enum drop_reason reason)
 
 static enum drop_reason open_session(struct relay *relay, struct session *session, uint64_t now_ms)
 {
-	struct target *target = relay_target(relay, session)->target;
+	struct target *target = session->member->target;
 	int error = -open_socket(relay, session, &target->address);
 	enum drop_reason reason;
 
@@ -173,7 +200,7 @@ static enum drop_reason open_session(struct relay *relay, struct session *sessio
 
 static void start(struct relay *relay, struct session *session, uint64_t now_ms)
 {
-	relay->targets.choices[session->target].sessions++;
+	target_set_join(&relay->targets, session->member);
 	session_table_add(relay->table, &session->node, now_ms);
 	counter_add(&relay->counters.started, 1);
 	tell_start(relay, session);
@@ -182,10 +209,10 @@ static void start(struct relay *relay, struct session *session, uint64_t now_ms)
 static enum drop_reason begin(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
 			      struct session **session)
 {
-	size_t target = target_set_choose(&relay->targets, client->client);
+	struct member *member = target_set_choose(&relay->targets, client->client);
 	enum drop_reason reason;
 
-	if (target == TARGET_NONE)
+	if (!member)
 		return relay->targets.leads_back ? DROP_LOOP : DROP_UNRESOLVED;
 	if (!take_place(relay))
 		return DROP_SESSION_LIMIT;
@@ -195,14 +222,14 @@ static enum drop_reason begin(struct relay *relay, const struct relay_client *cl
 	(*session)->relay = relay;
 	(*session)->back = client->back;
 	(*session)->names_source = client->names_source;
-	(*session)->target = (uint32_t)target;
+	(*session)->member = member;
 	reason = open_session(relay, *session, now_ms);
 	if (!reason) {
 		start(relay, *session, now_ms);
 		return DROP_NONE;
 	}
 	session_pool_give(&relay->pool, *session);
-	atomic_fetch_sub_explicit(relay->setup.sessions, 1, memory_order_relaxed);
+	give_place(relay);
 	return reason;
 }
 
@@ -221,14 +248,14 @@ enum drop_reason relay_find(struct relay *relay, const struct relay_client *clie
 {
 	struct session_node *node = session_table_find(relay->table, client->client, client->local);
 
-	if (node && target_set_keeps(&relay->targets, session_of(node)->target)) {
+	if (node && target_set_keeps(&relay->targets, session_of(node)->member)) {
 		session_table_touch(relay->table, node, now_ms);
 		*session = session_of(node);
 		return DROP_NONE;
 	}
-	/* Which targets are up is learnt before a batch only: none of its copies is with this session. */
+	/* Which targets are there and up does not change within a batch: none of its copies is with this session. */
 	if (node)
-		end(relay, session_of(node), "the peer is down");
+		end(relay, session_of(node), "its peer is down or gone");
 	return begin(relay, client, now_ms, session);
 }
 
@@ -240,17 +267,13 @@ void relay_sent(struct relay *relay, struct session *session, uint32_t datagrams
 	session->awaited = awaited < UINT32_MAX ? (uint32_t)awaited : UINT32_MAX;
 }
 
-void relay_touch(struct relay *relay, struct session *session, uint64_t now_ms)
+void relay_answered(struct relay *relay, struct session *session, uint64_t now_ms)
 {
 	session_table_touch(relay->table, &session->node, now_ms);
-	target_answered(relay_target(relay, session)->target);
+	target_answered(session->member->target);
 }
 
-void relay_refused(struct relay *relay, const struct session *session, uint64_t errors, uint64_t now_ms)
-{
-	charge(relay, relay_target(relay, session)->target, (unsigned)errors, now_ms);
-}
-
+/* Something has come, and no more is to come. */
 static bool is_answered(const struct relay *relay, const struct session *session)
 {
 	uint32_t responses = relay->setup.config->responses;
@@ -258,14 +281,28 @@ static bool is_answered(const struct relay *relay, const struct session *session
 	return responses && responses != RESPONSES_UNLIMITED && session->answers && !session->awaited;
 }
 
-void relay_settle(struct relay *relay, struct session *session)
+static void settle_errors(struct relay *relay, struct session *session, uint64_t now_ms)
+{
+	uint64_t errors = session->outlet.icmp_errors;
+
+	if (!errors)
+		return;
+	session->outlet.icmp_errors = 0;
+	link_refused(link_of(relay, session), &session->member->target->address, errors);
+	charge(relay, session->member->target, (unsigned)errors, now_ms);
+}
+
+void relay_settle(struct relay *relay, struct session *session, uint64_t now_ms)
 {
 	if (session->outlet.fd < 0)
 		return; /* ended a moment ago */
-	if (session->outlet.broken)
+	settle_errors(relay, session, now_ms);
+	if (session->outlet.broken) {
+		charge(relay, session->member->target, 1, now_ms);
 		end(relay, session, "its socket broke");
-	else if (is_answered(relay, session))
+	} else if (is_answered(relay, session)) {
 		end(relay, session, "answered");
+	}
 }
 
 /* --- Between batches --- */
@@ -280,42 +317,20 @@ uint64_t relay_expire(struct relay *relay, uint64_t now_ms, unsigned limit)
 
 		if (due_ms > now_ms || !limit--)
 			return due_ms;
-		end(relay, session_of(node), "idle");
+		/* After a pause of the whole process, say: what waits is about to be read. */
+		if (socket_has_input(session_of(node)->outlet.fd))
+			session_table_touch(relay->table, node, now_ms);
+		else
+			end(relay, session_of(node), "idle");
 	}
 	return UINT64_MAX;
 }
 
-/* Each session to its target's place in the new set; those without one end while the old set is still there. */
-static void move_sessions(struct relay *relay, struct target_set *to)
+void relay_set_peers(struct relay *relay, const struct peers_snapshot *snapshot, uint64_t now_ms)
 {
-	struct session_node *newer;
-
-	for (struct session_node *node = session_table_oldest(relay->table); node; node = newer) {
-		struct session *session = session_of(node);
-		size_t target = target_set_find(to, relay_target(relay, session)->target);
-
-		newer = node->newer;
-		if (target == TARGET_NONE) {
-			end(relay, session, "the peer's address is gone");
-			continue;
-		}
-		session->target = (uint32_t)target;
-		to->choices[target].sessions++;
-	}
-}
-
-void relay_set_peers(struct relay *relay, struct peers_snapshot *snapshot, uint64_t now_ms)
-{
-	struct target_set set;
-
-	if (target_set_init(&set, relay->setup.config, relay->setup.own, relay->setup.news, snapshot)) {
+	if (target_set_update(&relay->targets, snapshot))
 		log_error(relay->setup.log, "listener %s: no memory for new addresses of its peers: the last ones stay",
 			  relay->setup.config->name);
-		peers_snapshot_put(snapshot);
-		return;
-	}
-	move_sessions(relay, &set);
-	target_set_finish(&relay->targets);
-	relay->targets = set;
-	relay_begin(relay, now_ms);
+	else
+		relay_begin(relay, now_ms);
 }

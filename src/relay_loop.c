@@ -8,8 +8,8 @@
 #include "clock.h"
 #include "route.h"
 
-/* Trains of answers, before the listeners get their turn. */
-#define TURN_TRAINS 256
+/* Sessions that are read, some more than once, before the listeners get their turn. */
+#define TURN_SESSIONS 256
 
 /* Sessions that are ended at once, before datagrams get their turn. */
 #define EXPIRY_SESSIONS 256
@@ -40,23 +40,14 @@ static void on_answers(struct watcher *watcher, int status)
 	unsigned read = 0;
 
 	(void)status; /* epoll's own descriptor has no errors */
-	while (turn_batch(loop) && !turns_blocked(loop->turns) && (read += loop->answers.count) < TURN_TRAINS)
-		;
+	while (turn_batch(loop) && !turns_blocked(loop->turns) && read < TURN_SESSIONS)
+		read += loop->answers.session_count;
 }
 
 /* --- Idle sessions --- */
 
-static void on_expiry(uv_timer_t *timer);
-
-static void expire_at(struct relay_loop *loop, uint64_t due_ms)
-{
-	uint64_t now_ms = uv_now(loop->turns->loop);
-
-	uv_timer_start(&loop->expiry, on_expiry, due_ms > now_ms ? due_ms - now_ms : 0, 0);
-}
-
-/* Ends those that are due, and waits for the next. */
-static void expire(struct relay_loop *loop, unsigned limit)
+/* Ends those that are due, at most limit of each relay. Returns when the next will be. */
+static uint64_t expire(struct relay_loop *loop, unsigned limit)
 {
 	uint64_t next_ms = UINT64_MAX;
 
@@ -65,41 +56,43 @@ static void expire(struct relay_loop *loop, unsigned limit)
 
 		next_ms = due_ms < next_ms ? due_ms : next_ms;
 	}
-	if (next_ms < UINT64_MAX)
-		expire_at(loop, next_ms);
+	return next_ms;
+}
+
+static void on_expiry(uv_timer_t *timer);
+
+/* A session that is due now waits for the next turn of the loop, or for the batch that is in the way. */
+static void wait_until(struct relay_loop *loop, uint64_t due_ms)
+{
+	uint64_t now_ms = uv_now(loop->turns->loop), soon_ms = turns_blocked(loop->turns) ? 1 : 0;
+
+	loop->expiry_ms = due_ms;
+	if (due_ms < UINT64_MAX)
+		uv_timer_start(&loop->expiry, on_expiry, due_ms > now_ms ? due_ms - now_ms : soon_ms, 0);
 }
 
 static void on_expiry(uv_timer_t *timer)
 {
 	struct relay_loop *loop = timer->data;
 
-	if (turns_blocked(loop->turns))
-		expire_at(loop, uv_now(loop->turns->loop) + 1);
-	else
-		expire(loop, EXPIRY_SESSIONS);
+	wait_until(loop, expire(loop, turns_blocked(loop->turns) ? 0 : EXPIRY_SESSIONS));
 }
 
-/* Once in a turn of the loop, so that no datagram has to. */
+/* Once in a turn of the loop, so that no datagram has to: a new session may be due before all others. */
 static void on_before_sleep(uv_prepare_t *prepare)
 {
 	struct relay_loop *loop = prepare->data;
+	uint64_t next_ms = expire(loop, 0);
 
-	if (loop->news && !turns_blocked(loop->turns)) {
-		struct peers_snapshot *news = loop->news;
-
-		loop->news = NULL;
-		relay_loop_set_peers(loop, news);
-		peers_snapshot_put(news);
-	}
-	if (!uv_is_active((uv_handle_t *)&loop->expiry))
-		expire(loop, 0);
+	if (next_ms < loop->expiry_ms)
+		wait_until(loop, next_ms);
 }
 
 /* --- Life --- */
 
 int relay_loop_init(struct relay_loop *loop, struct turns *turns, size_t max)
 {
-	*loop = (struct relay_loop){.turns = turns, .epoll = -1, .limit = BATCH_TRAINS};
+	*loop = (struct relay_loop){.turns = turns, .epoll = -1, .limit = BATCH_TRAINS, .expiry_ms = UINT64_MAX};
 	if (!max)
 		return 0;
 	loop->relays = calloc(max, sizeof(struct relay *));
@@ -125,24 +118,22 @@ void relay_loop_add(struct relay_loop *loop, struct relay *relay)
 	loop->limit = limit < loop->limit ? limit : loop->limit;
 }
 
-void relay_loop_set_peers(struct relay_loop *loop, struct peers_snapshot *snapshot)
+void relay_loop_set_peers(struct relay_loop *loop, const struct peers_snapshot *snapshot)
 {
-	if (turns_blocked(loop->turns)) {
-		peers_snapshot_put(loop->news);
-		loop->news = peers_snapshot_get(snapshot);
-		return;
-	}
 	for (size_t i = 0; i < loop->count; i++)
-		relay_set_peers(loop->relays[i], peers_snapshot_get(snapshot), uv_now(loop->turns->loop));
+		relay_set_peers(loop->relays[i], snapshot, uv_now(loop->turns->loop));
 }
 
 void relay_loop_drain(struct relay_loop *loop, uint64_t limit_ms)
 {
 	uint64_t end_ms = clock_monotonic_ms() + limit_ms;
+	bool more = loop->epoll >= 0;
 
 	turns_end_blocked(loop->turns);
-	while (loop->epoll >= 0 && clock_monotonic_ms() < end_ms && turn_batch(loop))
+	while (more && clock_monotonic_ms() < end_ms) {
+		more = turn_batch(loop);
 		turns_end_blocked(loop->turns);
+	}
 }
 
 void relay_loop_close(struct relay_loop *loop)
@@ -155,7 +146,6 @@ void relay_loop_close(struct relay_loop *loop)
 
 void relay_loop_finish(struct relay_loop *loop)
 {
-	peers_snapshot_put(loop->news);
 	free(loop->relays);
 	if (loop->epoll >= 0)
 		close(loop->epoll);

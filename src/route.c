@@ -126,7 +126,7 @@ static struct copy *relay(struct route *route, const struct arrival *arrival, st
 	train->drop = relay_find(route->relay, &client, arrival->now_ms, session);
 	if (train->drop)
 		return NULL;
-	const struct route_peer *peer = &route->peers[relay_target(route->relay, *session)->peer];
+	const struct route_peer *peer = &route->peers[(*session)->member->peer];
 	struct way way = {.outlet = &(*session)->outlet, .converter = peer->converter};
 
 	return way_take(&route->carrier, &way, train);
@@ -169,7 +169,7 @@ void route_begin(struct route *route, const struct arrival *arrival, struct trai
 
 static struct link *link_of(const struct route *route, const struct session *session)
 {
-	return route->peers[relay_target(route->relay, session)->peer].link;
+	return route->peers[session->member->peer].link;
 }
 
 static void read_outcome(struct route *route, struct outcome *outcome, const struct train *train, unsigned i)
@@ -259,18 +259,6 @@ static void record(struct route *route, const struct arrival *arrival, const str
 	route_record(route, &record, verdicts[route->config->action], outcome, train);
 }
 
-void route_settle_session(struct route *route, struct session *session, uint64_t now_ms)
-{
-	uint64_t errors = session->outlet.icmp_errors;
-
-	if (errors && session->outlet.fd >= 0) {
-		link_refused(link_of(route, session), &relay_target(route->relay, session)->target->address, errors);
-		relay_refused(route->relay, session, errors, now_ms);
-	}
-	session->outlet.icmp_errors = 0;
-	relay_settle(route->relay, session);
-}
-
 /* Sessions end only now that nothing of the batch, nor the egress, looks at them any more. */
 static void settle(struct route *route, const struct arrival *arrival, const struct train *trains, unsigned count)
 {
@@ -281,7 +269,7 @@ static void settle(struct route *route, const struct arrival *arrival, const str
 	}
 	for (unsigned i = 0; i < count; i++) {
 		if (!trains[i].drop)
-			route_settle_session(route, route->sessions[i], arrival->now_ms);
+			relay_settle(route->relay, route->sessions[i], arrival->now_ms);
 	}
 }
 

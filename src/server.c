@@ -12,8 +12,8 @@
 
 #include "bound.h"
 #include "build_config.h"
+#include "capacity.h"
 #include "datagram_log.h"
-#include "descriptors.h"
 #include "guard.h"
 #include "health_check.h"
 #include "peer.h"
@@ -44,7 +44,7 @@ struct server {
 	struct worker_setup setup;
 	struct worker **workers;
 	unsigned worker_count, started;
-	atomic_uint *sessions; /* of each listener, on all workers */
+	struct session_quota *quotas; /* by listener */
 	struct peers *peers;
 	struct health_checks *checks;
 };
@@ -176,16 +176,15 @@ static int create_workers(struct server *server)
 {
 	int error = 0;
 
-	server->sessions = calloc(server->config->listener_count, sizeof(*server->sessions));
 	server->setup = (struct worker_setup){.config = server->config,
 					      .own = server->own,
 					      .datagram_log = server->datagram_log,
 					      .sockets = &server->sockets,
 					      .peers = server->peers,
-					      .sessions = server->sessions,
+					      .quotas = server->quotas,
 					      .log = server->log};
 	server->workers = calloc(server->worker_count, sizeof(struct worker *));
-	if (!server->workers || !server->sessions)
+	if (!server->workers)
 		return UV_ENOMEM;
 	for (unsigned i = 0; i < server->worker_count && !error; i++)
 		error = worker_create(&server->workers[i], &server->setup, i);
@@ -255,12 +254,33 @@ static int check_peers(struct server *server)
 	return error;
 }
 
+/* Where there are not enough descriptors, each relay has its share of them. */
+static int create_quotas(struct server *server)
+{
+	const struct config *config = server->config;
+	uint64_t possible = capacity_provide(config, server->worker_count, server->log), wanted = 0;
+
+	server->quotas = calloc(config->listener_count, sizeof(*server->quotas));
+	if (!server->quotas)
+		return UV_ENOMEM;
+	for (size_t i = 0; i < config->listener_count; i++)
+		wanted += config->listeners[i].action == ACTION_RELAY ? config->listeners[i].max_sessions : 0;
+	for (size_t i = 0; i < config->listener_count; i++) {
+		uint64_t max = config->listeners[i].max_sessions;
+
+		server->quotas[i].max = (unsigned)(possible < wanted ? max * possible / wanted : max);
+	}
+	return 0;
+}
+
 static int start_parts(struct server *server)
 {
 	int error = 0;
 
 	if (server->datagram_log)
 		error = datagram_log_start(server->datagram_log);
+	if (!error)
+		error = create_quotas(server);
 	if (!error)
 		error = create_loop(server);
 	if (!error)
@@ -331,7 +351,7 @@ static void server_finish(struct server *server)
 	for (unsigned i = 0; server->workers && i < server->worker_count; i++)
 		worker_destroy(server->workers[i]);
 	free(server->workers);
-	free(server->sessions);
+	free(server->quotas);
 	datagram_log_destroy(server->datagram_log);
 	own_addresses_destroy(server->own);
 	bound_sockets_close(&server->sockets);
@@ -422,7 +442,6 @@ int server_run(const struct config *config, struct log *log, bool *clean)
 	server = server_create(config, log);
 	if (!server)
 		return 1;
-	descriptors_provide(config, server->worker_count, log);
 	error = open_files(server);
 	if (!error)
 		error = serve(server, clean);

@@ -4,6 +4,8 @@
 #include <linux/filter.h>
 #include <linux/sock_diag.h>
 #include <netinet/udp.h>
+#include <poll.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -191,42 +193,113 @@ static int autobind(int fd)
 	return bind(fd, (const struct sockaddr *)&name, sizeof(name.sun_family));
 }
 
-static int connect_to(int fd, const struct address *peer)
+static bool is_own_name(int fd, const struct address *peer)
 {
-	if (connect(fd, &peer->any, peer->length)) {
-		int error = errno;
-		close(fd);
-		return -error;
-	}
-	return fd;
+	struct address own = {.length = sizeof(own) - offsetof(struct address, any)};
+
+	return peer->any.sa_family != AF_UNIX && !getsockname(fd, &own.any, &own.length) && address_equal(&own, peer);
 }
 
-int socket_connect(const struct address *peer, int send_buffer)
+/* Returns 0 or a negative errno. */
+static int connect_to(int fd, const struct address *peer)
 {
-	int family = peer->any.sa_family;
-	int fd = open_datagram(family);
-
-	if (fd < 0)
+	if (connect(fd, &peer->any, peer->length))
 		return -errno;
+	return is_own_name(fd, peer) ? -EADDRINUSE : 0;
+}
+
+static void set_up_one_way(int fd, int family, int send_buffer)
+{
 	socket_set_buffer(fd, SO_SNDBUF, send_buffer);
 	discard_input(fd);
 	if (family != AF_UNIX)
 		set_flag(fd, SOL_SOCKET, SO_BROADCAST);
-	return connect_to(fd, peer);
 }
 
-int socket_converse(const struct address *peer, int receive_buffer, int send_buffer)
+static void set_up_both_ways(int fd, int family, int receive_buffer, int send_buffer)
 {
-	int family = peer->any.sa_family;
-	int fd = open_datagram(family);
-
-	if (fd < 0)
-		return -errno;
 	socket_set_buffer(fd, SO_RCVBUF, receive_buffer);
 	socket_set_buffer(fd, SO_SNDBUF, send_buffer);
 	if (family == AF_UNIX)
 		autobind(fd);
-	return connect_to(fd, peer);
+}
+
+/* receive_buffer: 0 for one way. */
+static int open_connected(const struct address *peer, int receive_buffer, int send_buffer)
+{
+	int family = peer->any.sa_family;
+	int fd = open_datagram(family), error;
+
+	if (fd < 0)
+		return -errno;
+	if (receive_buffer)
+		set_up_both_ways(fd, family, receive_buffer, send_buffer);
+	else
+		set_up_one_way(fd, family, send_buffer);
+	error = connect_to(fd, peer);
+	if (!error)
+		return fd;
+	close(fd);
+	return error;
+}
+
+/* By chance a socket is connected to itself; hardly twice. */
+static int open_connected_elsewhere(const struct address *peer, int receive_buffer, int send_buffer)
+{
+	int fd = open_connected(peer, receive_buffer, send_buffer);
+
+	return fd == -EADDRINUSE ? open_connected(peer, receive_buffer, send_buffer) : fd;
+}
+
+int socket_connect(const struct address *peer, int send_buffer)
+{
+	return open_connected_elsewhere(peer, 0, send_buffer);
+}
+
+int socket_converse(const struct address *peer, int receive_buffer, int send_buffer)
+{
+	return open_connected_elsewhere(peer, receive_buffer, send_buffer);
+}
+
+bool socket_has_input(int fd)
+{
+	struct pollfd input = {.fd = fd, .events = POLLIN};
+
+	return poll(&input, 1, 0) == 1 && input.revents & POLLIN;
+}
+
+/* Messages that are read away at most. */
+#define DISCARDED_MAX 4096
+
+/* Datagrams of a message: several where the socket keeps trains (UDP_GRO). */
+static uint64_t count_datagrams(struct msghdr *message, size_t size)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(message);
+	int segment;
+
+	if (!c || c->cmsg_level != SOL_UDP || c->cmsg_type != UDP_GRO || c->cmsg_len != CMSG_LEN(sizeof(segment)))
+		return 1;
+	memcpy(&segment, CMSG_DATA(c), sizeof(segment));
+	return segment > 0 && size ? (size + (size_t)segment - 1) / (size_t)segment : 1;
+}
+
+void socket_discard(int fd, uint64_t *datagrams, uint64_t *bytes)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+	ssize_t size;
+
+	*datagrams = *bytes = 0;
+	for (int i = 0; i < DISCARDED_MAX; i++) {
+		struct msghdr message = {.msg_control = control, .msg_controllen = sizeof(control)};
+
+		size = recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC);
+		if (size < 0 && errno != EAGAIN)
+			continue; /* an error of an earlier send */
+		if (size < 0)
+			return;
+		*datagrams += count_datagrams(&message, (size_t)size);
+		*bytes += (uint64_t)size;
+	}
 }
 
 void socket_keep_trains(int fd)
@@ -248,6 +321,7 @@ enum drop_reason socket_drop_reason(int error)
 	case ENOSPC: /* of epoll_ctl(2): no more may be watched */
 		return DROP_NO_DESCRIPTOR;
 	case EAGAIN: /* of connect(2): no local port is free */
+	case EADDRINUSE: /* none but the peer's own */
 		return DROP_NO_PORT;
 	case ENOMEM:
 	case ENOBUFS:

@@ -63,7 +63,7 @@ static void write_relay(struct log *log, const struct listener_config *config, s
 	log_info(log,
 		 "relay %s: sessions=%" PRIu64 " started=%" PRIu64 " ended=%" PRIu64 " answers=%" PRIu64
 		 " bytes=%" PRIu64 " answered=%" PRIu64 " dropped=%s kernel_dropped=%" PRIu64,
-		 config->name, started - ended, started, ended, counter_get(&sum.answers),
+		 config->name, started > ended ? started - ended : 0, started, ended, counter_get(&sum.answers),
 		 counter_get(&sum.answer_bytes), counter_get(&sum.answered), format_drops(sum.dropped, drops),
 		 counter_get(&sum.kernel_dropped));
 }

@@ -2,6 +2,83 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* --- Members --- */
+
+static struct member *member_create(struct target *target, size_t peer)
+{
+	struct member *member = calloc(1, sizeof(*member));
+
+	if (member)
+		*member = (struct member){.target = target_get(target), .peer = peer, .index = MEMBER_GONE};
+	return member;
+}
+
+static void member_release(struct member *member)
+{
+	if (member->sessions || member->index != MEMBER_GONE)
+		return;
+	target_put(member->target);
+	free(member);
+}
+
+/* --- A set of them --- */
+
+/* What an update makes, before it takes the place of the old. */
+struct draft {
+	struct member **members;
+	struct balance_target *choices;
+	size_t count;
+	bool leads_back;
+	struct balancer *balancer;
+};
+
+static struct member *find(const struct target_set *set, const struct target *target)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		if (set->members[i]->target == target)
+			return set->members[i];
+	}
+	return NULL;
+}
+
+/* Returns 0 or -ENOMEM. */
+static int draft_add(struct draft *draft, const struct target_set *set, struct target *target, size_t peer)
+{
+	struct member *member;
+
+	if (set->own && own_addresses_leads_back(set->own, &target->address)) {
+		draft->leads_back = true;
+		return 0;
+	}
+	member = find(set, target);
+	if (!member)
+		member = member_create(target, peer);
+	if (!member)
+		return -ENOMEM;
+	draft->choices[draft->count] =
+		(struct balance_target){.identity = balance_identity(target->peer->name, &target->address),
+					.weight = target->peer->weight,
+					.backup = target->peer->backup,
+					.sessions = member->sessions,
+					.up = member->index == MEMBER_GONE || set->choices[member->index].up};
+	draft->members[draft->count++] = member;
+	return 0;
+}
+
+static int draft_fill(struct draft *draft, const struct target_set *set, const struct peers_snapshot *snapshot)
+{
+	for (size_t i = 0; i < set->config->peer_count; i++) {
+		const struct peer_targets *peer = &snapshot->peers[set->config->peers[i]->index];
+
+		for (size_t j = 0; j < peer->count; j++) {
+			if (draft_add(draft, set, peer->items[j], i))
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
 
 static size_t count_targets(const struct listener_config *config, const struct peers_snapshot *snapshot)
 {
@@ -12,66 +89,86 @@ static size_t count_targets(const struct listener_config *config, const struct p
 	return count;
 }
 
-static void add_target(struct target_set *set, struct target *target, size_t peer_index)
+static int draft_create(struct draft *draft, const struct target_set *set, const struct peers_snapshot *snapshot)
 {
-	const struct peer_config *peer = target->peer;
+	size_t room = count_targets(set->config, snapshot) + 1;
 
-	if (set->own && own_addresses_leads_back(set->own, &target->address)) {
-		set->leads_back = true;
-		return;
-	}
-	set->choices[set->count] = (struct balance_target){.identity = balance_identity(peer->name, &target->address),
-							   .weight = peer->weight,
-							   .backup = peer->backup,
-							   .up = true};
-	set->targets[set->count++] = (struct set_target){target, peer_index};
+	*draft = (struct draft){0};
+	draft->members = calloc(room, sizeof(struct member *));
+	draft->choices = calloc(room, sizeof(*draft->choices));
+	if (!draft->members || !draft->choices || draft_fill(draft, set, snapshot))
+		return -ENOMEM;
+	return 0;
 }
 
-static void add_targets(struct target_set *set)
+/* Those that are new and were not taken into the set go with it. */
+static void draft_discard(struct draft *draft)
 {
-	for (size_t i = 0; i < set->config->peer_count; i++) {
-		const struct peer_targets *peer = &set->snapshot->peers[set->config->peers[i]->index];
+	for (size_t i = 0; i < draft->count; i++)
+		member_release(draft->members[i]);
+	free(draft->members);
+	free(draft->choices);
+}
 
-		for (size_t j = 0; j < peer->count; j++)
-			add_target(set, peer->items[j], i);
+static bool is_same(const struct target_set *set, const struct draft *draft)
+{
+	return set->balancer && set->count == draft->count &&
+	       !memcmp(set->members, draft->members, set->count * sizeof(struct member *));
+}
+
+/* The draft takes the place of the old members; of these, some may be in it again. */
+static void take_over(struct target_set *set, const struct draft *draft)
+{
+	struct member **old = set->members;
+	size_t old_count = set->count;
+
+	for (size_t i = 0; i < old_count; i++)
+		old[i]->index = MEMBER_GONE;
+	for (size_t i = 0; i < draft->count; i++)
+		draft->members[i]->index = i;
+	for (size_t i = 0; i < old_count; i++)
+		member_release(old[i]);
+	free(old);
+	free(set->choices);
+	balancer_destroy(set->balancer);
+	set->members = draft->members;
+	set->choices = draft->choices;
+	set->count = draft->count;
+	set->balancer = draft->balancer;
+	set->next_end_ms = 0; /* look at once */
+}
+
+int target_set_update(struct target_set *set, const struct peers_snapshot *snapshot)
+{
+	struct draft draft;
+	int error = draft_create(&draft, set, snapshot);
+
+	if (!error && !is_same(set, &draft))
+		error = balancer_create(&draft.balancer, set->config->balance, draft.choices, draft.count, set->start);
+	if (error || !draft.balancer) {
+		draft_discard(&draft);
+		return error;
 	}
+	set->leads_back = draft.leads_back;
+	take_over(set, &draft);
+	return 0;
 }
 
 int target_set_init(struct target_set *set, const struct listener_config *config, const struct own_addresses *own,
-		    const target_news *news, struct peers_snapshot *snapshot)
+		    const target_news *news, unsigned start, const struct peers_snapshot *snapshot)
 {
-	size_t room = count_targets(config, snapshot) + 1;
-
-	*set = (struct target_set){.config = config, .own = own, .news = news, .snapshot = snapshot};
-	set->targets = calloc(room, sizeof(*set->targets));
-	set->choices = calloc(room, sizeof(*set->choices));
-	if (set->targets && set->choices) {
-		add_targets(set);
-		if (!balancer_create(&set->balancer, config->balance, set->choices, set->count))
-			return 0;
-	}
-	set->snapshot = NULL;
-	target_set_finish(set);
-	return -ENOMEM;
+	*set = (struct target_set){.config = config, .own = own, .news = news, .start = start};
+	return target_set_update(set, snapshot);
 }
 
 void target_set_finish(struct target_set *set)
 {
-	balancer_destroy(set->balancer);
-	free(set->choices);
-	free(set->targets);
-	peers_snapshot_put(set->snapshot);
-	*set = (struct target_set){0};
+	const struct draft nothing = {0};
+
+	take_over(set, &nothing);
 }
 
-size_t target_set_find(const struct target_set *set, const struct target *target)
-{
-	for (size_t i = 0; i < set->count; i++) {
-		if (set->targets[i].target == target)
-			return i;
-	}
-	return TARGET_NONE;
-}
+/* --- Which are up --- */
 
 /* Returns whether any has changed. */
 static bool look(struct target_set *set, uint64_t now_ms)
@@ -80,8 +177,9 @@ static bool look(struct target_set *set, uint64_t now_ms)
 
 	set->next_end_ms = UINT64_MAX;
 	for (size_t i = 0; i < set->count; i++) {
-		uint64_t end_ms = target_rests_until(set->targets[i].target);
-		bool up = target_is_up(set->targets[i].target, now_ms);
+		const struct target *target = set->members[i]->target;
+		uint64_t end_ms = target_rests_until(target);
+		bool up = target_is_up(target, now_ms);
 
 		changed |= up != set->choices[i].up;
 		set->choices[i].up = up;
@@ -104,9 +202,27 @@ bool target_set_refresh(struct target_set *set, uint64_t now_ms)
 	return true;
 }
 
-size_t target_set_choose(struct target_set *set, const struct address *client)
+/* --- Sessions --- */
+
+struct member *target_set_choose(struct target_set *set, const struct address *client)
 {
 	size_t choice = balancer_choose(set->balancer, client);
 
-	return choice == BALANCE_NONE ? TARGET_NONE : choice;
+	return choice == BALANCE_NONE ? NULL : set->members[choice];
+}
+
+void target_set_join(struct target_set *set, struct member *member)
+{
+	member->sessions++;
+	if (member->index != MEMBER_GONE)
+		set->choices[member->index].sessions++;
+}
+
+void target_set_leave(struct target_set *set, struct member *member)
+{
+	member->sessions--;
+	if (member->index != MEMBER_GONE)
+		set->choices[member->index].sessions--;
+	else
+		member_release(member);
 }

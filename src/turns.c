@@ -51,13 +51,11 @@ int turns_start(struct turns *turns)
 
 void turns_rest(struct watcher *watcher)
 {
-	watcher->rests = true;
 	uv_poll_stop(&watcher->poll);
 }
 
 void turns_wake(struct watcher *watcher)
 {
-	watcher->rests = false;
 	if (!turns_blocked(watcher->turns))
 		watch(watcher);
 }
@@ -80,10 +78,7 @@ static void on_retry(uv_timer_t *timer)
 	if (!egress_flush(turns->egress, uv_now(turns->loop)))
 		return;
 	finish_batch(turns);
-	for (struct watcher *watcher = turns->watchers; watcher; watcher = watcher->next) {
-		if (!watcher->rests)
-			watch(watcher);
-	}
+	turns_start(turns);
 }
 
 bool turns_flush(struct turns *turns, void (*end)(void *data), void *data)

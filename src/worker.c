@@ -278,16 +278,17 @@ static int create_relay(struct worker *worker, size_t i)
 	struct relay_setup relay = {.config = &setup->config->listeners[i],
 				    .own = setup->own,
 				    .log = setup->log,
-				    .sessions = &setup->sessions[i],
+				    .links = worker->links,
+				    .worker = worker->index,
+				    .quota = &setup->quotas[i],
 				    .epoll = worker->relay_loop.epoll,
 				    .news = peers_news(setup->peers),
 				    .snapshot = peers_now(setup->peers)};
 	int error = relay_init(&worker->relays[i], &relay);
 
-	if (error) {
-		peers_snapshot_put(relay.snapshot);
+	peers_snapshot_put((struct peers_snapshot *)relay.snapshot);
+	if (error)
 		return error;
-	}
 	worker->relays[i].route = &worker->routes[i];
 	worker->routes[i].relay = &worker->relays[i];
 	relay_loop_add(&worker->relay_loop, &worker->relays[i]);

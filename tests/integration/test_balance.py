@@ -67,7 +67,7 @@ class BalanceTest(harness.TestCase):
         silent = self.clients(6)
         for client in silent:
             self.chosen(client, address)  # answered, and so ended
-        self.assertEqual(daemon.summary()["relay a"]["sessions"], 0)
+        daemon.await_counter("relay a", "ended", 6)
         daemon.end()
         daemon = self.relay(peers, "balance = least-sessions")
         self.assertEqual(self.tally(self.clients(9), daemon.address("a")), {0: 3, 1: 3, 2: 3})

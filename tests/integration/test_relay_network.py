@@ -47,10 +47,10 @@ class NamesTest(harness.TestCase):
         self.assertEqual(collections.Counter(before), {0: 3, 1: 3})
         names("127.0.0.13 peer.test\n127.0.0.12 peer.test\n")
         daemon.await_line(r"peer p0: peer\.test is 127\.0\.0\.12:\d+, 127\.0\.0\.13:\d+")
-        daemon.await_counter("relay a", "ended", 3)
         after = [self.chosen(client, daemon, b"again") for client in clients]
         self.assertEqual([new for old, new in zip(before, after) if old == 1], [1, 1, 1])
         self.assertNotIn(0, after)
+        self.assertEqual(daemon.summary()["relay a"]["ended"], 3)
         self.assertEqual(self.sessions(echo, 1, b"again") & self.sessions(echo, 1, b"who?"),
                          self.sessions(echo, 1, b"who?"))
         self.assertIn(2, self.chosen_by_new_clients(daemon, 4))
@@ -114,6 +114,20 @@ class PortsTest(harness.TestCase):
         self.assertEqual(clients[9].recv(100), b"0:at last")
         self.assertEqual(len({session for _, session in echo.heard[0]}), 6)
         self.assertEqual(daemon.end()["listener a"]["no_port"], 4)
+
+    def test_a_session_is_never_with_itself(self):
+        """Nobody listens at the peer's port, and it is the only one that the kernel could give to a session."""
+        self.ports("61004 61004")
+        self.addCleanup(self.ports, "32768 60999")
+        client = self.udp(port=20000)
+        daemon = self.serve("[udprelayd]\nworkers = 1\n" + config(["127.0.0.1:61004"], "log = none",
+                                                                  address="127.0.0.1:7788"))
+        for _ in range(3):
+            client.sendto(b"hello", daemon.address("a"))
+        daemon.await_counter("listener a", "no_port", 3)
+        self.assert_nothing_waits(client)
+        self.udp(port=61004)  # the peer can come
+        daemon.end()
 
     def ports(self, between):
         with open("/proc/sys/net/ipv4/ip_local_port_range", "w", encoding="ascii") as file:

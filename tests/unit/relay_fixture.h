@@ -19,7 +19,8 @@ struct relay_fixture {
 	struct peer_config peers[PEERS], *peer_list[PEERS];
 	int sinks[PEERS]; /* where the peers receive */
 	target_news news;
-	atomic_uint sessions;
+	struct session_quota quota;
+	struct link links[PEERS];
 	struct log *log;
 	int epoll;
 	struct peers_snapshot *snapshot;
@@ -97,9 +98,16 @@ static inline void relay_fixture_set_up(struct relay_fixture *f)
 /* After a test has set the configuration as it wants it. */
 static inline void relay_fixture_begin(struct relay_fixture *f)
 {
-	struct relay_setup setup = {
-		.config = &f->config, .log = f->log, .sessions = &f->sessions, .epoll = f->epoll, .news = &f->news};
+	struct relay_setup setup = {.config = &f->config,
+				    .log = f->log,
+				    .links = f->links,
+				    .quota = &f->quota,
+				    .epoll = f->epoll,
+				    .news = &f->news};
 
+	f->quota.max = f->config.max_sessions;
+	for (size_t i = 0; i < PEERS; i++)
+		link_init(&f->links[i], &f->peers[i], 65536, NULL, f->log);
 	setup.snapshot = f->snapshot = snapshot_of(f, NULL, 0, PEERS);
 	assert_int_equal(relay_init(&f->relay, &setup), 0);
 }
@@ -107,8 +115,11 @@ static inline void relay_fixture_begin(struct relay_fixture *f)
 static inline void relay_fixture_tear_down(struct relay_fixture *f)
 {
 	relay_finish(&f->relay);
-	for (size_t i = 0; i < PEERS; i++)
+	peers_snapshot_put(f->snapshot);
+	for (size_t i = 0; i < PEERS; i++) {
+		link_finish(&f->links[i]);
 		close(f->sinks[i]);
+	}
 	close(f->back.fd);
 	close(f->epoll);
 	log_destroy(f->log, 0);
@@ -129,6 +140,14 @@ static inline enum drop_reason find(struct relay_fixture *f, uint16_t port, uint
 	struct relay_client client = {.client = &from, .local = &f->local, .back = &f->back};
 
 	return relay_find(&f->relay, &client, now_ms, session);
+}
+
+/* The peers are at the addresses of the snapshot, which takes the place of the last. */
+static inline void set_peers(struct relay_fixture *f, struct peers_snapshot *snapshot, uint64_t now_ms)
+{
+	relay_set_peers(&f->relay, snapshot, now_ms);
+	peers_snapshot_put(f->snapshot);
+	f->snapshot = snapshot;
 }
 
 static inline uint64_t alive(const struct relay_fixture *f)

@@ -15,7 +15,7 @@
 
 static struct datagram_record caught[64];
 static char payloads[64][16];
-static unsigned caught_count;
+static unsigned caught_count, wake_count;
 
 void __wrap_datagram_ring_push(struct datagram_ring *ring, const struct datagram_record *record);
 void __wrap_datagram_ring_wake(struct datagram_ring *ring);
@@ -24,6 +24,8 @@ void __wrap_datagram_ring_push(struct datagram_ring *ring, const struct datagram
 {
 	(void)ring;
 	assert_true(record->size < sizeof(payloads[0]));
+	if (caught_count == sizeof(caught) / sizeof(caught[0]))
+		return;
 	memcpy(payloads[caught_count], record->payload, record->size);
 	caught[caught_count++] = *record;
 }
@@ -31,6 +33,7 @@ void __wrap_datagram_ring_push(struct datagram_ring *ring, const struct datagram
 void __wrap_datagram_ring_wake(struct datagram_ring *ring)
 {
 	(void)ring;
+	wake_count++;
 }
 
 #define CLIENTS 3
@@ -40,7 +43,6 @@ struct fixture {
 	int clients[CLIENTS];
 	struct address at[CLIENTS];
 	struct session *sessions[CLIENTS];
-	struct link links[PEERS];
 	struct route route;
 	struct listener_counters counters;
 	struct egress *egress;
@@ -71,9 +73,7 @@ static void begin(struct fixture *f)
 {
 	f->relay.config.balance = BALANCE_FAILOVER;
 	relay_fixture_begin(&f->relay);
-	for (size_t i = 0; i < PEERS; i++)
-		link_init(&f->links[i], &f->relay.peers[i], 65536, NULL, f->relay.log);
-	assert_int_equal(route_init(&f->route, &f->relay.config, f->links), 0);
+	assert_int_equal(route_init(&f->route, &f->relay.config, f->relay.links), 0);
 	assert_int_equal(egress_create(&f->egress, route_copies_max(&f->route), BATCH_TRAINS + PEERS), 0);
 	assert_int_equal(arena_create(&f->arena, f->route.converts), 0);
 	f->route.carrier = (struct carrier){f->egress, &f->arena};
@@ -97,8 +97,6 @@ static int tear_down(void **state)
 	arena_destroy(&f->arena);
 	egress_destroy(f->egress);
 	batch_destroy(f->batch);
-	for (size_t i = 0; i < PEERS; i++)
-		link_finish(&f->links[i]);
 	for (size_t i = 0; i < CLIENTS; i++)
 		close(f->clients[i]);
 	return 0;
@@ -173,8 +171,8 @@ static void every_client_gets_its_own(void **state)
 	assert_int_equal(count(&f->relay.relay.counters.answers), 4);
 	assert_int_equal(count(&f->relay.relay.counters.answered), 4);
 	assert_int_equal(count(&f->relay.relay.counters.answer_bytes), 10);
-	assert_int_equal(count(&f->links[0].counters.answers), 4);
-	assert_int_equal(count(&f->links[0].counters.answer_bytes), 10);
+	assert_int_equal(count(&f->relay.links[0].counters.answers), 4);
+	assert_int_equal(count(&f->relay.links[0].counters.answer_bytes), 10);
 	assert_int_equal(count(&f->counters.received), 0);
 	assert_int_equal(f->sessions[0]->answers, 2);
 	assert_int_equal(f->sessions[0]->node.used_ms, 10);
@@ -233,7 +231,7 @@ static void only_so_many_are_admitted(void **state)
 	assert_int_equal(count(&counters->answers), 4);
 	assert_int_equal(count(&counters->answered), 2);
 	assert_int_equal(count(&counters->dropped[DROP_UNEXPECTED]), 2);
-	assert_int_equal(alive(&f->relay), CLIENTS - 1);
+	assert_int_equal(alive(&f->relay), CLIENTS - 2); /* nothing more is expected of either */
 	assert_int_equal(caught_count, 4);
 }
 
@@ -246,6 +244,8 @@ static void a_train_is_cut_where_no_more_is_expected(void **state)
 	f->relay.config.responses = 3;
 	begin(f);
 	relay_sent(&f->relay.relay, f->sessions[0], 1);
+	f->sessions[0]->keeps_trains = true;
+	socket_keep_trains(f->sessions[0]->outlet.fd);
 	setsockopt(f->relay.sinks[0], SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment));
 	answer_bytes(f, 0, "aabbccdde", 9);
 	turn(f, BATCH_TRAINS);
@@ -287,8 +287,8 @@ static void a_peer_that_is_gone_is_counted(void **state)
 	turn(f, BATCH_TRAINS);
 	assert_int_equal(f->answers.session_count, 1);
 	assert_int_equal(f->answers.count, 0);
-	assert_int_equal(count(&f->links[0].counters.icmp_errors), 1);
-	assert_int_equal(atomic_load(&relay_target(&f->relay.relay, f->sessions[0])->target->fails), 1);
+	assert_int_equal(count(&f->relay.links[0].counters.icmp_errors), 1);
+	assert_int_equal(atomic_load(&f->sessions[0]->member->target->fails), 1);
 	assert_int_equal(alive(&f->relay), CLIENTS); /* it may come back */
 	turn(f, BATCH_TRAINS);
 	assert_int_equal(f->answers.session_count, 0); /* once was enough */
@@ -300,10 +300,59 @@ static void an_answer_makes_its_peer_well(void **state)
 	struct fixture *f = *state;
 
 	begin(f);
-	relay_refused(&f->relay.relay, f->sessions[0], 2, 5);
+	f->sessions[0]->outlet.icmp_errors = 2;
+	relay_settle(&f->relay.relay, f->sessions[0], 5);
+	assert_int_equal(atomic_load(&f->sessions[0]->member->target->fails), 2);
 	answer(f, 1, "here");
 	turn(f, BATCH_TRAINS);
-	assert_int_equal(atomic_load(&relay_target(&f->relay.relay, f->sessions[0])->target->fails), 0);
+	assert_int_equal(atomic_load(&f->sessions[0]->member->target->fails), 0);
+}
+
+static void nobody_is_kept_from_being_heard(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	for (int i = 0; i < 40; i++)
+		answer(f, 0, "talk");
+	answer(f, 1, "short");
+	answer(f, 2, "word");
+	for (int i = 0; i < 3; i++)
+		assert_true(turn(f, 4)); /* less than the talker has, each time */
+	expect(f, 1, "short");
+	expect(f, 2, "word");
+	while (turn(f, 4))
+		;
+	for (int i = 0; i < 40; i++)
+		expect(f, 0, "talk");
+	assert_true(f->sessions[0]->keeps_trains);
+	assert_false(f->sessions[1]->keeps_trains);
+}
+
+static void more_sessions_than_a_batch_has_room_for(void **state)
+{
+	enum { SESSIONS = 150 };
+	struct fixture *f = *state;
+	struct session *session;
+	unsigned seen = 0, wakes = wake_count;
+	bool more;
+
+	f->relay.config.max_sessions = SESSIONS + CLIENTS;
+	begin(f);
+	for (uint16_t i = 0; i < SESSIONS; i++) {
+		assert_int_equal(find(&f->relay, (uint16_t)(i + 1), 1, &session), DROP_NONE);
+		f->sessions[0] = session;
+		answer(f, 0, "x");
+	}
+	do {
+		more = turn(f, BATCH_TRAINS);
+		assert_true(f->answers.session_count <= ANSWER_SESSIONS);
+		assert_true(f->answers.count <= BATCH_TRAINS);
+		seen += f->answers.count;
+	} while (more);
+	assert_int_equal(seen, SESSIONS);
+	assert_true(wake_count > wakes);
+	assert_int_equal(f->arena.used, 0);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -319,6 +368,8 @@ int main(void)
 		test(answers_come_in_the_clients_charset),
 		test(a_peer_that_is_gone_is_counted),
 		test(an_answer_makes_its_peer_well),
+		test(nobody_is_kept_from_being_heard),
+		test(more_sessions_than_a_batch_has_room_for),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,7 +52,7 @@ static struct address client(unsigned i, uint16_t port)
 
 static void create(struct fixture *f, enum balance balance)
 {
-	assert_int_equal(balancer_create(&f->balancer, balance, f->targets, TARGETS), 0);
+	assert_int_equal(balancer_create(&f->balancer, balance, f->targets, TARGETS, 0), 0);
 }
 
 /* Counts the choices for so many clients. */
@@ -181,7 +181,7 @@ static void without_targets_there_is_none(void **state)
 	struct fixture *f = *state;
 	struct address from = client(0, 1);
 
-	assert_int_equal(balancer_create(&f->balancer, BALANCE_HASH, f->targets, 0), 0);
+	assert_int_equal(balancer_create(&f->balancer, BALANCE_HASH, f->targets, 0, 0), 0);
 	assert_true(balancer_choose(f->balancer, &from) == BALANCE_NONE);
 	assert_false(balancer_fails_open(f->balancer));
 }

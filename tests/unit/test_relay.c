@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <sys/resource.h>
+
 #include "relay_fixture.h"
 
 static int set_up(void **state)
@@ -20,14 +22,22 @@ static int tear_down(void **state)
 	struct relay_fixture *f = *state;
 
 	relay_fixture_tear_down(f);
-	assert_int_equal(atomic_load(&f->sessions), 0);
+	assert_int_equal(atomic_load(&f->quota.alive), 0);
 	assert_int_equal(alive(f), 0);
 	return 0;
 }
 
-static const struct peer_config *peer_of(const struct relay_fixture *f, const struct session *session)
+static const struct peer_config *peer_of(const struct session *session)
 {
-	return relay_target(&f->relay, session)->target->peer;
+	return session->member->target->peer;
+}
+
+/* ICMP says so of the session's peer. */
+static void refused(struct relay_fixture *f, struct session *session, uint64_t errors, uint64_t now_ms)
+{
+	session->outlet.icmp_errors = errors;
+	relay_settle(&f->relay, session, now_ms);
+	assert_int_equal(session->outlet.icmp_errors, 0);
 }
 
 static void a_client_keeps_its_session(void **state)
@@ -41,7 +51,7 @@ static void a_client_keeps_its_session(void **state)
 	assert_int_equal(find(f, 1, 12, &again), DROP_NONE);
 	assert_ptr_equal(first, again);
 	assert_ptr_not_equal(first, other);
-	assert_ptr_not_equal(peer_of(f, first), peer_of(f, other)); /* by turns */
+	assert_ptr_not_equal(peer_of(first), peer_of(other)); /* by turns */
 	assert_int_equal(counter_get(&f->relay.counters.started), 2);
 }
 
@@ -74,7 +84,7 @@ static void the_socket_is_connected_and_watched(void **state)
 	assert_int_equal(find(f, 1, 10, &session), DROP_NONE);
 	assert_int_equal(send(session->outlet.fd, "hello", 5, 0), 5);
 	from.length = sizeof(from.v6);
-	size_t peer = peer_of(f, session)->index;
+	size_t peer = peer_of(session)->index;
 	assert_int_equal(recvfrom(f->sinks[peer], bytes, sizeof(bytes), 0, &from.any, &from.length), 5);
 	assert_int_equal(epoll_wait(f->epoll, &event, 1, 0), 0);
 	assert_int_equal(sendto(f->sinks[peer], "answer", 6, 0, &from.any, from.length), 6);
@@ -98,7 +108,7 @@ static void idle_sessions_expire_in_order(void **state)
 	assert_int_equal(alive(f), 3);
 	assert_int_equal(relay_expire(&f->relay, 1040, 9), 1050);
 	assert_int_equal(alive(f), 1);
-	relay_touch(&f->relay, session, 1049);
+	relay_answered(&f->relay, session, 1049);
 	assert_int_equal(relay_expire(&f->relay, 1050, 9), 2049);
 	assert_int_equal(relay_expire(&f->relay, 2049, 9), UINT64_MAX);
 	assert_int_equal(alive(f), 0);
@@ -124,10 +134,10 @@ static void the_cap_is_for_all_workers_together(void **state)
 	struct session *session;
 
 	relay_fixture_begin(f);
-	atomic_store(&f->sessions, 3);
+	atomic_store(&f->quota.alive, 3);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
 	assert_int_equal(find(f, 2, 1, &session), DROP_SESSION_LIMIT);
-	atomic_fetch_sub(&f->sessions, 3);
+	atomic_fetch_sub(&f->quota.alive, 3);
 	assert_int_equal(find(f, 2, 1, &session), DROP_NONE);
 }
 
@@ -141,15 +151,15 @@ static void answers_that_are_expected_end_it(void **state)
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
 	relay_sent(&f->relay, session, 3);
 	assert_int_equal(session->awaited, 6);
-	relay_settle(&f->relay, session);
+	relay_settle(&f->relay, session, 1);
 	session->awaited = 1;
 	session->answers = 5;
-	relay_settle(&f->relay, session);
+	relay_settle(&f->relay, session, 1);
 	assert_int_equal(alive(f), 1);
 	session->awaited = 0;
-	relay_settle(&f->relay, session);
+	relay_settle(&f->relay, session, 1);
 	assert_int_equal(alive(f), 0);
-	relay_settle(&f->relay, session); /* it was in the batch twice */
+	relay_settle(&f->relay, session, 1); /* it was in the batch twice */
 	assert_int_equal(counter_get(&f->relay.counters.ended), 1);
 }
 
@@ -175,7 +185,7 @@ static void a_broken_socket_ends_it(void **state)
 	relay_fixture_begin(f);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
 	session->outlet.broken = true;
-	relay_settle(&f->relay, session);
+	relay_settle(&f->relay, session, 1);
 	assert_int_equal(alive(f), 0);
 	assert_int_equal(find(f, 1, 1, &fresh), DROP_NONE);
 	assert_false(fresh->outlet.broken);
@@ -186,7 +196,7 @@ static void take_turns(struct relay_fixture *f, struct session *sessions[4])
 {
 	for (uint16_t i = 0; i < 4; i++) {
 		assert_int_equal(find(f, (uint16_t)(i + 1), 1, &sessions[i]), DROP_NONE);
-		assert_int_equal(peer_of(f, sessions[i])->index, i % 2);
+		assert_int_equal(peer_of(sessions[i])->index, i % 2);
 	}
 }
 
@@ -197,21 +207,21 @@ static void sessions_leave_a_peer_that_is_down(void **state)
 
 	relay_fixture_begin(f);
 	take_turns(f, sessions);
-	relay_refused(&f->relay, sessions[0], 2, 100);
+	refused(f, sessions[0], 2, 100);
 	relay_begin(&f->relay, 100);
 	assert_int_equal(find(f, 1, 100, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[0]);
 
-	relay_refused(&f->relay, sessions[0], 1, 100);
+	refused(f, sessions[0], 1, 100);
 	relay_begin(&f->relay, 100);
 	assert_int_equal(find(f, 2, 100, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[1]); /* its peer is up */
 	assert_int_equal(find(f, 1, 100, &session), DROP_NONE);
-	assert_int_equal(peer_of(f, session)->index, 1);
+	assert_int_equal(peer_of(session)->index, 1);
 
 	relay_begin(&f->relay, 10100); /* the rest is over: who has moved stays where he is */
 	assert_int_equal(find(f, 1, 10100, &session), DROP_NONE);
-	assert_int_equal(peer_of(f, session)->index, 1);
+	assert_int_equal(peer_of(session)->index, 1);
 	assert_int_equal(find(f, 3, 10100, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[2]);
 }
@@ -223,8 +233,8 @@ static void where_all_are_down_sessions_stay(void **state)
 
 	relay_fixture_begin(f);
 	take_turns(f, sessions);
-	relay_refused(&f->relay, sessions[0], 3, 100);
-	relay_refused(&f->relay, sessions[1], 3, 100);
+	refused(f, sessions[0], 3, 100);
+	refused(f, sessions[1], 3, 100);
 	relay_begin(&f->relay, 100);
 	for (uint16_t i = 0; i < 4; i++) {
 		assert_int_equal(find(f, (uint16_t)(i + 1), 100, &session), DROP_NONE);
@@ -233,26 +243,62 @@ static void where_all_are_down_sessions_stay(void **state)
 	assert_int_equal(counter_get(&f->relay.counters.ended), 0);
 }
 
-static void only_sessions_of_a_vanished_address_end(void **state)
+static void sessions_of_a_vanished_address_move_when_their_client_writes(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *sessions[4], *session;
 
 	relay_fixture_begin(f);
 	take_turns(f, sessions);
-	relay_set_peers(&f->relay, snapshot_of(f, f->snapshot, 1, 2), 100);
-	assert_int_equal(alive(f), 2);
+	set_peers(f, snapshot_of(f, f->snapshot, 1, 2), 100);
+	assert_int_equal(alive(f), 4);
 	assert_int_equal(find(f, 2, 100, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[1]);
+	assert_int_equal(peer_of(sessions[2])->index, 0); /* an answer may still come */
+	relay_answered(&f->relay, sessions[2], 100);
 	assert_int_equal(find(f, 1, 100, &session), DROP_NONE);
-	assert_int_equal(peer_of(f, session)->index, 1);
+	assert_int_equal(peer_of(session)->index, 1);
+	assert_int_equal(counter_get(&f->relay.counters.ended), 1);
 
-	relay_set_peers(&f->relay, snapshot_of(f, f->relay.targets.snapshot, 0, 2), 100);
+	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 100);
 	assert_int_equal(find(f, 2, 100, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[1]);
-	assert_int_equal(peer_of(f, session)->index, 1);
-	assert_int_equal(find(f, 5, 100, &session), DROP_NONE);
-	assert_int_equal(peer_of(f, session)->index, 0);
+	assert_int_equal(find(f, 4, 100, &session), DROP_NONE);
+	assert_ptr_equal(session, sessions[3]);
+}
+
+static void the_same_addresses_change_nothing(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *sessions[4];
+	const struct balancer *before;
+
+	relay_fixture_begin(f);
+	take_turns(f, sessions);
+	before = f->relay.targets.balancer;
+	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 100);
+	assert_ptr_equal(f->relay.targets.balancer, before);
+}
+
+static void the_fewest_sessions_are_known_after_ends_and_changes(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *sessions[4], *session;
+
+	f->config.balance = BALANCE_LEAST_SESSIONS;
+	relay_fixture_begin(f);
+	for (uint16_t i = 0; i < 3; i++)
+		assert_int_equal(find(f, (uint16_t)(i + 1), 1, &sessions[i]), DROP_NONE);
+	size_t two = peer_of(sessions[0])->index, one = 1 - two; /* sessions that each has */
+
+	set_peers(f, snapshot_of(f, f->snapshot, one, one + 1), 2);
+	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 3); /* the other is back, and is new */
+	assert_int_equal(find(f, 4, 4, &session), DROP_NONE);
+	assert_int_equal(peer_of(session)->index, two);
+	session->outlet.broken = true;
+	relay_settle(&f->relay, session, 5);
+	assert_int_equal(find(f, 5, 6, &session), DROP_NONE);
+	assert_int_equal(peer_of(session)->index, two);
 }
 
 static void without_any_address_clients_are_dropped(void **state)
@@ -261,7 +307,7 @@ static void without_any_address_clients_are_dropped(void **state)
 	struct session *session;
 
 	relay_fixture_begin(f);
-	relay_set_peers(&f->relay, snapshot_of(f, NULL, 0, 0), 1);
+	set_peers(f, snapshot_of(f, NULL, 0, 0), 1);
 	assert_int_equal(find(f, 1, 1, &session), DROP_UNRESOLVED);
 }
 
@@ -273,15 +319,98 @@ static void our_own_listener_is_left_out(void **state)
 
 	assert_int_equal(own_addresses_create(&own, &f->peers[0].address, 1), 0);
 	relay_fixture_begin(f);
-	f->relay.setup.own = own;
-	relay_set_peers(&f->relay, snapshot_of(f, NULL, 0, 2), 1);
+	f->relay.targets.own = own;
+	set_peers(f, snapshot_of(f, NULL, 0, 2), 1);
 	for (uint16_t port = 1; port <= 3; port++) {
 		assert_int_equal(find(f, port, 1, &session), DROP_NONE);
-		assert_int_equal(peer_of(f, session)->index, 1);
+		assert_int_equal(peer_of(session)->index, 1);
 	}
-	relay_set_peers(&f->relay, snapshot_of(f, NULL, 0, 1), 1);
+	set_peers(f, snapshot_of(f, NULL, 0, 1), 1);
 	assert_int_equal(find(f, 9, 1, &session), DROP_LOOP);
 	own_addresses_destroy(own);
+}
+
+/* The peer answers to the session's socket, so often. */
+static void answer(struct relay_fixture *f, const struct session *session, unsigned times)
+{
+	struct address to = {.length = sizeof(to.v6)};
+
+	assert_int_equal(getsockname(session->outlet.fd, &to.any, &to.length), 0);
+	while (times--)
+		assert_int_equal(sendto(f->sinks[peer_of(session)->index], "abc", 3, 0, &to.any, to.length), 3);
+}
+
+static void what_waits_keeps_a_session_alive(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	relay_fixture_begin(f);
+	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	answer(f, session, 1);
+	assert_int_equal(relay_expire(&f->relay, 5000, 9), 6000); /* nobody has looked for so long */
+	assert_int_equal(alive(f), 1);
+}
+
+static void what_nobody_has_read_is_counted(void **state)
+{
+	struct relay_fixture *f = *state;
+	const struct relay_counters *c = &f->relay.counters;
+	struct session *session;
+
+	relay_fixture_begin(f);
+	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	answer(f, session, 5);
+	session->outlet.broken = true;
+	relay_settle(&f->relay, session, 1);
+	assert_int_equal(counter_get(&c->answers), 5);
+	assert_int_equal(counter_get(&c->answer_bytes), 15);
+	assert_int_equal(counter_get(&c->dropped[DROP_SESSION_ENDED]), 5);
+	assert_int_equal(counter_get(&f->links[0].counters.answers), 5);
+}
+
+static void what_the_kernel_dropped_is_counted(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	f->config.receive_buffer = 4096;
+	relay_fixture_begin(f);
+	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	answer(f, session, 100);
+	relay_finish(&f->relay);
+	assert_true(counter_get(&f->relay.counters.kernel_dropped) > 0);
+	assert_int_equal(counter_get(&f->relay.counters.kernel_dropped) + counter_get(&f->relay.counters.answers), 100);
+}
+
+static void without_descriptors_nothing_is_lost(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct rlimit before, none = {0};
+	struct session *session;
+
+	relay_fixture_begin(f);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none.rlim_max = before.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(find(f, 1, 1, &session), DROP_NO_DESCRIPTOR);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_true(target_is_up(f->snapshot->peers[0].items[0], 1)); /* it is none of the peers' fault */
+	assert_true(target_is_up(f->snapshot->peers[1].items[0], 1));
+	for (uint16_t port = 1; port <= 4; port++)
+		assert_int_equal(find(f, port, 1, &session), DROP_NONE);
+}
+
+static void sessions_of_a_peer_wait_together(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *sessions[4];
+
+	relay_fixture_begin(f);
+	take_turns(f, sessions);
+	assert_ptr_equal(sessions[0]->outlet.shared_patience, sessions[2]->outlet.shared_patience);
+	assert_ptr_not_equal(sessions[0]->outlet.shared_patience, sessions[1]->outlet.shared_patience);
 }
 
 static void a_peer_that_cannot_be_reached_counts_as_failing(void **state)
@@ -296,7 +425,7 @@ static void a_peer_that_cannot_be_reached_counts_as_failing(void **state)
 		assert_int_equal(find(f, 1, 1, &session), DROP_REFUSED);
 	relay_begin(&f->relay, 1);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
-	assert_int_equal(peer_of(f, session)->index, 1);
+	assert_int_equal(peer_of(session)->index, 1);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -315,7 +444,14 @@ int main(void)
 		test(a_broken_socket_ends_it),
 		test(sessions_leave_a_peer_that_is_down),
 		test(where_all_are_down_sessions_stay),
-		test(only_sessions_of_a_vanished_address_end),
+		test(sessions_of_a_vanished_address_move_when_their_client_writes),
+		test(the_same_addresses_change_nothing),
+		test(the_fewest_sessions_are_known_after_ends_and_changes),
+		test(what_waits_keeps_a_session_alive),
+		test(what_nobody_has_read_is_counted),
+		test(what_the_kernel_dropped_is_counted),
+		test(without_descriptors_nothing_is_lost),
+		test(sessions_of_a_peer_wait_together),
 		test(without_any_address_clients_are_dropped),
 		test(our_own_listener_is_left_out),
 		test(a_peer_that_cannot_be_reached_counts_as_failing),
