@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "loopback.h"
 #include "relay.h"
 #include "socket.h"
 
@@ -28,21 +29,6 @@ struct relay_fixture {
 	struct outlet back;
 	struct address local;
 };
-
-/* A bound socket without trains: they come apart again. */
-static inline int bound(struct address *local)
-{
-	static const struct listener_config plain = {0};
-	struct socket_error error;
-	int fd, off = 0;
-
-	address_from_ip(local, "127.0.0.1", 0);
-	fd = socket_bind(&plain, local, true, false, &error);
-	assert_true(fd >= 0);
-	setsockopt(fd, IPPROTO_UDP, 104 /* UDP_GRO */, &off, sizeof(off));
-	assert_int_equal(getsockname(fd, &local->any, &local->length), 0);
-	return fd;
-}
 
 /* Of the peers from first on, to before last, a target each: those of before where they are in it. */
 static inline struct peers_snapshot *snapshot_of(struct relay_fixture *f, const struct peers_snapshot *before,

@@ -12,8 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "loopback.h"
 #include "route.h"
-#include "socket.h"
 
 struct caught {
 	struct datagram_record record;
@@ -58,21 +58,6 @@ struct fixture {
 };
 
 static char utf8[] = "utf-8", gbk[] = "gbk", ascii[] = "ascii";
-
-/* Trains that arrive come apart again (no UDP_GRO): they are read datagram by datagram. */
-static int bound(struct address *local)
-{
-	static const struct listener_config plain = {0};
-	struct socket_error error;
-	int fd, off = 0;
-
-	address_from_ip(local, "127.0.0.1", 0);
-	fd = socket_bind(&plain, local, true, false, &error);
-	assert_true(fd >= 0);
-	setsockopt(fd, SOL_UDP, UDP_GRO, &off, sizeof(off));
-	assert_int_equal(getsockname(fd, &local->any, &local->length), 0);
-	return fd;
-}
 
 static int set_up(void **state)
 {
