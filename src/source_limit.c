@@ -94,31 +94,40 @@ static uint64_t ahead_of(const struct source_limit *limit, uint64_t word, uint64
 	return ahead <= limit->ahead_max ? ahead : 0;
 }
 
-/* The source's way and its word; without one, the way that says least, whose word the source takes over. */
+/* The way of the words that says least. Numbers of ways stand below their times, which makes it a matter of minima
+ * without branches: in a flood nobody could predict them. */
+static unsigned find_least(const struct source_limit *limit, const uint64_t words[WAYS], uint64_t now)
+{
+	uint64_t least = UINT64_MAX;
+
+	for (unsigned i = 0; i < WAYS; i++) {
+		uint64_t its = ahead_of(limit, words[i], now) * WAYS + i;
+
+		least = its < least ? its : least;
+	}
+	return least % WAYS;
+}
+
+/* The source's way and its word; without one, the way that says least, whose word the source takes over. Each word is
+ * read once: the source may come into the set at any moment. */
 static _Atomic uint64_t *find(const struct source_limit *limit, uint64_t hash, uint64_t now, uint64_t *word,
 			      uint64_t *ahead)
 {
 	struct set *set = &limit->sets[hash % SETS];
-	_Atomic uint64_t *least = NULL;
-	uint64_t least_ahead = UINT64_MAX;
+	uint64_t words[WAYS];
+	unsigned way;
 
-	for (int i = 0; i < WAYS; i++) {
-		uint64_t found = atomic_load_explicit(&set->ways[i], memory_order_relaxed);
-		uint64_t its = ahead_of(limit, found, now);
-
-		if (found >> TIME_BITS == hash >> TIME_BITS) {
-			*word = found;
-			*ahead = its;
-			return &set->ways[i];
-		}
-		if (its < least_ahead) {
-			least = &set->ways[i];
-			least_ahead = its;
-			*word = found;
+	for (way = 0; way < WAYS; way++) {
+		*word = words[way] = atomic_load_explicit(&set->ways[way], memory_order_relaxed);
+		if (*word >> TIME_BITS == hash >> TIME_BITS) {
+			*ahead = ahead_of(limit, *word, now);
+			return &set->ways[way];
 		}
 	}
+	way = find_least(limit, words, now);
+	*word = words[way];
 	*ahead = 0;
-	return least;
+	return &set->ways[way];
 }
 
 /* An exchange fails only where another worker's succeeded. */
