@@ -85,6 +85,8 @@ struct listener_config {
 	uint32_t max_datagram; /* bytes */
 	bool loop_guard;
 	struct port_set *refuse_source_ports;
+	uint32_t source_limit; /* datagrams a second from one source; 0: no limit */
+	uint32_t source_burst; /* datagrams at once; 0: as many as in a second */
 
 	/* Of a relay. */
 	enum balance balance;

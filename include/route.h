@@ -14,6 +14,7 @@
 #include "link.h"
 #include "metrics.h"
 #include "relay.h"
+#include "source_limit.h"
 #include "way.h"
 
 /* A peer of the listener, with converters where it has an encoding. */
@@ -27,6 +28,8 @@ struct route_peer {
 struct route {
 	const struct listener_config *config;
 	const struct own_addresses *own;
+	struct source_limit *source_limit; /* NULL: none */
+	struct source_draw source_draw;
 	struct carrier carrier;
 	struct listener_counters *counters;
 	struct relay *relay; /* of ACTION_RELAY */

@@ -185,6 +185,20 @@ static void check_action(const struct check *check, const struct listener_config
 	}
 }
 
+/* Senders of AF_UNIX are not limited. */
+static void check_source_limit(const struct check *check, const struct listener_config *listener)
+{
+	bool networked = has_family(listener, AF_INET) || has_family(listener, AF_INET6);
+
+	if (is_good(check, "source_burst") && !listener->source_limit &&
+	    (is_good(check, "source_limit") || !entry(check, "source_limit")))
+		wrong(check, "source_burst",
+		      "does nothing without a limit: write `source_limit = N`, datagrams a second, or remove this "
+		      "line");
+	if (is_good(check, "address") && listener->source_limit && !networked)
+		wrong(check, "source_limit", "senders to unix: addresses are not limited: remove it");
+}
+
 /* Hex digits are not text that could be written in another charset. */
 static void check_conversion(const struct check *check, const struct listener_config *listener)
 {
@@ -258,6 +272,7 @@ static void check_listener(const struct check *check, const struct listener_conf
 	check_peers(check, listener);
 	check_conversion(check, listener);
 	check_network_keys(check, listener);
+	check_source_limit(check, listener);
 }
 
 /* --- Peers --- */

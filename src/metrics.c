@@ -8,6 +8,7 @@ static const char *const reason_names[DROP_REASONS] = {
 	[DROP_SOURCE_ADDRESS] = "source_address",
 	[DROP_SOURCE_PORT] = "source_port",
 	[DROP_NO_RETURN] = "no_return",
+	[DROP_SOURCE_LIMIT] = "source_limit",
 	[DROP_UNRESOLVED] = "unresolved",
 	[DROP_REFUSED] = "refused",
 	[DROP_UNREACHABLE] = "unreachable",

@@ -76,6 +76,15 @@ static void limit_size(struct train *train, uint32_t max)
 		train->drop = DROP_TOO_LARGE;
 }
 
+/* A source may have its fill, and a little of what it sends beyond that. */
+static enum drop_reason check_source(struct route *route, const struct train *train, uint64_t now_ms)
+{
+	if (!route->source_limit || source_limit_take(route->source_limit, &train->source, train->count, now_ms) ||
+	    source_limit_spares(route->source_limit, &route->source_draw))
+		return DROP_NONE;
+	return DROP_SOURCE_LIMIT;
+}
+
 static struct copy *echo(struct route *route, const struct arrival *arrival, const struct train *train)
 {
 	struct way way = {.outlet = arrival->outlet,
@@ -158,6 +167,8 @@ void route_begin(struct route *route, const struct arrival *arrival, struct trai
 
 		if (!train->drop)
 			train->drop = guard_check(route->config, route->own, train);
+		if (!train->drop)
+			train->drop = check_source(route, train, arrival->now_ms);
 		if (!train->drop)
 			limit_size(train, route->config->max_datagram);
 		if (!train->drop)

@@ -45,6 +45,7 @@ struct server {
 	struct worker **workers;
 	unsigned worker_count, started;
 	struct session_quota *quotas; /* by listener */
+	struct source_limit **source_limits; /* by listener; NULL: none */
 	struct peers *peers;
 	struct health_checks *checks;
 };
@@ -182,6 +183,7 @@ static int create_workers(struct server *server)
 					      .sockets = &server->sockets,
 					      .peers = server->peers,
 					      .quotas = server->quotas,
+					      .source_limits = server->source_limits,
 					      .log = server->log};
 	server->workers = calloc(server->worker_count, sizeof(struct worker *));
 	if (!server->workers)
@@ -273,6 +275,25 @@ static int create_quotas(struct server *server)
 	return 0;
 }
 
+/* The kernel spreads the ports of a source over the workers: they share what it may send. */
+static int create_source_limits(struct server *server)
+{
+	const struct config *config = server->config;
+	int error = 0;
+
+	server->source_limits = calloc(config->listener_count, sizeof(*server->source_limits));
+	if (!server->source_limits)
+		return UV_ENOMEM;
+	for (size_t i = 0; i < config->listener_count && !error; i++) {
+		const struct listener_config *listener = &config->listeners[i];
+
+		if (listener->source_limit)
+			error = source_limit_create(&server->source_limits[i], listener->source_limit,
+						    listener->source_burst);
+	}
+	return error;
+}
+
 static int start_parts(struct server *server)
 {
 	int error = 0;
@@ -281,6 +302,8 @@ static int start_parts(struct server *server)
 		error = datagram_log_start(server->datagram_log);
 	if (!error)
 		error = create_quotas(server);
+	if (!error)
+		error = create_source_limits(server);
 	if (!error)
 		error = create_loop(server);
 	if (!error)
@@ -352,6 +375,9 @@ static void server_finish(struct server *server)
 		worker_destroy(server->workers[i]);
 	free(server->workers);
 	free(server->quotas);
+	for (size_t i = 0; server->source_limits && i < server->config->listener_count; i++)
+		source_limit_destroy(server->source_limits[i]);
+	free(server->source_limits);
 	datagram_log_destroy(server->datagram_log);
 	own_addresses_destroy(server->own);
 	bound_sockets_close(&server->sockets);

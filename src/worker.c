@@ -228,6 +228,8 @@ static int create_route(struct worker *worker, size_t i)
 	int error = route_init(route, config, worker->links);
 
 	route->own = setup->own;
+	route->source_limit = setup->source_limits[i];
+	route->source_draw = source_draw_of(worker->index);
 	route->carrier.arena = &worker->arena;
 	route->counters = &worker->counters[i];
 	if (setup->datagram_log && config->log_every)

@@ -32,8 +32,8 @@ class ConfigurationTest(harness.TestCase):
         self.assert_refused(GOOD + "encoding = utf\0-8\n", r":4: ")
 
     def test_what_is_not_built_yet(self):
-        self.assert_refused(GOOD + "source_limit = 100\n[http]\nlisten = 127.0.0.1:9090\n",
-                            r":4: \[listener:a\] source_limit: .*not built yet",
+        self.assert_refused(GOOD + "deny = 192.0.2.0/24\n[http]\nlisten = 127.0.0.1:9090\n",
+                            r":4: \[listener:a\] deny: .*not built yet",
                             r":6: \[http\] listen: .*not built yet")
 
     def test_forward_to_ourselves(self):

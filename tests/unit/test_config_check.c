@@ -229,6 +229,22 @@ static void network_keys_need_a_network(void **state)
 	accepted("[listener:a]\naddress = [ff02::1%lo]:1\naction = sink\nmulticast = ff02::1%lo\n");
 }
 
+static void a_burst_needs_a_limit(void **state)
+{
+	(void)state;
+	refused(TWO("address = *:1\nsource_burst = 5", "address = *:2"),
+		"4: [listener:a] source_burst: does nothing without a limit: write `source_limit = N`, datagrams a "
+		"second, or remove this line");
+	refused(TWO("address = *:1\nsource_burst = 0\nsource_limit = 0", "address = *:2"),
+		"4: [listener:a] source_burst: does nothing");
+	refused(TWO("address = *:1\nsource_burst = 5\nsource_limit = x", "address = *:2"),
+		"5: [listener:a] source_limit: `x` is wrong");
+	refused(TWO("address = unix:/x\nsource_limit = 5", "address = *:2"),
+		"4: [listener:a] source_limit: senders to unix: addresses are not limited: remove it");
+	accepted(TWO("address = *:1\nsource_burst = 5\nsource_limit = 1", "address = *:2\nsource_limit = 1"));
+	accepted(TWO("address = unix:/x, *:1\nsource_limit = 5", "address = unix:/y\nsource_limit = 0"));
+}
+
 static void link_local_addresses_need_an_interface(void **state)
 {
 	(void)state;
@@ -254,6 +270,7 @@ int main(void)
 		cmocka_unit_test(a_check_ends_before_the_next),
 		cmocka_unit_test(hex_is_not_converted),
 		cmocka_unit_test(network_keys_need_a_network),
+		cmocka_unit_test(a_burst_needs_a_limit),
 		cmocka_unit_test(link_local_addresses_need_an_interface),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -215,6 +215,12 @@ static void guard_keys(void **state)
 	with(ECHO, "loop_guard = no", !listener(c)->loop_guard);
 	with(ECHO, "loop_guard = TRUE", listener(c)->loop_guard);
 	wrong(ECHO, "loop_guard", "none", "[listener:e] loop_guard: `none` is wrong: write on or off");
+	with(ECHO, "source_limit = 0", !listener(c)->source_limit);
+	with(ECHO, "source_limit = 100", listener(c)->source_limit == 100 && !listener(c)->source_burst);
+	with(ECHO "source_burst = 200\n", "source_limit = 4294967295",
+	     listener(c)->source_limit == UINT32_MAX && listener(c)->source_burst == 200);
+	wrong(ECHO, "source_limit", "-1|1K|4294967296", "[listener:e] source_limit: `");
+	wrong(ECHO "source_limit = 1\n", "source_burst", "many|-1", "[listener:e] source_burst: `");
 	with(ECHO, "refuse_source_ports = none", !port_set_has(listener(c)->refuse_source_ports, 0));
 	with(ECHO, "refuse_source_ports = 19, 100-102, 65535",
 	     port_set_has(listener(c)->refuse_source_ports, 19) &&
@@ -419,8 +425,6 @@ static const struct later later[] = {
 	{ECHO "[http]\n", "http", "listen", "127.0.0.1:9100|unix:/run/http", "9100|on", "off"},
 	{ECHO, "listener:e", "allow", "192.0.2.0/24, 2001:db8::/32|192.0.2.1", "192.0.2.0/33|all|::/129|1.2.3.4/"},
 	{ECHO, "listener:e", "deny", "0.0.0.0/0", "0.0.0.0/-1|192.0.2"},
-	{ECHO, "listener:e", "source_limit", "100", "-1|1K", "0"},
-	{ECHO, "listener:e", "source_burst", "100", "many", "0"},
 };
 
 static void what_is_not_built_yet_is_refused(void **state)

@@ -223,6 +223,33 @@ static void the_guard_is_asked(void **state)
 	assert_balance(f);
 }
 
+/* After the guard, whose drops cost no credit; before the size. Only the shares of 1/32 that pass make a range of it.
+ */
+static void a_source_has_its_limit(void **state)
+{
+	struct fixture *f = *state;
+	struct source_limit *limit;
+	struct train refused = train_of(&f->local, "aabb", 2), train;
+	uint64_t over;
+
+	f->config.loop_guard = true;
+	begin(f, ACTION_ECHO, 0);
+	assert_int_equal(source_limit_create(&limit, 1, 4), 0);
+	f->route.source_limit = limit;
+	run(f, &refused, 1);
+	for (int i = 0; i < 102; i++) {
+		train = train_of(&f->peers[0].address, "aa", 1);
+		caught_count = 0;
+		run(f, &train, 1);
+	}
+	over = counter_get(&f->counters.dropped[DROP_SOURCE_LIMIT]);
+	assert_int_equal(counter_get(&f->counters.dropped[DROP_LOOP]), 2);
+	assert_in_range(over, 2 * 60, 2 * 100);
+	assert_int_equal(counter_get(&f->counters.echoed), 2 * 102 - over);
+	assert_balance(f);
+	source_limit_destroy(limit);
+}
+
 static void larger_ones_are_dropped_and_a_shorter_last_one_is_not(void **state)
 {
 	struct fixture *f = *state;
@@ -356,6 +383,7 @@ int main(void)
 		test(a_sink_takes_and_records),
 		test(an_echo_answers),
 		test(the_guard_is_asked),
+		test(a_source_has_its_limit),
 		test(larger_ones_are_dropped_and_a_shorter_last_one_is_not),
 		test(every_peer_gets_a_copy),
 		test(a_peer_that_is_down_costs_only_its_own_copy),
