@@ -13,6 +13,7 @@
 #include "codec.h"
 #include "log.h"
 #include "port_set.h"
+#include "prefix_set.h"
 
 #define CONFIG_DATAGRAM_MAX 65527 /* the most that UDP carries, over IPv6: 65535 less its header of 8 bytes */
 #define CONFIG_PAYLOAD_MAX 1024 /* bytes of struct payload */
@@ -85,6 +86,7 @@ struct listener_config {
 	uint32_t max_datagram; /* bytes */
 	bool loop_guard;
 	struct port_set *refuse_source_ports;
+	struct prefix_set *allow, *deny; /* sources; NULL: no such list */
 
 	/* Of a relay. */
 	enum balance balance;
