@@ -13,6 +13,7 @@
 #include "codec.h"
 #include "log.h"
 #include "port_set.h"
+#include "prefix_set.h"
 
 #define CONFIG_DATAGRAM_MAX 65527 /* the most that UDP carries, over IPv6: 65535 less its header of 8 bytes */
 #define CONFIG_PAYLOAD_MAX 1024 /* bytes of struct payload */
@@ -87,6 +88,7 @@ struct listener_config {
 	struct port_set *refuse_source_ports;
 	uint32_t source_limit; /* datagrams a second from one source; 0: no limit */
 	uint32_t source_burst; /* datagrams at once; 0: as many as in a second */
+	struct prefix_set *allow, *deny; /* sources; NULL: no such list */
 
 	/* Of a relay. */
 	enum balance balance;

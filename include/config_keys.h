@@ -6,6 +6,7 @@
 
 #include "config.h"
 #include "diagnostics.h"
+#include "ini_file.h"
 
 enum section_kind {
 	SECTION_DAEMON,
@@ -26,6 +27,7 @@ struct scope {
 	struct diagnostics *diagnostics;
 	const char *section, *name;
 	unsigned line;
+	const struct ini_entry *entry; /* what is read */
 	bool colon; /* ':' was written for '=' */
 	bool follows; /* another entry of the section */
 	const struct config_key *key;

@@ -26,8 +26,9 @@ bool own_addresses_has(const struct own_addresses *own, const struct address *so
  * the same file. Looks at the file system. */
 bool own_addresses_leads_back(const struct own_addresses *own, const struct address *to);
 
-/* What forbids the listener to take the train, or DROP_NONE. Echo and relay answer nobody who cannot be answered or who
- * would answer the answer (CERT CA-1996-01, CVE-2024-2169). */
+/* What forbids the listener to take the train, or DROP_NONE. First, whatever the action and loop_guard are, a source in
+ * deny is out, and one that is not in allow where that is set; AF_UNIX has neither. Then, echo and relay answer nobody
+ * who cannot be answered or who would answer the answer (CERT CA-1996-01, CVE-2024-2169). */
 enum drop_reason guard_check(const struct listener_config *config, const struct own_addresses *own,
 			     const struct train *train);
 

@@ -17,11 +17,19 @@ struct ini_section {
 	unsigned line;
 };
 
+/* Where a value goes on in another line. */
+struct ini_turn {
+	size_t at; /* offset in the value */
+	unsigned line;
+};
+
 struct ini_entry {
 	size_t section; /* index */
 	char *key;
 	char *value; /* NULL: it was refused, and the diagnostics tell why */
-	unsigned line;
+	unsigned line; /* of the key */
+	struct ini_turn *turns; /* for the lines after that; each is kept from the value before by a blank */
+	size_t turn_count;
 	bool colon; /* ends the key, not '=' */
 };
 
@@ -42,6 +50,9 @@ bool ini_file_read(struct ini_file *file, FILE *in, struct diagnostics *diagnost
 
 /* The entry of that section and key, or NULL. */
 struct ini_entry *ini_file_find(const struct ini_file *file, size_t section, const char *key);
+
+/* The line that this offset in the value stands in. */
+unsigned ini_entry_line(const struct ini_entry *entry, size_t offset);
 
 void ini_file_finish(struct ini_file *file);
 

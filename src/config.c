@@ -170,6 +170,7 @@ static void read_entry(struct loader *loader, size_t i)
 			      .section = loader->file.sections[entry->section].name,
 			      .name = entry->key,
 			      .line = entry->line,
+			      .entry = entry,
 			      .colon = entry->colon,
 			      .follows = i && entry[-1].section == entry->section};
 
@@ -330,6 +331,8 @@ static void listener_finish(struct listener_config *listener)
 	free(listener->encodings);
 	free(listener->groups);
 	free(listener->refuse_source_ports);
+	prefix_set_destroy(listener->allow);
+	prefix_set_destroy(listener->deny);
 }
 
 static void peer_finish(struct peer_config *peer)

@@ -103,6 +103,10 @@ static void check_network_keys(const struct check *check, const struct listener_
 		return;
 	if (listener->interface[0] && !networked)
 		wrong(check, "interface", "unix: addresses have no interface: remove it");
+	if (listener->allow && !networked)
+		wrong(check, "allow", "unix: addresses have no prefixes: remove it");
+	if (listener->deny && !networked)
+		wrong(check, "deny", "unix: addresses have no prefixes: remove it");
 	for (size_t i = 0; i < listener->group_count; i++) {
 		if (!hears(listener, &listener->groups[i].group))
 			tell_unheard(check, &listener->groups[i].group);

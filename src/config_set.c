@@ -223,26 +223,48 @@ bool set_refuse_source_ports(struct scope *scope, const char *value)
 	return true;
 }
 
-static bool take_prefix(struct scope *scope, char *item)
-{
-	char *slash = strchr(item, '/');
-	struct address address;
-	uint64_t bits;
+/* The prefixes of a list, as they are read. */
+struct prefix_list {
+	struct prefix *prefixes;
+	size_t count, room;
+};
 
-	if (slash)
-		*slash++ = '\0';
-	if (address_from_ip(&address, item, 0))
-		return scope_wrong(scope, "`%s` is no address: write prefixes such as 192.0.2.0/24 or 2001:db8::/32",
-				   item);
-	if (slash && !value_number(slash, 0, address.any.sa_family == AF_INET ? 32 : 128, &bits))
-		return scope_wrong(scope, "`%s/%s` has no such length: IPv4 has up to 32 bits, IPv6 up to 128", item,
-				   slash);
+static bool take_prefix(struct scope *scope, struct prefix_list *list, const char *item)
+{
+	char fault[PREFIX_FAULT_MAX];
+	struct prefix prefix;
+
+	if (!*item)
+		return scope_wrong(scope, "the list has an empty item: remove a comma");
+	if (!prefix_parse(&prefix, item, fault))
+		return scope_wrong(scope, "`%s`: %s", item, fault);
+	prefix.line = scope->line;
+	if (list->count == list->room) {
+		list->room = 2 * list->room + 1;
+		list->prefixes = must(realloc(list->prefixes, list->room * sizeof(prefix)));
+	}
+	list->prefixes[list->count++] = prefix;
 	return true;
 }
 
+/* The list may be long: what is wrong is told in the line of the item. */
 bool set_prefixes(struct scope *scope, const char *value)
 {
-	return for_each(scope, value, take_prefix);
+	struct prefix_set **set = (void *)((char *)scope->listener + scope->key->offset);
+	char *copy = must(strdup(value)), *cursor = copy, *item;
+	struct prefix_list list = {0};
+	bool good = true;
+
+	while ((item = value_next(&cursor))) {
+		scope->line = ini_entry_line(scope->entry, (size_t)(item - copy));
+		good &= take_prefix(scope, &list, item);
+	}
+	scope->line = scope->entry->line;
+	if (good)
+		*set = prefix_set_create(list.prefixes, list.count);
+	free(list.prefixes);
+	free(copy);
+	return good;
 }
 
 /* --- [peer:NAME] --- */

@@ -170,11 +170,23 @@ static enum drop_reason check_unix(const struct listener_config *config, const s
 	return config->loop_guard && own_addresses_has(own, &train->source) ? DROP_LOOP : DROP_NONE;
 }
 
+/* Senders of AF_UNIX have no address that a list could name; who may write to the socket is up to its file. */
+static bool is_admitted(const struct listener_config *config, const struct address *source)
+{
+	if (source->any.sa_family == AF_UNIX)
+		return true;
+	if (prefix_set_find(config->deny, source))
+		return false;
+	return !config->allow || prefix_set_find(config->allow, source);
+}
+
 enum drop_reason guard_check(const struct listener_config *config, const struct own_addresses *own,
 			     const struct train *train)
 {
 	uint16_t port = address_port(&train->source);
 
+	if (!is_admitted(config, &train->source))
+		return DROP_SOURCE_DENIED;
 	if (!is_answering(config))
 		return DROP_NONE;
 	if (train->source.any.sa_family == AF_UNIX)

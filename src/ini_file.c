@@ -21,6 +21,8 @@ struct reader {
 	unsigned number;
 	size_t section; /* the one that we are in */
 	struct ini_entry *entry; /* the last one; NULL where it could not be kept */
+	size_t length, value_room; /* bytes of its value */
+	size_t turn_room;
 	bool goes_on; /* the last line ended in a comma */
 	bool continuation; /* this line goes on with the value before */
 	bool colon; /* ends the key of this line */
@@ -107,8 +109,14 @@ static void add_entry(struct reader *reader, const char *key, const char *value)
 	}
 	file->entries = must(realloc(file->entries, (file->entry_count + 1) * sizeof(*file->entries)));
 	reader->entry = &file->entries[file->entry_count++];
-	*reader->entry = (struct ini_entry){reader->section, must(strdup(key)), value ? must(strdup(value)) : NULL,
-					    reader->number, reader->colon};
+	*reader->entry = (struct ini_entry){.section = reader->section,
+					    .key = must(strdup(key)),
+					    .value = value ? must(strdup(value)) : NULL,
+					    .line = reader->number,
+					    .colon = reader->colon};
+	reader->length = value ? strlen(value) : 0;
+	reader->value_room = reader->length + 1;
+	reader->turn_room = 0;
 }
 
 static void refuse_value(struct ini_entry *entry)
@@ -117,14 +125,46 @@ static void refuse_value(struct ini_entry *entry)
 	entry->value = NULL;
 }
 
-static void extend_value(struct ini_entry *entry, const char *more)
+static void add_turn(struct reader *reader, size_t at)
 {
-	char *value;
+	struct ini_entry *entry = reader->entry;
 
-	if (asprintf(&value, "%s %s", entry->value, more) < 0)
-		abort();
-	free(entry->value);
-	entry->value = value;
+	if (entry->turn_count == reader->turn_room) {
+		reader->turn_room = 2 * reader->turn_room + 1;
+		entry->turns = must(realloc(entry->turns, reader->turn_room * sizeof(*entry->turns)));
+	}
+	entry->turns[entry->turn_count++] = (struct ini_turn){at, reader->number};
+}
+
+/* Lists have tens of thousands of lines: room grows by factors, and nothing is read again. */
+static void extend_value(struct reader *reader, const char *more)
+{
+	struct ini_entry *entry = reader->entry;
+	size_t length = strlen(more);
+
+	if (reader->length + length + 2 > reader->value_room) {
+		reader->value_room = 2 * (reader->length + length + 2);
+		entry->value = must(realloc(entry->value, reader->value_room));
+	}
+	entry->value[reader->length] = ' ';
+	add_turn(reader, reader->length + 1);
+	memcpy(entry->value + reader->length + 1, more, length + 1);
+	reader->length += length + 1;
+}
+
+unsigned ini_entry_line(const struct ini_entry *entry, size_t offset)
+{
+	size_t low = 0, high = entry->turn_count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (entry->turns[middle].at <= offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low ? entry->turns[low - 1].line : entry->line;
 }
 
 /* --- Lines, before libinih sees them --- */
@@ -314,7 +354,7 @@ static int on_entry(void *user, const char *section, const char *key, const char
 
 	(void)section;
 	if (reader->continuation)
-		extend_value(reader->entry, value);
+		extend_value(reader, value);
 	else
 		add_entry(reader, key, value);
 	return 1;
@@ -342,6 +382,7 @@ void ini_file_finish(struct ini_file *file)
 	for (size_t i = 0; i < file->entry_count; i++) {
 		free(file->entries[i].key);
 		free(file->entries[i].value);
+		free(file->entries[i].turns);
 	}
 	free(file->sections);
 	free(file->entries);

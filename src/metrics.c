@@ -4,6 +4,7 @@ static const char *const reason_names[DROP_REASONS] = {
 	[DROP_NONE] = "none",
 	[DROP_TOO_LARGE] = "too_large",
 	[DROP_MALFORMED] = "malformed",
+	[DROP_SOURCE_DENIED] = "source_denied",
 	[DROP_LOOP] = "loop",
 	[DROP_SOURCE_ADDRESS] = "source_address",
 	[DROP_SOURCE_PORT] = "source_port",

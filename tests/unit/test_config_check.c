@@ -245,6 +245,18 @@ static void a_burst_needs_a_limit(void **state)
 	accepted(TWO("address = unix:/x, *:1\nsource_limit = 5", "address = unix:/y\nsource_limit = 0"));
 }
 
+static void lists_of_sources_need_a_network(void **state)
+{
+	(void)state;
+	refused("[listener:a]\naddress = unix:/x, unix:/y\naction = sink\nallow = 192.0.2.1,\n 192.0.2.2\n"
+		"deny = ::/0\n",
+		"4: [listener:a] allow: unix: addresses have no prefixes: remove it",
+		"6: [listener:a] deny: unix: addresses have no prefixes: remove it");
+	refused("[listener:a]\naddress = unix:/x\naction = sink\nallow = 192.0.2\n",
+		"4: [listener:a] allow: `192.0.2`");
+	accepted("[listener:a]\naddress = unix:/x, *:1\naction = sink\nallow = 192.0.2.1\ndeny = ::/0\n");
+}
+
 static void link_local_addresses_need_an_interface(void **state)
 {
 	(void)state;
@@ -271,6 +283,7 @@ int main(void)
 		cmocka_unit_test(hex_is_not_converted),
 		cmocka_unit_test(network_keys_need_a_network),
 		cmocka_unit_test(a_burst_needs_a_limit),
+		cmocka_unit_test(lists_of_sources_need_a_network),
 		cmocka_unit_test(link_local_addresses_need_an_interface),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,6 +231,74 @@ static void guard_keys(void **state)
 	wrong(ECHO, "refuse_source_ports", "65536|2-1|1-|-1|a|1,|1;2", "[listener:e] refuse_source_ports: `");
 }
 
+/* The line of the prefix that the address is found under, or 0. */
+static unsigned line_of(const struct prefix_set *set, const char *ip)
+{
+	const struct prefix *prefix;
+	struct address address;
+
+	assert_int_equal(address_from_ip(&address, ip, 1), 0);
+	prefix = prefix_set_find(set, &address);
+	return prefix ? prefix->line : 0;
+}
+
+static void lists_of_sources(void **state)
+{
+	(void)state;
+	with(ECHO, "", !listener(c)->allow && !listener(c)->deny);
+	with(ECHO, "allow = 192.0.2.0/24, 2001:db8::/32",
+	     !listener(c)->deny && line_of(listener(c)->allow, "192.0.2.9") == 4 &&
+		     line_of(listener(c)->allow, "2001:db8::9") == 4 && !line_of(listener(c)->allow, "192.0.3.1"));
+	with(ECHO, "deny = 192.0.2.1, 192.0.2.1, 192.0.2.0/24, 192.0.2.0/24",
+	     !listener(c)->allow && line_of(listener(c)->deny, "192.0.2.1") == 4);
+	wrong(ECHO, "allow", "192.0.2.0/33|all|::/129|1.2.3.4/|192.0.2", "[listener:e] allow: `");
+	wrong(ECHO, "deny", "0.0.0.0/-1|0.0.0.0/00|fe80::%lo/10|*", "[listener:e] deny: `");
+	wrong(ECHO, "deny", "192.0.2.1/24",
+	      "[listener:e] deny: `192.0.2.1/24`: there are bits set behind the prefix's length: write 192.0.2.0/24");
+	wrong(ECHO, "allow", "::ffff:192.0.2.0/120",
+	      "[listener:e] allow: `::ffff:192.0.2.0/120`: this is IPv4 in IPv6 clothes: write 192.0.2.0/24");
+	wrong(ECHO, "allow", "192.0.2.1,|,|1.2.3.4,,5.6.7.8", "[listener:e] allow: the list has an empty item");
+}
+
+static void a_list_of_sources_may_be_long(void **state)
+{
+	struct config *config = good(ECHO "deny = 192.0.2.0/24, ; where it begins\n  198.51.100.0/24, 203.0.113.0/24,\n"
+					  "; nothing\n\n  2001:db8::/32,\n  192.0.2.7\n");
+	const struct prefix_set *deny = listener(config)->deny;
+
+	(void)state;
+	assert_int_equal(line_of(deny, "192.0.2.1"), 4);
+	assert_int_equal(line_of(deny, "192.0.2.7"), 9);
+	assert_int_equal(line_of(deny, "198.51.100.1"), 5);
+	assert_int_equal(line_of(deny, "203.0.113.1"), 5);
+	assert_int_equal(line_of(deny, "2001:db8::1"), 8);
+	config_destroy(config);
+	refused(ECHO "allow = 192.0.2.0/24,\n  192.0.2/24,\n\n  ::/0, ::1/0\n",
+		"5: [listener:e] allow: `192.0.2/24`: this is no prefix: write one such as ",
+		"7: [listener:e] allow: `::1/0`: there are bits set behind the prefix's length: write ::/0");
+}
+
+/* One in each line, as other programs write them. */
+static void or_very_long(void **state)
+{
+	struct config *config;
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	(void)state;
+	fputs(ECHO "deny = 192.0.2.0/24", out);
+	for (unsigned i = 0; i < 50000; i++)
+		fprintf(out, ",\n 10.%u.%u.0/24", i / 256, i % 256);
+	fclose(out);
+	config = good(text);
+	free(text);
+	assert_int_equal(line_of(listener(config)->deny, "10.0.0.9"), 5);
+	assert_int_equal(line_of(listener(config)->deny, "10.195.79.9"), 50004);
+	assert_int_equal(line_of(listener(config)->deny, "10.195.80.9"), 0);
+	config_destroy(config);
+}
+
 static void where_a_peer_is(void **state)
 {
 	const char *begin = "[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n";
@@ -423,8 +491,6 @@ static const struct later later[] = {
 	{ECHO "[udprelayd]\n", "udprelayd", "user", "nobody", "a b"},
 	{ECHO "[udprelayd]\n", "udprelayd", "group", "nogroup", "a, b"},
 	{ECHO "[http]\n", "http", "listen", "127.0.0.1:9100|unix:/run/http", "9100|on", "off"},
-	{ECHO, "listener:e", "allow", "192.0.2.0/24, 2001:db8::/32|192.0.2.1", "192.0.2.0/33|all|::/129|1.2.3.4/"},
-	{ECHO, "listener:e", "deny", "0.0.0.0/0", "0.0.0.0/-1|192.0.2"},
 };
 
 static void what_is_not_built_yet_is_refused(void **state)
@@ -478,6 +544,9 @@ int main(void)
 		cmocka_unit_test(network_keys),
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(guard_keys),
+		cmocka_unit_test(lists_of_sources),
+		cmocka_unit_test(a_list_of_sources_may_be_long),
+		cmocka_unit_test(or_very_long),
 		cmocka_unit_test(where_a_peer_is),
 		cmocka_unit_test(other_keys_of_a_peer),
 		cmocka_unit_test(keys_of_a_relay),

@@ -164,6 +164,119 @@ static void unless_nobody_waits_for_an_answer(void **state)
 	assert_int_equal(guard_check(&f->echo, f->own, &train), DROP_NO_RETURN);
 }
 
+/* --- Lists of sources --- */
+
+/* Up to two prefixes. */
+static struct prefix_set *set_of(const char *one, const char *other)
+{
+	char fault[PREFIX_FAULT_MAX];
+	struct prefix prefixes[2];
+
+	assert_true(prefix_parse(&prefixes[0], one, fault));
+	assert_true(!other || prefix_parse(&prefixes[1], other, fault));
+	return prefix_set_create(prefixes, other ? 2 : 1);
+}
+
+static void drop_lists(struct fixture *f)
+{
+	prefix_set_destroy(f->echo.allow);
+	prefix_set_destroy(f->echo.deny);
+	f->echo.allow = f->echo.deny = NULL;
+}
+
+static void who_is_denied_is_out(void **state)
+{
+	struct fixture *f = *state;
+
+	f->echo.deny = set_of("192.0.2.0/24", "2001:db8::/32");
+	assert_int_equal(check(f, "192.0.2.99", 40000), DROP_SOURCE_DENIED);
+	assert_int_equal(check(f, "2001:db8::1", 40000), DROP_SOURCE_DENIED);
+	assert_int_equal(check(f, "192.0.3.1", 40000), DROP_NONE);
+	assert_int_equal(check(f, "2001:db9::1", 40000), DROP_NONE);
+	drop_lists(f);
+}
+
+static void who_is_not_allowed_is_out(void **state)
+{
+	struct fixture *f = *state;
+
+	f->echo.allow = set_of("192.0.2.0/24", NULL);
+	assert_int_equal(check(f, "192.0.2.99", 40000), DROP_NONE);
+	assert_int_equal(check(f, "192.0.3.1", 40000), DROP_SOURCE_DENIED);
+	assert_int_equal(check(f, "2001:db8::1", 40000), DROP_SOURCE_DENIED);
+	drop_lists(f);
+}
+
+/* However much longer the prefix is that allows. */
+static void deny_wins(void **state)
+{
+	struct fixture *f = *state;
+
+	f->echo.allow = set_of("192.0.2.0/24", "198.51.100.7");
+	f->echo.deny = set_of("192.0.2.7", "198.51.100.0/24");
+	assert_int_equal(check(f, "192.0.2.6", 40000), DROP_NONE);
+	assert_int_equal(check(f, "192.0.2.7", 40000), DROP_SOURCE_DENIED);
+	assert_int_equal(check(f, "198.51.100.7", 40000), DROP_SOURCE_DENIED);
+	drop_lists(f);
+}
+
+static void lists_hold_for_all_actions(void **state)
+{
+	static const enum action actions[] = {ACTION_SINK, ACTION_ECHO, ACTION_FORWARD, ACTION_RELAY};
+	struct fixture *f = *state;
+
+	f->echo.deny = set_of("192.0.2.0/24", NULL);
+	for (unsigned i = 0; i < 8; i++) {
+		f->echo.action = actions[i / 2];
+		f->echo.loop_guard = i % 2;
+		assert_int_equal(check(f, "192.0.2.99", 40000), DROP_SOURCE_DENIED);
+		assert_int_equal(check(f, "192.0.3.1", 40000), DROP_NONE);
+	}
+	drop_lists(f);
+}
+
+static void they_come_before_everything_else(void **state)
+{
+	struct fixture *f = *state;
+
+	f->echo.allow = set_of("192.0.2.0/24", NULL);
+	assert_int_equal(check(f, "127.0.0.1", 7788), DROP_SOURCE_DENIED);
+	assert_int_equal(check(f, "224.0.0.1", 0), DROP_SOURCE_DENIED);
+	assert_int_equal(check(f, "192.0.2.1", 9000), DROP_LOOP);
+	assert_int_equal(check(f, "192.0.2.99", 53), DROP_SOURCE_PORT);
+	drop_lists(f);
+}
+
+/* So it neither gets past a list of IPv4, nor in by one of IPv6. */
+static void a_mapped_source_is_ipv4(void **state)
+{
+	struct fixture *f = *state;
+
+	f->echo.action = ACTION_SINK;
+	f->echo.deny = set_of("192.0.2.0/24", NULL);
+	assert_int_equal(check(f, "::ffff:192.0.2.99", 40000), DROP_SOURCE_DENIED);
+	assert_int_equal(check(f, "::ffff:192.0.3.1", 40000), DROP_NONE);
+	drop_lists(f);
+	f->echo.allow = set_of("192.0.2.0/24", "::/0");
+	assert_int_equal(check(f, "::ffff:192.0.2.99", 40000), DROP_NONE);
+	assert_int_equal(check(f, "::ffff:192.0.3.1", 40000), DROP_SOURCE_DENIED);
+	drop_lists(f);
+}
+
+static void unix_senders_are_in_no_list(void **state)
+{
+	struct fixture *f = *state;
+	struct train train = {0};
+
+	f->echo.allow = set_of("192.0.2.0/24", NULL);
+	f->echo.deny = set_of("0.0.0.0/0", "::/0");
+	assert_int_equal(address_parse(&train.source, "unix:/run/client"), 0);
+	assert_int_equal(guard_check(&f->echo, f->own, &train), DROP_NONE);
+	train.source.length = sizeof(sa_family_t);
+	assert_int_equal(guard_check(&f->echo, f->own, &train), DROP_NO_RETURN);
+	drop_lists(f);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -179,6 +292,13 @@ int main(void)
 		test(unless_nobody_waits_for_an_answer),
 		test(a_relay_answers_like_an_echo),
 		test(without_refused_ports_only_port_0_is),
+		test(who_is_denied_is_out),
+		test(who_is_not_allowed_is_out),
+		test(deny_wins),
+		test(lists_hold_for_all_actions),
+		test(they_come_before_everything_else),
+		test(a_mapped_source_is_ipv4),
+		test(unix_senders_are_in_no_list),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -123,6 +123,23 @@ static void a_comma_goes_on_in_the_next_line(void **state)
 	assert_entry(f, 3, "b", "n", "7", 11);
 }
 
+static void each_piece_of_a_value_has_its_line(void **state)
+{
+	struct fixture *f = *state;
+	const struct ini_entry *entry;
+
+	read_text(f, "[a]\nk = ab,\n\n  cd,\n; nothing\n  ef\nl = x\n");
+	assert_entry(f, 0, "a", "k", "ab, cd, ef", 2);
+	entry = &f->file.entries[0];
+	assert_int_equal(ini_entry_line(entry, 0), 2);
+	assert_int_equal(ini_entry_line(entry, 3), 2);
+	assert_int_equal(ini_entry_line(entry, 4), 4);
+	assert_int_equal(ini_entry_line(entry, 7), 4);
+	assert_int_equal(ini_entry_line(entry, 8), 6);
+	assert_int_equal(ini_entry_line(entry, 9), 6);
+	assert_int_equal(ini_entry_line(&f->file.entries[1], 0), 7);
+}
+
 static void an_indent_alone_goes_on_with_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -313,6 +330,7 @@ int main(void)
 		test(comments_end_lines),
 		test(marks_and_line_ends_of_other_systems_are_taken),
 		test(a_comma_goes_on_in_the_next_line),
+		test(each_piece_of_a_value_has_its_line),
 		test(an_indent_alone_goes_on_with_nothing),
 		test(a_comma_may_be_missing),
 		test(colons_are_kept_in_mind),
