@@ -10,7 +10,7 @@ enum drop_reason {
 	DROP_NONE,
 	DROP_TOO_LARGE, /* over max_datagram, or over what UDP can carry once converted */
 	DROP_MALFORMED, /* the kernel's control messages make no sense */
-	DROP_LOOP, /* the source is one of our own addresses */
+	DROP_LOOP, /* the source is one of our own addresses, or a relay's client is one of its peers */
 	DROP_SOURCE_ADDRESS, /* a source that nobody can answer: multicast, broadcast, unspecified, 0/8 */
 	DROP_SOURCE_PORT, /* port 0, or one of refuse_source_ports */
 	DROP_NO_RETURN, /* an AF_UNIX sender without a name */

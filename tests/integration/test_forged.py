@@ -114,6 +114,20 @@ class OwnAddressTest(ForgedTest):
         self.assert_refused(daemon, address[1], "loop", 1)
         self.assertEqual(daemon.end()["relay a"]["started"], 0)
 
+    def test_a_relay_and_its_peer(self):
+        """A client that is forged as one of the peers: what a peer answers would be relayed to the peer, for ever."""
+        peers = [self.udp(), self.udp()]
+        Echo(self, *peers)
+        daemon = self.serve(config([at(peer) for peer in peers], "log = none"))
+        address = daemon.address("a")
+        for peer in peers:
+            self.forger.send(peer.getsockname(), address)
+        self.assert_refused(daemon, address[1], "loop", 2)
+        client = self.udp()
+        client.sendto(b"polite", address)
+        self.assertIn(b":polite", client.recv(100))
+        self.assertEqual(daemon.end()["relay a"]["started"], 1)
+
     def test_a_relay_and_a_socket_of_its_own(self):
         """A client forged as the relay's end of a session: the answer reaches nobody, and it ends there."""
         peer, client = self.udp(), self.udp()
