@@ -1,7 +1,7 @@
 """Forged datagrams, and floods of them: what the guard refuses, what loops would come of it, and what the books say.
 
-A network namespace of our own, in which every address of IPv4 has a route: answers to forged clients leave by near0, and
-get lost at its other end.
+In a network namespace of our own every address of IPv4 has a route: answers to forged clients leave by near0, and get
+lost at its other end.
 
     near0 192.0.2.1/24, broadcast 192.0.2.255   far0, nobody
 """
@@ -229,9 +229,10 @@ class AmplificationTest(ForgedTest):
 
 
 class FloodTest(ForgedTest):
-    # So many forged datagrams go between two of a polite client, which waits for its answer: the socket's buffer, of
-    # 208 KiB at least, never has more in it.
+    # So many forged datagrams go between two of a polite client, which waits for its answer. There is one worker, so
+    # that the answer tells that its socket's buffer, of 208 KiB at least, is empty again.
     PIECE = 200
+    ONE_WORKER = "[udprelayd]\nworkers = 1\n"
 
     # Of resident memory, in kilobytes, for a thousand sessions and whatever else a flood needs.
     GROWTH = 8 << 10
@@ -297,7 +298,8 @@ class FloodTest(ForgedTest):
     def test_a_relay(self):
         peer = self.udp("192.0.2.1")
         Echo(self, peer)
-        daemon = self.serve(config([at(peer)], "max_sessions = 1000\nlog = none", address="192.0.2.1:0"))
+        daemon = self.serve(self.ONE_WORKER
+                            + config([at(peer)], "max_sessions = 1000\nlog = none", address="192.0.2.1:0"))
         asked = self.flood(daemon, daemon.address("a"), lambda payload: b"0:" + payload)
         listener, relay = self.books(daemon, FLOOD + asked)
         self.assertEqual((listener["relayed"], listener["session_limit"]), (asked + 999, FLOOD - 999))
@@ -305,7 +307,7 @@ class FloodTest(ForgedTest):
         self.assertEqual((relay["started"], relay["dropped"]), (1000, 0))
 
     def test_an_echo(self):
-        daemon = self.serve(ECHO.format("192.0.2.1:0") + "log = none\n")
+        daemon = self.serve(self.ONE_WORKER + ECHO.format("192.0.2.1:0") + "log = none\n")
         asked = self.flood(daemon, daemon.address("a"), lambda payload: payload)
         listener, _ = self.books(daemon, FLOOD + asked)
         self.assertEqual(listener["received"], listener["echoed"] + listener["dropped"])
@@ -313,7 +315,7 @@ class FloodTest(ForgedTest):
 
     def test_an_echo_from_its_own_address(self):
         """The guard's work alone, with the log on: records may be dropped, datagrams are all counted."""
-        daemon = self.serve(ECHO.format("192.0.2.1:0"))
+        daemon = self.serve(self.ONE_WORKER + ECHO.format("192.0.2.1:0"))
         address = daemon.address("a")
         client = self.udp("192.0.2.1")
         for i in range(0, 20000, self.PIECE):
