@@ -11,7 +11,7 @@ enum drop_reason {
 	DROP_TOO_LARGE, /* over max_datagram, or over what UDP can carry once converted */
 	DROP_MALFORMED, /* the kernel's control messages make no sense */
 	DROP_SOURCE_DENIED, /* the source is in deny, or not in allow */
-	DROP_LOOP, /* the source is one of our own addresses */
+	DROP_LOOP, /* the source is one of our own addresses, or a relay's client is one of its peers */
 	DROP_SOURCE_ADDRESS, /* a source that nobody can answer: multicast, broadcast, unspecified, 0/8 */
 	DROP_SOURCE_PORT, /* port 0, or one of refuse_source_ports */
 	DROP_NO_RETURN, /* an AF_UNIX sender without a name */

@@ -51,6 +51,9 @@ int target_set_update(struct target_set *set, const struct peers_snapshot *snaps
  * choice has changed. */
 bool target_set_refresh(struct target_set *set, uint64_t now_ms);
 
+/* Whether one of the targets is at the address. Looks at all of them. */
+bool target_set_has(const struct target_set *set, const struct address *address);
+
 /* The member for a new session of this client, or NULL where there is none. */
 struct member *target_set_choose(struct target_set *set, const struct address *client);
 

@@ -204,6 +204,15 @@ bool target_set_refresh(struct target_set *set, uint64_t now_ms)
 
 /* --- Sessions --- */
 
+bool target_set_has(const struct target_set *set, const struct address *address)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		if (address_equal(&set->members[i]->target->address, address))
+			return true;
+	}
+	return false;
+}
+
 struct member *target_set_choose(struct target_set *set, const struct address *client)
 {
 	size_t choice = balancer_choose(set->balancer, client);

@@ -98,6 +98,14 @@ class Daemon:
     def send_signal(self, number):
         send_signal(self.process, number)
 
+    def pause(self):
+        """Returns once all its threads stand still: the signal alone leaves them time to go on. SIGCONT ends it."""
+        self.process.send_signal(signal.SIGSTOP)
+        end = time.monotonic() + PATIENCE
+        while not os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOHANG):
+            if time.monotonic() > end:
+                raise AssertionError("it does not stand still")
+
     def summary(self):
         """The counters, as SIGUSR1 writes them: {"listener echo": {"received": 1, …}, …}."""
         before = len([line for line in self.lines if "datagram log: " in line])

@@ -115,7 +115,7 @@ class RelayTest(harness.TestCase):
         peer, (client,) = self.peer(), self.clients(1)
         daemon = self.serve(config([at(peer)], "responses = 3"))
         session = self.heard(peer, client, daemon.address("a"))
-        daemon.process.send_signal(harness.signal.SIGSTOP)
+        daemon.pause()
         for i in range(10):
             peer.sendto(b"%d" % i, session)
         daemon.process.send_signal(harness.signal.SIGCONT)
@@ -316,7 +316,7 @@ class RelayTest(harness.TestCase):
         peer, (client,) = self.peer(), self.clients(1)
         daemon = self.serve(config([at(peer)], "responses = 1\nlog = none"))
         session = self.heard(peer, client, daemon.address("a"))
-        daemon.process.send_signal(harness.signal.SIGSTOP)
+        daemon.pause()
         for i in range(200):
             peer.sendto(b"%d" % i, session)
         daemon.process.send_signal(harness.signal.SIGCONT)
@@ -329,7 +329,7 @@ class RelayTest(harness.TestCase):
         peer, (client,) = self.peer(), self.clients(1)
         daemon = self.serve(config([at(peer)], "idle_timeout = 200ms\nlog = none"))
         session = self.heard(peer, client, daemon.address("a"))
-        daemon.process.send_signal(harness.signal.SIGSTOP)
+        daemon.pause()
         for i in range(5):
             peer.sendto(b"%d" % i, session)
         time.sleep(0.4)  # longer than the timeout
@@ -368,7 +368,7 @@ class RelayTest(harness.TestCase):
                                      peer_extra="encoding = utf-8"))
         sessions = [(client, self.heard(plain, client, daemon.address("plain")),
                      self.heard(converting, client, daemon.address("gbk"))) for client in clients]
-        daemon.process.send_signal(harness.signal.SIGSTOP)  # so that all answer at once
+        daemon.pause()  # so that all answer at once
         for client, one, other in sessions:
             for i in range(3):
                 plain.sendto(b"%d" % i, one)

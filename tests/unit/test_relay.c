@@ -55,6 +55,21 @@ static void a_client_keeps_its_session(void **state)
 	assert_int_equal(counter_get(&f->relay.counters.started), 2);
 }
 
+static void a_client_at_the_address_of_a_peer_is_a_loop(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	f->config.loop_guard = true;
+	relay_fixture_begin(f);
+	for (size_t i = 0; i < PEERS; i++)
+		assert_int_equal(find(f, address_port(&f->peers[i].address), 10, &session), DROP_LOOP);
+	assert_int_equal(counter_get(&f->relay.counters.started), 0);
+	assert_int_equal(find(f, 1, 10, &session), DROP_NONE);
+	f->config.loop_guard = false;
+	assert_int_equal(find(f, address_port(&f->peers[0].address), 10, &session), DROP_NONE);
+}
+
 static void another_local_address_is_another_session(void **state)
 {
 	struct relay_fixture *f = *state;
@@ -434,6 +449,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(a_client_keeps_its_session),
+		test(a_client_at_the_address_of_a_peer_is_a_loop),
 		test(another_local_address_is_another_session),
 		test(the_socket_is_connected_and_watched),
 		test(idle_sessions_expire_in_order),

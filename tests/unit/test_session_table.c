@@ -160,6 +160,48 @@ static void a_random_run_agrees_with_a_model(void **state)
 	}
 }
 
+#define CLIENTS 16384
+
+/* From one node of a chain to its end. The first of the chain has the longest. */
+static unsigned chain_length(const struct session_node *node)
+{
+	unsigned length = 0;
+
+	for (; node; node = node->chain)
+		length++;
+	return length;
+}
+
+/* Addresses and ports that follow each other are spread as well as any: nobody can choose which clients share a chain,
+ * for the hash has a key of its own. With as many buckets as clients, chains of more than 12 come about once in a
+ * million runs. */
+static void clients_in_sequence_have_short_chains(void **state)
+{
+	struct session_node *nodes = calloc(CLIENTS, sizeof(*nodes));
+	struct session_table *table;
+	unsigned longest = 0;
+
+	(void)state;
+	assert_non_null(nodes);
+	assert_int_equal(session_table_create(&table, CLIENTS), 0);
+	for (unsigned i = 0; i < CLIENTS; i++) {
+		char ip[32];
+
+		snprintf(ip, sizeof(ip), "10.1.%u.%u", i >> 8, i & 255);
+		assert_int_equal(address_from_ip(&nodes[i].client, ip, (uint16_t)(1024 + i)), 0);
+		nodes[i].local = address("192.0.2.9:53");
+		session_table_add(table, &nodes[i], i);
+	}
+	for (unsigned i = 0; i < CLIENTS; i++) {
+		unsigned length = chain_length(&nodes[i]);
+
+		longest = length > longest ? length : longest;
+	}
+	assert_in_range(longest, 1, 12);
+	session_table_destroy(table);
+	free(nodes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +209,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_was_removed_is_not_found, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_oldest_is_the_one_used_least_recently, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_random_run_agrees_with_a_model, set_up, tear_down),
+		cmocka_unit_test(clients_in_sequence_have_short_chains),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
