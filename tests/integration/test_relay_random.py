@@ -36,9 +36,10 @@ class RandomTest(harness.TestCase):
 
     def client_speaks(self):
         if len(self.clients) < CLIENTS:
-            sock = self.udp()
-            sock.setblocking(False)
             self.number += 1
+            # an address of its own: nobody inherits the port, and with it the session, of one that has left
+            sock = self.udp(f"127.8.{self.number // 250}.{self.number % 250 + 1}")
+            sock.setblocking(False)
             self.clients[self.number] = sock
         name = self.random.choice(list(self.clients))
         for _ in range(self.random.choice((1, 1, 1, 5))):
