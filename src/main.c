@@ -12,6 +12,7 @@
 #include "build_config.h"
 #include "config.h"
 #include "log.h"
+#include "privileges.h"
 #include "server.h"
 #include "systemd.h"
 
@@ -98,8 +99,13 @@ static int run(const struct config *config)
 {
 	struct log *log;
 	bool clean = true;
-	int error = log_create(&log, STDERR_FILENO, config->log_level, config->log_format), status = 1;
+	int error = privileges_forbid_gain(), status = 1;
 
+	if (error) {
+		fprintf(stderr, "udprelayd: cannot forbid new privileges: %s\n", strerror(-error));
+		return 1;
+	}
+	error = log_create(&log, STDERR_FILENO, config->log_level, config->log_format);
 	if (!error)
 		error = log_start(log);
 	if (error) {

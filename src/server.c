@@ -17,6 +17,7 @@
 #include "guard.h"
 #include "health_check.h"
 #include "peer.h"
+#include "privileges.h"
 #include "summary.h"
 #include "systemd.h"
 #include "worker.h"
@@ -254,6 +255,13 @@ static int check_peers(struct server *server)
 	return error;
 }
 
+/* Addresses, files and descriptors are there, and no thread but the log's runs: from here on it needs no rights. */
+static int confine(const struct server *server)
+{
+	privileges_check_files(server->config, server->log);
+	return privileges_drop(server->config, server->log);
+}
+
 /* Where there are not enough descriptors, each relay has its share of them. */
 static int create_quotas(struct server *server)
 {
@@ -280,8 +288,6 @@ static int start_parts(struct server *server)
 	if (server->datagram_log)
 		error = datagram_log_start(server->datagram_log);
 	if (!error)
-		error = create_quotas(server);
-	if (!error)
 		error = create_loop(server);
 	if (!error)
 		error = create_workers(server);
@@ -297,6 +303,10 @@ static int server_start(struct server *server)
 
 	if (!error && check_peers(server))
 		return UV_EINVAL;
+	if (!error)
+		error = create_quotas(server);
+	if (!error && confine(server))
+		return UV_EPERM;
 	if (!error)
 		error = start_parts(server);
 	if (error)
