@@ -13,6 +13,7 @@
 #include "config.h"
 #include "log.h"
 #include "privileges.h"
+#include "seccomp_filter.h"
 #include "server.h"
 #include "systemd.h"
 
@@ -44,8 +45,8 @@ static void print_help(FILE *out)
 
 static void print_version(void)
 {
-	printf("udprelayd %s (libuv %s, systemd %s)\n", UDPRELAYD_VERSION, uv_version_string(),
-	       systemd_built_in() ? "yes" : "no");
+	printf("udprelayd %s (libuv %s, systemd %s, seccomp %s)\n", UDPRELAYD_VERSION, uv_version_string(),
+	       systemd_built_in() ? "yes" : "no", seccomp_filter_built_in() ? "yes" : "no");
 }
 
 /* Returns -1 to go on, or the exit status. */

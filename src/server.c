@@ -18,6 +18,7 @@
 #include "health_check.h"
 #include "peer.h"
 #include "privileges.h"
+#include "seccomp_filter.h"
 #include "summary.h"
 #include "systemd.h"
 #include "worker.h"
@@ -258,8 +259,13 @@ static int check_peers(struct server *server)
 /* Addresses, files and descriptors are there, and no thread but the log's runs: from here on it needs no rights. */
 static int confine(const struct server *server)
 {
+	int error;
+
 	privileges_check_files(server->config, server->log);
-	return privileges_drop(server->config, server->log);
+	error = privileges_drop(server->config, server->log);
+	if (!error)
+		seccomp_filter_install(server->log);
+	return error;
 }
 
 /* Where there are not enough descriptors, each relay has its share of them. */
