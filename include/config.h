@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "address.h"
 #include "balance.h"
@@ -100,6 +101,13 @@ struct listener_config {
 struct config {
 	char *path;
 	unsigned workers; /* 0: one for each CPU */
+	struct {
+		char *name; /* as written; NULL: stay who we are */
+		unsigned line;
+		bool has_group; /* gid is known: it was written, or it is the user's own */
+		uid_t uid;
+		gid_t gid;
+	} user; /* to become after the start, by root */
 	enum log_level log_level;
 	enum log_format log_format;
 	struct {

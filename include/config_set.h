@@ -10,6 +10,8 @@
 bool scope_wrong(struct scope *scope, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* For config_key::set: each takes one value, which is not empty, into the configuration. */
+bool set_user(struct scope *scope, const char *value);
+bool set_group(struct scope *scope, const char *value);
 bool set_target(struct scope *scope, const char *value);
 bool set_http_listen(struct scope *scope, const char *value);
 bool set_listener_address(struct scope *scope, const char *value);

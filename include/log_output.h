@@ -12,6 +12,7 @@ struct log_output {
 	const char *name; /* for messages: the path, "stdout" or "stderr"; borrowed */
 	const char *path; /* of a file; NULL otherwise */
 	int fd;
+	bool created; /* the file was not there before log_output_open() */
 	bool bulk; /* a regular file: takes any amount at once */
 	bool shared; /* standard error goes to the same place */
 };

@@ -164,20 +164,27 @@ static int bind_for_workers(struct binder *binder, const struct listener_config 
 }
 
 /* Another program may have put its own socket there meanwhile. */
-static void remove_file(const struct bound_socket *socket)
+static void remove_file(struct bound_sockets *sockets, const struct bound_socket *socket)
 {
+	const char *path = socket->local.local.sun_path;
 	struct stat status;
 
-	if (!lstat(socket->local.local.sun_path, &status) && status.st_dev == socket->device &&
-	    status.st_ino == socket->inode)
-		unlink(socket->local.local.sun_path);
+	if (lstat(path, &status) || status.st_dev != socket->device || status.st_ino != socket->inode || !unlink(path))
+		return;
+	if (!sockets->told)
+		log_warning(
+			sockets->log,
+			"listener %s: cannot remove unix:%s: %s: it stays until the next start, unless the daemon's "
+			"user may write to the directory",
+			socket->config->name, path, strerror(errno));
+	sockets->told = true;
 }
 
 static void close_from(struct bound_sockets *sockets, size_t first)
 {
 	for (size_t i = first; i < sockets->count; i++) {
 		if (sockets->items[i].local.any.sa_family == AF_UNIX)
-			remove_file(&sockets->items[i]);
+			remove_file(sockets, &sockets->items[i]);
 		if (sockets->items[i].fd >= 0)
 			close(sockets->items[i].fd);
 	}
@@ -291,7 +298,8 @@ int bound_sockets_open(struct bound_sockets *sockets, const struct config *confi
 	struct binder binder = {.sockets = sockets, .config = config, .workers = workers, .log = log};
 	int result = 0;
 
-	*sockets = (struct bound_sockets){.items = calloc(sockets_max(config, workers), sizeof(*sockets->items))};
+	*sockets = (struct bound_sockets){.items = calloc(sockets_max(config, workers), sizeof(*sockets->items)),
+					  .log = log};
 	if (!sockets->items) {
 		log_error(log, "no memory for sockets");
 		return -ENOMEM;

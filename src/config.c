@@ -355,6 +355,7 @@ void config_destroy(struct config *config)
 		peer_finish(&config->peers[i]);
 	free(config->listeners);
 	free(config->peers);
+	free(config->user.name);
 	free(config->datagram_log.path);
 	free(config->path);
 	free(config);

@@ -46,6 +46,19 @@ wrong(const struct check *check, const char *key, const char *format, ...)
 	va_end(arguments);
 }
 
+/* --- The daemon --- */
+
+static void check_daemon(const struct check *check)
+{
+	const struct config *config = check->config;
+
+	if (is_good(check, "group") && !entry(check, "user"))
+		wrong(check, "group", "does nothing without a user: write `user = NAME`, or remove this line");
+	if (is_good(check, "user") && !entry(check, "group") && !config->user.has_group)
+		wrong(check, "user", "no user has the number %u, so that it has no group: add `group = NAME`",
+		      (unsigned)config->user.uid);
+}
+
 /* --- Listeners --- */
 
 static bool has_family(const struct listener_config *listener, int family)
@@ -405,7 +418,9 @@ void config_check(const struct config *config, const struct ini_file *file, cons
 	for (; check.section < file->section_count; check.section++) {
 		const struct config_place *place = &places[check.section];
 
-		if (place->known && place->kind == SECTION_LISTENER)
+		if (place->known && place->kind == SECTION_DAEMON)
+			check_daemon(&check);
+		else if (place->known && place->kind == SECTION_LISTENER)
 			check_listener(&check, &config->listeners[place->index]);
 		else if (place->known && place->kind == SECTION_PEER)
 			check_peer(&check, &config->peers[place->index]);

@@ -76,12 +76,6 @@ static bool set_word_or_number(struct scope *scope, const char *value)
 	return store(scope);
 }
 
-static bool check_word(struct scope *scope, const char *value)
-{
-	(void)scope;
-	return !strpbrk(value, " \t,");
-}
-
 /* --- The table --- */
 
 static const char *const levels[] = {"error", "warning", "notice", "info", "debug", NULL};
@@ -111,8 +105,8 @@ static const char *const unlimited[] = {"unlimited", NULL};
 static const struct config_key keys[] = {
 	{SECTION_DAEMON, "workers", set_word_or_number, "auto, or a number from 1 to 256", RANGE(1, 256),
 	 .words = automatic, .word = 0, CONFIG(workers)},
-	{SECTION_DAEMON, "user", check_word, "the name of a user", LATER},
-	{SECTION_DAEMON, "group", check_word, "the name of a group", LATER},
+	{SECTION_DAEMON, "user", set_user, "the name of a user, or a number"},
+	{SECTION_DAEMON, "group", set_group, "the name of a group, or a number"},
 
 	{SECTION_LOG, "level", set_choice, "error, warning, notice, info or debug", .words = levels, CONFIG(log_level)},
 	{SECTION_LOG, "format", FORMAT, CONFIG(log_format)},

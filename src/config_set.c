@@ -1,6 +1,8 @@
 #include "config_set.h"
 
 #include <ctype.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +44,60 @@ static void *append(void *array, size_t *count, size_t size)
 }
 
 /* --- [udprelayd], [datagram_log], [http] --- */
+
+/* The highest number stands for no user at all (setresuid(2)). */
+#define ID_MAX (UINT32_MAX - 1)
+
+/* Names and numbers have no blanks, and are no lists. */
+static bool is_word(const char *value)
+{
+	return !strpbrk(value, " \t,:/");
+}
+
+/* Without an entry of its own, a user's number has no group. */
+bool set_user(struct scope *scope, const char *value)
+{
+	struct config *config = scope->config;
+	uint64_t number = 0;
+	bool numeric = value_number(value, 0, ID_MAX, &number);
+	const struct passwd *user;
+
+	if (!is_word(value))
+		return false;
+	user = numeric ? getpwuid((uid_t)number) : getpwnam(value);
+	if (!user && !numeric)
+		return scope_wrong(scope, "there is no user `%s`: create one (`useradd --system %s`), or name another",
+				   value, value);
+	config->user.uid = user ? user->pw_uid : (uid_t)number;
+	if (config->user.uid == 0)
+		return scope_wrong(scope, "`%s` may do everything: name a user who may not, such as nobody", value);
+	if (user && !config->user.has_group) {
+		config->user.gid = user->pw_gid;
+		config->user.has_group = true;
+	}
+	config->user.name = must(strdup(value));
+	config->user.line = scope->line;
+	return true;
+}
+
+bool set_group(struct scope *scope, const char *value)
+{
+	struct config *config = scope->config;
+	uint64_t number = 0;
+	bool numeric = value_number(value, 0, ID_MAX, &number);
+	const struct group *group;
+
+	if (!is_word(value))
+		return false;
+	group = numeric ? NULL : getgrnam(value);
+	if (!group && !numeric)
+		return scope_wrong(scope,
+				   "there is no group `%s`: create one (`groupadd --system %s`), or name another",
+				   value, value);
+	config->user.gid = group ? group->gr_gid : (gid_t)number;
+	config->user.has_group = true;
+	return true;
+}
 
 /* A mistyped word must not become a file: a file's path has a slash. */
 bool set_target(struct scope *scope, const char *value)

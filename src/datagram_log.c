@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "log_output.h"
@@ -327,12 +328,26 @@ static const char *remedy(int error)
 	}
 }
 
+/* The user that we are to become will have to open it anew. What was there before stays whose it is: a link may lead
+ * to any file of the system. Where that cannot be done, it is told when the file is opened anew. */
+static void give_away(const struct datagram_log *dlog)
+{
+	const struct config *config = dlog->config;
+
+	if (config->user.name && dlog->output.created && geteuid() == 0 &&
+	    fchown(dlog->output.fd, config->user.uid, config->user.gid))
+		log_info(dlog->log, "datagram log: %s: cannot be given to user %s: %s", dlog->output.name,
+			 config->user.name, strerror(errno));
+}
+
 static int open_output(struct datagram_log *dlog)
 {
 	const struct config *config = dlog->config;
 	int error = log_output_open(&dlog->output, config->datagram_log.target, config->datagram_log.path);
 
-	if (error)
+	if (!error)
+		give_away(dlog);
+	else
 		log_error(dlog->log, "%s:%u: [datagram_log] target: cannot write %s: %s: %s", config->path,
 			  config->datagram_log.line, config->datagram_log.path, strerror(-error), remedy(-error));
 	return error;

@@ -24,9 +24,9 @@ static void look(struct log_output *output)
 }
 
 /* Without O_NONBLOCK a named pipe would be waited for; it makes no difference to files. */
-static int open_file(const char *path)
+static int open_file(const char *path, int flags)
 {
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags, 0640);
 
 	return fd < 0 ? -errno : fd;
 }
@@ -39,7 +39,10 @@ int log_output_open(struct log_output *output, enum log_target target, const cha
 		output->fd = STDOUT_FILENO;
 	} else if (target == LOG_TARGET_FILE) {
 		output->name = output->path = path;
-		output->fd = open_file(path);
+		output->fd = open_file(path, O_EXCL);
+		output->created = output->fd >= 0;
+		if (output->fd == -EEXIST)
+			output->fd = open_file(path, 0);
 		if (output->fd < 0)
 			return output->fd;
 	}
@@ -60,7 +63,7 @@ int log_output_reopen(struct log_output *output)
 
 	if (!output->path)
 		return 0;
-	fd = open_file(output->path);
+	fd = open_file(output->path, 0);
 	if (fd < 0)
 		return fd;
 	another = is_another_file(fd, output->fd);

@@ -12,6 +12,8 @@
 #include "build_config.h"
 #include "config.h"
 #include "log.h"
+#include "privileges.h"
+#include "seccomp_filter.h"
 #include "server.h"
 #include "systemd.h"
 
@@ -43,8 +45,8 @@ static void print_help(FILE *out)
 
 static void print_version(void)
 {
-	printf("udprelayd %s (libuv %s, systemd %s)\n", UDPRELAYD_VERSION, uv_version_string(),
-	       systemd_built_in() ? "yes" : "no");
+	printf("udprelayd %s (libuv %s, systemd %s, seccomp %s)\n", UDPRELAYD_VERSION, uv_version_string(),
+	       systemd_built_in() ? "yes" : "no", seccomp_filter_built_in() ? "yes" : "no");
 }
 
 /* Returns -1 to go on, or the exit status. */
@@ -98,8 +100,13 @@ static int run(const struct config *config)
 {
 	struct log *log;
 	bool clean = true;
-	int error = log_create(&log, STDERR_FILENO, config->log_level, config->log_format), status = 1;
+	int error = privileges_forbid_gain(), status = 1;
 
+	if (error) {
+		fprintf(stderr, "udprelayd: cannot forbid new privileges: %s\n", strerror(-error));
+		return 1;
+	}
+	error = log_create(&log, STDERR_FILENO, config->log_level, config->log_format);
 	if (!error)
 		error = log_start(log);
 	if (error) {

@@ -17,6 +17,8 @@
 #include "guard.h"
 #include "health_check.h"
 #include "peer.h"
+#include "privileges.h"
+#include "seccomp_filter.h"
 #include "summary.h"
 #include "systemd.h"
 #include "worker.h"
@@ -256,6 +258,18 @@ static int check_peers(struct server *server)
 	return error;
 }
 
+/* Addresses, files and descriptors are there, and no thread but the log's runs: from here on it needs no rights. */
+static int confine(const struct server *server)
+{
+	int error;
+
+	privileges_check_files(server->config, server->log);
+	error = privileges_drop(server->config, server->log);
+	if (!error)
+		seccomp_filter_install(server->log);
+	return error;
+}
+
 /* Where there are not enough descriptors, each relay has its share of them. */
 static int create_quotas(struct server *server)
 {
@@ -301,8 +315,6 @@ static int start_parts(struct server *server)
 	if (server->datagram_log)
 		error = datagram_log_start(server->datagram_log);
 	if (!error)
-		error = create_quotas(server);
-	if (!error)
 		error = create_source_limits(server);
 	if (!error)
 		error = create_loop(server);
@@ -320,6 +332,10 @@ static int server_start(struct server *server)
 
 	if (!error && check_peers(server))
 		return UV_EINVAL;
+	if (!error)
+		error = create_quotas(server);
+	if (!error && confine(server))
+		return UV_EPERM;
 	if (!error)
 		error = start_parts(server);
 	if (error)

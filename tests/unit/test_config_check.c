@@ -267,9 +267,30 @@ static void link_local_addresses_need_an_interface(void **state)
 	accepted(AND_PEER("address = [fe80::1]:1\ninterface = eth0", "192.0.2.1:1"));
 }
 
+#define ECHO "[listener:e]\naddress = 127.0.0.1:0\naction = echo\n"
+
+static void a_group_belongs_to_a_user(void **state)
+{
+	struct config *config = good(ECHO "[udprelayd]\ngroup = 4321\nuser = 123456\n");
+
+	(void)state;
+	assert_int_equal(config->user.uid, 123456);
+	assert_int_equal(config->user.gid, 4321);
+	config_destroy(config);
+	refused(ECHO "[udprelayd]\ngroup = 4321\n",
+		"5: [udprelayd] group: does nothing without a user: write `user = NAME`, or remove this line");
+	refused(ECHO "[udprelayd]\nuser = 123456\n",
+		"5: [udprelayd] user: no user has the number 123456, so that it has no group: add `group = NAME`");
+	refused(ECHO "[udprelayd]\nuser = no-such-user\ngroup = no-such-group\n",
+		"5: [udprelayd] user: there is no user `no-such-user`: create one",
+		"6: [udprelayd] group: there is no group `no-such-group`: create one");
+	refused(ECHO "[udprelayd]\nuser = 123456\ngroup = no-such-group\n", "6: [udprelayd] group: there is no group");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_group_belongs_to_a_user),
 		cmocka_unit_test(an_address_is_for_one_listener),
 		cmocka_unit_test(an_address_is_listed_once),
 		cmocka_unit_test(different_addresses_live_together),

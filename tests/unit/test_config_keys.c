@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <pwd.h>
 #include <arpa/inet.h>
 
 #include "config_keys.h"
@@ -481,6 +482,26 @@ static void a_check_has_bounds(void **state)
 		free(texts[i]);
 }
 
+static void users_and_groups(void **state)
+{
+	struct config *config = good(ECHO "[udprelayd]\nuser = nobody\n");
+
+	(void)state;
+	assert_string_equal(config->user.name, "nobody");
+	assert_int_equal(config->user.uid, getpwnam("nobody")->pw_uid);
+	assert_int_equal(config->user.gid, getpwnam("nobody")->pw_gid);
+	config_destroy(config);
+	config = good(ECHO "[udprelayd]\nuser = nobody\ngroup = root\n");
+	assert_int_equal(config->user.gid, 0);
+	config_destroy(config);
+	wrong(ECHO "[udprelayd]\n", "user", "a b|a,b|a:b|/", "[udprelayd] user: `");
+	wrong(ECHO "[udprelayd]\n", "user", "root|0", "[udprelayd] user: `");
+	wrong(ECHO "[udprelayd]\n", "user", "4294967295|-1|nobodyy", "[udprelayd] user: there is no user `");
+	wrong(ECHO "[udprelayd]\nuser = nobody\n", "group", "a b|a, b", "[udprelayd] group: `");
+	wrong(ECHO "[udprelayd]\nuser = nobody\n", "group", "4294967295|-1|nogroupp",
+	      "[udprelayd] group: there is no group `");
+}
+
 /* A key that is not built yet: a good value is refused as such, a bad one for what is wrong with it, and the value that
  * asks for nothing is taken. */
 struct later {
@@ -488,8 +509,6 @@ struct later {
 };
 
 static const struct later later[] = {
-	{ECHO "[udprelayd]\n", "udprelayd", "user", "nobody", "a b"},
-	{ECHO "[udprelayd]\n", "udprelayd", "group", "nogroup", "a, b"},
 	{ECHO "[http]\n", "http", "listen", "127.0.0.1:9100|unix:/run/http", "9100|on", "off"},
 };
 
@@ -534,6 +553,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(workers),
+		cmocka_unit_test(users_and_groups),
 		cmocka_unit_test(log_keys),
 		cmocka_unit_test(datagram_log_keys),
 		cmocka_unit_test(addresses_to_listen_on),
