@@ -196,28 +196,29 @@ class RelayCase(Case):
         self.test.assertEqual(len(self.heard), counters["relay a"]["answered"])
 
 
-# Rules that cost nothing at all, whatever the daemon does.
+# Rules that cost nothing at all, whatever the daemon does. It waits for room, a millisecond or so each time, but no
+# longer than EGRESS_OUTLET_PATIENCE_MS in a second: so these are rare.
 HARMLESS = [
     *[f"recvmmsg:{error}:every=2" for error in ("EAGAIN", "EINTR", "ENOMEM", "ENOBUFS", "EIO", "ECONNREFUSED")],
     "recvmmsg:short:every=2",
     "sendmmsg:EINTR:every=2",
     "sendmmsg:short:every=2",
-    *[f"sendmmsg:{error}:first=9" for error in ("EAGAIN", "ENOBUFS", "ENOMEM")],
-    "sendmmsg:EAGAIN:every=3",
-    "sendmmsg:ENOBUFS:every=3",
+    *[f"sendmmsg:{error}:first=5" for error in ("EAGAIN", "ENOBUFS", "ENOMEM")],
+    "sendmmsg:EAGAIN:every=15",
+    "sendmmsg:ENOBUFS:every=15",
     *[f"sendmmsg:{error}:gso" for error in ("EIO", "EINVAL", "EMSGSIZE", "EOPNOTSUPP")],
     "sendmmsg:EIO:gso:every=2",
     "sendmmsg:EINVAL:gso:after=3:first=1",
     "epoll_wait:EINTR:every=3",
     "setsockopt:ENOPROTOOPT",
-    "recvmmsg:EINTR:every=3;sendmmsg:ENOBUFS:every=4;epoll_wait:EINTR:every=3;sendmmsg:EIO:gso:after=4",
+    "recvmmsg:EINTR:every=3;sendmmsg:ENOBUFS:every=20;epoll_wait:EINTR:every=3;sendmmsg:EIO:gso:after=4",
 ]
 
 # Those of a socket that is connected to a peer. An error may be the fate of an earlier datagram: one is no reason to
 # drop.
 HARMLESS_TO_PEERS = [
     "send:EINTR:every=2",
-    *[f"send:{error}:first=9" for error in ("EAGAIN", "ENOBUFS", "ENOMEM")],
+    *[f"send:{error}:first=5" for error in ("EAGAIN", "ENOBUFS", "ENOMEM")],
     *[f"send:{error}:every=2" for error in ("ECONNREFUSED", "EHOSTUNREACH", "EPERM", "EIO", "EINVAL")],
     "send:ECONNREFUSED:first=7",
 ]
@@ -329,6 +330,151 @@ class FaultTest(harness.TestCase):
 
     def test_relay(self):
         self.run_cases(RelayCase, HARMLESS + HARMLESS_TO_PEERS + HARMLESS_TO_RELAYS, COSTLY_TO_PEERS + COSTLY_TO_RELAYS)
+
+
+class ReceiverTest(harness.TestCase):
+    def test_a_peer_that_reads_nothing_costs_no_memory(self):
+        """It blocks for seconds, while more and more arrives for it; another peer gets everything."""
+        directory = tempfile.TemporaryDirectory(prefix="udprelayd-unix-")
+        self.addCleanup(directory.cleanup)
+        path = os.path.join(directory.name, "peer")
+        blocked = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(blocked.close)
+        blocked.bind(path)
+        other, client = self.udp(), self.udp()
+        daemon = self.serve("[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = off\n[listener:a]\n"
+                            "address = 127.0.0.1:0\naction = forward\npeers = blocked, other\n"
+                            f"[peer:blocked]\naddress = unix:{path}\n[peer:other]\naddress = {at(other)}\n")
+        count, before, end = 0, None, time.monotonic() + 3
+        while time.monotonic() < end:
+            for i in range(count, count + 20):
+                client.sendto(b"%d" % i + 1000 * b".", daemon.address("a"))
+            for i in range(count, count + 20):
+                self.assertEqual(other.recv(2000).rstrip(b"."), b"%d" % i)
+            count += 20
+            if not before and time.monotonic() > end - 2.5:
+                before = resident(daemon.process)
+        self.assertLess(resident(daemon.process) - before, 1 << 20)
+        counters = daemon.end()
+        self.assertEqual((counters["peer other"]["sent"], counters["peer other"]["dropped"]), (count, 0))
+        self.assertGreater(counters["peer blocked"]["congested"], 0)
+        self.assertEqual(counters["peer blocked"]["congested"], counters["peer blocked"]["dropped"])
+        self.assertEqual(counters["peer blocked"]["sent"], len(received_by(blocked)))
+
+
+class LogTest(harness.TestCase):
+    """The log's calls fail; datagrams flow all the while."""
+
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="udprelayd-log-")
+        self.addCleanup(self.directory.cleanup)
+        self.path = os.path.join(self.directory.name, "datagrams.log")
+        self.client = self.udp()
+        self.echoed = 0
+
+    def serve_with(self, rules, target, extra=""):
+        self.faults = Faults(self, rules)
+        return self.serve(f"[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = {target}\n{extra}\n"
+                          "[listener:a]\naddress = 127.0.0.1:0\naction = echo\n", env=self.faults.environment)
+
+    def echo(self, daemon, count):
+        for _ in range(count):
+            self.assert_echoes(self.client, daemon.address("a"), b"%d" % self.echoed)
+            self.echoed += 1
+
+    def assert_logged(self, lines):
+        """Each datagram, in order, and nothing else."""
+        records = [harness.RECORD.match(line) for line in lines]
+        self.assertEqual([record and record["payload"] for record in records], [str(i) for i in range(self.echoed)])
+
+    def end(self, daemon):
+        counters = daemon.end()
+        self.assertEqual(counters["listener a"]["echoed"], self.echoed)
+        self.assertGreater(self.faults.injected(), 0)
+        return counters["datagram log"]
+
+    def lines(self):
+        with open(self.path, encoding="utf-8") as file:
+            return file.read().splitlines()
+
+    def test_a_file_that_takes_a_part_or_nothing_for_a_moment(self):
+        for error in ("short:file", "EINTR:file:every=2", "EAGAIN:file:every=2"):
+            with self.subTest(error=error):
+                self.setUp()
+                daemon = self.serve_with(f"write:{error}", self.path)
+                self.echo(daemon, 300)
+                self.assertEqual(self.end(daemon), {"written": 300, "dropped": 0})
+                self.assert_logged(self.lines())
+                self.assertFalse([line for line in daemon.lines if "error" in line])
+
+    def test_a_file_that_fails_and_recovers(self):
+        """In the midst of a line, too: no line is cut, none is there twice."""
+        for error, said in [("ENOSPC", "No space left on device"), ("EIO", "Input/output error"),
+                            ("EDQUOT", "Disk quota exceeded")]:
+            with self.subTest(error=error):
+                self.setUp()
+                daemon = self.serve_with(f"write:{error}:file:after=3:first=2;write:short:file", self.path)
+                self.echo(daemon, 300)
+                daemon.await_line(f"error: datagram log: {self.path}: {said}: records wait")
+                self.echo(daemon, 300)
+                daemon.await_line("notice: datagram log: .*: writing again")
+                self.echo(daemon, 300)
+                self.assertEqual(self.end(daemon), {"written": 900, "dropped": 0})
+                self.assert_logged(self.lines())
+                self.assertEqual(len([line for line in daemon.lines if "error" in line]), 1)
+
+    def test_a_stalled_pipe(self):
+        """Nobody reads it for a while: that is told once, and what found no room in the queue is declared."""
+        os.mkfifo(self.path)
+        pipe = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, pipe)
+        daemon = self.serve_with("write:EINTR:file:every=2", self.path, "queue = 100")
+        self.echo(daemon, 3000)
+        daemon.await_line("error: datagram log: .*: nobody takes what is written: records wait")
+        seconds = processor_seconds(daemon.process)
+        time.sleep(0.5)
+        self.assertLess(processor_seconds(daemon.process) - seconds, 0.05)
+        self.echo(daemon, 100)
+        text = b""
+        end = time.monotonic() + harness.PATIENCE
+        while b"records dropped" not in text and time.monotonic() < end:
+            try:
+                text += os.read(pipe, 65536)
+            except BlockingIOError:
+                time.sleep(0.001)
+        daemon.await_line("notice: datagram log: .*: writing again")
+        self.echo(daemon, 20)
+        counters = self.end(daemon)
+        while rest := os.read(pipe, 65536):
+            text += rest
+        declared = sum(int(n) for n in re.findall(rb"records dropped: (\d+)", text))
+        shown = [int(n) for n in re.findall(rb' echoed "(\d+)"\n', text)]
+        self.assertEqual(shown, sorted(set(shown)))
+        self.assertEqual(len(shown) + declared, self.echoed)
+        self.assertEqual(counters, {"written": len(shown), "dropped": declared})
+        self.assertEqual(len([line for line in daemon.lines if "error: datagram log" in line]), 1)
+
+    def test_standard_error_that_takes_a_part_or_nothing_for_a_moment(self):
+        """Both logs go there."""
+        for error in ("short:stderr", "EINTR:stderr:every=2", "EAGAIN:stderr:every=2"):
+            with self.subTest(error=error):
+                self.setUp()
+                daemon = self.serve_with(f"write:{error}", "stderr")
+                self.echo(daemon, 300)
+                self.assertEqual(self.end(daemon), {"written": 300, "dropped": 0})
+                self.assert_logged([line for line in daemon.lines if " > " in line])
+                others = [line for line in daemon.lines if " > " not in line]
+                self.assertFalse([line for line in others if not re.match(r"\S+Z (notice|info): ", line)], others)
+
+    def test_standard_error_that_fails(self):
+        """What the daemon says of itself is lost then, but not what comes later."""
+        daemon = self.serve_with("write:EIO:stderr:after=2:first=1", self.path)
+        daemon.send_signal(harness.signal.SIGUSR1)
+        end = time.monotonic() + harness.PATIENCE
+        while not self.faults.injected() and time.monotonic() < end:
+            time.sleep(0.001)
+        self.echo(daemon, 300)
+        self.assertEqual(self.end(daemon), {"written": 300, "dropped": 0})
 
 
 if __name__ == "__main__":
