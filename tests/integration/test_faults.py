@@ -332,6 +332,20 @@ class FaultTest(harness.TestCase):
         self.run_cases(RelayCase, HARMLESS + HARMLESS_TO_PEERS + HARMLESS_TO_RELAYS, COSTLY_TO_PEERS + COSTLY_TO_RELAYS)
 
 
+class ReceivingTest(harness.TestCase):
+    def test_a_socket_that_cannot_be_read_for_a_while(self):
+        """It is tried again now and then, not all the time; and then everything that waits in it is taken."""
+        case = EchoCase(self, "recvmmsg:ENOMEM:after=2:first=40")
+        case.daemon.ready()
+        begin = time.monotonic()
+        case.round()
+        case.settle(True)
+        self.assertGreater(time.monotonic() - begin, 0.2)
+        self.assertEqual(case.faults.injected(), 40)
+        case.check(case.daemon.end())
+        self.assertEqual(case.heard, case.sent)
+
+
 class ReceiverTest(harness.TestCase):
     def test_a_peer_that_reads_nothing_costs_no_memory(self):
         """It blocks for seconds, while more and more arrives for it; another peer gets everything."""
