@@ -320,7 +320,9 @@ class FaultTest(harness.TestCase):
         case.check(counters)
         self.assertGreater(case.faults.injected(), 0)
         self.assertEqual(counters["listener a"]["received"], len(case.sent))
-        self.assertEqual(drops(counters).keys(), {reason} if reason else set())
+        # A session whose socket broke may have answers that were not read yet.
+        found = drops(counters).keys() - ({"session_ended"} if reason else set())
+        self.assertEqual(found, {reason} if reason else set())
 
     def test_echo(self):
         self.run_cases(EchoCase, HARMLESS, COSTLY_TO_CLIENTS)
