@@ -348,6 +348,22 @@ class ReceivingTest(harness.TestCase):
         self.assertEqual(case.heard, case.sent)
 
 
+    def test_an_interrupted_call_at_the_end(self):
+        """What had arrived when the signal came is taken all the same."""
+        for kind in (EchoCase, ForwardCase):
+            with self.subTest(kind=kind.__name__):
+                case = kind(self, "recvmmsg:EINTR:every=2")
+                case.begin()
+                case.settle(True)
+                case.daemon.send_signal(harness.signal.SIGSTOP)
+                for payload in case.payloads(600):
+                    case.client.sendto(payload, case.daemon.address("a"))
+                case.daemon.send_signal(harness.signal.SIGTERM)
+                case.daemon.send_signal(harness.signal.SIGCONT)
+                counters = case.daemon.end()["listener a"]
+                self.assertEqual(counters["received"] + counters["kernel_dropped"], len(case.sent))
+
+
 class ReceiverTest(harness.TestCase):
     def test_a_peer_that_reads_nothing_costs_no_memory(self):
         """It blocks for seconds, while more and more arrives for it; another peer gets everything."""
