@@ -352,7 +352,7 @@ class ReceivingTest(harness.TestCase):
         """What had arrived when the signal came is taken all the same."""
         for kind in (EchoCase, ForwardCase):
             with self.subTest(kind=kind.__name__):
-                case = kind(self, "recvmmsg:EINTR:every=2")
+                case = kind(self, "recvmmsg:EINTR:every=2;recvmmsg:EINTR:every=3")
                 case.begin()
                 case.settle(True)
                 case.daemon.send_signal(harness.signal.SIGSTOP)
