@@ -28,6 +28,8 @@ struct turns {
 	uv_timer_t retry;
 	void (*end)(void *data); /* NULL where none does */
 	void *data;
+
+	uv_timer_t pause; /* ends the pauses */
 };
 
 /* loop, batch and egress are borrowed. */
@@ -43,6 +45,10 @@ int turns_start(struct turns *turns);
  * while a batch waits for room is put off until that has ended. */
 void turns_rest(struct watcher *watcher);
 void turns_wake(struct watcher *watcher);
+
+/* For a descriptor whose input cannot be read, and would be reported all the time: it is not watched for some
+ * milliseconds. */
+void turns_pause(struct watcher *watcher);
 
 /* Whether a batch waits for room: then none may be begun. */
 static inline bool turns_blocked(const struct turns *turns)

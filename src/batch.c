@@ -178,6 +178,17 @@ static void expect_control(struct batch *batch, size_t size)
 		message_prepare(batch, i);
 }
 
+/* A call that is interrupted says nothing about what waits. */
+static int receive_now(struct mmsghdr *messages, int fd, unsigned limit)
+{
+	int received;
+
+	do
+		received = recvmmsg(fd, messages, limit, MSG_DONTWAIT | MSG_TRUNC, NULL);
+	while (received < 0 && errno == EINTR);
+	return received;
+}
+
 /* What came while the first were taken shares their flush, and so makes longer runs, until a call brings less than two.
  * An error after the first call is not told: one that lasts is met again. */
 static int receive(struct mmsghdr *messages, int fd, unsigned limit)
@@ -185,12 +196,12 @@ static int receive(struct mmsghdr *messages, int fd, unsigned limit)
 	int received = 0, more;
 
 	do {
-		more = recvmmsg(fd, messages + received, limit - (unsigned)received, MSG_DONTWAIT | MSG_TRUNC, NULL);
+		more = receive_now(messages + received, fd, limit - (unsigned)received);
 		received += more > 0 ? more : 0;
 	} while (more > 1 && (unsigned)received < limit);
 	if (received)
 		return received;
-	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	return errno == EAGAIN ? 0 : -errno;
 }
 
 int batch_receive(struct batch *batch, unsigned kept, int fd, bool udp, unsigned limit, struct train **trains)

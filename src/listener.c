@@ -47,9 +47,11 @@ static unsigned turn_batch(struct listener *listener)
 	unsigned limit = route_batch_limit(listener->route);
 	int received = batch_receive(set->turns->batch, 0, listener->fd, listener->outlet.gso, limit, &set->trains);
 
-	if (received < 0)
+	if (received < 0) {
 		log_write_limited(set->log, &listener->limit, LOG_LEVEL_ERROR, "listener %s: receiving: %s",
 				  listener->config->name, strerror(-received));
+		turns_pause(&listener->watcher);
+	}
 	if (received <= 0)
 		return 0;
 

@@ -6,6 +6,8 @@
  * know (EGRESS_PATIENCE_MS). */
 #define RETRY_MS 1
 
+#define PAUSE_MS 10
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct watcher *watcher = poll->data;
@@ -24,6 +26,8 @@ void turns_init(struct turns *turns, uv_loop_t *loop, struct batch *batch, struc
 	*turns = (struct turns){.loop = loop, .batch = batch, .egress = egress};
 	uv_timer_init(loop, &turns->retry);
 	turns->retry.data = turns;
+	uv_timer_init(loop, &turns->pause);
+	turns->pause.data = turns;
 }
 
 int turns_add(struct turns *turns, struct watcher *watcher, int fd, void (*turn)(struct watcher *watcher, int status))
@@ -58,6 +62,24 @@ void turns_wake(struct watcher *watcher)
 {
 	if (!turns_blocked(watcher->turns))
 		watch(watcher);
+}
+
+/* A batch that waits for room has all of them watched when it ends. */
+static void on_pause_over(uv_timer_t *timer)
+{
+	struct turns *turns = timer->data;
+
+	if (!turns_blocked(turns))
+		turns_start(turns);
+}
+
+void turns_pause(struct watcher *watcher)
+{
+	struct turns *turns = watcher->turns;
+
+	uv_poll_stop(&watcher->poll);
+	if (!uv_is_active((uv_handle_t *)&turns->pause))
+		uv_timer_start(&turns->pause, on_pause_over, PAUSE_MS, 0);
 }
 
 /* --- A batch that waits for room --- */
@@ -109,6 +131,7 @@ void turns_close(struct turns *turns)
 {
 	turns_end_blocked(turns);
 	uv_close((uv_handle_t *)&turns->retry, NULL);
+	uv_close((uv_handle_t *)&turns->pause, NULL);
 	for (struct watcher *watcher = turns->watchers; watcher; watcher = watcher->next)
 		uv_close((uv_handle_t *)&watcher->poll, NULL);
 }

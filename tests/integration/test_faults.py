@@ -1,0 +1,513 @@
+"""Calls that fail: whichever it is and whatever it says, the daemon goes on, and no datagram is lost uncounted."""
+import os
+import re
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+
+import harness
+import relay_peers
+from relay_peers import at
+
+LIBRARY = os.environ.get("UDPRELAYD_FAULTS", "build/tests/faults/libfaults.so")
+
+SOL_UDP, UDP_SEGMENT = 17, 103
+
+# What a case sends in a round: datagrams that come one by one, and trains that become GSO sends.
+SINGLES, TRAINS, TRAIN, SIZE = 40, 10, 20, 16
+
+# For so long nothing comes, and so nothing is to be done; links are tried again within this time, too.
+IDLE_SECONDS = 1.2
+
+# Answers are on their way for no longer, even where there is no room for them (EGRESS_PATIENCE_MS).
+ANSWER_SECONDS = 0.5
+
+
+class Faults:
+    """The environment of a daemon whose calls fail by the rules, and how often they did."""
+
+    def __init__(self, test, rules):
+        directory = tempfile.TemporaryDirectory(prefix="udprelayd-faults-")
+        test.addCleanup(directory.cleanup)
+        self.path = os.path.join(directory.name, "counts")
+        self.environment = {**os.environ, "LD_PRELOAD": os.path.abspath(LIBRARY), "FAULTS": rules,
+                            "FAULTS_COUNTS": self.path}
+
+    def injected(self, rule=0):
+        with open(self.path, "rb") as file:
+            return struct.unpack_from("QQ", file.read(), 16 * rule)[1]
+
+
+def processor_seconds(process):
+    with open(f"/proc/{process.pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident(process):
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+        return int(re.search(r"VmRSS:\s+(\d+) kB", file.read())[1]) * 1024
+
+
+def received_by(sock):
+    """What waits in the socket."""
+    payloads = []
+    sock.setblocking(False)
+    while True:
+        try:
+            payloads.append(sock.recv(65536))
+        except BlockingIOError:
+            return payloads
+
+
+def drops(counters):
+    """{reason: datagrams} of all sections."""
+    known = {"received", "bytes", "sunk", "echoed", "forwarded", "relayed", "dropped", "kernel_dropped", "handed", "sent",
+             "icmp_errors", "answers", "answered", "sessions", "started", "ended", "written"}
+    found = {}
+    for section in counters.values():
+        for key in section.keys() - known:
+            found[key] = found.get(key, 0) + section[key]
+    return found
+
+
+class Case:
+    """A daemon with one client, and its datagrams: all are different, and ordered."""
+
+    def __init__(self, test, rules, **config):
+        self.test, self.rules = test, rules
+        self.faults = Faults(test, rules)
+        self.client = test.udp()
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.sent = []
+        self.heard = []  # by the client
+        self.prepare()
+        self.daemon = test.start(f"[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = off\n{self.config()}",
+                                 env=self.faults.environment)
+
+    def prepare(self):
+        pass
+
+    def receiver(self):
+        sock = self.test.udp()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        return sock
+
+    def begin(self):
+        self.daemon.ready()
+        self.round()
+
+    def payloads(self, count):
+        made = [b"%0*d" % (SIZE, len(self.sent) + i) for i in range(count)]
+        self.sent += made
+        return made
+
+    def round(self):
+        address = self.daemon.address("a")
+        segment = [(SOL_UDP, UDP_SEGMENT, struct.pack("H", SIZE))]
+        for payload in self.payloads(SINGLES):
+            self.client.sendto(payload, address)
+            time.sleep(0.0003)
+        for _ in range(TRAINS):
+            self.client.sendmsg([b"".join(self.payloads(TRAIN))], segment, 0, address)
+            time.sleep(0.001)
+
+    def settle(self, all_answered):
+        """Waits until everything is taken, which is counted when what it became is sent or dropped."""
+        self.daemon.await_counter("listener a", "received", len(self.sent))
+        self.heard += received_by(self.client)
+
+    def is_whole(self, begin):
+        """Whether everybody got everything from datagram begin on."""
+        return self.heard[-len(self.sent[begin:]):] == self.sent[begin:]
+
+    def check(self, counters):
+        """That the counters tell what was received."""
+
+    def assert_ordered(self, payloads):
+        self.test.assertEqual(payloads, sorted(set(payloads)))
+
+
+class EchoCase(Case):
+    def config(self):
+        return "[listener:a]\naddress = 127.0.0.1:0\naction = echo\n"
+
+    def check(self, counters):
+        self.assert_ordered(self.heard)
+        self.test.assertEqual(len(self.heard), counters["listener a"]["echoed"])
+
+
+class ForwardCase(Case):
+    def prepare(self):
+        self.peers = [self.receiver() for _ in range(2)]
+        self.peers_heard = [[], []]
+
+    def config(self):
+        return ("[listener:a]\naddress = 127.0.0.1:0\naction = forward\npeers = p0, p1\n"
+                + "".join(f"[peer:p{i}]\naddress = {at(peer)}\n" for i, peer in enumerate(self.peers)))
+
+    def settle(self, all_answered):
+        super().settle(all_answered)
+        for peer, heard in zip(self.peers, self.peers_heard):
+            heard += received_by(peer)
+
+    def is_whole(self, begin):
+        expected = self.sent[begin:]
+        return all(heard[-len(expected):] == expected for heard in self.peers_heard)
+
+    def check(self, counters):
+        for i, heard in enumerate(self.peers_heard):
+            self.assert_ordered(heard)
+            self.test.assertEqual(len(heard), counters[f"peer p{i}"]["sent"])
+            self.test.assertEqual(counters[f"peer p{i}"]["handed"], len(self.sent))
+        self.test.assertEqual(len(set(sum(self.peers_heard, []))), counters["listener a"]["forwarded"])
+
+
+class RelayCase(Case):
+    def prepare(self):
+        self.peer = self.receiver()
+        self.peers = relay_peers.Echo(self.test, self.peer)
+
+    def config(self):
+        return relay_peers.config([at(self.peer)])
+
+    def settle(self, all_answered):
+        if all_answered:
+            self.daemon.await_counter("relay a", "answered", len(self.sent))
+        super().settle(all_answered)
+
+    def asked(self):
+        return [payload for payload, _ in self.peers.heard[0]]
+
+    def is_whole(self, begin):
+        """Answers of two sessions may overtake each other."""
+        expected = self.sent[begin:]
+        return (self.asked()[-len(expected):] == expected
+                and {b"0:" + payload for payload in expected} <= set(self.heard))
+
+    def check(self, counters):
+        self.assert_ordered(self.asked())
+        self.test.assertEqual(len(self.heard), len(set(self.heard)))
+        self.test.assertLessEqual({payload[2:] for payload in self.heard}, set(self.asked()))
+        self.test.assertEqual(len(self.asked()), counters["listener a"]["relayed"])
+        self.test.assertEqual(counters["peer p0"]["sent"], counters["listener a"]["relayed"])
+        self.test.assertEqual(len(self.heard), counters["relay a"]["answered"])
+
+
+# Rules that cost nothing at all, whatever the daemon does. It waits for room, a millisecond or so each time, but no
+# longer than EGRESS_OUTLET_PATIENCE_MS in a second: so these are rare.
+HARMLESS = [
+    *[f"recvmmsg:{error}:every=2" for error in ("EAGAIN", "EINTR", "ENOMEM", "ENOBUFS", "EIO", "ECONNREFUSED")],
+    "recvmmsg:short:every=2",
+    "sendmmsg:EINTR:every=2",
+    "sendmmsg:short:every=2",
+    *[f"sendmmsg:{error}:first=5" for error in ("EAGAIN", "ENOBUFS", "ENOMEM")],
+    "sendmmsg:EAGAIN:every=15",
+    "sendmmsg:ENOBUFS:every=15",
+    *[f"sendmmsg:{error}:gso" for error in ("EIO", "EINVAL", "EMSGSIZE", "EOPNOTSUPP")],
+    "sendmmsg:EIO:gso:every=2",
+    "sendmmsg:EINVAL:gso:after=3:first=1",
+    "epoll_wait:EINTR:every=3",
+    "setsockopt:ENOPROTOOPT",
+    "recvmmsg:EINTR:every=3;sendmmsg:ENOBUFS:every=20;epoll_wait:EINTR:every=3;sendmmsg:EIO:gso:after=4",
+]
+
+# Those of a socket that is connected to a peer. An error may be the fate of an earlier datagram: one is no reason to
+# drop.
+HARMLESS_TO_PEERS = [
+    "send:EINTR:every=2",
+    *[f"send:{error}:first=5" for error in ("EAGAIN", "ENOBUFS", "ENOMEM")],
+    *[f"send:{error}:every=2" for error in ("ECONNREFUSED", "EHOSTUNREACH", "EPERM", "EIO", "EINVAL")],
+    "send:ECONNREFUSED:first=7",
+]
+
+# Rules that cost some datagrams, and the reason that these are counted under.
+COSTLY_TO_CLIENTS = [
+    ("sendmmsg:EPERM:every=3", "denied"),
+    ("sendmmsg:EMSGSIZE:every=3", "message_size"),
+    ("sendmmsg:EIO:every=3", "send_error"),
+    ("sendmmsg:EINVAL:every=3", "send_error"),
+    ("sendmmsg:ECONNREFUSED:every=3", "refused"),
+    ("sendmmsg:EHOSTUNREACH:first=5", "unreachable"),
+    ("sendmmsg:EPERM:first=5", "denied"),
+    ("sendmmsg:EIO:first=12", "send_error"),
+    ("sendmmsg:EAGAIN", "congested"),
+    ("sendmmsg:ENOBUFS", "no_memory"),
+    ("sendmmsg:ENOMEM", "no_memory"),
+]
+
+COSTLY_TO_PEERS = [
+    ("send:EPERM:first=9", "denied"),
+    ("send:EIO:first=9", "send_error"),
+    ("send:EMSGSIZE:first=9", "message_size"),
+    ("send:EINVAL:first=9", "send_error"),
+    ("send:ECONNREFUSED:first=20", "refused"),
+    ("send:EHOSTUNREACH:first=9", "unreachable"),
+    ("send:EAGAIN", "congested"),
+    ("send:ENOBUFS", "no_memory"),
+    ("sendmmsg:EPERM:first=8", "denied"),
+    ("sendmmsg:ENOBUFS", "no_memory"),
+    ("socket:EMFILE:after=1:first=2", "no_descriptor"),
+    ("socket:ENFILE:after=1:first=2", "no_descriptor"),
+    ("socket:ENOMEM:after=1:first=2", "no_memory"),
+    ("socket:ENOBUFS:after=1:first=2", "no_memory"),
+    ("connect:EAGAIN:first=2", "no_port"),
+    ("connect:EPERM:first=2", "denied"),
+    ("connect:ENOMEM:first=2", "no_memory"),
+    ("connect:EINTR:first=2", "unreachable"),
+    ("connect:ECONNREFUSED:first=2", "refused"),
+    ("connect:ENETUNREACH:first=2", "unreachable"),
+]
+
+HARMLESS_TO_RELAYS = [
+    *[f"recv:{error}:every=2" for error in ("EAGAIN", "EINTR", "ENOMEM", "ECONNREFUSED", "EIO")],
+    *[f"recvmsg:{error}" for error in ("EINTR", "ENOMEM", "ECONNREFUSED")],
+]
+
+COSTLY_TO_RELAYS = [
+    ("epoll_ctl:ENOMEM:first=3", "no_memory"),
+    ("epoll_ctl:ENOSPC:first=3", "no_descriptor"),
+    ("sendmmsg:EPERM:every=3", "denied"),
+    ("sendmmsg:EIO:every=3", "send_error"),
+    ("sendmmsg:EINVAL:first=12", "send_error"),
+]
+
+
+def ends(rule):
+    """How often the rule makes a call fail, where there is a bound."""
+    first = re.search("first=([0-9]+)", rule)
+    return int(first[1]) if first else None
+
+
+class FaultTest(harness.TestCase):
+    def run_cases(self, kind, harmless, costly=()):
+        """All at once, so that they wait together."""
+        cases = [(kind(self, rules), None) for rules in harmless] + [(kind(self, rules), why) for rules, why in costly]
+        self.for_all(cases, lambda case, reason: case.begin())
+        time.sleep(ANSWER_SECONDS)
+        self.for_all(cases, self.look)
+        time.sleep(IDLE_SECONDS)
+        self.for_all(cases, self.go_on)
+        time.sleep(ANSWER_SECONDS)
+        self.for_all(cases, self.finish)
+
+    def for_all(self, cases, step):
+        for case, reason in cases:
+            with self.subTest(rules=case.rules, kind=type(case).__name__):
+                step(case, reason)
+
+    def look(self, case, reason):
+        case.settle(not reason)
+        if ends(case.rules) and "recvmsg" not in case.rules:
+            self.assertEqual(case.faults.injected(), ends(case.rules))
+        if not reason:
+            self.assertTrue(case.is_whole(0))
+        case.seconds = processor_seconds(case.daemon.process)
+
+    def go_on(self, case, reason):
+        self.assertLess(processor_seconds(case.daemon.process) - case.seconds, 0.1 * IDLE_SECONDS)
+        case.begun = len(case.sent)
+        case.round()
+
+    def finish(self, case, reason):
+        """The last round, and the books."""
+        case.settle(not reason)
+        if not reason or ends(case.rules):
+            self.assertTrue(case.is_whole(case.begun))
+        counters = case.daemon.end()
+        case.check(counters)
+        self.assertGreater(case.faults.injected(), 0)
+        self.assertEqual(counters["listener a"]["received"], len(case.sent))
+        # A session whose socket broke may have answers that were not read yet.
+        found = drops(counters).keys() - ({"session_ended"} if reason else set())
+        self.assertEqual(found, {reason} if reason else set())
+
+    def test_echo(self):
+        self.run_cases(EchoCase, HARMLESS, COSTLY_TO_CLIENTS)
+
+    def test_forward(self):
+        self.run_cases(ForwardCase, HARMLESS + HARMLESS_TO_PEERS, COSTLY_TO_PEERS)
+
+    def test_relay(self):
+        self.run_cases(RelayCase, HARMLESS + HARMLESS_TO_PEERS + HARMLESS_TO_RELAYS, COSTLY_TO_PEERS + COSTLY_TO_RELAYS)
+
+
+class ReceivingTest(harness.TestCase):
+    def test_a_socket_that_cannot_be_read_for_a_while(self):
+        """It is tried again now and then, not all the time; and then everything that waits in it is taken."""
+        case = EchoCase(self, "recvmmsg:ENOMEM:after=2:first=40")
+        case.daemon.ready()
+        begin = time.monotonic()
+        case.round()
+        case.settle(True)
+        self.assertGreater(time.monotonic() - begin, 0.2)
+        self.assertEqual(case.faults.injected(), 40)
+        case.check(case.daemon.end())
+        self.assertEqual(case.heard, case.sent)
+
+
+    def test_an_interrupted_call_at_the_end(self):
+        """What had arrived when the signal came is taken all the same."""
+        for kind in (EchoCase, ForwardCase):
+            with self.subTest(kind=kind.__name__):
+                case = kind(self, "recvmmsg:EINTR:every=2;recvmmsg:EINTR:every=3")
+                case.begin()
+                case.settle(True)
+                case.daemon.send_signal(harness.signal.SIGSTOP)
+                for payload in case.payloads(600):
+                    case.client.sendto(payload, case.daemon.address("a"))
+                case.daemon.send_signal(harness.signal.SIGTERM)
+                case.daemon.send_signal(harness.signal.SIGCONT)
+                counters = case.daemon.end()["listener a"]
+                self.assertEqual(counters["received"] + counters["kernel_dropped"], len(case.sent))
+
+
+class ReceiverTest(harness.TestCase):
+    def test_a_peer_that_reads_nothing_costs_no_memory(self):
+        """It blocks for seconds, while more and more arrives for it; another peer gets everything."""
+        directory = tempfile.TemporaryDirectory(prefix="udprelayd-unix-")
+        self.addCleanup(directory.cleanup)
+        path = os.path.join(directory.name, "peer")
+        blocked = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(blocked.close)
+        blocked.bind(path)
+        other, client = self.udp(), self.udp()
+        daemon = self.serve("[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = off\n[listener:a]\n"
+                            "address = 127.0.0.1:0\naction = forward\npeers = blocked, other\n"
+                            f"[peer:blocked]\naddress = unix:{path}\n[peer:other]\naddress = {at(other)}\n")
+        count, before, end = 0, None, time.monotonic() + 3
+        while time.monotonic() < end:
+            for i in range(count, count + 20):
+                client.sendto(b"%d" % i + 1000 * b".", daemon.address("a"))
+            for i in range(count, count + 20):
+                self.assertEqual(other.recv(2000).rstrip(b"."), b"%d" % i)
+            count += 20
+            if not before and time.monotonic() > end - 2.5:
+                before = resident(daemon.process)
+        self.assertLess(resident(daemon.process) - before, 1 << 20)
+        counters = daemon.end()
+        self.assertEqual((counters["peer other"]["sent"], counters["peer other"]["dropped"]), (count, 0))
+        self.assertGreater(counters["peer blocked"]["congested"], 0)
+        self.assertEqual(counters["peer blocked"]["congested"], counters["peer blocked"]["dropped"])
+        self.assertEqual(counters["peer blocked"]["sent"], len(received_by(blocked)))
+
+
+class LogTest(harness.TestCase):
+    """The log's calls fail; datagrams flow all the while."""
+
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="udprelayd-log-")
+        self.addCleanup(self.directory.cleanup)
+        self.path = os.path.join(self.directory.name, "datagrams.log")
+        self.client = self.udp()
+        self.echoed = 0
+
+    def serve_with(self, rules, target, extra=""):
+        self.faults = Faults(self, rules)
+        return self.serve(f"[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = {target}\n{extra}\n"
+                          "[listener:a]\naddress = 127.0.0.1:0\naction = echo\n", env=self.faults.environment)
+
+    def echo(self, daemon, count):
+        for _ in range(count):
+            self.assert_echoes(self.client, daemon.address("a"), b"%d" % self.echoed)
+            self.echoed += 1
+
+    def assert_logged(self, lines):
+        """Each datagram, in order, and nothing else."""
+        records = [harness.RECORD.match(line) for line in lines]
+        self.assertEqual([record and record["payload"] for record in records], [str(i) for i in range(self.echoed)])
+
+    def end(self, daemon):
+        counters = daemon.end()
+        self.assertEqual(counters["listener a"]["echoed"], self.echoed)
+        self.assertGreater(self.faults.injected(), 0)
+        return counters["datagram log"]
+
+    def lines(self):
+        with open(self.path, encoding="utf-8") as file:
+            return file.read().splitlines()
+
+    def test_a_file_that_takes_a_part_or_nothing_for_a_moment(self):
+        for error in ("short:file", "EINTR:file:every=2", "EAGAIN:file:every=2"):
+            with self.subTest(error=error):
+                self.setUp()
+                daemon = self.serve_with(f"write:{error}", self.path)
+                self.echo(daemon, 300)
+                self.assertEqual(self.end(daemon), {"written": 300, "dropped": 0})
+                self.assert_logged(self.lines())
+                self.assertFalse([line for line in daemon.lines if "error" in line])
+
+    def test_a_file_that_fails_and_recovers(self):
+        """In the midst of a line, too: no line is cut, none is there twice."""
+        for error, said in [("ENOSPC", "No space left on device"), ("EIO", "Input/output error"),
+                            ("EDQUOT", "Disk quota exceeded")]:
+            with self.subTest(error=error):
+                self.setUp()
+                daemon = self.serve_with(f"write:{error}:file:after=3:first=2;write:short:file", self.path)
+                self.echo(daemon, 300)
+                daemon.await_line(f"error: datagram log: {self.path}: {said}: records wait")
+                self.echo(daemon, 300)
+                daemon.await_line("notice: datagram log: .*: writing again")
+                self.echo(daemon, 300)
+                self.assertEqual(self.end(daemon), {"written": 900, "dropped": 0})
+                self.assert_logged(self.lines())
+                self.assertEqual(len([line for line in daemon.lines if "error" in line]), 1)
+
+    def test_a_stalled_pipe(self):
+        """Nobody reads it for a while: that is told once, and what found no room in the queue is declared."""
+        os.mkfifo(self.path)
+        pipe = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, pipe)
+        daemon = self.serve_with("write:EINTR:file:every=2", self.path, "queue = 100")
+        self.echo(daemon, 3000)
+        daemon.await_line("error: datagram log: .*: nobody takes what is written: records wait")
+        seconds = processor_seconds(daemon.process)
+        time.sleep(0.5)
+        self.assertLess(processor_seconds(daemon.process) - seconds, 0.05)
+        self.echo(daemon, 100)
+        text = b""
+        end = time.monotonic() + harness.PATIENCE
+        while b"records dropped" not in text and time.monotonic() < end:
+            try:
+                text += os.read(pipe, 65536)
+            except BlockingIOError:
+                time.sleep(0.001)
+        daemon.await_line("notice: datagram log: .*: writing again")
+        self.echo(daemon, 20)
+        counters = self.end(daemon)
+        while rest := os.read(pipe, 65536):
+            text += rest
+        declared = sum(int(n) for n in re.findall(rb"records dropped: (\d+)", text))
+        shown = [int(n) for n in re.findall(rb' echoed "(\d+)"\n', text)]
+        self.assertEqual(shown, sorted(set(shown)))
+        self.assertEqual(len(shown) + declared, self.echoed)
+        self.assertEqual(counters, {"written": len(shown), "dropped": declared})
+        self.assertEqual(len([line for line in daemon.lines if "error: datagram log" in line]), 1)
+
+    def test_standard_error_that_takes_a_part_or_nothing_for_a_moment(self):
+        """Both logs go there."""
+        for error in ("short:stderr", "EINTR:stderr:every=2", "EAGAIN:stderr:every=2"):
+            with self.subTest(error=error):
+                self.setUp()
+                daemon = self.serve_with(f"write:{error}", "stderr")
+                self.echo(daemon, 300)
+                self.assertEqual(self.end(daemon), {"written": 300, "dropped": 0})
+                self.assert_logged([line for line in daemon.lines if " > " in line])
+                others = [line for line in daemon.lines if " > " not in line]
+                self.assertFalse([line for line in others if not re.match(r"\S+Z (notice|info): ", line)], others)
+
+    def test_standard_error_that_fails(self):
+        """What the daemon says of itself is lost then, but not what comes later."""
+        daemon = self.serve_with("write:EIO:stderr:after=2:first=1", self.path)
+        daemon.send_signal(harness.signal.SIGUSR1)
+        end = time.monotonic() + harness.PATIENCE
+        while not self.faults.injected() and time.monotonic() < end:
+            time.sleep(0.001)
+        self.echo(daemon, 300)
+        self.assertEqual(self.end(daemon), {"written": 300, "dropped": 0})
+
+
+if __name__ == "__main__":
+    harness.main()
