@@ -9,7 +9,7 @@
  *
  *     after=N   not the first N
  *     first=N   the first N (behind after)
- *     every=N   each Nth of these
+ *     every=N   the first of these, and then each Nth
  *     gso       sends with UDP_SEGMENT; messages before such a one are sent
  *     stderr    the standard streams
  *     file      other descriptors than the standard streams
@@ -207,7 +207,9 @@ static bool fits(const struct rule *rule, const struct facts *facts)
 
 static bool wants(const struct rule *rule, uint64_t number)
 {
-	return number > rule->after && number - rule->after <= rule->first && (number - rule->after) % rule->every == 0;
+	uint64_t index = number - rule->after - 1;
+
+	return number > rule->after && index < rule->first && index % rule->every == 0;
 }
 
 /* Returns the error that the call shall have, SHORT, or 0. */

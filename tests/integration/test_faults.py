@@ -51,6 +51,20 @@ def resident(process):
         return int(re.search(r"VmRSS:\s+(\d+) kB", file.read())[1]) * 1024
 
 
+def is_asleep(thread):
+    with open(f"{thread}/stat", encoding="ascii") as file:
+        return file.read().rpartition(")")[2].split()[0] == "S"
+
+
+def await_sleep(process):
+    """Until each of its threads waits for something: it has done what there was to do."""
+    end = time.monotonic() + harness.PATIENCE
+    tasks = f"/proc/{process.pid}/task"
+    while not all(is_asleep(f"{tasks}/{thread}") for thread in os.listdir(tasks)):
+        if time.monotonic() > end:
+            raise AssertionError("never asleep")
+
+
 def received_by(sock):
     """What waits in the socket."""
     payloads = []
@@ -109,7 +123,7 @@ class Case:
         segment = [(SOL_UDP, UDP_SEGMENT, struct.pack("H", SIZE))]
         for payload in self.payloads(SINGLES):
             self.client.sendto(payload, address)
-            time.sleep(0.0003)
+            await_sleep(self.daemon.process)
         for _ in range(TRAINS):
             self.client.sendmsg([b"".join(self.payloads(TRAIN))], segment, 0, address)
             time.sleep(0.001)
