@@ -31,6 +31,7 @@ REFERENCES = ["r1", "r2", "r3", "r4", "r7", "r8"]
 NGINX = "nginx"
 NGINX_PATH = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 NGINX_DEADLINE = 10  # seconds, until it is ready
+BARE = ["bare-1", "bare-n"]  # the least that a relay can do
 ALIVE = {"10,000 alive": 9800, "200 alive": 0}  # ours, with so many sessions that are idle
 FILES = 65536  # open ones, wished for every process here
 FIGURES = {"process": None, "worker": "worker-0", "writer": "datagram-log"}  # names of threads
@@ -63,9 +64,9 @@ CASES = [
     Case("forward to 4 peers, one by one", "-f 1 -d 64 -p 4", [OURS, "fanout"], [("fanout", 0.55)], peers=4),
     Case("forward to 4 peers, trains of 50", "-f 1 -d 400 -t 50 -p 4", [OURS, "fanout"], [("fanout", 0.10)], peers=4),
     Case("forward, 200 clients to 1 peer (r1 echoes)", "-f 200 -d 4 -p 1", [OURS, "r1"], [("r1", 0.60)], peers=1, rounds=4),
-    Case("relay, 1 flow, depth 16", "-f 1 -d 16", [OURS, NGINX], [(NGINX, 0.45)], relay=True),
-    Case("relay, 200 flows, depth 16", "-f 200 -d 16", [OURS, NGINX], [(NGINX, 0.55)], relay=True),
-    Case("relay, 200 flows, depth 1", "-f 200 -d 1", [OURS, NGINX], [(NGINX, 0.75)], relay=True),
+    Case("relay, 1 flow, depth 16", "-f 1 -d 16", [OURS, NGINX, *BARE], [(NGINX, 0.45)], relay=True),
+    Case("relay, 200 flows, depth 16", "-f 200 -d 16", [OURS, NGINX, *BARE], [(NGINX, 0.55)], relay=True),
+    Case("relay, 200 flows, depth 1", "-f 200 -d 1", [OURS, NGINX, *BARE], [(NGINX, 0.75)], relay=True),
     # What nginx has towards its peer holds 256 datagrams, as Linux is set up; it would lose what is more.
     Case("relay, 1 flow, trains of 50", "-f 1 -d 200 -t 50", [OURS, NGINX], [(NGINX, 0.06)], relay=True),
     Case("relay, 10,000 sessions of which 200 talk", "-f 200 -d 16", [*ALIVE], [("200 alive", 1.1)], relay=True),
@@ -312,11 +313,17 @@ def finish(server, load, line, before):
     return result, used
 
 
+def start_relay(kind, peer):
+    if kind in BARE:
+        return Reference(kind, "127.0.0.1", [peer])
+    return Nginx(peer) if kind == NGINX else Daemon(relay_config(peer))
+
+
 def run_relay(kind, case):
     """The sessions are opened before the time is read."""
     load = Load([*case.load, "-e", "1", "-i", str(ALIVE.get(kind, 0))], arguments.seconds)
     peer, = load.peers()
-    server = Nginx(peer) if kind == NGINX else Daemon(relay_config(peer))
+    server = start_relay(kind, peer)
     load.open_sessions(server.address)
     return finish(server, load, "begin", server.cpu_ns())
 

@@ -8,6 +8,8 @@
  *     r7      libuv: uv_udp_recv_start, uv_udp_send
  *     r8      libuv with UV_UDP_RECVMMSG: uv_udp_recv_start, uv_udp_try_send
  *     fanout  recvfrom, a sendto for each PEER (HOST:PORT)
+ *     bare-1  a relay to PEER that reads its answers one by one
+ *     bare-n  a relay to PEER that reads the answers of a session at once
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,6 +22,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
+
+#include "bare_relay.h"
 
 #define BATCH 64
 #define SLOT (65536 + 9 * 64)
@@ -209,6 +213,13 @@ static void fanout(const char *host, char **peers, int count)
 	}
 }
 
+static void bare(const char *host, const char *peer, int answers)
+{
+	struct sockaddr_in to = address_of(peer);
+
+	bare_relay(open_socket(host, 0), &to, answers);
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
 	static char data[20 * 65536];
@@ -282,6 +293,10 @@ int main(int argc, char **argv)
 		with_libuv(host, 1);
 	else if (!strcmp(kind, "fanout"))
 		fanout(host, argv + 3, argc - 3);
-	fputs("usage: reference r1|r2|r3|r4|r7|r8|fanout HOST:PORT [PEER…]\n", stderr);
+	else if (!strcmp(kind, "bare-1") && argc == 4)
+		bare(host, argv[3], 1);
+	else if (!strcmp(kind, "bare-n") && argc == 4)
+		bare(host, argv[3], BATCH);
+	fputs("usage: reference r1|r2|r3|r4|r7|r8|fanout|bare-1|bare-n HOST:PORT [PEER…]\n", stderr);
 	return 64;
 }
