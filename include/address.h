@@ -64,6 +64,9 @@ bool address_lacks_zone(const struct address *address);
 /* Same family, address, port and, for IPv6, scope. */
 bool address_equal(const struct address *a, const struct address *b);
 
+/* Same family and IP address, whatever the ports; never so for AF_UNIX. */
+bool address_same_host(const struct address *a, const struct address *b);
+
 /* Equal addresses hash alike. Not keyed: for tables whose size the caller bounds. */
 uint32_t address_hash(const struct address *address);
 

@@ -7,6 +7,9 @@
 #include "config.h"
 #include "log.h"
 
+/* How many sessions the relays of the configuration may have. */
+uint64_t capacity_wanted(const struct config *config);
+
 /* Raises the limit of descriptors (RLIMIT_NOFILE, getrlimit(2)) to what the sessions of all relays may need at most,
  * with everything else that is open on so many workers. Tells log by how much it falls short where that is not
  * permitted, and where the host has fewer local ports (ip_local_port_range, ip(7)). Returns for how many sessions there

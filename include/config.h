@@ -87,6 +87,7 @@ struct listener_config {
 	uint32_t max_datagram; /* bytes */
 	bool loop_guard;
 	struct port_set *refuse_source_ports;
+	bool ring_guard; /* of an echo or forward */
 	uint32_t source_limit; /* datagrams a second from one source; 0: no limit */
 	uint32_t source_burst; /* datagrams at once; 0: as many as in a second */
 	struct prefix_set *allow, *deny; /* sources; NULL: no such list */

@@ -16,6 +16,7 @@ enum drop_reason {
 	DROP_SOURCE_PORT, /* port 0, or one of refuse_source_ports */
 	DROP_NO_RETURN, /* an AF_UNIX sender without a name */
 	DROP_SOURCE_LIMIT, /* source_limit: the source sends more than its share */
+	DROP_RING, /* ring_guard: it goes round in a ring of hosts */
 	DROP_UNRESOLVED, /* the peer's name has no address yet */
 	DROP_REFUSED, /* nobody listens there, and the kernel knew before it sent */
 	DROP_UNREACHABLE, /* no route, or no such address on this host any more */

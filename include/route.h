@@ -12,8 +12,10 @@
 #include "egress.h"
 #include "guard.h"
 #include "link.h"
+#include "log.h"
 #include "metrics.h"
 #include "relay.h"
+#include "ring_guard.h"
 #include "source_limit.h"
 #include "way.h"
 
@@ -30,6 +32,10 @@ struct route {
 	const struct own_addresses *own;
 	struct source_limit *source_limit; /* NULL: none */
 	struct source_draw source_draw;
+	struct ring_guard *ring_guard; /* NULL: none */
+	struct ring_draw ring_draw;
+	struct log *log;
+	struct log_limit ring_limit;
 	struct carrier carrier;
 	struct listener_counters *counters;
 	struct relay *relay; /* of ACTION_RELAY */

@@ -8,8 +8,7 @@
 
 #include "address.h"
 
-/* Sources that a listener remembers at a time, in 8 bytes each: 1 MiB. Who is forgotten has his whole burst again;
- * those with the most credit are forgotten first, and in the midst of a flood that is no loss to anyone. */
+/* Sources that a listener remembers at a time, in 8 bytes each: 1 MiB (rate_table.h). */
 #define SOURCE_LIMIT_SOURCES (1u << 17)
 
 /* Of the trains over the limit, one in so many passes. */

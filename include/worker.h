@@ -10,7 +10,7 @@
 #include "metrics.h"
 #include "peer.h"
 #include "relay.h"
-#include "source_limit.h"
+#include "shared.h"
 
 struct worker;
 
@@ -21,8 +21,7 @@ struct worker_setup {
 	struct datagram_log *datagram_log; /* NULL: off */
 	struct bound_sockets *sockets; /* each worker takes its own */
 	struct peers *peers; /* asked while workers are made */
-	struct session_quota *quotas; /* by listener */
-	struct source_limit **source_limits; /* by listener; NULL: none */
+	struct shared *shared; /* by listener */
 	struct log *log;
 };
 

@@ -383,6 +383,15 @@ static uint32_t mix(uint32_t hash, uint32_t word)
 	return hash ^ hash >> 15;
 }
 
+bool address_same_host(const struct address *a, const struct address *b)
+{
+	if (a->any.sa_family != b->any.sa_family)
+		return false;
+	if (a->any.sa_family == AF_INET)
+		return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+	return a->any.sa_family == AF_INET6 && IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr);
+}
+
 uint32_t address_hash(const struct address *address)
 {
 	uint32_t hash = 0, words[4];

@@ -10,7 +10,7 @@
 /* A loop has about ten of its own. */
 #define WORKER_DESCRIPTORS 16
 
-static uint64_t count_sessions(const struct config *config)
+uint64_t capacity_wanted(const struct config *config)
 {
 	uint64_t sessions = 0;
 
@@ -71,7 +71,7 @@ static uint64_t count_ports(void)
 
 static void tell_ports(const struct config *config, struct log *log)
 {
-	uint64_t sessions = count_sessions(config), ports = count_ports();
+	uint64_t sessions = capacity_wanted(config), ports = count_ports();
 
 	if (sessions > ports)
 		log_warning(log,
@@ -83,7 +83,7 @@ static void tell_ports(const struct config *config, struct log *log)
 
 uint64_t capacity_provide(const struct config *config, unsigned workers, struct log *log)
 {
-	uint64_t sessions = count_sessions(config), others = count_others(config, workers);
+	uint64_t sessions = capacity_wanted(config), others = count_others(config, workers);
 	uint64_t needed = sessions + others;
 	uint64_t granted = sessions ? raise_limit(needed) : needed;
 	uint64_t left = left_for_sessions(granted, others);

@@ -101,6 +101,7 @@ static struct listener_config listener_defaults(char *name, size_t index)
 					.send_buffer = 4 << 20,
 					.max_datagram = 65507,
 					.loop_guard = true,
+					.ring_guard = true,
 					.balance = BALANCE_HASH,
 					.idle_timeout_ms = 60 * 1000,
 					.max_sessions = 16384,

@@ -141,6 +141,7 @@ static const struct config_key keys[] = {
 	 "ports and ranges such as `0-1023, 1900`, or none"},
 	{SECTION_LISTENER, "allow", PREFIXES, LISTENER(allow)},
 	{SECTION_LISTENER, "deny", PREFIXES, LISTENER(deny)},
+	{SECTION_LISTENER, "ring_guard", SWITCH, LISTENER(ring_guard)},
 	{SECTION_LISTENER, "source_limit", set_number, "a number of datagrams a second, 0 for no limit",
 	 RANGE(0, UINT32_MAX), LISTENER(source_limit)},
 	{SECTION_LISTENER, "source_burst", set_number, "a number of datagrams, 0 for as many as source_limit",

@@ -85,6 +85,36 @@ static enum drop_reason check_source(struct route *route, const struct train *tr
 	return DROP_SOURCE_LIMIT;
 }
 
+static bool comes_from_peer(const struct route *route, const struct train *train)
+{
+	for (size_t i = 0; i < route->peer_count; i++) {
+		if (address_same_host(&route->peers[i].link->address, &train->source))
+			return true;
+	}
+	return false;
+}
+
+static void tell_ring(struct route *route, const struct train *train)
+{
+	static const char *const doings[] = {[ACTION_ECHO] = "repeats one payload without end, as another echo would",
+					     [ACTION_FORWARD] =
+						     "sends back what others sent, as a ring of hosts would"};
+	char source[ADDRESS_TEXT_MAX];
+
+	log_write_limited(route->log, &route->ring_limit, LOG_LEVEL_WARNING,
+			  "listener %s: %s %s: that is dropped (ring); where it is meant, write ring_guard = off",
+			  route->config->name, address_format(&train->source, source), doings[route->config->action]);
+}
+
+static enum drop_reason check_ring(struct route *route, const struct train *train, uint64_t now_ms)
+{
+	if (!route->ring_guard ||
+	    ring_guard_admits(route->ring_guard, &route->ring_draw, train, comes_from_peer(route, train), now_ms))
+		return DROP_NONE;
+	tell_ring(route, train);
+	return DROP_RING;
+}
+
 static struct copy *echo(struct route *route, const struct arrival *arrival, const struct train *train)
 {
 	struct way way = {.outlet = arrival->outlet,
@@ -171,6 +201,8 @@ void route_begin(struct route *route, const struct arrival *arrival, struct trai
 			train->drop = check_source(route, train, arrival->now_ms);
 		if (!train->drop)
 			limit_size(train, route->config->max_datagram);
+		if (!train->drop)
+			train->drop = check_ring(route, train, arrival->now_ms);
 		if (!train->drop)
 			route->copies[i] = act(route, arrival, train, &route->sessions[i]);
 	}

@@ -19,6 +19,7 @@
 #include "peer.h"
 #include "privileges.h"
 #include "seccomp_filter.h"
+#include "shared.h"
 #include "summary.h"
 #include "systemd.h"
 #include "worker.h"
@@ -46,8 +47,7 @@ struct server {
 	struct worker_setup setup;
 	struct worker **workers;
 	unsigned worker_count, started;
-	struct session_quota *quotas; /* by listener */
-	struct source_limit **source_limits; /* by listener; NULL: none */
+	struct shared *shared; /* by listener */
 	struct peers *peers;
 	struct health_checks *checks;
 };
@@ -184,8 +184,7 @@ static int create_workers(struct server *server)
 					      .datagram_log = server->datagram_log,
 					      .sockets = &server->sockets,
 					      .peers = server->peers,
-					      .quotas = server->quotas,
-					      .source_limits = server->source_limits,
+					      .shared = server->shared,
 					      .log = server->log};
 	server->workers = calloc(server->worker_count, sizeof(struct worker *));
 	if (!server->workers)
@@ -270,52 +269,12 @@ static int confine(const struct server *server)
 	return error;
 }
 
-/* Where there are not enough descriptors, each relay has its share of them. */
-static int create_quotas(struct server *server)
-{
-	const struct config *config = server->config;
-	uint64_t possible = capacity_provide(config, server->worker_count, server->log), wanted = 0;
-
-	server->quotas = calloc(config->listener_count, sizeof(*server->quotas));
-	if (!server->quotas)
-		return UV_ENOMEM;
-	for (size_t i = 0; i < config->listener_count; i++)
-		wanted += config->listeners[i].action == ACTION_RELAY ? config->listeners[i].max_sessions : 0;
-	for (size_t i = 0; i < config->listener_count; i++) {
-		uint64_t max = config->listeners[i].max_sessions;
-
-		server->quotas[i].max = (unsigned)(possible < wanted ? max * possible / wanted : max);
-	}
-	return 0;
-}
-
-/* The kernel spreads the ports of a source over the workers: they share what it may send. */
-static int create_source_limits(struct server *server)
-{
-	const struct config *config = server->config;
-	int error = 0;
-
-	server->source_limits = calloc(config->listener_count, sizeof(*server->source_limits));
-	if (!server->source_limits)
-		return UV_ENOMEM;
-	for (size_t i = 0; i < config->listener_count && !error; i++) {
-		const struct listener_config *listener = &config->listeners[i];
-
-		if (listener->source_limit)
-			error = source_limit_create(&server->source_limits[i], listener->source_limit,
-						    listener->source_burst);
-	}
-	return error;
-}
-
 static int start_parts(struct server *server)
 {
 	int error = 0;
 
 	if (server->datagram_log)
 		error = datagram_log_start(server->datagram_log);
-	if (!error)
-		error = create_source_limits(server);
 	if (!error)
 		error = create_loop(server);
 	if (!error)
@@ -333,7 +292,8 @@ static int server_start(struct server *server)
 	if (!error && check_peers(server))
 		return UV_EINVAL;
 	if (!error)
-		error = create_quotas(server);
+		error = shared_create(&server->shared, server->config,
+				      capacity_provide(server->config, server->worker_count, server->log));
 	if (!error && confine(server))
 		return UV_EPERM;
 	if (!error)
@@ -390,10 +350,7 @@ static void server_finish(struct server *server)
 	for (unsigned i = 0; server->workers && i < server->worker_count; i++)
 		worker_destroy(server->workers[i]);
 	free(server->workers);
-	free(server->quotas);
-	for (size_t i = 0; server->source_limits && i < server->config->listener_count; i++)
-		source_limit_destroy(server->source_limits[i]);
-	free(server->source_limits);
+	shared_destroy(server->shared, server->config);
 	datagram_log_destroy(server->datagram_log);
 	own_addresses_destroy(server->own);
 	bound_sockets_close(&server->sockets);

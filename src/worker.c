@@ -228,7 +228,9 @@ static int create_route(struct worker *worker, size_t i)
 	int error = route_init(route, config, worker->links);
 
 	route->own = setup->own;
-	route->source_limit = setup->source_limits[i];
+	route->log = setup->log;
+	route->source_limit = setup->shared[i].source_limit;
+	route->ring_guard = setup->shared[i].ring_guard;
 	route->source_draw = source_draw_of(worker->index);
 	route->carrier.arena = &worker->arena;
 	route->counters = &worker->counters[i];
@@ -282,7 +284,7 @@ static int create_relay(struct worker *worker, size_t i)
 				    .log = setup->log,
 				    .links = worker->links,
 				    .worker = worker->index,
-				    .quota = &setup->quotas[i],
+				    .quota = &setup->shared[i].quota,
 				    .epoll = worker->relay_loop.epoll,
 				    .news = peers_news(setup->peers),
 				    .snapshot = peers_now(setup->peers)};

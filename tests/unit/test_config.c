@@ -40,6 +40,7 @@ static void what_is_not_written_has_its_default(void **state)
 	assert_int_equal(listener->send_buffer, 4 << 20);
 	assert_int_equal(listener->max_datagram, 65507);
 	assert_true(listener->loop_guard);
+	assert_true(listener->ring_guard);
 	config_destroy(config);
 }
 

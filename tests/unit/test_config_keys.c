@@ -216,6 +216,8 @@ static void guard_keys(void **state)
 	with(ECHO, "loop_guard = no", !listener(c)->loop_guard);
 	with(ECHO, "loop_guard = TRUE", listener(c)->loop_guard);
 	wrong(ECHO, "loop_guard", "none", "[listener:e] loop_guard: `none` is wrong: write on or off");
+	with(ECHO, "ring_guard = off", !listener(c)->ring_guard);
+	with(ECHO, "ring_guard = on", listener(c)->ring_guard);
 	with(ECHO, "source_limit = 0", !listener(c)->source_limit);
 	with(ECHO, "source_limit = 100", listener(c)->source_limit == 100 && !listener(c)->source_burst);
 	with(ECHO "source_burst = 200\n", "source_limit = 4294967295",

@@ -1,0 +1,25 @@
+/* What all workers share of one listener, since the kernel spreads the ports of a source over them. */
+#ifndef UDPRELAYD_SHARED_H
+#define UDPRELAYD_SHARED_H
+
+#include <stdint.h>
+
+#include "config.h"
+#include "relay.h"
+#include "ring_guard.h"
+#include "source_limit.h"
+
+struct shared {
+	struct session_quota quota; /* of a relay */
+	struct source_limit *source_limit; /* NULL: none */
+	struct ring_guard *ring_guard; /* NULL: none */
+};
+
+/* One for each listener of the configuration. sessions: how many there is room for; where that is less than the relays
+ * want, each has its share. Returns 0 or -ENOMEM. */
+int shared_create(struct shared **shared, const struct config *config, uint64_t sessions);
+
+/* NULL is accepted. */
+void shared_destroy(struct shared *shared, const struct config *config);
+
+#endif

@@ -1,0 +1,206 @@
+"""Rings: what would go round between daemons for ever is found, told and cut; what only looks like it is not."""
+import os
+import signal
+import time
+import unittest
+
+import harness
+
+# What a ring does in this time without its guard is far more than what it may have done with it.
+ROUND_SECONDS = 1
+
+
+def port_for_later(test):
+    """A port that nobody has now. Nothing else here asks for this one before it is used."""
+    sock = test.udp()
+    port = sock.getsockname()[1]
+    sock.close()
+    return port
+
+
+def forwarder(port, peers, more=""):
+    names = [f"p{i}" for i in range(len(peers))]
+    return (f"[datagram_log]\ntarget = off\n[listener:a]\naddress = 127.0.0.1:{port}\naction = forward\n{more}\n"
+            f"peers = {', '.join(names)}\n"
+            + "".join(f"[peer:{name}]\naddress = 127.0.0.1:{peer}\n" for name, peer in zip(names, peers)))
+
+
+def processor_seconds(daemon):
+    """Of all its threads."""
+    nanoseconds = 0
+    for thread in os.listdir(f"/proc/{daemon.process.pid}/task"):
+        with open(f"/proc/{daemon.process.pid}/task/{thread}/schedstat", encoding="ascii") as file:
+            nanoseconds += int(file.read().split()[0])
+    return nanoseconds / 1e9
+
+
+class RingCase(harness.TestCase):
+    def received(self, daemon):
+        return daemon.summary()["listener a"]["received"]
+
+    def await_silence(self, daemons):
+        """Until nothing was received for a while. Returns what each has received."""
+        end = time.monotonic() + harness.PATIENCE
+        before = None
+        while (now := [self.received(daemon) for daemon in daemons]) != before:
+            if time.monotonic() > end:
+                self.fail(f"it goes on and on: {before}, {now}")
+            before = now
+            time.sleep(0.3)
+        return now
+
+    def assert_goes_round(self, daemon):
+        before = self.received(daemon)
+        time.sleep(ROUND_SECONDS)
+        self.assertGreater(self.received(daemon), before + 1000)
+
+    def assert_at_rest(self, daemons):
+        """Less than 1 % of a processor, two seconds later."""
+        before = [processor_seconds(daemon) for daemon in daemons]
+        time.sleep(ROUND_SECONDS)
+        for daemon, seconds in zip(daemons, before):
+            self.assertLess(processor_seconds(daemon) - seconds, 0.01 * ROUND_SECONDS)
+
+
+class ForwarderTest(RingCase):
+    def ring(self, size=2, more="", workers=1, sink=None):
+        """Daemons that forward to the next of them; the first to a sink, too."""
+        ports = [port_for_later(self) for _ in range(size)]
+        daemons = []
+        for i, port in enumerate(ports):
+            peers = [ports[(i + 1) % size]] + ([sink] if sink and not i else [])
+            daemons.append(self.serve(f"[udprelayd]\nworkers = {workers}\n" + forwarder(port, peers, more)))
+        return daemons
+
+    def test_without_the_guard(self):
+        """The ring of the other tests is one."""
+        daemon, other = self.ring(more="ring_guard = off")
+        client = self.udp()
+        for i in range(10):
+            client.sendto(b"round %d" % i, daemon.address("a"))
+        self.assert_goes_round(daemon)
+        other.end()
+
+    def assert_is_cut(self, daemons, client, payloads):
+        """Each datagram goes round a few times and no more, and soon none does."""
+        for payload in payloads:
+            client.sendto(payload, daemons[0].address("a"))
+        received = self.await_silence(daemons)
+        self.assertLess(sum(received), 300 * len(payloads))
+        self.assert_at_rest(daemons)
+        lines = sum((daemon.lines for daemon in daemons), [])
+        told = [line for line in lines if "sends back what others sent, as a ring of hosts would" in line]
+        self.assertTrue(told)
+        self.assertLess(len(told), 20)
+        counters = [daemon.end()["listener a"] for daemon in daemons]
+        self.assertGreater(sum(c.get("ring", 0) for c in counters), 0)
+        self.assertEqual(sum(c.get("ring", 0) for c in counters), sum(c["dropped"] for c in counters))
+
+    def test_one_datagram(self):
+        self.assert_is_cut(self.ring(), self.udp(), [b"round"])
+
+    def test_many(self):
+        self.assert_is_cut(self.ring(), self.udp(), [b"round %d" % i for i in range(200)])
+
+    def test_many_that_are_the_same(self):
+        self.assert_is_cut(self.ring(), self.udp(), [b"tick"] * 200)
+
+    def test_empty_ones(self):
+        self.assert_is_cut(self.ring(), self.udp(), [b""] * 20)
+
+    def test_several_workers(self):
+        self.assert_is_cut(self.ring(workers=3), self.udp(), [b"round %d" % i for i in range(200)])
+
+    def test_three_on_one_host(self):
+        self.assert_is_cut(self.ring(size=3), self.udp(), [b"round %d" % i for i in range(50)])
+
+    def test_others_get_everything_meanwhile(self):
+        """The ring does not keep what the client sends from a peer that is in no ring."""
+        sink, client = self.udp(), self.udp()
+        daemons = self.ring(sink=sink.getsockname()[1])
+        expected = [b"round %d" % i for i in range(100)]
+        for payload in expected:
+            client.sendto(payload, daemons[0].address("a"))
+        self.await_silence(daemons)
+        sink.setblocking(False)
+        got = set()
+        try:
+            while True:
+                got.add(sink.recv(100))
+        except BlockingIOError:
+            pass
+        self.assertEqual(got, set(expected))
+
+
+class HonestTest(RingCase):
+    """Clients on a peer's host that say the same, in one way or another."""
+
+    def setUp(self):
+        self.sink = self.udp()
+        self.sink.setsockopt(harness.socket.SOL_SOCKET, harness.socket.SO_RCVBUF, 4 << 20)
+        self.daemon = self.serve(forwarder(0, [self.sink.getsockname()[1]]))
+
+    def assert_all_forwarded(self, count):
+        for _ in range(count):
+            self.sink.recv(100)
+        self.assertEqual(self.daemon.end()["listener a"]["forwarded"], count)
+
+    def test_one_client(self):
+        client = self.udp()
+        for _ in range(3000):
+            client.sendto(b"requests:1|c", self.daemon.address("a"))
+        self.assert_all_forwarded(3000)
+
+    def test_several_clients(self):
+        clients = [self.udp() for _ in range(8)]
+        for i in range(3000):
+            clients[i % 8].sendto(b"requests:1|c", self.daemon.address("a"))
+        self.assert_all_forwarded(3000)
+
+    def test_a_new_client_each_time(self):
+        for _ in range(500):
+            client = self.udp()
+            client.sendto(b"requests:1|c", self.daemon.address("a"))
+            client.close()
+        self.assert_all_forwarded(500)
+
+
+class EchoTest(RingCase):
+    def echoes(self, more=""):
+        """Two that got each other's datagrams: the first answers a client whose port is the second's then."""
+        port = port_for_later(self)
+        config = "[datagram_log]\ntarget = off\n[listener:a]\naction = echo\n" + more + "\naddress = 127.0.0.1:"
+        first = self.serve(config + "0")
+        first.pause()
+        client = self.udp(port=port)
+        for i in range(10):
+            client.sendto(b"back and forth %d" % i, first.address("a"))
+        client.close()
+        second = self.serve(config + str(port))
+        first.send_signal(signal.SIGCONT)
+        return first, second
+
+    def test_without_the_guard(self):
+        first, second = self.echoes("ring_guard = off")
+        self.assert_goes_round(first)
+        second.end()
+
+    def test_set_on_each_other(self):
+        daemons = self.echoes()
+        self.await_silence(daemons)
+        self.assert_at_rest(daemons)
+        counters = [daemon.end()["listener a"] for daemon in daemons]
+        self.assertEqual(sum(c.get("ring", 0) for c in counters), 10)
+        self.assertTrue(any("repeats one payload without end, as another echo would" in line
+                            for daemon in daemons for line in daemon.lines))
+
+    def test_a_client_that_says_always_the_same(self):
+        daemon = self.serve("[datagram_log]\ntarget = off\n[listener:a]\naddress = 127.0.0.1:0\naction = echo\n")
+        client = self.udp()
+        for _ in range(3000):
+            self.assert_echoes(client, daemon.address("a"), b"hello")
+        self.assertEqual(daemon.end()["listener a"]["echoed"], 3000)
+
+
+if __name__ == "__main__":
+    unittest.main()
