@@ -231,6 +231,9 @@ static void begin(struct world *w)
 	w->route.carrier = (struct carrier){w->egress, &w->arena};
 	w->route.counters = &w->counters;
 	w->route.ring = (struct datagram_ring *)w; /* never looked into */
+	w->route.log = w->log;
+	if (w->config.action == ACTION_ECHO || w->config.action == ACTION_FORWARD)
+		must_work(ring_guard_create(&w->route.ring_guard, w->config.action));
 	w->outlet = (struct outlet){.fd = spare, .gso = true};
 	if (w->config.action == ACTION_RELAY)
 		begin_relay(w);
@@ -240,6 +243,7 @@ static void finish(struct world *w)
 {
 	if (w->route.relay)
 		relay_finish(&w->relay);
+	ring_guard_destroy(w->route.ring_guard);
 	route_finish(&w->route);
 	arena_destroy(&w->arena);
 	egress_destroy(w->egress);
