@@ -25,6 +25,16 @@ enum action { ACTION_SINK, ACTION_ECHO, ACTION_FORWARD, ACTION_RELAY };
 
 enum log_target { LOG_TARGET_OFF, LOG_TARGET_STDERR, LOG_TARGET_STDOUT, LOG_TARGET_FILE };
 
+/* Where a section stands in the file, and the keys that were written in it. */
+struct section_lines {
+	unsigned line;
+	struct key_line {
+		const char *key;
+		unsigned line;
+	} *keys;
+	size_t count;
+};
+
 struct payload {
 	uint8_t *bytes; /* NULL: none */
 	size_t size;
@@ -32,6 +42,7 @@ struct payload {
 
 struct peer_config {
 	char *name;
+	struct section_lines lines;
 	size_t index; /* in config.peers */
 	unsigned line; /* of its address */
 	char *address_text; /* as written */
@@ -67,6 +78,7 @@ struct multicast_config {
 
 struct listener_config {
 	char *name;
+	struct section_lines lines;
 	size_t index; /* in config.listeners */
 	struct bind_config *binds;
 	size_t bind_count;
@@ -132,6 +144,9 @@ struct config *config_load(const char *path, FILE *errors);
 
 /* The same for an open stream, which path names in messages. */
 struct config *config_load_stream(const char *path, FILE *in, FILE *errors);
+
+/* The line of a key in its section; 0: it was not written, and has its default. */
+unsigned config_line(const struct section_lines *lines, const char *key);
 
 /* NULL is accepted. */
 void config_destroy(struct config *config);

@@ -15,7 +15,6 @@ bool set_group(struct scope *scope, const char *value);
 bool set_target(struct scope *scope, const char *value);
 bool set_http_listen(struct scope *scope, const char *value);
 bool set_listener_address(struct scope *scope, const char *value);
-bool set_action(struct scope *scope, const char *value);
 bool set_peers(struct scope *scope, const char *value);
 bool set_listener_encoding(struct scope *scope, const char *value);
 bool set_log(struct scope *scope, const char *value);

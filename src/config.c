@@ -119,14 +119,16 @@ static struct peer_config peer_defaults(char *name, size_t index)
 				    .check = {.interval_ms = 5 * 1000, .timeout_ms = 2 * 1000, .rise = 2, .fall = 3}};
 }
 
-static void add_named(struct config *config, struct config_place *place, const char *name)
+static void add_named(struct config *config, struct config_place *place, const char *name, unsigned line)
 {
 	if (place->kind == SECTION_LISTENER) {
 		place->index = config->listener_count++;
 		config->listeners[place->index] = listener_defaults(must(strdup(name)), place->index);
+		config->listeners[place->index].lines.line = line;
 	} else {
 		place->index = config->peer_count++;
 		config->peers[place->index] = peer_defaults(must(strdup(name)), place->index);
+		config->peers[place->index].lines.line = line;
 	}
 }
 
@@ -145,7 +147,7 @@ static void begin_section(struct loader *loader, const struct ini_section *secti
 		diagnostics_add(&loader->diagnostics, section->line,
 				"[%s]: the name is to have 1 to %d letters, digits, '-', '_' and '.'", section->name,
 				NAME_MAX_LENGTH);
-	add_named(loader->config, place, name);
+	add_named(loader->config, place, name, section->line);
 }
 
 static void begin_sections(struct loader *loader)
@@ -160,6 +162,34 @@ static void begin_sections(struct loader *loader)
 }
 
 /* --- Entries --- */
+
+/* The table of all keys has names that stay. */
+static void keep_line(struct section_lines *lines, const struct scope *scope)
+{
+	lines->keys = must(realloc(lines->keys, (lines->count + 1) * sizeof(*lines->keys)));
+	lines->keys[lines->count++] = (struct key_line){scope->key->name, scope->entry->line};
+}
+
+unsigned config_line(const struct section_lines *lines, const char *key)
+{
+	for (size_t i = 0; i < lines->count; i++) {
+		if (!strcmp(lines->keys[i].key, key))
+			return lines->keys[i].line;
+	}
+	return 0;
+}
+
+static void take_entry(struct scope *scope, enum section_kind kind, struct ini_entry *entry)
+{
+	if (!config_key_set(scope, kind, entry->value)) {
+		free(entry->value);
+		entry->value = NULL;
+	} else if (scope->listener) {
+		keep_line(&scope->listener->lines, scope);
+	} else if (scope->peer) {
+		keep_line(&scope->peer->lines, scope);
+	}
+}
 
 static void read_entry(struct loader *loader, size_t i)
 {
@@ -181,10 +211,7 @@ static void read_entry(struct loader *loader, size_t i)
 		scope.listener = &config->listeners[place->index];
 	else if (place->kind == SECTION_PEER)
 		scope.peer = &config->peers[place->index];
-	if (!config_key_set(&scope, place->kind, entry->value)) {
-		free(entry->value);
-		entry->value = NULL;
-	}
+	take_entry(&scope, place->kind, entry);
 }
 
 /* --- Defaults that rest on other keys --- */
@@ -327,6 +354,7 @@ static void listener_finish(struct listener_config *listener)
 	for (size_t i = 0; i < listener->encoding_count; i++)
 		free(listener->encodings[i]);
 	free(listener->name);
+	free(listener->lines.keys);
 	free(listener->binds);
 	free(listener->peers);
 	free(listener->encodings);
@@ -339,6 +367,7 @@ static void listener_finish(struct listener_config *listener)
 static void peer_finish(struct peer_config *peer)
 {
 	free(peer->name);
+	free(peer->lines.keys);
 	free(peer->address_text);
 	free(peer->host);
 	free(peer->encoding);

@@ -165,17 +165,6 @@ bool set_listener_address(struct scope *scope, const char *value)
 	return for_each(scope, value, take_bind);
 }
 
-bool set_action(struct scope *scope, const char *value)
-{
-	static const char *const actions[] = {"sink", "echo", "forward", "relay", NULL};
-	unsigned action;
-
-	if (!value_choice(value, actions, &action))
-		return false;
-	scope->listener->action = action;
-	return true;
-}
-
 /* Whether there is such a peer is told where all keys are known. */
 static bool take_peer(struct scope *scope, char *item)
 {

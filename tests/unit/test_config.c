@@ -75,6 +75,25 @@ static void a_relay_and_its_peer_have_defaults_too(void **state)
 	config_destroy(config);
 }
 
+static void what_was_written_has_its_line(void **state)
+{
+	struct config *config = good("\n" RELAY "\n[listener:e]\nmax_datagram = 9\naddress = *:7789\n"
+				     "action = echo\nallow = ::1,\n ::2\nlog = all\n");
+	const struct section_lines *relay = &config->listeners[0].lines, *echo = &config->listeners[1].lines;
+
+	(void)state;
+	assert_int_equal(relay->line, 2);
+	assert_int_equal(config_line(relay, "peers"), 5);
+	assert_int_equal(config_line(relay, "max_datagram"), 0);
+	assert_int_equal(config->peers[0].lines.line, 6);
+	assert_int_equal(config_line(&config->peers[0].lines, "address"), 7);
+	assert_int_equal(echo->line, 9);
+	assert_int_equal(config_line(echo, "max_datagram"), 10);
+	assert_int_equal(config_line(echo, "allow"), 13);
+	assert_int_equal(config_line(echo, "log"), 15);
+	config_destroy(config);
+}
+
 static void a_relay_refuses_the_ports_that_it_is_told(void **state)
 {
 	struct config *config = good("[listener:e]\naddress = *:7789\naction = echo\n" RELAY
@@ -350,6 +369,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_not_written_has_its_default),
 		cmocka_unit_test(a_relay_and_its_peer_have_defaults_too),
+		cmocka_unit_test(what_was_written_has_its_line),
 		cmocka_unit_test(a_relay_refuses_the_ports_that_it_is_told),
 		cmocka_unit_test(an_echo_refuses_low_ports_and_those_of_all_echoes),
 		cmocka_unit_test(listeners_and_peers_stand_in_the_order_of_the_file),
