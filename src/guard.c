@@ -161,43 +161,66 @@ static bool is_answering(const struct listener_config *config)
 	return config->action == ACTION_ECHO || config->action == ACTION_RELAY;
 }
 
+/* By ground. */
+static const enum drop_reason reasons[] = {
+	[GUARD_IN_DENY] = DROP_SOURCE_DENIED,
+	[GUARD_NOT_IN_ALLOW] = DROP_SOURCE_DENIED,
+	[GUARD_NO_ANSWERS] = DROP_NONE,
+	[GUARD_UNNAMED] = DROP_NO_RETURN,
+	[GUARD_UNNAMED_BUT_SILENT] = DROP_NONE,
+	[GUARD_OFF] = DROP_NONE,
+	[GUARD_NO_HOST] = DROP_SOURCE_ADDRESS,
+	[GUARD_OWN] = DROP_LOOP,
+	[GUARD_PORT_ZERO] = DROP_SOURCE_PORT,
+	[GUARD_REFUSED_PORT] = DROP_SOURCE_PORT,
+	[GUARD_GOOD] = DROP_NONE,
+};
+
 /* Of a relay that expects no responses, clients need no name. */
-static enum drop_reason check_unix(const struct listener_config *config, const struct own_addresses *own,
-				   const struct train *train)
+static enum guard_ground judge_unix(const struct listener_config *config, const struct own_addresses *own,
+				    const struct address *source)
 {
-	if (train->source.length <= sizeof(sa_family_t))
-		return config->action == ACTION_RELAY && !config->responses ? DROP_NONE : DROP_NO_RETURN;
-	return config->loop_guard && own_addresses_has(own, &train->source) ? DROP_LOOP : DROP_NONE;
+	if (source->length <= sizeof(sa_family_t))
+		return config->action == ACTION_RELAY && !config->responses ? GUARD_UNNAMED_BUT_SILENT : GUARD_UNNAMED;
+	if (!config->loop_guard)
+		return GUARD_OFF;
+	return own_addresses_has(own, source) ? GUARD_OWN : GUARD_GOOD;
+}
+
+static enum guard_ground judge_ip(const struct listener_config *config, const struct own_addresses *own,
+				  const struct address *source)
+{
+	uint16_t port = address_port(source);
+
+	if (!config->loop_guard)
+		return GUARD_OFF;
+	if (is_unanswerable(source))
+		return GUARD_NO_HOST;
+	if (own_addresses_has(own, source))
+		return GUARD_OWN;
+	if (port == 0)
+		return GUARD_PORT_ZERO;
+	return port_set_has(config->refuse_source_ports, port) ? GUARD_REFUSED_PORT : GUARD_GOOD;
+}
+
+static struct guard_decision decided(enum guard_ground ground, const struct prefix *prefix)
+{
+	return (struct guard_decision){reasons[ground], ground, prefix};
 }
 
 /* Senders of AF_UNIX have no address that a list could name; who may write to the socket is up to its file. */
-static bool is_admitted(const struct listener_config *config, const struct address *source)
+struct guard_decision guard_decide(const struct listener_config *config, const struct own_addresses *own,
+				   const struct address *source)
 {
-	if (source->any.sa_family == AF_UNIX)
-		return true;
-	if (prefix_set_find(config->deny, source))
-		return false;
-	return !config->allow || prefix_set_find(config->allow, source);
-}
+	bool is_unix = source->any.sa_family == AF_UNIX;
+	const struct prefix *denied = prefix_set_find(config->deny, source), *allowed;
 
-enum drop_reason guard_check(const struct listener_config *config, const struct own_addresses *own,
-			     const struct train *train)
-{
-	uint16_t port = address_port(&train->source);
-
-	if (!is_admitted(config, &train->source))
-		return DROP_SOURCE_DENIED;
+	if (denied)
+		return decided(GUARD_IN_DENY, denied);
+	allowed = prefix_set_find(config->allow, source);
+	if (config->allow && !allowed && !is_unix)
+		return decided(GUARD_NOT_IN_ALLOW, NULL);
 	if (!is_answering(config))
-		return DROP_NONE;
-	if (train->source.any.sa_family == AF_UNIX)
-		return check_unix(config, own, train);
-	if (!config->loop_guard)
-		return DROP_NONE;
-	if (is_unanswerable(&train->source))
-		return DROP_SOURCE_ADDRESS;
-	if (own_addresses_has(own, &train->source))
-		return DROP_LOOP;
-	if (port == 0 || port_set_has(config->refuse_source_ports, port))
-		return DROP_SOURCE_PORT;
-	return DROP_NONE;
+		return decided(GUARD_NO_ANSWERS, allowed);
+	return decided(is_unix ? judge_unix(config, own, source) : judge_ip(config, own, source), allowed);
 }
