@@ -47,6 +47,9 @@ void balancer_update(struct balancer *balancer);
 /* Whether targets are used although all are down. */
 bool balancer_fails_open(const struct balancer *balancer);
 
+/* The targets that are chosen from: their indices, until the next update. Returns how many there are. */
+size_t balancer_choices(const struct balancer *balancer, const uint16_t **choices);
+
 /* The index of the target for a new session of this client; BALANCE_NONE where there are no targets. */
 size_t balancer_choose(struct balancer *balancer, const struct address *client);
 

@@ -43,6 +43,18 @@ static inline uint32_t train_datagram_size(const struct train *train, uint32_t i
 	return i + 1 < train->count ? train->segment : train->size - i * train->segment;
 }
 
+/* Larger datagrams than max are not to go on: all of a train but, perhaps, its last. */
+static inline void train_limit_size(struct train *train, uint32_t max)
+{
+	train->skip = 0;
+	if (train->segment <= max)
+		return;
+	if (train_datagram_size(train, train->count - 1u) <= max)
+		train->skip = (uint16_t)(train->count - 1);
+	else
+		train->drop = DROP_TOO_LARGE;
+}
+
 struct batch;
 
 /* Reserves the slots; their memory becomes resident as they are first used. Returns 0 or -ENOMEM. */

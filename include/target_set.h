@@ -9,6 +9,7 @@
 #include "balance.h"
 #include "config.h"
 #include "guard.h"
+#include "metrics.h"
 #include "peers_snapshot.h"
 #include "target.h"
 
@@ -56,6 +57,10 @@ bool target_set_has(const struct target_set *set, const struct address *address)
 
 /* The member for a new session of this client, or NULL where there is none. */
 struct member *target_set_choose(struct target_set *set, const struct address *client);
+
+/* The same, unless loop_guard forbids a session with this client. Returns DROP_NONE and the member, or why there is
+ * none. */
+enum drop_reason target_set_assign(struct target_set *set, const struct address *client, struct member **member);
 
 /* A session is with the member from now on; and not any more. */
 void target_set_join(struct target_set *set, struct member *member);

@@ -42,6 +42,11 @@ struct way {
 	struct converter *converter; /* NULL: the bytes pass untouched */
 };
 
+/* Converts one datagram to at most room bytes at out, and no more than UDP carries. Returns DROP_NONE and the bytes
+ * made, or why it cannot go this way. */
+enum drop_reason way_convert(struct converter *converter, const void *data, size_t size, uint8_t *out, size_t room,
+			     size_t *made);
+
 /* Puts the train's datagrams, from skip on, into the egress. Returns the first copy; the others follow it. */
 struct copy *way_take(struct carrier *carrier, const struct way *way, const struct train *train);
 

@@ -165,6 +165,12 @@ static size_t choose(struct balancer *balancer, const struct address *client)
 	return 0;
 }
 
+size_t balancer_choices(const struct balancer *balancer, const uint16_t **choices)
+{
+	*choices = balancer->choices;
+	return balancer->choice_count;
+}
+
 size_t balancer_choose(struct balancer *balancer, const struct address *client)
 {
 	return balancer->choice_count ? balancer->choices[choose(balancer, client)] : BALANCE_NONE;

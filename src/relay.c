@@ -206,23 +206,14 @@ static void start(struct relay *relay, struct session *session, uint64_t now_ms)
 	tell_start(relay, session);
 }
 
-/* A client at the address of a peer would be told, as an answer, what a peer says, and might answer that in turn, for
- * ever: one forged datagram is enough. */
-static bool is_loop(const struct relay *relay, const struct relay_client *client)
-{
-	return relay->setup.config->loop_guard && target_set_has(&relay->targets, client->client);
-}
-
 static enum drop_reason begin(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
 			      struct session **session)
 {
-	enum drop_reason reason;
+	struct member *member;
+	enum drop_reason reason = target_set_assign(&relay->targets, client->client, &member);
 
-	if (is_loop(relay, client))
-		return DROP_LOOP;
-	struct member *member = target_set_choose(&relay->targets, client->client);
-	if (!member)
-		return relay->targets.leads_back ? DROP_LOOP : DROP_UNRESOLVED;
+	if (reason)
+		return reason;
 	if (!take_place(relay))
 		return DROP_SESSION_LIMIT;
 	*session = session_pool_take(&relay->pool);

@@ -64,18 +64,6 @@ size_t route_copies_max(const struct route *route)
 
 /* --- Towards the flush --- */
 
-/* Larger datagrams than the listener takes: all of a train but, perhaps, its last. */
-static void limit_size(struct train *train, uint32_t max)
-{
-	train->skip = 0;
-	if (train->segment <= max)
-		return;
-	if (train_datagram_size(train, train->count - 1u) <= max)
-		train->skip = (uint16_t)(train->count - 1);
-	else
-		train->drop = DROP_TOO_LARGE;
-}
-
 /* A source may have its fill, and a little of what it sends beyond that. */
 static enum drop_reason check_source(struct route *route, const struct train *train, uint64_t now_ms)
 {
@@ -200,7 +188,7 @@ void route_begin(struct route *route, const struct arrival *arrival, struct trai
 		if (!train->drop)
 			train->drop = check_source(route, train, arrival->now_ms);
 		if (!train->drop)
-			limit_size(train, route->config->max_datagram);
+			train_limit_size(train, route->config->max_datagram);
 		if (!train->drop)
 			train->drop = check_ring(route, train, arrival->now_ms);
 		if (!train->drop)

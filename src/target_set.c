@@ -220,6 +220,23 @@ struct member *target_set_choose(struct target_set *set, const struct address *c
 	return choice == BALANCE_NONE ? NULL : set->members[choice];
 }
 
+/* A client at the address of a peer would be told, as an answer, what a peer says, and might answer that in turn, for
+ * ever: one forged datagram is enough. */
+static bool is_loop(const struct target_set *set, const struct address *client)
+{
+	return set->config->loop_guard && target_set_has(set, client);
+}
+
+enum drop_reason target_set_assign(struct target_set *set, const struct address *client, struct member **member)
+{
+	if (is_loop(set, client))
+		return DROP_LOOP;
+	*member = target_set_choose(set, client);
+	if (*member)
+		return DROP_NONE;
+	return set->leads_back ? DROP_LOOP : DROP_UNRESOLVED;
+}
+
 void target_set_join(struct target_set *set, struct member *member)
 {
 	member->sessions++;

@@ -44,21 +44,31 @@ static struct copy *take_whole(struct carrier *carrier, const struct way *way, c
 	return first;
 }
 
+enum drop_reason way_convert(struct converter *converter, const void *data, size_t size, uint8_t *out, size_t room,
+			     size_t *made)
+{
+	ssize_t length =
+		converter_run(converter, data, size, out, room < CONFIG_DATAGRAM_MAX ? room : CONFIG_DATAGRAM_MAX);
+
+	if (length < 0)
+		return length == -EILSEQ ? DROP_UNCONVERTIBLE : DROP_TOO_LARGE;
+	*made = (size_t)length;
+	return DROP_NONE;
+}
+
 static struct copy *convert_datagram(struct carrier *carrier, const struct way *way, const uint8_t *data, uint32_t size)
 {
 	struct arena *arena = carrier->arena;
-	size_t room = arena->size - arena->used;
 	uint8_t *out = arena->bytes + arena->used;
-	ssize_t made =
-		converter_run(way->converter, data, size, out, room < CONFIG_DATAGRAM_MAX ? room : CONFIG_DATAGRAM_MAX);
+	size_t made;
+	enum drop_reason reason = way_convert(way->converter, data, size, out, arena->size - arena->used, &made);
 	struct copy *copy;
 
-	if (made < 0) {
-		egress_add_failed(carrier->egress, data, size, size, 1,
-				  made == -EILSEQ ? DROP_UNCONVERTIBLE : DROP_TOO_LARGE, &copy);
+	if (reason) {
+		egress_add_failed(carrier->egress, data, size, size, 1, reason, &copy);
 		return copy;
 	}
-	arena->used += (size_t)made;
+	arena->used += made;
 	egress_add(carrier->egress, way->outlet, way->to, way->from, out, (uint32_t)made, (uint32_t)made, 1, &copy);
 	return copy;
 }
