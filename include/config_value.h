@@ -31,6 +31,10 @@ bool value_ports(const char *text, struct port_set *result);
 /* The name of a network interface, as the kernel takes it. Whether it exists is another matter. */
 bool value_interface(const char *text, char result[IF_NAMESIZE]);
 
+/* Hex digits, two for each byte and nothing between them; out has room for half as many bytes as there are digits.
+ * Returns NULL, or what is wrong and what would be right. */
+const char *value_hex(const char *text, uint8_t *out);
+
 /* The next item of a list separated by commas, blanks around it removed; NULL at the end. *cursor begins at a copy of
  * the value, which is cut up. An item may be empty, which is for the caller to refuse. */
 char *value_next(char **cursor);

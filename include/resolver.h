@@ -10,15 +10,7 @@
 #include "config.h"
 #include "guard.h"
 #include "log.h"
-
-/* Of more than so many addresses, the first are used. */
-#define RESOLVER_ADDRESSES_MAX 64
-
-struct resolver_answer {
-	size_t count;
-	bool more; /* than there is room for */
-	struct address addresses[RESOLVER_ADDRESSES_MAX];
-};
+#include "resolver_answer.h"
 
 /* The name leads to other addresses than before, of which there is at least one: those that were there before come
  * first, in their old order. Returns 0, or a negative errno where that cannot be used, after telling so: then the old

@@ -383,15 +383,14 @@ static struct payload *payload_of(const struct scope *scope)
 static bool take_hex(struct scope *scope, const char *digits)
 {
 	struct payload *payload = payload_of(scope);
-	size_t count = strspn(digits, "0123456789abcdefABCDEF");
-	uint8_t byte;
+	size_t count = strlen(digits) / 2;
+	const char *fault;
 
-	if (digits[count])
-		return scope_wrong(scope, "`%s` is no hex number: write bytes such as `hex: 00 ff`", digits);
-	if (count % 2)
-		return scope_wrong(scope, "`%s` has an odd number of hex digits: write two for each byte", digits);
-	for (; sscanf(digits, "%2hhx", &byte) == 1; digits += 2)
-		*(uint8_t *)append(&payload->bytes, &payload->size, sizeof(byte)) = byte;
+	payload->bytes = must(realloc(payload->bytes, payload->size + count + 1));
+	fault = value_hex(digits, payload->bytes + payload->size);
+	if (fault)
+		return scope_wrong(scope, "`%s` %s", digits, fault);
+	payload->size += count;
 	return true;
 }
 

@@ -1,6 +1,7 @@
 #include "config_value.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -132,6 +133,19 @@ bool value_interface(const char *text, char result[IF_NAMESIZE])
 	}
 	memcpy(result, text, length + 1);
 	return true;
+}
+
+const char *value_hex(const char *text, uint8_t *out)
+{
+	size_t count = strspn(text, "0123456789abcdefABCDEF");
+
+	if (text[count])
+		return "is no hex number: write bytes such as `hex: 00 ff`";
+	if (count % 2)
+		return "has an odd number of hex digits: write two for each byte";
+	for (; *text; text += 2)
+		sscanf(text, "%2hhx", out++);
+	return NULL;
 }
 
 char *value_next(char **cursor)

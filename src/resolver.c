@@ -1,95 +1,10 @@
 #include "resolver.h"
 
-#include <netdb.h>
 #include <stdio.h>
-#include <string.h>
 
 /* A name that does not resolve is tried again after a second, then two, four …, and at the latest after this. */
 #define BACKOFF_MS 1000
 #define BACKOFF_MAX_MS 30000
-
-/* --- What an answer says --- */
-
-/* Name servers that block a name answer so; the kernel would send it to ourselves. */
-static bool is_nowhere(const struct address *address)
-{
-	return address_is_wildcard(address) ||
-	       (address->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr));
-}
-
-static bool from_addrinfo(struct address *address, const struct addrinfo *info, uint16_t port)
-{
-	if (info->ai_family != AF_INET && info->ai_family != AF_INET6)
-		return false;
-	memset(address, 0, sizeof(*address));
-	memcpy(&address->any, info->ai_addr, info->ai_addrlen);
-	address->length = info->ai_addrlen;
-	address_set_port(address, port);
-	return !is_nowhere(address);
-}
-
-static bool answer_has(const struct resolver_answer *answer, const struct address *address)
-{
-	for (size_t i = 0; i < answer->count; i++) {
-		if (address_equal(&answer->addresses[i], address))
-			return true;
-	}
-	return false;
-}
-
-static void answer_add(struct resolver_answer *answer, const struct address *address)
-{
-	if (answer_has(answer, address))
-		return;
-	if (answer->count == RESOLVER_ADDRESSES_MAX)
-		answer->more = true;
-	else
-		answer->addresses[answer->count++] = *address;
-}
-
-static bool list_has(const struct addrinfo *list, const struct address *address)
-{
-	for (const struct addrinfo *i = list; i; i = i->ai_next) {
-		struct address other;
-
-		if (from_addrinfo(&other, i, address_port(address)) && address_equal(&other, address))
-			return true;
-	}
-	return false;
-}
-
-/* The addresses in use that are still there come first: an answer in another order is no change, and one with more
- * addresses than can be used does not swap them each time. */
-static void read_answer(const struct resolver *resolver, const struct addrinfo *list, struct resolver_answer *answer)
-{
-	const struct resolver_answer *now = &resolver->now;
-	uint16_t port = address_port(&resolver->config->address);
-
-	answer->count = 0;
-	answer->more = false;
-	for (size_t i = 0; i < now->count; i++) {
-		if (list_has(list, &now->addresses[i]))
-			answer_add(answer, &now->addresses[i]);
-	}
-	for (const struct addrinfo *i = list; i; i = i->ai_next) {
-		struct address address;
-
-		if (from_addrinfo(&address, i, port))
-			answer_add(answer, &address);
-	}
-}
-
-/* Both in the order that read_answer() makes, which puts what is left of the one before what is new in the other. */
-static bool answers_equal(const struct resolver_answer *a, const struct resolver_answer *b)
-{
-	if (a->count != b->count)
-		return false;
-	for (size_t i = 0; i < a->count; i++) {
-		if (!address_equal(&a->addresses[i], &b->addresses[i]))
-			return false;
-	}
-	return true;
-}
 
 /* --- What the log says --- */
 
@@ -173,7 +88,7 @@ static void failed(struct resolver *resolver, int error)
 
 static void resolved(struct resolver *resolver, const struct resolver_answer *answer)
 {
-	bool same = answers_equal(answer, &resolver->now);
+	bool same = resolver_answers_equal(answer, &resolver->now);
 
 	if (!same && resolver->changed(resolver->config, answer->addresses, answer->count, resolver->data))
 		return;
@@ -191,7 +106,7 @@ static void on_answer(uv_getaddrinfo_t *request, int status, struct addrinfo *li
 
 	resolver->busy = false;
 	if (!resolver->closing) {
-		read_answer(resolver, list, &answer);
+		resolver_answer_read(&answer, &resolver->now, list, address_port(&resolver->config->address));
 		if (!status && answer.count)
 			resolved(resolver, &answer);
 		else
