@@ -33,6 +33,9 @@ void link_finish(struct link *link);
 /* Where the peer is from now on; NULL where nobody knows. A socket to another address is closed. */
 void link_set_address(struct link *link, const struct address *address);
 
+/* Why nothing can be sent to the peer, whatever the network says: DROP_UNRESOLVED, DROP_LOOP, or DROP_NONE. */
+enum drop_reason link_check(const struct link *link);
+
 /* Sees to it that the outlet can be used. Returns DROP_NONE, or why datagrams to this peer are dropped now. Between two
  * attempts to open a socket passes a second. */
 enum drop_reason link_ready(struct link *link, uint64_t now_ms);

@@ -38,6 +38,12 @@ size_t record_size_max(uint32_t shown);
 size_t record_format(char *out, const struct datagram_record *record, uint32_t shown, uint32_t shown_max,
 		     struct codec *codec, enum log_format format);
 
+/* Bytes of a verdict at most: a word, and the name of a peer or of a reason. */
+#define RECORD_VERDICT_MAX 64
+
+/* Writes the verdict, such as "forwarded:2/3". Returns its end, where there may be no NUL. */
+char *record_put_verdict(char *out, const struct datagram_record *record);
+
 /* The line that declares count records missing; at most RECORD_DECLARATION_MAX bytes. */
 #define RECORD_DECLARATION_MAX 128
 

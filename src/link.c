@@ -42,6 +42,13 @@ void link_set_address(struct link *link, const struct address *address)
 		link->address = *address;
 }
 
+enum drop_reason link_check(const struct link *link)
+{
+	if (!link->address.length)
+		return DROP_UNRESOLVED;
+	return link->own && own_addresses_leads_back(link->own, &link->address) ? DROP_LOOP : DROP_NONE;
+}
+
 static enum drop_reason link_open(struct link *link, uint64_t now_ms)
 {
 	char text[ADDRESS_TEXT_MAX];
@@ -51,8 +58,9 @@ static enum drop_reason link_open(struct link *link, uint64_t now_ms)
 		return link->down;
 	link_close(link);
 	link->retry_ms = now_ms + RETRY_MS;
-	if (link->own && own_addresses_leads_back(link->own, &link->address))
-		return link->down = DROP_LOOP;
+	link->down = link_check(link);
+	if (link->down)
+		return link->down;
 	fd = socket_connect(&link->address, link->send_buffer);
 	if (fd < 0) {
 		link->down = socket_drop_reason(-fd);

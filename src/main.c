@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
@@ -11,8 +12,10 @@
 
 #include "build_config.h"
 #include "config.h"
+#include "explain.h"
 #include "log.h"
 #include "privileges.h"
+#include "question.h"
 #include "seccomp_filter.h"
 #include "server.h"
 #include "systemd.h"
@@ -22,18 +25,29 @@
 /* How long the last lines may take when nobody reads standard error. */
 #define END_LOG_MS 200
 
+#define EXAMPLE "for example: udprelayd -c FILE --explain '192.0.2.7:4242 > echo' 'hello'\n"
+
+/* Of a long option that has no letter. */
+enum { OPTION_EXPLAIN = 256 };
+
 struct options {
 	const char *config;
 	bool check;
+	const char *explain; /* the datagram's way; NULL: nothing is to be explained */
+	const char *payload; /* of it; NULL: not known */
 };
 
 static void print_help(FILE *out)
 {
-	fputs("Usage: udprelayd [-c FILE] [-t]\n"
-	      "Receives UDP datagrams, logs who sent what, and echoes or forwards them.\n"
+	fputs("Usage: udprelayd [-c FILE] [-t | --explain 'SRC:PORT > LISTENER' [PAYLOAD]]\n"
+	      "Receives UDP datagrams, logs who sent what, and echoes, forwards or relays them.\n"
 	      "\n"
 	      "  -c, --config FILE    read FILE (default: " DEFAULT_CONFIG ")\n"
 	      "  -t, --check-config   check the configuration, print every error, and end\n"
+	      "      --explain WAY    say what would happen to a datagram on its way from SRC:PORT (or\n"
+	      "                       [IPV6]:PORT, unix:/path, unix:) to a LISTENER, by its name or an address,\n"
+	      "                       and why; PAYLOAD is a text, 'hex: 01 ff', or - for standard input;\n"
+	      "                       nothing is bound or sent, but names of peers are looked up\n"
 	      "  -V, --version        print the version and what is built in\n"
 	      "  -h, --help           print this help\n"
 	      "\n"
@@ -49,11 +63,30 @@ static void print_version(void)
 	       systemd_built_in() ? "yes" : "no", seccomp_filter_built_in() ? "yes" : "no");
 }
 
+/* What follows the options: with --explain a payload, otherwise nothing. Returns as parse_options() does. */
+static int parse_arguments(struct options *options, int argc, char **argv)
+{
+	if (options->explain && options->check) {
+		fputs("udprelayd: -t and --explain do not go together: write one of them\n" EXAMPLE, stderr);
+		return EX_USAGE;
+	}
+	if (options->explain && optind < argc)
+		options->payload = argv[optind++];
+	if (optind == argc)
+		return -1;
+	if (options->explain)
+		fputs("udprelayd: there is more than one payload: put it in quotes\n" EXAMPLE, stderr);
+	else
+		fprintf(stderr, "udprelayd: unexpected argument `%s`\nTry `udprelayd --help`.\n", argv[optind]);
+	return EX_USAGE;
+}
+
 /* Returns -1 to go on, or the exit status. */
 static int parse_options(struct options *options, int argc, char **argv)
 {
 	static const struct option known[] = {{"config", required_argument, NULL, 'c'},
 					      {"check-config", no_argument, NULL, 't'},
+					      {"explain", required_argument, NULL, OPTION_EXPLAIN},
 					      {"version", no_argument, NULL, 'V'},
 					      {"help", no_argument, NULL, 'h'},
 					      {0}};
@@ -67,6 +100,9 @@ static int parse_options(struct options *options, int argc, char **argv)
 		case 't':
 			options->check = true;
 			break;
+		case OPTION_EXPLAIN:
+			options->explain = optarg;
+			break;
 		case 'V':
 			print_version();
 			return 0;
@@ -78,10 +114,7 @@ static int parse_options(struct options *options, int argc, char **argv)
 			return EX_USAGE;
 		}
 	}
-	if (optind == argc)
-		return -1;
-	fprintf(stderr, "udprelayd: unexpected argument `%s`\nTry `udprelayd --help`.\n", argv[optind]);
-	return EX_USAGE;
+	return parse_arguments(options, argc, argv);
 }
 
 /* A standard stream that came closed would give its number to a socket, and the log would write into that. */
@@ -122,6 +155,33 @@ static int run(const struct config *config)
 	return status;
 }
 
+static int explain_to_user(const struct config *config, const struct options *options)
+{
+	struct question question;
+	int status = question_init(&question, config, options->explain, options->payload, stdin, stderr), error = 0;
+
+	if (!status) {
+		error = explain(config, &question, stdout);
+		if (!error && (fflush(stdout) || ferror(stdout)))
+			error = -EIO;
+	}
+	question_finish(&question);
+	if (!error)
+		return status;
+	fprintf(stderr, "udprelayd: cannot explain: %s\n", strerror(-error));
+	return 1;
+}
+
+static int act(const struct config *config, const struct options *options)
+{
+	if (options->explain)
+		return explain_to_user(config, options);
+	if (!options->check)
+		return run(config);
+	printf("%s: the configuration is good\n", options->config);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = {.config = DEFAULT_CONFIG};
@@ -136,9 +196,7 @@ int main(int argc, char **argv)
 	config = config_load(options.config, stderr);
 	if (!config)
 		return EX_CONFIG;
-	if (options.check)
-		printf("%s: the configuration is good\n", options.config);
-	status = options.check ? 0 : run(config);
+	status = act(config, &options);
 	config_destroy(config);
 	return status;
 }

@@ -35,7 +35,7 @@ static char *put_json_address(char *out, const struct address *address)
 	return out + escape_json(out, text, strlen(text));
 }
 
-static char *put_verdict(char *out, const struct datagram_record *record)
+char *record_put_verdict(char *out, const struct datagram_record *record)
 {
 	switch (record->verdict) {
 	case VERDICT_SUNK:
@@ -70,7 +70,7 @@ static char *put_text(char *out, const struct datagram_record *record, const str
 	out = stpcpy(put_number(out, record->size), "B ");
 	out = stpcpy(out, text ? text->encoding : "-");
 	*out++ = ' ';
-	out = put_verdict(out, record);
+	out = record_put_verdict(out, record);
 	if (text) {
 		out = stpcpy(out, " \"");
 		out += escape_text(out, text->utf8, text->length);
@@ -93,7 +93,7 @@ static char *put_json(char *out, const struct datagram_record *record, const str
 	out = stpcpy(out, ",\"encoding\":");
 	out = text ? stpcpy(stpcpy(stpcpy(out, "\""), text->encoding), "\"") : stpcpy(out, "null");
 	out = stpcpy(out, ",\"verdict\":\"");
-	out = put_verdict(out, record);
+	out = record_put_verdict(out, record);
 	out = stpcpy(out, "\",\"payload\":");
 	if (text) {
 		*out++ = '"';
