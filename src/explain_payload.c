@@ -9,6 +9,9 @@
 /* Where the log shows no payload, so much of it is explained all the same. */
 #define SHOWN_DEFAULT 256
 
+/* Bytes of the longest character, escape sequences of shift states included. */
+#define CHARACTER_MAX 8
+
 /* --- Reading --- */
 
 /* The first of the payload's bytes; it may go on behind them. */
@@ -84,18 +87,31 @@ static size_t find_fault(struct codec *codec, const struct part *part)
 	return bad;
 }
 
+/* Where the character begins that is not there, or wrong, at the end of so many bytes. */
+static size_t find_character(struct codec *codec, const struct part *part, size_t end)
+{
+	size_t begin = end;
+	struct codec_text text;
+
+	do
+		begin--;
+	while (begin && end - begin < CHARACTER_MAX && !codec_decode(codec, part->bytes, begin, false, &text));
+	return begin;
+}
+
 static void tell_fault(const struct explanation *explanation, char *const *encoding)
 {
 	const struct question *question = explanation->question;
 	struct part part = shown_part(explanation, question->payload, question->size);
 	struct codec *codec = open_codec(encoding, 1, CODEC_STRICT, part.size);
-	size_t fault = find_fault(codec, &part);
+	size_t fault = find_fault(codec, &part), end = fault ? fault : part.size;
+	size_t begin = find_character(codec, &part, end);
 
-	if (fault)
-		fact(explanation, "encoding %s: does not decode: byte %zu, 0x%02x, does not fit", *encoding, fault,
-		     part.bytes[fault - 1]);
-	else
-		fact(explanation, "encoding %s: does not decode: it ends within a character", *encoding);
+	fprintf(explanation->out, FACT_INDENT "encoding %s: does not decode: %s byte %zu:", *encoding,
+		fault ? "wrong from" : "it ends within a character that begins with", begin + 1);
+	for (size_t i = begin; i < end; i++)
+		fprintf(explanation->out, " %02x", part.bytes[i]);
+	putc('\n', explanation->out);
 	codec_destroy(codec);
 }
 
