@@ -25,13 +25,15 @@ enum action { ACTION_SINK, ACTION_ECHO, ACTION_FORWARD, ACTION_RELAY };
 
 enum log_target { LOG_TARGET_OFF, LOG_TARGET_STDERR, LOG_TARGET_STDOUT, LOG_TARGET_FILE };
 
+struct key_line {
+	const char *key;
+	unsigned line;
+};
+
 /* Where a section stands in the file, and the keys that were written in it. */
 struct section_lines {
 	unsigned line;
-	struct key_line {
-		const char *key;
-		unsigned line;
-	} *keys;
+	struct key_line *keys;
 	size_t count;
 };
 

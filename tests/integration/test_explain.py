@@ -204,6 +204,8 @@ class FactsTest(ExplainCase):
         facts = self.facts(ECHO.replace("7788", "0"), "127.0.0.2:4242 > e")
         self.assertIn("guard: addresses with port 0 get theirs at the start: whether the source is one of them is not "
                       "known", facts)
+        facts = self.facts(ECHO.replace("7788", "0"), "127.0.0.1:0 > e")
+        self.assertEqual(facts[-1], "verdict: dropped:source_port")
 
 
 class SameAsTheDaemonTest(ExplainCase):
@@ -221,8 +223,8 @@ class SameAsTheDaemonTest(ExplainCase):
         peers = [self.udp() for _ in range(5)]
         extras = ["", "weight = 3", "", "backup = on", "encoding = utf-16"]
         port = self.port()
-        daemon, _ = self.serve_same(config([at(peer) for peer in peers], address=f"127.0.0.1:{port}, [::1]:{port}",
-                                           peer_extra=extras))
+        text = config([at(peer) for peer in peers], address=f"127.0.0.1:{port}, [::1]:{port}", peer_extra=extras)
+        daemon, _ = self.serve_same("[peer:unused]\naddress = 192.0.2.1:1\n" + text)
         seen = set()
         for i in range(2, 42):
             seen.add(self.compare(daemon, self.udp(f"127.0.0.{i}"), ("127.0.0.1", port), b"hello"))
