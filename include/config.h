@@ -133,6 +133,10 @@ struct config *config_load(const char *path, FILE *errors);
 /* The same for an open stream, which path names in messages. */
 struct config *config_load_stream(const char *path, FILE *in, FILE *errors);
 
+/* The index of the listener or peer of that name, or how many there are. */
+size_t config_find_listener(const struct config *config, const char *name);
+size_t config_find_peer(const struct config *config, const char *name);
+
 /* NULL is accepted. */
 void config_destroy(struct config *config);
 

@@ -30,6 +30,12 @@ void datagram_log_reopen(struct datagram_log *dlog);
  * the process ends. NULL is accepted. */
 bool datagram_log_stop(struct datagram_log *dlog, unsigned timeout_ms);
 
+/* Whether nothing waits to be written, once the workers have stopped. */
+bool datagram_log_idle(const struct datagram_log *dlog);
+
+/* From now on, the records of a log that was stopped count as this one's. The thread that asks for the counts. */
+void datagram_log_continue(struct datagram_log *dlog, const struct datagram_log *before);
+
 /* Any thread: records. After datagram_log_stop(), written + dropped = pushed. */
 uint64_t datagram_log_written(const struct datagram_log *dlog);
 uint64_t datagram_log_dropped(const struct datagram_log *dlog);

@@ -55,6 +55,22 @@ int relay_init(struct relay *relay, const struct relay_setup *setup);
 /* Ends all sessions. Zeroed memory is accepted. */
 void relay_finish(struct relay *relay);
 
+/* Where sessions go on under another configuration. */
+struct relay_home {
+	struct outlet *(*outlet)(const struct outlet *before,
+				 void *data); /* to their clients; NULL where there is none */
+	void *data;
+};
+
+/* Whether the relay can go on as the listener is configured now; otherwise its sessions end. */
+bool relay_can_move(const struct relay *relay, const struct listener_config *config);
+
+/* Goes on, at the same place in memory, with another setup: another worker's, even. No thread uses the relay or its
+ * targets meanwhile, and the targets' peers are of the configuration before, which must not be gone yet. Sessions of
+ * peers and addresses that are gone end; all others stay. The owner has to set the route. Returns 0, or -ENOMEM and
+ * leaves everything as it was. */
+int relay_move(struct relay *relay, const struct relay_setup *setup, const struct relay_home *home);
+
 /* The peers are at other addresses: a session whose target is gone goes on until its client writes again. */
 void relay_set_peers(struct relay *relay, const struct peers_snapshot *snapshot, uint64_t now_ms);
 

@@ -22,8 +22,9 @@ struct socket_error {
 int socket_bind(const struct listener_config *config, const struct address *address, bool port_owner, bool port_shared,
 		struct socket_error *error);
 
-/* Joins a group. Returns 0 or a negative errno. */
+/* Joins or leaves a group. Returns 0 or a negative errno. */
 int socket_join(int fd, const struct multicast_config *group);
+int socket_leave(int fd, const struct multicast_config *group);
 
 /* Connects a non-blocking datagram socket to a peer; it receives nothing, ever: what peers answer is discarded in the
  * kernel. Returns the descriptor or a negative errno. */

@@ -47,6 +47,11 @@ void target_set_finish(struct target_set *set);
 /* The peers are at other addresses, or not. Returns 0, or -ENOMEM and leaves everything as it was. */
 int target_set_update(struct target_set *set, const struct peers_snapshot *snapshot);
 
+/* The same for another configuration of the listener, which may have other peers, in another order. Where it fails,
+ * members of peers that the listener does not have any more stay. */
+int target_set_configure(struct target_set *set, const struct listener_config *config, const struct own_addresses *own,
+			 const struct peers_snapshot *snapshot);
+
 /* Learns which have come up and gone down. Where nothing has happened it costs next to nothing. Returns whether the
  * choice has changed. */
 bool target_set_refresh(struct target_set *set, uint64_t now_ms);

@@ -346,6 +346,24 @@ static void peer_finish(struct peer_config *peer)
 	free(peer->check.expect.bytes);
 }
 
+size_t config_find_listener(const struct config *config, const char *name)
+{
+	size_t i = 0;
+
+	while (i < config->listener_count && strcmp(config->listeners[i].name, name) != 0)
+		i++;
+	return i;
+}
+
+size_t config_find_peer(const struct config *config, const char *name)
+{
+	size_t i = 0;
+
+	while (i < config->peer_count && strcmp(config->peers[i].name, name) != 0)
+		i++;
+	return i;
+}
+
 void config_destroy(struct config *config)
 {
 	if (!config)

@@ -30,6 +30,7 @@
 
 struct datagram_log {
 	const struct config *config;
+	uint64_t written_before, dropped_before; /* by earlier ones */
 	struct log *log;
 	struct log_output output;
 	struct waker waker;
@@ -438,18 +439,30 @@ bool datagram_log_stop(struct datagram_log *dlog, unsigned timeout_ms)
 	dlog->stuck = sem_clockwait(&dlog->ended, CLOCK_MONOTONIC, &deadline) != 0;
 	if (!dlog->stuck)
 		pthread_join(dlog->thread, NULL);
+	dlog->started = false;
 	tell_unwritten(dlog);
 	return !dlog->stuck;
 }
 
+bool datagram_log_idle(const struct datagram_log *dlog)
+{
+	return counter_get(&dlog->written) + counter_get(&dlog->unwritten) == pushed(dlog);
+}
+
+void datagram_log_continue(struct datagram_log *dlog, const struct datagram_log *before)
+{
+	dlog->written_before += datagram_log_written(before);
+	dlog->dropped_before += datagram_log_dropped(before);
+}
+
 uint64_t datagram_log_written(const struct datagram_log *dlog)
 {
-	return counter_get(&dlog->written);
+	return dlog->written_before + counter_get(&dlog->written);
 }
 
 uint64_t datagram_log_dropped(const struct datagram_log *dlog)
 {
-	return ring_drops(dlog) + counter_get(&dlog->unwritten);
+	return dlog->dropped_before + ring_drops(dlog) + counter_get(&dlog->unwritten);
 }
 
 void datagram_log_destroy(struct datagram_log *dlog)

@@ -1,9 +1,11 @@
 #include "listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 
@@ -108,8 +110,8 @@ int listener_set_init(struct listener_set *set, struct turns *turns, size_t max,
 	return set->listeners ? 0 : -ENOMEM;
 }
 
-/* uv_udp_open(3) lets others take the port (SO_REUSEADDR); nobody shall. From there on the handle owns the socket. */
-static int adopt(struct listener *listener, struct bound_socket *socket)
+/* uv_udp_open(3) lets others take the port (SO_REUSEADDR); nobody shall. From there on the handle owns the copy. */
+static int adopt(struct listener *listener)
 {
 	uv_loop_t *loop = listener->set->turns->loop;
 	int off = 0;
@@ -117,23 +119,26 @@ static int adopt(struct listener *listener, struct bound_socket *socket)
 
 	if (!error)
 		error = uv_udp_open(&listener->udp, listener->fd);
-	if (error)
+	if (error) {
+		close(listener->fd);
 		return error;
-	socket->fd = -1;
+	}
 	setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &off, sizeof(off));
 	return turns_add(listener->set->turns, &listener->watcher, listener->fd, on_readable);
 }
 
-int listener_set_add(struct listener_set *set, struct bound_socket *socket, struct route *route)
+int listener_set_add(struct listener_set *set, const struct bound_socket *socket, struct route *route)
 {
 	struct listener *listener = &set->listeners[set->count];
-	int error;
+	int fd = fcntl(socket->fd, F_DUPFD_CLOEXEC, 0), error;
 
+	if (fd < 0)
+		return -errno;
 	*listener = (struct listener){
-		.set = set, .config = socket->config, .route = route, .local = socket->local, .fd = socket->fd};
-	listener->outlet = (struct outlet){.fd = socket->fd, .gso = socket->local.any.sa_family != AF_UNIX};
+		.set = set, .config = socket->config, .route = route, .local = socket->local, .fd = fd};
+	listener->outlet = (struct outlet){.fd = fd, .gso = socket->local.any.sa_family != AF_UNIX};
 	listener->leaves_broadcasts = socket->worker > 0;
-	error = adopt(listener, socket);
+	error = adopt(listener);
 	if (error)
 		return error;
 	set->count++;
@@ -149,6 +154,20 @@ void listener_set_drain(struct listener_set *set, uint64_t limit_ms)
 		while (clock_monotonic_ms() < end_ms && turn_batch(&set->listeners[i]))
 			turns_end_blocked(set->turns);
 	}
+}
+
+struct outlet *listener_set_outlet(struct listener_set *set, const struct outlet *before)
+{
+	const struct listener *old =
+		(const struct listener *)((const char *)before - offsetof(struct listener, outlet));
+
+	for (size_t i = 0; i < set->count; i++) {
+		struct listener *listener = &set->listeners[i];
+
+		if (address_equal(&listener->local, &old->local) && !strcmp(listener->config->name, old->config->name))
+			return &listener->outlet;
+	}
+	return NULL;
 }
 
 void listener_set_close(struct listener_set *set)

@@ -25,8 +25,8 @@
 
 struct log {
 	int fd;
-	enum log_level level;
-	enum log_format format;
+	_Atomic(enum log_level) level;
+	_Atomic(enum log_format) format;
 	bool journal;
 	pthread_mutex_t output; /* held while bytes go to fd */
 
@@ -204,6 +204,12 @@ static void format_message(char text[LOG_LINE_MAX], const char *format, va_list 
 
 	if (vsnprintf(text, LOG_LINE_MAX, format, arguments) >= LOG_LINE_MAX)
 		memcpy(text + LOG_LINE_MAX - sizeof(ellipsis), ellipsis, sizeof(ellipsis));
+}
+
+void log_configure(struct log *log, enum log_level level, enum log_format format)
+{
+	log->level = level;
+	log->format = format;
 }
 
 bool log_wants(const struct log *log, enum log_level level)

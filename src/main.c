@@ -37,8 +37,8 @@ static void print_help(FILE *out)
 	      "  -V, --version        print the version and what is built in\n"
 	      "  -h, --help           print this help\n"
 	      "\n"
-	      "Signals: TERM and INT end it, USR1 writes the counters to the log, HUP opens the\n"
-	      "datagram log anew.\n"
+	      "Signals: TERM and INT end it, USR1 writes the counters to the log, HUP loads the\n"
+	      "configuration again, USR2 opens the datagram log anew.\n"
 	      "Exit status: 0 ended as asked, 1 failed, 64 wrong command line, 78 wrong configuration.\n",
 	      out);
 }
@@ -96,7 +96,7 @@ static void open_standard_streams(void)
 		close(fd);
 }
 
-static int run(const struct config *config)
+static int run(struct config *config)
 {
 	struct log *log;
 	bool clean = true;
@@ -138,7 +138,8 @@ int main(int argc, char **argv)
 		return EX_CONFIG;
 	if (options.check)
 		printf("%s: the configuration is good\n", options.config);
-	status = options.check ? 0 : run(config);
+	if (!options.check)
+		return run(config);
 	config_destroy(config);
-	return status;
+	return 0;
 }

@@ -70,7 +70,7 @@ static void tell_end(const struct relay *relay, const struct session *session, c
 
 static struct link *link_of(const struct relay *relay, const struct session *session)
 {
-	return &relay->setup.links[session->member->target->peer->index];
+	return &relay->setup.links[relay->setup.config->peers[session->member->peer]->index];
 }
 
 /* Answers that nobody has read are lost with the socket, but not to the books. */
@@ -120,25 +120,100 @@ void relay_finish(struct relay *relay)
 	relay->patience = NULL;
 }
 
+/* --- Another configuration --- */
+
+/* The peer of that name among the listener's, or peer_count. */
+static size_t index_of(const struct listener_config *config, const char *name)
+{
+	size_t i = 0;
+
+	while (i < config->peer_count && strcmp(config->peers[i]->name, name) != 0)
+		i++;
+	return i;
+}
+
+static int watch(const struct relay *relay, struct session *session)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = session};
+
+	return epoll_ctl(relay->setup.epoll, EPOLL_CTL_ADD, session->outlet.fd, &event) ? -errno : 0;
+}
+
+/* Sessions whose peer or listening address the new configuration does not have. By its name, a peer may be found as
+ * often as one likes: members have several sessions. */
+static void end_homeless(struct relay *relay, const struct listener_config *config, const struct relay_home *home)
+{
+	struct session_node *newer;
+
+	for (struct session_node *node = session_table_oldest(relay->table); node; node = newer) {
+		struct session *session = session_of(node);
+
+		newer = node->newer;
+		if (index_of(config, session->member->target->peer->name) == config->peer_count)
+			end(relay, session, "its peer is none of the listener's any more");
+		else if (!home->outlet(session->back, home->data))
+			end(relay, session, "its client's address is not listened on any more");
+	}
+}
+
+static void rehome(struct relay *relay, struct session *session, const struct relay_home *home)
+{
+	const struct listener_config *config = relay->setup.config;
+	size_t peer = index_of(config, session->member->target->peer->name);
+
+	session->member->peer = peer;
+	target_configure(session->member->target, config->peers[peer]);
+	session->outlet.shared_patience = &relay->patience[peer];
+	session->back = home->outlet(session->back, home->data);
+	if (watch(relay, session))
+		session->outlet.broken = true;
+}
+
+bool relay_can_move(const struct relay *relay, const struct listener_config *config)
+{
+	return config->action == ACTION_RELAY && config->max_sessions == relay->setup.config->max_sessions;
+}
+
+int relay_move(struct relay *relay, const struct relay_setup *setup, const struct relay_home *home)
+{
+	struct patience *patience = calloc(setup->config->peer_count, sizeof(*patience));
+	unsigned alive;
+
+	if (!patience)
+		return -ENOMEM;
+	end_homeless(relay, setup->config, home);
+	alive = (unsigned)session_table_count(relay->table);
+	atomic_fetch_sub(&relay->setup.quota->alive, alive);
+	atomic_fetch_add(&setup->quota->alive, alive);
+	free(relay->patience);
+	relay->patience = patience;
+	relay->setup = *setup;
+	for (struct session_node *node = session_table_oldest(relay->table); node; node = node->newer)
+		rehome(relay, session_of(node), home);
+	if (target_set_configure(&relay->targets, setup->config, setup->own, setup->snapshot))
+		log_error(setup->log, "listener %s: no memory for new addresses of its peers: the last ones stay",
+			  setup->config->name);
+	return 0;
+}
+
+/* --- Sockets --- */
+
 /* Connects the session's socket and has it watched. Returns 0 or a negative errno. */
 static int open_socket(struct relay *relay, struct session *session, const struct address *to)
 {
 	const struct listener_config *config = relay->setup.config;
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = session};
-	int fd = socket_converse(to, config->receive_buffer, config->send_buffer);
+	int fd = socket_converse(to, config->receive_buffer, config->send_buffer), error;
 
 	if (fd < 0)
 		return fd;
-	if (epoll_ctl(relay->setup.epoll, EPOLL_CTL_ADD, fd, &event)) {
-		int error = errno;
-		close(fd);
-		return -error;
-	}
 	session->outlet = (struct outlet){.fd = fd,
 					  .connected = true,
 					  .gso = to->any.sa_family != AF_UNIX,
 					  .shared_patience = &relay->patience[session->member->peer]};
-	return 0;
+	error = watch(relay, session);
+	if (error)
+		close(fd);
+	return error;
 }
 
 /* A place among those of all workers. */

@@ -162,7 +162,7 @@ int socket_bind(const struct listener_config *config, const struct address *addr
 	return -1;
 }
 
-int socket_join(int fd, const struct multicast_config *group)
+static int change_group(int fd, int option, const struct multicast_config *group)
 {
 	int level = group->group.any.sa_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
 	struct group_req request = {0};
@@ -173,7 +173,17 @@ int socket_join(int fd, const struct multicast_config *group)
 			return -ENODEV;
 	}
 	memcpy(&request.gr_group, &group->group.any, group->group.length);
-	return setsockopt(fd, level, MCAST_JOIN_GROUP, &request, sizeof(request)) ? -errno : 0;
+	return setsockopt(fd, level, option, &request, sizeof(request)) ? -errno : 0;
+}
+
+int socket_join(int fd, const struct multicast_config *group)
+{
+	return change_group(fd, MCAST_JOIN_GROUP, group);
+}
+
+int socket_leave(int fd, const struct multicast_config *group)
+{
+	return change_group(fd, MCAST_LEAVE_GROUP, group);
 }
 
 /* What a peer answers to a forwarded datagram is for nobody: a filter that accepts no byte discards it at no cost. */

@@ -46,6 +46,7 @@ static struct member *find(const struct target_set *set, const struct target *ta
 /* Returns 0 or -ENOMEM. */
 static int draft_add(struct draft *draft, const struct target_set *set, struct target *target, size_t peer)
 {
+	const struct peer_config *config = set->config->peers[peer];
 	struct member *member;
 
 	if (set->own && own_addresses_leads_back(set->own, &target->address)) {
@@ -57,10 +58,11 @@ static int draft_add(struct draft *draft, const struct target_set *set, struct t
 		member = member_create(target, peer);
 	if (!member)
 		return -ENOMEM;
+	member->peer = peer;
 	draft->choices[draft->count] =
-		(struct balance_target){.identity = balance_identity(target->peer->name, &target->address),
-					.weight = target->peer->weight,
-					.backup = target->peer->backup,
+		(struct balance_target){.identity = balance_identity(config->name, &target->address),
+					.weight = config->weight,
+					.backup = config->backup,
 					.sessions = member->sessions,
 					.up = member->index == MEMBER_GONE || set->choices[member->index].up};
 	draft->members[draft->count++] = member;
@@ -138,12 +140,13 @@ static void take_over(struct target_set *set, const struct draft *draft)
 	set->next_end_ms = 0; /* look at once */
 }
 
-int target_set_update(struct target_set *set, const struct peers_snapshot *snapshot)
+/* anew: even where the members are the same. */
+static int update(struct target_set *set, const struct peers_snapshot *snapshot, bool anew)
 {
 	struct draft draft;
 	int error = draft_create(&draft, set, snapshot);
 
-	if (!error && !is_same(set, &draft))
+	if (!error && (anew || !is_same(set, &draft)))
 		error = balancer_create(&draft.balancer, set->config->balance, draft.choices, draft.count, set->start);
 	if (error || !draft.balancer) {
 		draft_discard(&draft);
@@ -152,6 +155,19 @@ int target_set_update(struct target_set *set, const struct peers_snapshot *snaps
 	set->leads_back = draft.leads_back;
 	take_over(set, &draft);
 	return 0;
+}
+
+int target_set_update(struct target_set *set, const struct peers_snapshot *snapshot)
+{
+	return update(set, snapshot, false);
+}
+
+int target_set_configure(struct target_set *set, const struct listener_config *config, const struct own_addresses *own,
+			 const struct peers_snapshot *snapshot)
+{
+	set->config = config;
+	set->own = own;
+	return update(set, snapshot, true);
 }
 
 int target_set_init(struct target_set *set, const struct listener_config *config, const struct own_addresses *own,
