@@ -1,6 +1,7 @@
 #include "server.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -91,9 +92,9 @@ static bool is_due(const struct server *server, const struct generation *past)
 	       uv_now(&server->loop) - past->retired_ms > BURIAL_RECORDS_MS;
 }
 
-static void bury(struct server *server, struct generation *past)
+static void bury(struct server *server, struct generation *past, unsigned timeout_ms)
 {
-	bool stopped = !past->datagram_log || datagram_log_stop(past->datagram_log, 0);
+	bool stopped = datagram_log_stop(past->datagram_log, timeout_ms);
 
 	if (past->datagram_log && server->now->datagram_log)
 		datagram_log_continue(server->now->datagram_log, past->datagram_log);
@@ -115,8 +116,9 @@ static void on_burial(uv_timer_t *timer)
 			continue;
 		}
 		*place = past->next;
-		bury(server, past);
+		bury(server, past, 0);
 	}
+	malloc_trim(0);
 	if (!server->past)
 		uv_timer_stop(timer);
 }
@@ -348,16 +350,14 @@ static bool end_loop(struct server *server)
 	return true;
 }
 
-static void server_finish(struct server *server)
+static void bury_all(struct server *server)
 {
 	struct generation *past;
 
 	while ((past = server->past)) {
 		server->past = past->next;
-		bury(server, past);
+		bury(server, past, END_RECORDS_MS);
 	}
-	if (server->now)
-		generation_destroy(server->now);
 }
 
 static unsigned count_workers(const struct config *config)
@@ -392,6 +392,8 @@ static void serve(struct server *server, struct config *config)
 	server->clean &= end_loop(server);
 	if (!server->now)
 		return;
+	if (server->clean)
+		bury_all(server);
 	server->clean &= datagram_log_stop(server->now->datagram_log, END_RECORDS_MS);
 	if (!server->error)
 		summary_write(server->now);
@@ -436,7 +438,8 @@ int server_run(struct config *config, struct log *log, bool *clean)
 	error = server->error;
 	*clean = server->clean;
 	if (*clean) {
-		server_finish(server);
+		if (server->now)
+			generation_destroy(server->now);
 		free(server);
 	}
 	return error ? 1 : 0;

@@ -148,7 +148,7 @@ class TargetTest(harness.TestCase):
         self.assert_echoes(client, daemon.address("a"), b"before")
         self.await_text('"before"\n')
         os.rename(self.path, self.path + ".1")
-        daemon.send_signal(signal.SIGHUP)
+        daemon.send_signal(signal.SIGUSR2)
         harness.await_file(self.path, b"")
         self.assert_echoes(client, daemon.address("a"), b"after")
         self.await_text('"after"\n')

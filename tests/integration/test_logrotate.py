@@ -38,7 +38,7 @@ class LogrotateTest(harness.TestCase):
         """The installed ones, for this directory and this process."""
         text = read(RULES)
         text, logs = re.subn(r"^/var/log/udprelayd/\*\.log ", f"{self.directory}/*.log ", text, flags=re.MULTILINE)
-        text, signals = re.subn(r"^\t\t.*\bsystemctl reload udprelayd\.service$", f"\t\tkill -HUP {pid}", text,
+        text, signals = re.subn(r"^\t\t.*\bsystemctl kill -s USR2 udprelayd\.service$", f"\t\tkill -USR2 {pid}", text,
                                 flags=re.MULTILINE)
         self.assertEqual((logs, signals), (1, 1), text)
         self.assertNotRegex(text, r"(?m)^\s*(copytruncate|copy|create)\b")
