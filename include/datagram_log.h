@@ -19,6 +19,11 @@ int datagram_log_create(struct datagram_log **dlog, const struct config *config,
 /* Starts the writer thread. Returns 0 or a negative errno. */
 int datagram_log_start(struct datagram_log *dlog);
 
+/* Before the start: the writer waits, so that an earlier log's records come first. And any thread, later: it goes on, as
+ * it does at datagram_log_stop(). */
+void datagram_log_hold(struct datagram_log *dlog);
+void datagram_log_release(struct datagram_log *dlog);
+
 /* A worker's end of it. */
 struct datagram_ring *datagram_log_ring(struct datagram_log *dlog, unsigned worker);
 

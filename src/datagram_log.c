@@ -42,7 +42,7 @@ struct datagram_log {
 	pthread_t thread;
 	bool started, stuck;
 	sem_t ended;
-	atomic_bool reopen;
+	atomic_bool reopen, held;
 	_Atomic uint64_t deadline_ms; /* of the end, monotonic; 0 while it runs */
 
 	/* The writer's own, but for the counters. */
@@ -247,10 +247,23 @@ static void idle(struct datagram_log *dlog)
 		waker_sleep(&dlog->waker, IDLE_MS);
 }
 
+/* Records wait in the rings meanwhile. */
+static void await_turn(struct datagram_log *dlog)
+{
+	while (atomic_load(&dlog->held) && !is_stopping(dlog)) {
+		waker_announce(&dlog->waker);
+		if (atomic_load(&dlog->held) && !is_stopping(dlog))
+			waker_sleep(&dlog->waker, IDLE_MS);
+		else
+			waker_stay(&dlog->waker);
+	}
+}
+
 static void *writer_main(void *data)
 {
 	struct datagram_log *dlog = data;
 
+	await_turn(dlog);
 	while (!is_over(dlog)) {
 		bool stopping = is_stopping(dlog);
 		size_t size = gather(dlog);
@@ -395,6 +408,17 @@ int datagram_log_start(struct datagram_log *dlog)
 
 	dlog->started = !error;
 	return error;
+}
+
+void datagram_log_hold(struct datagram_log *dlog)
+{
+	atomic_store(&dlog->held, true);
+}
+
+void datagram_log_release(struct datagram_log *dlog)
+{
+	atomic_store(&dlog->held, false);
+	waker_wake(&dlog->waker);
 }
 
 struct datagram_ring *datagram_log_ring(struct datagram_log *dlog, unsigned worker)

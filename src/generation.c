@@ -183,6 +183,8 @@ static int prepare(struct generation *generation)
 	const struct generation_setup *setup = generation->setup;
 	int error = 0;
 
+	if (generation->datagram_log && generation->before && generation->before->datagram_log)
+		datagram_log_hold(generation->datagram_log);
 	if (generation->datagram_log)
 		error = datagram_log_start(generation->datagram_log);
 	if (!error)

@@ -24,8 +24,11 @@
 
 /* Generations that have had their time are looked after at this interval, and for so long the datagram log may take to
  * write what waits. */
-#define BURIAL_MS 50
+#define BURIAL_MS 20
 #define BURIAL_RECORDS_MS 10000
+
+/* No more generations than that are kept waiting. */
+#define PAST_MAX 16
 
 enum { SIGNALS = 5 };
 
@@ -44,7 +47,8 @@ struct server {
 
 	struct generation_setup setup;
 	struct generation *now; /* the one in force */
-	struct generation *past; /* those before, which are not quite closed */
+	struct generation *past; /* those before, the oldest first, which are not quite closed */
+	unsigned past_count;
 	unsigned number; /* of the one in force, from 1 */
 };
 
@@ -83,21 +87,27 @@ static void begin_end(struct server *server)
 
 /* --- Generations of the past --- */
 
-/* The last one alone may wait for a datagram log that is slow. */
+/* Nobody waits for ever for a datagram log that is slow. */
 static bool is_due(const struct server *server, const struct generation *past)
 {
 	if (!generation_closed(past))
 		return false;
-	return generation_recorded(past) || past != server->past ||
-	       uv_now(&server->loop) - past->retired_ms > BURIAL_RECORDS_MS;
+	return generation_recorded(past) || uv_now(&server->loop) - past->retired_ms > BURIAL_RECORDS_MS ||
+	       server->past_count > PAST_MAX;
 }
 
-static void bury(struct server *server, struct generation *past, unsigned timeout_ms)
+/* Takes the oldest. The records of the next one come behind its own. */
+static void bury(struct server *server)
 {
-	bool stopped = datagram_log_stop(past->datagram_log, timeout_ms);
+	struct generation *past = server->past, *next = past->next ? past->next : server->now;
+	bool stopped = datagram_log_stop(past->datagram_log, END_RECORDS_MS);
 
+	server->past = past->next;
+	server->past_count--;
 	if (past->datagram_log && server->now->datagram_log)
 		datagram_log_continue(server->now->datagram_log, past->datagram_log);
+	if (next->datagram_log)
+		datagram_log_release(next->datagram_log);
 	if (stopped)
 		generation_destroy(past);
 	else
@@ -108,16 +118,8 @@ static void on_burial(uv_timer_t *timer)
 {
 	struct server *server = timer->data;
 
-	for (struct generation **place = &server->past; *place;) {
-		struct generation *past = *place;
-
-		if (!is_due(server, past)) {
-			place = &past->next;
-			continue;
-		}
-		*place = past->next;
-		bury(server, past, 0);
-	}
+	while (server->past && is_due(server, server->past))
+		bury(server);
 	malloc_trim(0);
 	if (!server->past)
 		uv_timer_stop(timer);
@@ -125,10 +127,14 @@ static void on_burial(uv_timer_t *timer)
 
 static void retire(struct server *server, struct generation *generation)
 {
+	struct generation **last = &server->past;
+
+	while (*last)
+		last = &(*last)->next;
+	*last = generation;
+	server->past_count++;
 	generation_close(generation);
 	generation->retired_ms = uv_now(&server->loop);
-	generation->next = server->past;
-	server->past = generation;
 	uv_timer_start(&server->burial, on_burial, BURIAL_MS, BURIAL_MS);
 	uv_unref((uv_handle_t *)&server->burial);
 }
@@ -350,16 +356,6 @@ static bool end_loop(struct server *server)
 	return true;
 }
 
-static void bury_all(struct server *server)
-{
-	struct generation *past;
-
-	while ((past = server->past)) {
-		server->past = past->next;
-		bury(server, past, END_RECORDS_MS);
-	}
-}
-
 static unsigned count_workers(const struct config *config)
 {
 	return config->workers ? config->workers : uv_available_parallelism();
@@ -392,8 +388,8 @@ static void serve(struct server *server, struct config *config)
 	server->clean &= end_loop(server);
 	if (!server->now)
 		return;
-	if (server->clean)
-		bury_all(server);
+	while (server->clean && server->past)
+		bury(server);
 	server->clean &= datagram_log_stop(server->now->datagram_log, END_RECORDS_MS);
 	if (!server->error)
 		summary_write(server->now);
