@@ -290,6 +290,7 @@ class ChangeTest(ReloadCase):
             harness.await_file(path, b"first")
             os.rename(path, path + ".1")
             daemon.send_signal(harness.signal.SIGUSR2)
+            harness.await_file(path, b"")
             self.assert_echoes(self.udp(), daemon.address("a"), b"second")
             harness.await_file(path, b"second")
             self.assertNotIn("in force", "\n".join(daemon.lines))
