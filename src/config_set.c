@@ -26,10 +26,15 @@ bool scope_wrong(struct scope *scope, const char *format, ...)
 static bool for_each(struct scope *scope, const char *value, bool (*take)(struct scope *scope, char *item))
 {
 	char *copy = must(strdup(value)), *cursor = copy, *item;
-	bool good = true;
+	bool good = true, empty = false;
 
-	while ((item = value_next(&cursor)))
-		good &= *item ? take(scope, item) : scope_wrong(scope, "`%s` has an empty item: remove a comma", value);
+	while ((item = value_next(&cursor))) {
+		if (*item)
+			good &= take(scope, item);
+		else if (!empty)
+			good = scope_wrong(scope, "`%s` has an empty item: remove a comma", value);
+		empty |= !*item;
+	}
 	free(copy);
 	return good;
 }
