@@ -24,8 +24,9 @@ CLIENTS, LARGEST = 30, 65507
 SEGMENT, TRAIN_MAX = 700, 60
 SOL_UDP, UDP_SEGMENT = 17, 103
 
-# Bytes of resident memory that may come after the warm-up: what malloc(3) and the stacks touch late.
-TOLERANCE = 3 << 20
+# Bytes of resident memory that may come after the warm-up: receive slots of 64 KiB that only a deep batch touches, and
+# what malloc(3) and the stacks touch late. In ten seconds that hides a leak below 200 bytes a datagram; in hours, none.
+TOLERANCE = 4 << 20
 
 
 class SoakTest(harness.TestCase):
@@ -257,7 +258,9 @@ class SoakTest(harness.TestCase):
         self.assertEqual(sum(peer["answers"] for peer in peers), relay["answers"])
         self.assertEqual(sum(peer["sent"] for peer in peers[2:]), listeners["relay"]["relayed"])
         self.assertEqual((relay["sessions"], relay["started"]), (0, relay["ended"]))
-        logged = sum(listener["received"] for listener in listeners.values()) + relay["answers"]
+        # answers that a session left unread when it ended are counted, but nobody knows what they say
+        logged = (sum(listener["received"] for listener in listeners.values()) + relay["answers"]
+                  - relay.get("session_ended", 0))
         self.assertEqual(self.written + self.declared, logged)
         self.assertEqual(counters["datagram log"], {"written": self.written, "dropped": self.declared})
         # all of it happened
