@@ -42,7 +42,7 @@ static bool for_each(struct scope *scope, const char *value, bool (*take)(struct
 /* Another zeroed element at the end of an array. */
 static void *append(void *array, size_t *count, size_t size)
 {
-	char *grown = must(realloc(*(void **)array, (*count + 1) * size));
+	char *grown = must_have_room(*(void **)array, *count, size);
 
 	*(void **)array = grown;
 	return memset(grown + (*count)++ * size, 0, size);

@@ -97,7 +97,6 @@ static bool is_told(const struct diagnostics *diagnostics, unsigned line, const 
 void diagnostics_add_entry(struct diagnostics *diagnostics, unsigned line, const char *section, const char *key,
 			   const char *format, va_list arguments)
 {
-	size_t bytes = (diagnostics->count + 1) * sizeof(*diagnostics->items);
 	char *text, *whole, *escaped;
 
 	if (diagnostics->count == KEPT_MAX) {
@@ -115,7 +114,7 @@ void diagnostics_add_entry(struct diagnostics *diagnostics, unsigned line, const
 		free(escaped);
 		return;
 	}
-	diagnostics->items = must(realloc(diagnostics->items, bytes));
+	diagnostics->items = must_have_room(diagnostics->items, diagnostics->count, sizeof(*diagnostics->items));
 	diagnostics->items[diagnostics->count++] = (struct diagnostic){line, escaped};
 }
 

@@ -68,7 +68,7 @@ static void add_section(struct reader *reader, const char *name)
 		reader->hopeless = "the file has too many sections: take what is no configuration out of it";
 		return;
 	}
-	file->sections = must(realloc(file->sections, (file->section_count + 1) * sizeof(*file->sections)));
+	file->sections = must_have_room(file->sections, file->section_count, sizeof(*file->sections));
 	reader->section = file->section_count++;
 	file->sections[reader->section] = (struct ini_section){
 		.name = must(strndup(name, NAME_SHOWN_MAX)), .line = reader->number, .first = file->entry_count};
@@ -128,7 +128,7 @@ static void add_entry(struct reader *reader, const char *key, const char *value)
 		reader->hopeless = "the section has too many keys: take what is no configuration out of it";
 		return;
 	}
-	file->entries = must(realloc(file->entries, (file->entry_count + 1) * sizeof(*file->entries)));
+	file->entries = must_have_room(file->entries, file->entry_count, sizeof(*file->entries));
 	reader->entry = &file->entries[file->entry_count++];
 	file->sections[reader->section].entry_count++;
 	*reader->entry = (struct ini_entry){.section = reader->section,
