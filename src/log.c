@@ -41,7 +41,7 @@ struct log {
 
 /* --- A line --- */
 
-/* Valid UTF-8 without control characters, always ended by NUL. */
+/* Valid UTF-8 without what escape.h calls hidden, always ended by NUL. */
 static void clean(char out[MESSAGE_MAX + 1], const char *text)
 {
 	const uint8_t *in = (const uint8_t *)text;
@@ -54,6 +54,9 @@ static void clean(char out[MESSAGE_MAX + 1], const char *text)
 		if (length < 0 || *in < ' ' || *in == 0x7f) {
 			out += sprintf(out, "\\x%02x", *in);
 			length = 1;
+		} else if (length > 1 && escape_is_hidden(utf8_get(in, length))) {
+			for (int i = 0; i < length; i++)
+				out += sprintf(out, "\\x%02x", in[i]);
 		} else {
 			out = mempcpy(out, in, (size_t)length);
 		}

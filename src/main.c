@@ -11,6 +11,7 @@
 
 #include "build_config.h"
 #include "config.h"
+#include "diagnostics.h"
 #include "log.h"
 #include "privileges.h"
 #include "seccomp_filter.h"
@@ -80,7 +81,10 @@ static int parse_options(struct options *options, int argc, char **argv)
 	}
 	if (optind == argc)
 		return -1;
-	fprintf(stderr, "udprelayd: unexpected argument `%s`\nTry `udprelayd --help`.\n", argv[optind]);
+	char *argument = diagnostics_escape(argv[optind]);
+
+	fprintf(stderr, "udprelayd: unexpected argument `%s`\nTry `udprelayd --help`.\n", argument);
+	free(argument);
 	return EX_USAGE;
 }
 
@@ -136,10 +140,12 @@ int main(int argc, char **argv)
 	config = config_load(options.config, stderr);
 	if (!config)
 		return EX_CONFIG;
-	if (options.check)
-		printf("%s: the configuration is good\n", options.config);
 	if (!options.check)
 		return run(config);
+	char *path = diagnostics_escape(options.config);
+
+	printf("%s: the configuration is good\n", path);
+	free(path);
 	config_destroy(config);
 	return 0;
 }
