@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "resting.h"
 #include "socket.h"
 
 /* --- Life --- */
@@ -97,6 +98,7 @@ static void end(struct relay *relay, struct session *session, const char *why)
 {
 	tell_end(relay, session, why);
 	count_unread(relay, session);
+	resting_leave(session);
 	close(session->outlet.fd);
 	session->outlet.fd = -1;
 	target_set_leave(&relay->targets, session->member);
@@ -120,25 +122,31 @@ void relay_finish(struct relay *relay)
 	relay->patience = NULL;
 }
 
+int relay_watch(struct session *session)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = session};
+
+	return epoll_ctl(session->relay->setup.epoll, EPOLL_CTL_ADD, session->outlet.fd, &event) ? -errno : 0;
+}
+
 /* Connects the session's socket and has it watched. Returns 0 or a negative errno. */
 static int open_socket(struct relay *relay, struct session *session, const struct address *to)
 {
 	const struct listener_config *config = relay->setup.config;
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = session};
-	int fd = socket_converse(to, config->receive_buffer, config->send_buffer);
+	int error, fd = socket_converse(to, config->receive_buffer, config->send_buffer);
 
 	if (fd < 0)
 		return fd;
-	if (epoll_ctl(relay->setup.epoll, EPOLL_CTL_ADD, fd, &event)) {
-		int error = errno;
-		close(fd);
-		return -error;
-	}
 	session->outlet = (struct outlet){.fd = fd,
 					  .connected = true,
 					  .gso = to->any.sa_family != AF_UNIX,
 					  .shared_patience = &relay->patience[session->member->peer]};
-	return 0;
+	error = relay_watch(session);
+	if (error) {
+		close(fd);
+		session->outlet.fd = -1;
+	}
+	return error;
 }
 
 /* A place among those of all workers. */
@@ -282,6 +290,13 @@ void relay_answered(struct relay *relay, struct session *session, uint64_t now_m
 	target_answered(session->member->target);
 }
 
+void relay_tell_unread(struct relay *relay, const struct session *session, int error)
+{
+	log_write_limited(relay->setup.log, &relay->receive_limit, LOG_LEVEL_ERROR,
+			  "listener %s: receiving answers of peer %s: %s", relay->setup.config->name,
+			  session->member->target->peer->name, strerror(error));
+}
+
 /* Something has come, and no more is to come. */
 static bool is_answered(const struct relay *relay, const struct session *session)
 {
@@ -326,8 +341,8 @@ uint64_t relay_expire(struct relay *relay, uint64_t now_ms, unsigned limit)
 
 		if (due_ms > now_ms || !limit--)
 			return due_ms;
-		/* After a pause of the whole process, say: what waits is about to be read. */
-		if (socket_has_input(session_of(node)->outlet.fd))
+		/* After a pause of the whole process, say: what waits is about to be read, where it can be. */
+		if (!resting_has(session_of(node)) && socket_has_input(session_of(node)->outlet.fd))
 			session_table_touch(relay->table, node, now_ms);
 		else
 			end(relay, session_of(node), "idle");

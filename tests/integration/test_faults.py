@@ -361,6 +361,39 @@ class ReceivingTest(harness.TestCase):
         case.check(case.daemon.end())
         self.assertEqual(case.heard, case.sent)
 
+    def test_a_session_that_cannot_be_read_for_a_while(self):
+        """The same holds for answers."""
+        for error in ("ENOMEM", "EIO", "ECONNREFUSED"):
+            with self.subTest(error=error):
+                case = RelayCase(self, f"recv:{error}:after=2:first=40")
+                case.daemon.ready()
+                begin, seconds = time.monotonic(), processor_seconds(case.daemon.process)
+                case.round()
+                case.settle(True)
+                self.assertGreater(time.monotonic() - begin, 0.2)
+                self.assertLess(processor_seconds(case.daemon.process) - seconds, 0.2)
+                self.assertEqual(case.faults.injected(), 40)
+                counters = case.daemon.end()
+                case.check(counters)
+                self.assertTrue(case.is_whole(0))
+                self.assertEqual(counters["relay a"]["started"], 1)
+
+    def test_a_session_that_can_never_be_read(self):
+        """It costs hardly any time, and few lines of the log."""
+        peer = self.udp()
+        case = Faults(self, "recv:EIO")
+        daemon = self.serve("[udprelayd]\nworkers = 1\n" + relay_peers.config([at(peer)]), env=case.environment)
+        client = self.udp()
+        client.sendto(b"hello", daemon.address("a"))
+        session = peer.recvfrom(100)[1]
+        peer.sendto(b"answer", session)
+        daemon.await_line("error: listener a: receiving answers of peer p0: Input/output error")
+        seconds = processor_seconds(daemon.process)
+        time.sleep(1)
+        self.assertLess(processor_seconds(daemon.process) - seconds, 0.1)
+        self.assertLess(len([line for line in daemon.lines if "receiving answers" in line]), 10)
+        counters = daemon.end()["relay a"]
+        self.assertEqual((counters["answers"], counters["session_ended"]), (1, 1))
 
     def test_an_interrupted_call_at_the_end(self):
         """What had arrived when the signal came is taken all the same."""
