@@ -47,7 +47,8 @@ int listener_set_init(struct listener_set *set, struct turns *turns, size_t max,
 /* Takes the socket, its descriptor too where it succeeds. Returns 0 or a negative errno. */
 int listener_set_add(struct listener_set *set, struct bound_socket *socket, struct route *route);
 
-/* At the end: receives what waits in the sockets, until nothing does, or for at most limit_ms. */
+/* At the end: receives what waits in the sockets, until nothing does, or for at most limit_ms; a socket that cannot be
+ * read is tried again until then. */
 void listener_set_drain(struct listener_set *set, uint64_t limit_ms);
 
 /* After turns_close(): closes the handles that are not of the turns; the loop completes it. */

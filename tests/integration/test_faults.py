@@ -410,6 +410,58 @@ class ReceivingTest(harness.TestCase):
                 counters = case.daemon.end()["listener a"]
                 self.assertEqual(counters["received"] + counters["kernel_dropped"], len(case.sent))
 
+    def end_with(self, daemon, send):
+        """The last counters of a daemon that finds what send() sends when it is told to end."""
+        daemon.pause()
+        send()
+        daemon.send_signal(harness.signal.SIGTERM)
+        daemon.send_signal(harness.signal.SIGCONT)
+        return daemon.end()
+
+    def test_sockets_that_cannot_be_read_at_the_end(self):
+        """They are tried again, and what had arrived is taken."""
+        for error in ("ENOMEM", "EIO", "ECONNREFUSED"):
+            with self.subTest(error=error):
+                faults = Faults(self, f"recvmmsg:{error}:after=2:first=20")
+                daemon = self.serve("[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = off\n[listener:a]\n"
+                                    "address = 127.0.0.1:0, 127.0.0.2:0\naction = sink\n", env=faults.environment)
+                client = self.udp()
+
+                def send():
+                    for i in range(600):
+                        client.sendto(b"%d" % i, daemon.address("a", 1 + i % 2))
+                counters = self.end_with(daemon, send)["listener a"]
+                self.assertEqual(counters["received"] + counters["kernel_dropped"], 600)
+                self.assertEqual(faults.injected(), 20)
+
+    def test_sockets_that_can_never_be_read_at_the_end(self):
+        """They delay it by a moment, in which they are not tried all the time."""
+        faults = Faults(self, "recvmmsg:EIO")
+        daemon = self.serve("[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = off\n[listener:a]\n"
+                            "address = 127.0.0.1:0, 127.0.0.2:0\naction = sink\n", env=faults.environment)
+        client = self.udp()
+
+        def send():
+            client.sendto(b"hello", daemon.address("a", 1))
+            client.sendto(b"hello", daemon.address("a", 2))
+        self.end_with(daemon, send)
+        self.assertGreater(faults.injected(), 10)
+        self.assertLess(faults.injected(), 250)
+        self.assertLess(daemon.ending_seconds, 2)
+
+    def test_answers_that_cannot_be_read_at_the_end(self):
+        for error in ("ENOMEM", "EIO", "ECONNREFUSED"):
+            with self.subTest(error=error):
+                faults = Faults(self, f"recv:{error}:first=20")
+                peer, client = self.udp(), self.udp()
+                daemon = self.serve("[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = off\n"
+                                    + relay_peers.config([at(peer)]), env=faults.environment)
+                client.sendto(b"hello", daemon.address("a"))
+                session = peer.recvfrom(100)[1]
+                counters = self.end_with(daemon, lambda: [peer.sendto(b"%d" % i, session) for i in range(100)])
+                self.assertEqual(counters["relay a"]["answered"] + counters["relay a"]["kernel_dropped"], 100)
+                self.assertEqual(faults.injected(), 20)
+
 
 class ReceiverTest(harness.TestCase):
     def test_a_peer_that_reads_nothing_costs_no_memory(self):
