@@ -503,10 +503,10 @@ class LogTest(harness.TestCase):
         self.client = self.udp()
         self.echoed = 0
 
-    def serve_with(self, rules, target, extra=""):
+    def serve_with(self, rules, target, extra="", **popen):
         self.faults = Faults(self, rules)
         return self.serve(f"[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = {target}\n{extra}\n"
-                          "[listener:a]\naddress = 127.0.0.1:0\naction = echo\n", env=self.faults.environment)
+                          "[listener:a]\naddress = 127.0.0.1:0\naction = echo\n", env=self.faults.environment, **popen)
 
     def echo(self, daemon, count):
         for _ in range(count):
@@ -585,6 +585,54 @@ class LogTest(harness.TestCase):
         self.assertEqual(counters, {"written": len(shown), "dropped": declared})
         self.assertEqual(len([line for line in daemon.lines if "error: datagram log" in line]), 1)
 
+    def test_a_pipe_that_cannot_be_waited_for_for_a_moment(self):
+        """Nothing is written to it then, which might be waited for without end."""
+        for error in ("EINTR", "ENOMEM", "EINVAL"):
+            with self.subTest(error=error):
+                self.setUp()
+                os.mkfifo(self.path)
+                pipe = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+                self.addCleanup(os.close, pipe)
+                daemon = self.serve_with(f"poll:{error}:file:after=3:first=2", self.path)
+                self.echo(daemon, 100)
+                if error != "EINTR":
+                    daemon.await_line("error: datagram log: .*: records wait")
+                    seconds = processor_seconds(daemon.process)
+                    daemon.await_line("notice: datagram log: .*: writing again")
+                    self.assertLess(processor_seconds(daemon.process) - seconds, 0.2)
+                self.echo(daemon, 100)
+                self.assertEqual(self.end(daemon), {"written": 200, "dropped": 0})
+                self.assert_logged(os.read(pipe, 1 << 20).decode().splitlines())
+                self.assertEqual(len([line for line in daemon.lines if "error" in line]), error != "EINTR")
+
+    def fill_pipe(self):
+        """Makes one at the path, that has a reader who never reads."""
+        os.mkfifo(self.path)
+        for flags in os.O_RDONLY, os.O_WRONLY:
+            pipe = os.open(self.path, flags | os.O_NONBLOCK)
+            self.addCleanup(os.close, pipe)
+        try:
+            while True:
+                os.write(pipe, b"." * 4096)
+        except BlockingIOError:
+            pass
+
+    def test_a_full_pipe_that_cannot_be_waited_for_at_the_end(self):
+        """Standard output blocks whoever writes to it unasked: the daemon ends in time, and tells what is lost."""
+        for rule in ("poll:ENOMEM:stderr", "poll:EINTR:stderr:every=2"):
+            with self.subTest(rule=rule):
+                self.setUp()
+                self.fill_pipe()
+                daemon = self.serve_with(rule, "stdout", wrapper=["sh", "-c", 'exec "$@" >"$0"', self.path])
+                self.echo(daemon, 100)
+                daemon.await_line("error: datagram log: stdout: .*: records wait")
+                seconds = processor_seconds(daemon.process)
+                time.sleep(0.5)
+                self.assertLess(processor_seconds(daemon.process) - seconds, 0.1)
+                self.assertEqual(self.end(daemon), {"written": 0, "dropped": 100})
+                daemon.await_line("error: datagram log: stdout: the last 100 records could not be written")
+                self.assertLess(daemon.ending_seconds, 4)
+
     def test_standard_error_that_takes_a_part_or_nothing_for_a_moment(self):
         """Both logs go there."""
         for error in ("short:stderr", "EINTR:stderr:every=2", "EAGAIN:stderr:every=2"):
@@ -607,6 +655,21 @@ class LogTest(harness.TestCase):
             time.sleep(0.001)
         self.echo(daemon, 300)
         self.assertEqual(self.end(daemon), {"written": 300, "dropped": 0})
+
+    def test_standard_error_that_cannot_be_waited_for(self):
+        """The daemon's own lines wait without haste, and the end does not wait for them."""
+        daemon = self.serve_with("write:EAGAIN:stderr:after=20;poll:ENOMEM:stderr", self.path)
+        end = time.monotonic() + harness.PATIENCE
+        while not self.faults.injected() and time.monotonic() < end:
+            daemon.send_signal(harness.signal.SIGUSR1)
+            time.sleep(0.001)
+        seconds = processor_seconds(daemon.process)
+        time.sleep(0.5)
+        self.assertLess(processor_seconds(daemon.process) - seconds, 0.1)
+        self.echo(daemon, 100)
+        daemon.send_signal(harness.signal.SIGTERM)
+        self.assertEqual(daemon.wait(), 0)
+        self.assert_logged(self.lines())
 
 
 if __name__ == "__main__":
