@@ -25,6 +25,7 @@ struct session {
 	struct outlet *back; /* to the client: the listener's socket */
 	struct member *member; /* of the relay's targets */
 	uint32_t awaited; /* answers that may still come, where responses bounds them */
+	uint32_t targets_seen; /* the version of them that its client was found not to be among */
 	uint32_t batch; /* of answers, that it took part in last */
 	uint8_t appetite; /* answers to ask for at once */
 	uint8_t failures; /* to read its socket, one after another; few are counted */

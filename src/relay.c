@@ -216,9 +216,9 @@ static void start(struct relay *relay, struct session *session, uint64_t now_ms)
 
 /* A client at the address of a peer would be told, as an answer, what a peer says, and might answer that in turn, for
  * ever: one forged datagram is enough. */
-static bool is_loop(const struct relay *relay, const struct relay_client *client)
+static bool is_loop(const struct relay *relay, const struct address *client)
 {
-	return relay->setup.config->loop_guard && target_set_has(&relay->targets, client->client);
+	return relay->setup.config->loop_guard && target_set_has(&relay->targets, client);
 }
 
 static enum drop_reason begin(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
@@ -226,7 +226,7 @@ static enum drop_reason begin(struct relay *relay, const struct relay_client *cl
 {
 	enum drop_reason reason;
 
-	if (is_loop(relay, client))
+	if (is_loop(relay, client->client))
 		return DROP_LOOP;
 	struct member *member = target_set_choose(&relay->targets, client->client);
 	if (!member)
@@ -240,6 +240,7 @@ static enum drop_reason begin(struct relay *relay, const struct relay_client *cl
 	(*session)->back = client->back;
 	(*session)->names_source = client->names_source;
 	(*session)->member = member;
+	(*session)->targets_seen = relay->targets.version;
 	reason = open_session(relay, *session, now_ms);
 	if (!reason) {
 		start(relay, *session, now_ms);
@@ -260,19 +261,38 @@ void relay_begin(struct relay *relay, uint64_t now_ms)
 				  relay->setup.config->name);
 }
 
+/* A peer may have come to where the client is. */
+static bool has_become_loop(const struct relay *relay, struct session *session)
+{
+	if (session->targets_seen == relay->targets.version)
+		return false;
+	session->targets_seen = relay->targets.version;
+	return is_loop(relay, &session->node.client);
+}
+
+/* Returns why the session cannot go on, or NULL. */
+static const char *objection(const struct relay *relay, struct session *session)
+{
+	if (!target_set_keeps(&relay->targets, session->member))
+		return "its peer is down or gone";
+	return has_become_loop(relay, session) ? "a peer is at its client's address" : NULL;
+}
+
 enum drop_reason relay_find(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
 			    struct session **session)
 {
 	struct session_node *node = session_table_find(relay->table, client->client, client->local);
 
-	if (node && target_set_keeps(&relay->targets, session_of(node)->member)) {
+	const char *why = node ? objection(relay, session_of(node)) : NULL;
+
+	if (node && !why) {
 		session_table_touch(relay->table, node, now_ms);
 		*session = session_of(node);
 		return DROP_NONE;
 	}
 	/* Which targets are there and up does not change within a batch: none of its copies is with this session. */
 	if (node)
-		end(relay, session_of(node), "its peer is down or gone");
+		end(relay, session_of(node), why);
 	return begin(relay, client, now_ms, session);
 }
 

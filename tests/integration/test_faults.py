@@ -664,7 +664,7 @@ class LogTest(harness.TestCase):
             daemon.send_signal(harness.signal.SIGUSR1)
             time.sleep(0.001)
         seconds = processor_seconds(daemon.process)
-        time.sleep(0.5)
+        time.sleep(1)
         self.assertLess(processor_seconds(daemon.process) - seconds, 0.1)
         self.echo(daemon, 100)
         daemon.send_signal(harness.signal.SIGTERM)

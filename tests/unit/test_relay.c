@@ -70,6 +70,33 @@ static void a_client_at_the_address_of_a_peer_is_a_loop(void **state)
 	assert_int_equal(find(f, address_port(&f->peers[0].address), 10, &session), DROP_NONE);
 }
 
+/* Where it was not when the session began. */
+static void a_client_whose_address_becomes_a_peers_is_a_loop(void **state)
+{
+	struct relay_fixture *f = *state;
+	uint16_t port = address_port(&f->peers[1].address);
+	struct session *session, *other, *again;
+
+	f->config.loop_guard = true;
+	relay_fixture_begin(f);
+	set_peers(f, snapshot_of(f, f->snapshot, 0, 1), 10);
+	assert_int_equal(find(f, port, 10, &session), DROP_NONE);
+	assert_int_equal(find(f, 1, 10, &other), DROP_NONE);
+	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 20);
+	assert_int_equal(find(f, port, 20, &session), DROP_LOOP);
+	assert_int_equal(find(f, port, 20, &session), DROP_LOOP);
+	assert_int_equal(alive(f), 1);
+	assert_int_equal(find(f, 1, 20, &again), DROP_NONE);
+	assert_ptr_equal(again, other);
+
+	set_peers(f, snapshot_of(f, f->snapshot, 0, 1), 30); /* it has moved on */
+	assert_int_equal(find(f, port, 30, &session), DROP_NONE);
+	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 40);
+	f->config.loop_guard = false;
+	assert_int_equal(find(f, port, 40, &again), DROP_NONE);
+	assert_ptr_equal(again, session);
+}
+
 static void another_local_address_is_another_session(void **state)
 {
 	struct relay_fixture *f = *state;
@@ -450,6 +477,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(a_client_keeps_its_session),
 		test(a_client_at_the_address_of_a_peer_is_a_loop),
+		test(a_client_whose_address_becomes_a_peers_is_a_loop),
 		test(another_local_address_is_another_session),
 		test(the_socket_is_connected_and_watched),
 		test(idle_sessions_expire_in_order),
