@@ -80,7 +80,7 @@ static void count_unread(struct relay *relay, const struct session *session)
 	struct peer_counters *peer = &link_of(relay, session)->counters;
 	uint64_t datagrams, bytes;
 
-	socket_discard(session->outlet.fd, &datagrams, &bytes);
+	socket_discard(session->outlet.fd, session->outlet.gso, &datagrams, &bytes);
 	counter_add(&relay->counters.answers, datagrams);
 	counter_add(&relay->counters.answer_bytes, bytes);
 	counter_add(&relay->counters.dropped[DROP_SESSION_ENDED], datagrams);

@@ -8,6 +8,24 @@
 
 #include "relay_fixture.h"
 
+/* The peer answers in the last moment: when this socket is closed. */
+static int closing = -1, late_sender;
+static struct address late_to;
+static bool late_answer_waits;
+
+int __real_close(int fd);
+int __wrap_close(int fd);
+
+int __wrap_close(int fd)
+{
+	if (fd == closing) {
+		sendto(late_sender, "late", 4, 0, &late_to.any, late_to.length);
+		late_answer_waits = socket_has_input(fd);
+		closing = -1;
+	}
+	return __real_close(fd);
+}
+
 static int set_up(void **state)
 {
 	static struct relay_fixture fixture;
@@ -382,6 +400,14 @@ static void answer(struct relay_fixture *f, const struct session *session, unsig
 		assert_int_equal(sendto(f->sinks[peer_of(session)->index], "abc", 3, 0, &to.any, to.length), 3);
 }
 
+static void late_from(const struct relay_fixture *f, const struct session *session)
+{
+	closing = session->outlet.fd;
+	late_sender = f->sinks[peer_of(session)->index];
+	late_to.length = sizeof(late_to.v6);
+	assert_int_equal(getsockname(closing, &late_to.any, &late_to.length), 0);
+}
+
 static void what_waits_keeps_a_session_alive(void **state)
 {
 	struct relay_fixture *f = *state;
@@ -409,6 +435,37 @@ static void what_nobody_has_read_is_counted(void **state)
 	assert_int_equal(counter_get(&c->answer_bytes), 15);
 	assert_int_equal(counter_get(&c->dropped[DROP_SESSION_ENDED]), 5);
 	assert_int_equal(counter_get(&f->links[0].counters.answers), 5);
+}
+
+static void what_comes_when_it_ends_is_not_taken(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	relay_fixture_begin(f);
+	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	answer(f, session, 5);
+	late_from(f, session);
+	relay_finish(&f->relay);
+	assert_int_equal(closing, -1);
+	assert_false(late_answer_waits);
+	assert_int_equal(counter_get(&f->relay.counters.answers), 5);
+}
+
+/* More than any bound on what is read away. */
+static void however_much_nobody_has_read_is_counted(void **state)
+{
+	enum { ANSWERS = 6000 };
+	struct relay_fixture *f = *state;
+	const struct relay_counters *c = &f->relay.counters;
+	struct session *session;
+
+	f->config.receive_buffer = 16 << 20;
+	relay_fixture_begin(f);
+	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	answer(f, session, ANSWERS);
+	relay_finish(&f->relay);
+	assert_int_equal(counter_get(&c->answers) + counter_get(&c->kernel_dropped), ANSWERS);
 }
 
 static void what_the_kernel_dropped_is_counted(void **state)
@@ -493,6 +550,8 @@ int main(void)
 		test(the_fewest_sessions_are_known_after_ends_and_changes),
 		test(what_waits_keeps_a_session_alive),
 		test(what_nobody_has_read_is_counted),
+		test(what_comes_when_it_ends_is_not_taken),
+		test(however_much_nobody_has_read_is_counted),
 		test(what_the_kernel_dropped_is_counted),
 		test(without_descriptors_nothing_is_lost),
 		test(sessions_of_a_peer_wait_together),
