@@ -10,6 +10,11 @@
 #include "resting.h"
 #include "socket.h"
 
+/* A session's socket has the listener's receive_buffer, up to this: some trains of large datagrams. Were it to have all
+ * of that, some hundred sessions whose answers come faster than they are read could fill what the kernel has for all
+ * UDP sockets of the host (net.ipv4.udp_mem). */
+#define SESSION_RECEIVE_MAX (512 << 10)
+
 /* --- Life --- */
 
 int relay_init(struct relay *relay, const struct relay_setup *setup)
@@ -133,7 +138,9 @@ int relay_watch(struct session *session)
 static int open_socket(struct relay *relay, struct session *session, const struct address *to)
 {
 	const struct listener_config *config = relay->setup.config;
-	int error, fd = socket_converse(to, config->receive_buffer, config->send_buffer);
+	int receive_buffer =
+		config->receive_buffer < SESSION_RECEIVE_MAX ? config->receive_buffer : SESSION_RECEIVE_MAX;
+	int error, fd = socket_converse(to, receive_buffer, config->send_buffer);
 
 	if (fd < 0)
 		return fd;

@@ -452,20 +452,27 @@ static void what_comes_when_it_ends_is_not_taken(void **state)
 	assert_int_equal(counter_get(&f->relay.counters.answers), 5);
 }
 
-/* More than any bound on what is read away. */
-static void however_much_nobody_has_read_is_counted(void **state)
+/* As they were asked for: the kernel doubles them. */
+static int receive_buffer_of(const struct session *session)
 {
-	enum { ANSWERS = 6000 };
+	int bytes;
+	socklen_t size = sizeof(bytes);
+
+	assert_int_equal(getsockopt(session->outlet.fd, SOL_SOCKET, SO_RCVBUF, &bytes, &size), 0);
+	return bytes / 2;
+}
+
+static void a_session_has_the_listeners_buffer_but_not_more_than_its_share(void **state)
+{
 	struct relay_fixture *f = *state;
-	const struct relay_counters *c = &f->relay.counters;
 	struct session *session;
 
-	f->config.receive_buffer = 16 << 20;
 	relay_fixture_begin(f);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
-	answer(f, session, ANSWERS);
-	relay_finish(&f->relay);
-	assert_int_equal(counter_get(&c->answers) + counter_get(&c->kernel_dropped), ANSWERS);
+	assert_int_equal(receive_buffer_of(session), f->config.receive_buffer);
+	f->config.receive_buffer = 4 << 20;
+	assert_int_equal(find(f, 2, 1, &session), DROP_NONE);
+	assert_in_range(receive_buffer_of(session), 64 << 10, 512 << 10); /* the kernel may grant less */
 }
 
 static void what_the_kernel_dropped_is_counted(void **state)
@@ -551,7 +558,7 @@ int main(void)
 		test(what_waits_keeps_a_session_alive),
 		test(what_nobody_has_read_is_counted),
 		test(what_comes_when_it_ends_is_not_taken),
-		test(however_much_nobody_has_read_is_counted),
+		test(a_session_has_the_listeners_buffer_but_not_more_than_its_share),
 		test(what_the_kernel_dropped_is_counted),
 		test(without_descriptors_nothing_is_lost),
 		test(sessions_of_a_peer_wait_together),

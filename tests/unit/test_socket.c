@@ -200,6 +200,24 @@ static void what_is_discarded_is_counted(void **state)
 	close(peer);
 }
 
+static void however_much_is_discarded_is_counted(void **state)
+{
+	enum { DATAGRAMS = 6000 };
+	(void)state;
+	struct address at, own = {.length = sizeof(own.local)};
+	uint64_t datagrams, bytes;
+	int peer = bound(&at), fd = socket_converse(&at, 16 << 20, 65536);
+
+	assert_true(fd >= 0);
+	assert_int_equal(getsockname(fd, &own.any, &own.length), 0);
+	for (int i = 0; i < DATAGRAMS; i++)
+		assert_int_equal(sendto(peer, "abc", 3, 0, &own.any, own.length), 3);
+	socket_discard(fd, true, &datagrams, &bytes);
+	assert_int_equal(datagrams + socket_kernel_drops(fd), DATAGRAMS);
+	close(fd);
+	close(peer);
+}
+
 static void what_an_unix_socket_discards_is_counted(void **state)
 {
 	(void)state;
@@ -236,6 +254,7 @@ int main(void)
 		cmocka_unit_test(buffers_are_told_as_they_were_asked_for),
 		cmocka_unit_test(overflow_is_counted_by_the_kernel),
 		cmocka_unit_test(what_is_discarded_is_counted),
+		cmocka_unit_test(however_much_is_discarded_is_counted),
 		cmocka_unit_test(what_an_unix_socket_discards_is_counted),
 		cmocka_unit_test(joining_needs_an_interface_that_exists),
 	};
