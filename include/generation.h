@@ -30,6 +30,7 @@ struct generation {
 	struct generation *before; /* whose place it is to take; until it has */
 	struct generation *next; /* in a list of the owner's */
 	uint64_t retired_ms; /* by the loop's clock; the owner's, too */
+	bool stuck; /* the writer of its datagram log; likewise */
 
 	struct bound_sockets sockets;
 	struct own_addresses *own;

@@ -51,7 +51,8 @@ int listener_set_add(struct listener_set *set, const struct bound_socket *socket
  * at the same address; or NULL. */
 struct outlet *listener_set_outlet(struct listener_set *set, const struct outlet *before);
 
-/* At the end: receives what waits in the sockets, until nothing does, or for at most limit_ms. */
+/* At the end: receives what waits in the sockets, until nothing does, or for at most limit_ms; a socket that cannot be
+ * read is tried again until then. */
 void listener_set_drain(struct listener_set *set, uint64_t limit_ms);
 
 /* After turns_close(): closes the handles that are not of the turns; the loop completes it. */

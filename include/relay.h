@@ -46,7 +46,7 @@ struct relay {
 	struct session_pool pool;
 	struct target_set targets;
 	struct patience *patience; /* by the listener's peers: what all sessions with one wait for its queue */
-	struct log_limit full_limit, open_limit, rest_limit, down_limit;
+	struct log_limit full_limit, open_limit, rest_limit, down_limit, receive_limit;
 };
 
 /* Returns 0 or -ENOMEM. The relay must stay where it is. */
@@ -89,6 +89,12 @@ struct relay_client {
  * at least until relay_settle(), or why there is none. */
 enum drop_reason relay_find(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
 			    struct session **session);
+
+/* Has epoll watch the session's socket for answers. Returns 0 or a negative errno. */
+int relay_watch(struct session *session);
+
+/* The session's socket cannot be read, for another reason than that ICMP refused what it sent. */
+void relay_tell_unread(struct relay *relay, const struct session *session, int error);
 
 /* After a flush: so many datagrams went to the session's peer, and responses times as many answers may come. */
 void relay_sent(struct relay *relay, struct session *session, uint32_t datagrams);

@@ -48,8 +48,9 @@ int socket_set_buffer(int fd, int option, int bytes);
 /* Whether something waits to be read. */
 bool socket_has_input(int fd);
 
-/* Reads away what waits, but not for ever where more keeps coming, and counts it. */
-void socket_discard(int fd, uint64_t *datagrams, uint64_t *bytes);
+/* Of a connected socket (a UDP or an AF_UNIX one) that is about to be closed: reads away what waits, and counts it.
+ * Nothing comes in any more from then on, so that nothing is lost between the last read and close(2). */
+void socket_discard(int fd, bool udp, uint64_t *datagrams, uint64_t *bytes);
 
 /* Datagrams that the kernel dropped for want of room in the receive buffer; 0 where it does not say. */
 uint64_t socket_kernel_drops(int fd);

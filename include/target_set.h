@@ -30,6 +30,7 @@ struct target_set {
 	struct member **members;
 	struct balance_target *choices; /* by member */
 	size_t count;
+	uint32_t version; /* of the members: another after each change */
 	bool leads_back; /* some were left out, since they are our own listeners */
 	struct balancer *balancer;
 	unsigned news_seen;

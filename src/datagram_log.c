@@ -40,7 +40,7 @@ struct datagram_log {
 	struct codec **answer_codecs; /* by peer; NULL where it answers in the listener's charset */
 
 	pthread_t thread;
-	bool started, stuck;
+	bool started, stuck, told;
 	sem_t ended;
 	atomic_bool reopen, held;
 	_Atomic uint64_t deadline_ms; /* of the end, monotonic; 0 while it runs */
@@ -463,9 +463,20 @@ bool datagram_log_stop(struct datagram_log *dlog, unsigned timeout_ms)
 	dlog->stuck = sem_clockwait(&dlog->ended, CLOCK_MONOTONIC, &deadline) != 0;
 	if (!dlog->stuck)
 		pthread_join(dlog->thread, NULL);
-	dlog->started = false;
-	tell_unwritten(dlog);
+	dlog->started = dlog->stuck;
+	if (!dlog->told)
+		tell_unwritten(dlog);
+	dlog->told = true;
 	return !dlog->stuck;
+}
+
+bool datagram_log_ended(const struct datagram_log *dlog)
+{
+	int ended = 0;
+
+	if (dlog && dlog->started)
+		sem_getvalue((sem_t *)&dlog->ended, &ended);
+	return !dlog || !dlog->started || ended;
 }
 
 bool datagram_log_idle(const struct datagram_log *dlog)

@@ -109,6 +109,15 @@ static size_t format_line(const struct log *log, char out[ENTRY_MAX], enum log_l
 
 /* --- Writing --- */
 
+/* Where that cannot be waited for, a moment has to do. */
+static void wait_for_room(int fd)
+{
+	static const struct timespec moment = {.tv_nsec = 10000000};
+
+	if (poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1) < 0)
+		nanosleep(&moment, NULL);
+}
+
 /* A file that fails loses what was to be written: there is nowhere to say so. */
 static void write_out(int fd, const char *bytes, size_t size)
 {
@@ -116,7 +125,7 @@ static void write_out(int fd, const char *bytes, size_t size)
 		ssize_t written = write(fd, bytes, size);
 
 		if (written < 0 && errno == EAGAIN) {
-			poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
+			wait_for_room(fd);
 			continue;
 		}
 		if (written < 0 && errno != EINTR)

@@ -7,7 +7,13 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "resting.h"
 #include "socket.h"
+
+/* A session's socket has the listener's receive_buffer, up to this: some trains of large datagrams. Were it to have all
+ * of that, some hundred sessions whose answers come faster than they are read could fill what the kernel has for all
+ * UDP sockets of the host (net.ipv4.udp_mem). */
+#define SESSION_RECEIVE_MAX (512 << 10)
 
 /* --- Life --- */
 
@@ -79,7 +85,7 @@ static void count_unread(struct relay *relay, const struct session *session)
 	struct peer_counters *peer = &link_of(relay, session)->counters;
 	uint64_t datagrams, bytes;
 
-	socket_discard(session->outlet.fd, &datagrams, &bytes);
+	socket_discard(session->outlet.fd, session->outlet.gso, &datagrams, &bytes);
 	counter_add(&relay->counters.answers, datagrams);
 	counter_add(&relay->counters.answer_bytes, bytes);
 	counter_add(&relay->counters.dropped[DROP_SESSION_ENDED], datagrams);
@@ -97,6 +103,7 @@ static void end(struct relay *relay, struct session *session, const char *why)
 {
 	tell_end(relay, session, why);
 	count_unread(relay, session);
+	resting_leave(session);
 	close(session->outlet.fd);
 	session->outlet.fd = -1;
 	target_set_leave(&relay->targets, session->member);
@@ -120,6 +127,13 @@ void relay_finish(struct relay *relay)
 	relay->patience = NULL;
 }
 
+int relay_watch(struct session *session)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = session};
+
+	return epoll_ctl(session->relay->setup.epoll, EPOLL_CTL_ADD, session->outlet.fd, &event) ? -errno : 0;
+}
+
 /* --- Another configuration --- */
 
 /* The peer of that name among the listener's, or peer_count. */
@@ -130,13 +144,6 @@ static size_t index_of(const struct listener_config *config, const char *name)
 	while (i < config->peer_count && strcmp(config->peers[i]->name, name) != 0)
 		i++;
 	return i;
-}
-
-static int watch(const struct relay *relay, struct session *session)
-{
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = session};
-
-	return epoll_ctl(relay->setup.epoll, EPOLL_CTL_ADD, session->outlet.fd, &event) ? -errno : 0;
 }
 
 /* Sessions whose peer or listening address the new configuration does not have. By its name, a peer may be found as
@@ -165,7 +172,8 @@ static void rehome(struct relay *relay, struct session *session, const struct re
 	target_configure(session->member->target, config->peers[peer]);
 	session->outlet.shared_patience = &relay->patience[peer];
 	session->back = home->outlet(session->back, home->data);
-	if (watch(relay, session))
+	resting_leave(session);
+	if (relay_watch(session))
 		session->outlet.broken = true;
 }
 
@@ -202,7 +210,9 @@ int relay_move(struct relay *relay, const struct relay_setup *setup, const struc
 static int open_socket(struct relay *relay, struct session *session, const struct address *to)
 {
 	const struct listener_config *config = relay->setup.config;
-	int fd = socket_converse(to, config->receive_buffer, config->send_buffer), error;
+	int receive_buffer =
+		config->receive_buffer < SESSION_RECEIVE_MAX ? config->receive_buffer : SESSION_RECEIVE_MAX;
+	int error, fd = socket_converse(to, receive_buffer, config->send_buffer);
 
 	if (fd < 0)
 		return fd;
@@ -210,9 +220,11 @@ static int open_socket(struct relay *relay, struct session *session, const struc
 					  .connected = true,
 					  .gso = to->any.sa_family != AF_UNIX,
 					  .shared_patience = &relay->patience[session->member->peer]};
-	error = watch(relay, session);
-	if (error)
+	error = relay_watch(session);
+	if (error) {
 		close(fd);
+		session->outlet.fd = -1;
+	}
 	return error;
 }
 
@@ -283,9 +295,9 @@ static void start(struct relay *relay, struct session *session, uint64_t now_ms)
 
 /* A client at the address of a peer would be told, as an answer, what a peer says, and might answer that in turn, for
  * ever: one forged datagram is enough. */
-static bool is_loop(const struct relay *relay, const struct relay_client *client)
+static bool is_loop(const struct relay *relay, const struct address *client)
 {
-	return relay->setup.config->loop_guard && target_set_has(&relay->targets, client->client);
+	return relay->setup.config->loop_guard && target_set_has(&relay->targets, client);
 }
 
 static enum drop_reason begin(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
@@ -293,7 +305,7 @@ static enum drop_reason begin(struct relay *relay, const struct relay_client *cl
 {
 	enum drop_reason reason;
 
-	if (is_loop(relay, client))
+	if (is_loop(relay, client->client))
 		return DROP_LOOP;
 	struct member *member = target_set_choose(&relay->targets, client->client);
 	if (!member)
@@ -307,6 +319,7 @@ static enum drop_reason begin(struct relay *relay, const struct relay_client *cl
 	(*session)->back = client->back;
 	(*session)->names_source = client->names_source;
 	(*session)->member = member;
+	(*session)->targets_seen = relay->targets.version;
 	reason = open_session(relay, *session, now_ms);
 	if (!reason) {
 		start(relay, *session, now_ms);
@@ -327,19 +340,38 @@ void relay_begin(struct relay *relay, uint64_t now_ms)
 				  relay->setup.config->name);
 }
 
+/* A peer may have come to where the client is. */
+static bool has_become_loop(const struct relay *relay, struct session *session)
+{
+	if (session->targets_seen == relay->targets.version)
+		return false;
+	session->targets_seen = relay->targets.version;
+	return is_loop(relay, &session->node.client);
+}
+
+/* Returns why the session cannot go on, or NULL. */
+static const char *objection(const struct relay *relay, struct session *session)
+{
+	if (!target_set_keeps(&relay->targets, session->member))
+		return "its peer is down or gone";
+	return has_become_loop(relay, session) ? "a peer is at its client's address" : NULL;
+}
+
 enum drop_reason relay_find(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
 			    struct session **session)
 {
 	struct session_node *node = session_table_find(relay->table, client->client, client->local);
 
-	if (node && target_set_keeps(&relay->targets, session_of(node)->member)) {
+	const char *why = node ? objection(relay, session_of(node)) : NULL;
+
+	if (node && !why) {
 		session_table_touch(relay->table, node, now_ms);
 		*session = session_of(node);
 		return DROP_NONE;
 	}
 	/* Which targets are there and up does not change within a batch: none of its copies is with this session. */
 	if (node)
-		end(relay, session_of(node), "its peer is down or gone");
+		end(relay, session_of(node), why);
 	return begin(relay, client, now_ms, session);
 }
 
@@ -355,6 +387,13 @@ void relay_answered(struct relay *relay, struct session *session, uint64_t now_m
 {
 	session_table_touch(relay->table, &session->node, now_ms);
 	target_answered(session->member->target);
+}
+
+void relay_tell_unread(struct relay *relay, const struct session *session, int error)
+{
+	log_write_limited(relay->setup.log, &relay->receive_limit, LOG_LEVEL_ERROR,
+			  "listener %s: receiving answers of peer %s: %s", relay->setup.config->name,
+			  session->member->target->peer->name, strerror(error));
 }
 
 /* Something has come, and no more is to come. */
@@ -401,8 +440,8 @@ uint64_t relay_expire(struct relay *relay, uint64_t now_ms, unsigned limit)
 
 		if (due_ms > now_ms || !limit--)
 			return due_ms;
-		/* After a pause of the whole process, say: what waits is about to be read. */
-		if (socket_has_input(session_of(node)->outlet.fd))
+		/* After a pause of the whole process, say: what waits is about to be read, where it can be. */
+		if (!resting_has(session_of(node)) && socket_has_input(session_of(node)->outlet.fd))
 			session_table_touch(relay->table, node, now_ms);
 		else
 			end(relay, session_of(node), "idle");

@@ -90,36 +90,54 @@ static void begin_end(struct server *server)
 /* Nobody waits for ever for a datagram log that is slow. */
 static bool is_due(const struct server *server, const struct generation *past)
 {
-	if (!generation_closed(past))
-		return false;
+	if (past->stuck || !generation_closed(past))
+		return past->stuck && datagram_log_ended(past->datagram_log);
 	return generation_recorded(past) || uv_now(&server->loop) - past->retired_ms > BURIAL_RECORDS_MS ||
 	       server->past_count > PAST_MAX;
 }
 
-/* Takes the oldest. The records of the next one come behind its own. */
-static void bury(struct server *server)
+/* Has the records of the next one come behind its own. */
+static void end_records(struct server *server, struct generation *past)
 {
-	struct generation *past = server->past, *next = past->next ? past->next : server->now;
-	bool stopped = datagram_log_stop(past->datagram_log, END_RECORDS_MS);
+	struct generation *next = past->next ? past->next : server->now;
+	bool again = past->stuck;
 
-	server->past = past->next;
-	server->past_count--;
+	past->stuck = !datagram_log_stop(past->datagram_log, END_RECORDS_MS);
+	if (again)
+		return;
 	if (past->datagram_log && server->now->datagram_log)
 		datagram_log_continue(server->now->datagram_log, past->datagram_log);
 	if (next->datagram_log)
 		datagram_log_release(next->datagram_log);
-	if (stopped)
-		generation_destroy(past);
-	else
-		server->clean = false;
 }
 
+/* Where its writer is stuck it stays, and nobody waits for it any more. */
+static void bury(struct server *server, struct generation **place)
+{
+	struct generation *past = *place;
+
+	end_records(server, past);
+	if (past->stuck)
+		return;
+	*place = past->next;
+	server->past_count--;
+	generation_destroy(past);
+}
+
+/* The oldest first. */
 static void on_burial(uv_timer_t *timer)
 {
 	struct server *server = timer->data;
+	struct generation **place = &server->past;
 
-	while (server->past && is_due(server, server->past))
-		bury(server);
+	while (*place && (is_due(server, *place) || (*place)->stuck)) {
+		struct generation *past = *place;
+
+		if (is_due(server, past))
+			bury(server, place);
+		if (*place == past)
+			place = &past->next;
+	}
 	malloc_trim(0);
 	if (!server->past)
 		uv_timer_stop(timer);
@@ -388,8 +406,10 @@ static void serve(struct server *server, struct config *config)
 	server->clean &= end_loop(server);
 	if (!server->now)
 		return;
-	while (server->clean && server->past)
-		bury(server);
+	while (server->clean && server->past) {
+		bury(server, &server->past);
+		server->clean = !server->past || !server->past->stuck;
+	}
 	server->clean &= datagram_log_stop(server->now->datagram_log, END_RECORDS_MS);
 	if (!server->error)
 		summary_write(server->now);

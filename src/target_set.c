@@ -136,6 +136,7 @@ static void take_over(struct target_set *set, const struct draft *draft)
 	set->members = draft->members;
 	set->choices = draft->choices;
 	set->count = draft->count;
+	set->version++;
 	set->balancer = draft->balancer;
 	set->next_end_ms = 0; /* look at once */
 }
