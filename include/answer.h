@@ -7,6 +7,7 @@
 
 #include "batch.h"
 #include "egress.h"
+#include "resting.h"
 #include "session.h"
 
 /* Sessions that a batch of answers may come from. */
@@ -23,6 +24,7 @@ struct answer {
 /* The batch under way. */
 struct answers {
 	uint32_t batch; /* its number */
+	struct resting resting; /* sessions that cannot be read; the owner wakes them */
 	struct train *trains; /* in the batch */
 	struct answer items[BATCH_TRAINS]; /* by train */
 	unsigned count;
@@ -32,9 +34,12 @@ struct answers {
 	uint64_t now_ms; /* monotonic */
 };
 
+/* Zeroed memory is not ready. */
+void answers_init(struct answers *answers);
+
 /* Reads at most limit (to BATCH_TRAINS) trains from the sessions that epoll (epoll(7), level-triggered) names. There
- * may be errors and no trains: begin and end the batch then, too. Returns whether more may wait than the batch has room
- * for. */
+ * may be errors and no trains: begin and end the batch then, too. A session that cannot be read again and again is put
+ * to rest. Returns whether more may wait than the batch has room for. */
 bool answers_receive(struct answers *answers, struct batch *batch, int epoll, unsigned limit);
 
 /* Puts the answers' copies into the egress. At least one session was read. */

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "address.h"
@@ -12,9 +13,11 @@
 
 struct bound_socket {
 	const struct listener_config *config;
+	struct address asked; /* as the configuration has it; port 0: any */
 	struct address local; /* with the port it got */
 	unsigned worker; /* that it is for */
-	int fd; /* -1 once a worker has taken it */
+	int fd; /* workers have copies of it */
+	struct bound_socket *from; /* whose socket it shares; NULL: it was bound anew */
 	dev_t device; /* of an AF_UNIX socket, its file */
 	ino_t inode;
 };
@@ -22,16 +25,28 @@ struct bound_socket {
 struct bound_sockets {
 	struct bound_socket *items;
 	size_t count;
+	size_t listener_count;
+	uint64_t *closed_drops; /* of the kernel, by listener: those of sockets that are closed */
 	struct log *log;
 	bool told; /* that a file stays behind */
 };
 
 /* Binds every address of every listener, once for each worker; AF_UNIX addresses and groups are for worker 0 alone,
  * since the kernel does not spread them. Tells log where each listens, and, as one error with file and line, what could
- * not be bound. Returns 0 or a negative errno, and then none is open. */
-int bound_sockets_open(struct bound_sockets *sockets, const struct config *config, unsigned workers, struct log *log);
+ * not be bound. before (NULL: nothing is) are those of an earlier configuration, for as many workers: a socket of the
+ * same address, interface and freebind is not bound again, but shared with them for now. Returns 0 or a negative errno,
+ * and then none is open but theirs. */
+int bound_sockets_open(struct bound_sockets *sockets, const struct config *config, unsigned workers,
+		       struct bound_sockets *before, struct log *log);
 
-/* Closes what no worker took, and removes the files of AF_UNIX sockets, where they are still ours. Whoever
+/* Takes over for good what is shared with before, with buffers and groups as they are to be from now on, and counts
+ * what the kernel has dropped of the others, which are closed with before. These are told, too. */
+void bound_sockets_take_over(struct bound_sockets *sockets, struct bound_sockets *before);
+
+/* What the kernel dropped for want of room in receive buffers, by the listener's index. */
+uint64_t bound_sockets_drops(const struct bound_sockets *sockets, size_t listener);
+
+/* Closes what is not shared, and removes the files of AF_UNIX sockets, where they are still ours. Whoever
  * has dropped the rights of root may not be permitted to, which is told once: the next start takes such a file away. */
 void bound_sockets_close(struct bound_sockets *sockets);
 

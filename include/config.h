@@ -150,6 +150,10 @@ struct config *config_load_stream(const char *path, FILE *in, FILE *errors);
 /* The line of a key in its section; 0: it was not written, and has its default. */
 unsigned config_line(const struct section_lines *lines, const char *key);
 
+/* The index of the listener or peer of that name, or how many there are. */
+size_t config_find_listener(const struct config *config, const char *name);
+size_t config_find_peer(const struct config *config, const char *name);
+
 /* NULL is accepted. */
 void config_destroy(struct config *config);
 

@@ -51,6 +51,9 @@ struct config_key {
 /* "[log]" or "[peer:NAME]". */
 const char *config_section_text(enum section_kind kind);
 
+/* The table, key by key from 0; NULL behind its end. */
+const struct config_key *config_key_at(size_t index);
+
 /* NULL where there is none. */
 const struct config_key *config_key_find(enum section_kind section, const char *name);
 

@@ -19,6 +19,11 @@ int datagram_log_create(struct datagram_log **dlog, const struct config *config,
 /* Starts the writer thread. Returns 0 or a negative errno. */
 int datagram_log_start(struct datagram_log *dlog);
 
+/* Before the start: the writer waits, so that an earlier log's records come first. And any thread, later: it goes on,
+ * as it does at datagram_log_stop(). */
+void datagram_log_hold(struct datagram_log *dlog);
+void datagram_log_release(struct datagram_log *dlog);
+
 /* A worker's end of it. */
 struct datagram_ring *datagram_log_ring(struct datagram_log *dlog, unsigned worker);
 
@@ -29,6 +34,15 @@ void datagram_log_reopen(struct datagram_log *dlog);
  * dropped, and told to log. Returns false where the writer is stuck in write(2): then config and log must stay until
  * the process ends. NULL is accepted. */
 bool datagram_log_stop(struct datagram_log *dlog, unsigned timeout_ms);
+
+/* Whether a log that was stuck when it was stopped is not so any more: then stopping it again takes no time. */
+bool datagram_log_ended(const struct datagram_log *dlog);
+
+/* Whether nothing waits to be written, once the workers have stopped. */
+bool datagram_log_idle(const struct datagram_log *dlog);
+
+/* From now on, the records of a log that was stopped count as this one's. The thread that asks for the counts. */
+void datagram_log_continue(struct datagram_log *dlog, const struct datagram_log *before);
 
 /* Any thread: records. After datagram_log_stop(), written + dropped = pushed. */
 uint64_t datagram_log_written(const struct datagram_log *dlog);

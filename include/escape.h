@@ -2,7 +2,9 @@
 #ifndef UDPRELAYD_ESCAPE_H
 #define UDPRELAYD_ESCAPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Most bytes written for one byte of text, by either function. */
 #define ESCAPE_EXPANSION 6
@@ -19,5 +21,8 @@ size_t escape_text(char *out, const char *utf8, size_t length);
 /* The inside of a JSON string (RFC 8259, section 7); a byte that did not decode reads \xNN once the string is parsed,
  * as Python's backslashreplace has it. */
 size_t escape_json(char *out, const char *utf8, size_t length);
+
+/* Whether a character beyond ASCII is one of those. */
+bool escape_is_hidden(uint32_t c);
 
 #endif

@@ -23,7 +23,10 @@ void health_checks_set(struct health_checks *checks, const struct peers_snapshot
 /* Ends all checks: the loop closes the handles. NULL is accepted, and a second time does nothing. */
 void health_checks_close(struct health_checks *checks);
 
-/* After health_checks_close(), once the loop has ended. NULL is accepted. */
+/* Whether all is closed after that. */
+bool health_checks_closed(const struct health_checks *checks);
+
+/* Then, or once the loop has ended. NULL is accepted. */
 void health_checks_destroy(struct health_checks *checks);
 
 #endif

@@ -12,9 +12,16 @@
  */
 #define INI_FILE_LINE_MAX 196
 
+/* Beyond these a file is refused unread: a list of all prefixes of the internet is smaller. */
+#define INI_FILE_SIZE_MAX (16 << 20)
+#define INI_FILE_SECTIONS_MAX 10000
+#define INI_FILE_KEYS_MAX 1000 /* in one section; there are not fifty to know */
+
 struct ini_section {
 	char *name;
 	unsigned line;
+	size_t first; /* entry, if it has any */
+	size_t entry_count;
 };
 
 /* Where a value goes on in another line. */
@@ -45,7 +52,8 @@ struct ini_file {
  * ends in a comma goes on in the next line, unless that one has a '=' or is a section. What cannot be read is told to
  * diagnostics: lines that are too long, NUL and control characters, lines that are neither section nor entry, repeated
  * sections (their entries join the first), repeated keys (the first stays), entries before any section. Returns whether
- * the file is text; where it is not, which a NUL byte before the first section shows, only that is told. */
+ * all of the file was read; where it is no text, which a NUL byte before the first section shows, or too large, only
+ * that is told. */
 bool ini_file_read(struct ini_file *file, FILE *in, struct diagnostics *diagnostics);
 
 /* The entry of that section and key, or NULL. */

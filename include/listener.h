@@ -14,7 +14,7 @@
 
 struct listener_set;
 
-/* One bound socket: a uv_udp_t owns it, a watcher watches it. */
+/* One bound socket: a uv_udp_t owns our copy of it, a watcher watches it. */
 struct listener {
 	uv_udp_t udp;
 	struct watcher watcher;
@@ -44,10 +44,15 @@ struct listener_set {
 /* turns is borrowed; room is made for max sockets. Returns 0 or a negative errno. */
 int listener_set_init(struct listener_set *set, struct turns *turns, size_t max, struct log *log);
 
-/* Takes the socket, its descriptor too where it succeeds. Returns 0 or a negative errno. */
-int listener_set_add(struct listener_set *set, struct bound_socket *socket, struct route *route);
+/* Listens on a copy of the socket's descriptor. Returns 0 or a negative errno. */
+int listener_set_add(struct listener_set *set, const struct bound_socket *socket, struct route *route);
 
-/* At the end: receives what waits in the sockets, until nothing does, or for at most limit_ms. */
+/* The outlet of this set that has the place of another set's, which must not be gone yet: the same listener, by name,
+ * at the same address; or NULL. */
+struct outlet *listener_set_outlet(struct listener_set *set, const struct outlet *before);
+
+/* At the end: receives what waits in the sockets, until nothing does, or for at most limit_ms; a socket that cannot be
+ * read is tried again until then. */
 void listener_set_drain(struct listener_set *set, uint64_t limit_ms);
 
 /* After turns_close(): closes the handles that are not of the turns; the loop completes it. */

@@ -24,6 +24,9 @@ int log_start(struct log *log);
  * nothing is freed, and it may be called again. Other threads must have stopped using it. NULL is accepted. */
 void log_destroy(struct log *log, unsigned timeout_ms);
 
+/* Any thread: other settings, for the lines from now on. */
+void log_configure(struct log *log, enum log_level level, enum log_format format);
+
 /* One line, without the newline; what goes beyond LOG_LINE_MAX bytes is cut, and an ellipsis says so. Control
  * characters and bytes that are not UTF-8 are written \xNN. Thread-safe, never blocks after log_start(). */
 #define LOG_LINE_MAX 2048

@@ -11,4 +11,10 @@ static inline void *must(void *memory)
 	return memory;
 }
 
+/* Room for one more element in an array that only this has given room, doubled whenever it is full. */
+static inline void *must_have_room(void *array, size_t count, size_t size)
+{
+	return count & (count - 1) ? array : must(realloc(array, (count ? 2 * count : 1) * size));
+}
+
 #endif

@@ -46,7 +46,7 @@ struct relay {
 	struct session_pool pool;
 	struct target_set targets;
 	struct patience *patience; /* by the listener's peers: what all sessions with one wait for its queue */
-	struct log_limit full_limit, open_limit, rest_limit, down_limit;
+	struct log_limit full_limit, open_limit, rest_limit, down_limit, receive_limit;
 };
 
 /* Returns 0 or -ENOMEM. The relay must stay where it is. */
@@ -54,6 +54,22 @@ int relay_init(struct relay *relay, const struct relay_setup *setup);
 
 /* Ends all sessions. Zeroed memory is accepted. */
 void relay_finish(struct relay *relay);
+
+/* Where sessions go on under another configuration. */
+struct relay_home {
+	struct outlet *(*outlet)(const struct outlet *before,
+				 void *data); /* to their clients; NULL where there is none */
+	void *data;
+};
+
+/* Whether the relay can go on as the listener is configured now; otherwise its sessions end. */
+bool relay_can_move(const struct relay *relay, const struct listener_config *config);
+
+/* Goes on, at the same place in memory, with another setup: another worker's, even. No thread uses the relay or its
+ * targets meanwhile, and the targets' peers are of the configuration before, which must not be gone yet. Sessions of
+ * peers and addresses that are gone end; all others stay. The owner has to set the route. Returns 0, or -ENOMEM and
+ * leaves everything as it was. */
+int relay_move(struct relay *relay, const struct relay_setup *setup, const struct relay_home *home);
 
 /* The peers are at other addresses: a session whose target is gone goes on until its client writes again. */
 void relay_set_peers(struct relay *relay, const struct peers_snapshot *snapshot, uint64_t now_ms);
@@ -73,6 +89,12 @@ struct relay_client {
  * at least until relay_settle(), or why there is none. */
 enum drop_reason relay_find(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
 			    struct session **session);
+
+/* Has epoll watch the session's socket for answers. Returns 0 or a negative errno. */
+int relay_watch(struct session *session);
+
+/* The session's socket cannot be read, for another reason than that ICMP refused what it sent. */
+void relay_tell_unread(struct relay *relay, const struct session *session, int error);
 
 /* After a flush: so many datagrams went to the session's peer, and responses times as many answers may come. */
 void relay_sent(struct relay *relay, struct session *session, uint32_t datagrams);

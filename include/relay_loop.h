@@ -17,6 +17,7 @@ struct relay_loop {
 	int epoll; /* all sessions' sockets; -1: there are no relays */
 	uv_timer_t expiry;
 	uint64_t expiry_ms; /* that it waits for; UINT64_MAX: nothing */
+	uv_timer_t wake; /* sessions at rest; runs while there are any */
 	uv_prepare_t before_sleep;
 	struct relay **relays;
 	size_t count;
@@ -34,8 +35,8 @@ void relay_loop_add(struct relay_loop *loop, struct relay *relay);
 /* The peers are at other addresses. */
 void relay_loop_set_peers(struct relay_loop *loop, const struct peers_snapshot *snapshot);
 
-/* At the end: hears what waits in the sockets, until nothing does, or for at most limit_ms. No batch waits any more
- * then. */
+/* At the end: hears what waits in the sockets, until nothing does, or for at most limit_ms; a socket that cannot be
+ * read is tried again until then. No batch waits any more afterwards. */
 void relay_loop_drain(struct relay_loop *loop, uint64_t limit_ms);
 
 /* Closes the handles that are not of the turns; the loop completes it. */

@@ -30,7 +30,7 @@ struct resolver {
 	uv_getaddrinfo_t request;
 	uv_timer_t timer;
 	bool busy; /* a look-up is under way */
-	bool closing;
+	bool closing, closed;
 	unsigned failures; /* in a row */
 	struct resolver_answer now; /* the last answer that was good for something */
 };

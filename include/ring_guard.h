@@ -20,7 +20,7 @@
 
 #define RING_RETURNS 64
 #define RING_ECHO_RATE 10
-#define RING_ECHO_BURST 10000
+#define RING_ECHO_BURST 50000
 
 /* Where a thread stands in its draws: an echo looks at samples. Zeroed memory is ready for use. */
 struct ring_draw {

@@ -12,6 +12,11 @@
 struct member;
 struct relay;
 
+/* A session's place among those that rest (resting.h). */
+struct rest {
+	struct rest *previous, *next; /* NULL: it does not rest */
+};
+
 struct session {
 	struct session_node
 		node; /* in the relay's table: client, and the address it wrote to, which answers leave from */
@@ -20,10 +25,13 @@ struct session {
 	struct outlet *back; /* to the client: the listener's socket */
 	struct member *member; /* of the relay's targets */
 	uint32_t awaited; /* answers that may still come, where responses bounds them */
+	uint32_t targets_seen; /* the version of them that its client was found not to be among */
 	uint32_t batch; /* of answers, that it took part in last */
 	uint8_t appetite; /* answers to ask for at once */
+	uint8_t failures; /* to read its socket, one after another; few are counted */
 	bool keeps_trains; /* its socket gives trains as they came (UDP_GRO) */
 	bool names_source; /* answers have to say the address they leave from */
+	struct rest rest;
 	uint64_t datagrams, answers; /* handed to the kernel; received */
 };
 

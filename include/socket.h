@@ -22,8 +22,9 @@ struct socket_error {
 int socket_bind(const struct listener_config *config, const struct address *address, bool port_owner, bool port_shared,
 		struct socket_error *error);
 
-/* Joins a group. Returns 0 or a negative errno. */
+/* Joins or leaves a group. Returns 0 or a negative errno. */
 int socket_join(int fd, const struct multicast_config *group);
+int socket_leave(int fd, const struct multicast_config *group);
 
 /* Connects a non-blocking datagram socket to a peer; it receives nothing, ever: what peers answer is discarded in the
  * kernel. Returns the descriptor or a negative errno. */
@@ -47,8 +48,9 @@ int socket_set_buffer(int fd, int option, int bytes);
 /* Whether something waits to be read. */
 bool socket_has_input(int fd);
 
-/* Reads away what waits, but not for ever where more keeps coming, and counts it. */
-void socket_discard(int fd, uint64_t *datagrams, uint64_t *bytes);
+/* Of a connected socket (a UDP or an AF_UNIX one) that is about to be closed: reads away what waits, and counts it.
+ * Nothing comes in any more from then on, so that nothing is lost between the last read and close(2). */
+void socket_discard(int fd, bool udp, uint64_t *datagrams, uint64_t *bytes);
 
 /* Datagrams that the kernel dropped for want of room in the receive buffer; 0 where it does not say. */
 uint64_t socket_kernel_drops(int fd);

@@ -12,4 +12,7 @@ bool systemd_built_in(void);
 void systemd_notify_ready(const char *status);
 void systemd_notify_stopping(void);
 
+/* The configuration is being loaded again, until systemd_notify_ready(). */
+void systemd_notify_reloading(void);
+
 #endif

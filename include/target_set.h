@@ -31,6 +31,7 @@ struct target_set {
 	struct member **members;
 	struct balance_target *choices; /* by member */
 	size_t count;
+	uint32_t version; /* of the members: another after each change */
 	bool leads_back; /* some were left out, since they are our own listeners */
 	struct balancer *balancer;
 	unsigned news_seen;
@@ -48,6 +49,11 @@ void target_set_finish(struct target_set *set);
 /* The peers are at other addresses, or not. Returns 0, or -ENOMEM and leaves everything as it was. */
 int target_set_update(struct target_set *set, const struct peers_snapshot *snapshot);
 
+/* The same for another configuration of the listener, which may have other peers, in another order. Where it fails,
+ * members of peers that the listener does not have any more stay. */
+int target_set_configure(struct target_set *set, const struct listener_config *config, const struct own_addresses *own,
+			 const struct peers_snapshot *snapshot);
+
 /* Learns which have come up and gone down. Where nothing has happened it costs next to nothing. Returns whether the
  * choice has changed. */
 bool target_set_refresh(struct target_set *set, uint64_t now_ms);
@@ -58,7 +64,10 @@ bool target_set_has(const struct target_set *set, const struct address *address)
 /* The member for a new session of this client, or NULL where there is none. */
 struct member *target_set_choose(struct target_set *set, const struct address *client);
 
-/* The same, unless loop_guard forbids a session with this client. Returns DROP_NONE and the member, or why there is
+/* Whether loop_guard forbids sessions with this client, since it is at the address of a peer. */
+bool target_set_forbids(const struct target_set *set, const struct address *client);
+
+/* The member for a new session, unless they are forbidden. Returns DROP_NONE and the member, or why there is
  * none. */
 enum drop_reason target_set_assign(struct target_set *set, const struct address *client, struct member **member);
 

@@ -19,8 +19,9 @@ struct worker_setup {
 	const struct config *config;
 	const struct own_addresses *own;
 	struct datagram_log *datagram_log; /* NULL: off */
-	struct bound_sockets *sockets; /* each worker takes its own */
+	const struct bound_sockets *sockets; /* each worker has copies of its own */
 	struct peers *peers; /* asked while workers are made */
+	const target_news *news; /* of the peers */
 	struct shared *shared; /* by listener */
 	struct log *log;
 };
@@ -37,8 +38,16 @@ void worker_set_peers(struct worker *worker, struct peers_snapshot *peers);
 /* Any thread: sends what was read, closes every handle and ends. */
 void worker_stop(struct worker *worker);
 
-/* Waits for the end after worker_stop(). */
+/* Any thread: the same, but sessions and sockets to peers stay, for worker_take_over(). */
+void worker_hand_over(struct worker *worker);
+
+/* Waits for the end after either. */
 void worker_join(struct worker *worker);
+
+/* Before worker_start(): takes over counters, sessions and sockets to peers, by the names of listeners and peers, from
+ * the worker of another configuration, which is still there. That one has been joined after worker_hand_over(); what is
+ * not taken over ends. */
+void worker_take_over(struct worker *worker, struct worker *before);
 
 /* Of a worker that was not started or has been joined. NULL is accepted. */
 void worker_destroy(struct worker *worker);
@@ -47,9 +56,5 @@ void worker_destroy(struct worker *worker);
 const struct listener_counters *worker_listener_counters(const struct worker *worker, size_t listener);
 const struct relay_counters *worker_relay_counters(const struct worker *worker, size_t listener);
 const struct peer_counters *worker_peer_counters(const struct worker *worker, size_t peer);
-
-/* What the kernel dropped for want of room in receive buffers. The thread that calls worker_stop(), before it or after
- * worker_join(). */
-uint64_t worker_kernel_drops(const struct worker *worker, size_t listener);
 
 #endif

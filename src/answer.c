@@ -14,6 +14,9 @@
 /* From so many answers at once, a session's socket is to keep trains together. */
 #define TRAINS_APPETITE 4
 
+/* A session that could not be read so many times, one after another, rests. */
+#define LASTING_FAILURES 2
+
 static struct route *route_of(const struct session *session)
 {
 	return session->relay->route;
@@ -26,12 +29,34 @@ static struct route_peer *peer_of(const struct session *session)
 
 /* --- Reception --- */
 
-/* A socket says by an error what became of what it sent: that is counted when the batch ends. One that says it is in
- * error, but not which, would say so for ever. */
-static void note_error(struct session *session, uint32_t events, int error)
+void answers_init(struct answers *answers)
 {
-	session->outlet.icmp_errors += outlet_was_refused(error);
-	if (!error && !(events & EPOLLIN))
+	*answers = (struct answers){0};
+	resting_init(&answers->resting);
+}
+
+/* A socket says by an error what became of what it sent: that is counted when the batch ends, and is told once. An
+ * error that comes again at once is one of reading, and may stay. */
+static void note_error(struct answers *answers, struct session *session, int error)
+{
+	if (outlet_was_refused(error))
+		session->outlet.icmp_errors++;
+	else
+		relay_tell_unread(session->relay, session, error);
+	if (session->failures < LASTING_FAILURES)
+		session->failures++;
+	if (session->failures == LASTING_FAILURES)
+		resting_add(&answers->resting, session);
+}
+
+/* received as of receive_some(). A socket that says it is in error, but not which, would say so for ever. */
+static void note(struct answers *answers, struct session *session, uint32_t events, int received)
+{
+	if (received > 0)
+		session->failures = 0;
+	else if (received < 0)
+		note_error(answers, session, -received);
+	else if (!(events & EPOLLIN))
 		session->outlet.broken = true;
 }
 
@@ -75,8 +100,7 @@ static bool receive_from(struct answers *answers, struct batch *batch, const str
 	int received = receive_some(answers, batch, session, most);
 
 	answers->sessions[answers->session_count++] = session;
-	if (received <= 0)
-		note_error(session, event->events, -received);
+	note(answers, session, event->events, received);
 	for (int i = 0; i < received; i++)
 		answers->items[answers->count++].session = session;
 	return received == (int)most;
@@ -85,6 +109,17 @@ static bool receive_from(struct answers *answers, struct batch *batch, const str
 static unsigned least(unsigned a, unsigned b)
 {
 	return a < b ? a : b;
+}
+
+/* A call that is interrupted says nothing about what waits. */
+static int wait_now(int epoll, struct epoll_event *events, int count)
+{
+	int ready;
+
+	do
+		ready = epoll_wait(epoll, events, count, 0);
+	while (ready < 0 && errno == EINTR);
+	return ready;
 }
 
 /* The sessions that are named share what room there is; so many are asked for that each has some. Those that are not
@@ -99,7 +134,7 @@ bool answers_receive(struct answers *answers, struct batch *batch, int epoll, un
 	while (more && answers->count < limit && answers->session_count < ANSWER_SESSIONS) {
 		unsigned room = least(limit - answers->count, ANSWER_SESSIONS - answers->session_count);
 		int asked = (int)least(ROUND_SESSIONS, room);
-		int ready = epoll_wait(epoll, events, asked, 0);
+		int ready = wait_now(epoll, events, asked);
 
 		more = ready == asked;
 		for (int i = 0; i < ready; i++)

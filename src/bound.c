@@ -14,7 +14,7 @@
 #define ANY_PORT_ATTEMPTS 16
 
 struct binder {
-	struct bound_sockets *sockets;
+	struct bound_sockets *sockets, *before;
 	const struct config *config;
 	unsigned workers;
 	struct log *log;
@@ -116,11 +116,44 @@ static void tell_join_failure(const struct binder *binder, const struct listener
 
 /* --- Binding --- */
 
-static void keep(struct binder *binder, const struct listener_config *listener, const struct address *local,
-		 unsigned worker, int fd)
+static struct bound_socket *keep(struct binder *binder, const struct listener_config *listener, unsigned worker, int fd)
 {
-	binder->sockets->items[binder->sockets->count++] =
-		(struct bound_socket){.config = listener, .local = *local, .worker = worker, .fd = fd};
+	struct bound_socket *socket = &binder->sockets->items[binder->sockets->count++];
+
+	*socket = (struct bound_socket){.config = listener, .worker = worker, .fd = fd};
+	return socket;
+}
+
+static bool is_shared(const struct bound_sockets *sockets, const struct bound_socket *socket)
+{
+	for (size_t i = 0; i < sockets->count; i++) {
+		if (sockets->items[i].from == socket)
+			return true;
+	}
+	return false;
+}
+
+/* A socket with any port is only the same if it is the same listener's. */
+static bool is_same(const struct bound_socket *socket, const struct listener_config *listener,
+		    const struct address *asked, unsigned worker)
+{
+	return socket->worker == worker && address_equal(&socket->asked, asked) &&
+	       !strcmp(socket->config->interface, listener->interface) &&
+	       socket->config->freebind == listener->freebind &&
+	       (asked->any.sa_family == AF_UNIX || address_port(asked) ||
+		!strcmp(socket->config->name, listener->name));
+}
+
+static struct bound_socket *find_before(const struct binder *binder, const struct listener_config *listener,
+					const struct address *asked, unsigned worker)
+{
+	for (size_t i = 0; binder->before && i < binder->before->count; i++) {
+		struct bound_socket *socket = &binder->before->items[i];
+
+		if (is_same(socket, listener, asked, worker) && !is_shared(binder->sockets, socket))
+			return socket;
+	}
+	return NULL;
 }
 
 /* The wildcard of the other family is no such thing: bind_config::any makes two addresses. */
@@ -141,26 +174,58 @@ static void note_file(struct bound_socket *socket)
 	socket->inode = status.st_ino;
 }
 
+/* Shares the socket that there is. */
+static bool share(struct binder *binder, const struct listener_config *listener, const struct address *asked,
+		  unsigned worker)
+{
+	struct bound_socket *from = find_before(binder, listener, asked, worker), *socket;
+
+	if (!from)
+		return false;
+	socket = keep(binder, listener, worker, from->fd);
+	socket->asked = *asked;
+	socket->local = from->local;
+	socket->from = from;
+	socket->device = from->device;
+	socket->inode = from->inode;
+	return true;
+}
+
+/* Binds *address, which for worker 0 becomes what it got. */
+static int bind_for_worker(struct binder *binder, const struct listener_config *listener, const struct address *asked,
+			   struct address *address, unsigned worker, struct socket_error *error)
+{
+	bool is_unix = address->any.sa_family == AF_UNIX;
+	int fd = socket_bind(listener, address, worker == 0, !is_unix && binder->workers > 1, error);
+	struct bound_socket *socket;
+
+	if (fd < 0)
+		return -error->error;
+	socket = keep(binder, listener, worker, fd);
+	if (worker == 0 && !is_unix)
+		getsockname(fd, &address->any, &address->length);
+	socket->asked = *asked;
+	socket->local = *address;
+	if (is_unix)
+		note_file(socket);
+	return 0;
+}
+
 /* Binds address for all workers; *address gets the port. Keeps the sockets even where one fails. */
 static int bind_for_workers(struct binder *binder, const struct listener_config *listener, struct address *address,
 			    struct socket_error *error)
 {
-	bool is_unix = address->any.sa_family == AF_UNIX;
-	unsigned workers = is_unix ? 1 : binder->workers;
+	unsigned workers = address->any.sa_family == AF_UNIX ? 1 : binder->workers;
+	const struct address asked = *address;
+	int result = 0;
 
-	for (unsigned worker = 0; worker < workers; worker++) {
-		int fd = socket_bind(listener, address, worker == 0, workers > 1, error);
-
-		if (fd < 0)
-			return -error->error;
-		keep(binder, listener, address, worker, fd);
-		if (worker == 0 && !is_unix)
-			getsockname(fd, &address->any, &address->length);
-		binder->sockets->items[binder->sockets->count - 1].local = *address;
-		if (is_unix)
-			note_file(&binder->sockets->items[binder->sockets->count - 1]);
+	for (unsigned worker = 0; worker < workers && !result; worker++) {
+		if (share(binder, listener, &asked, worker))
+			*address = binder->sockets->items[binder->sockets->count - 1].local;
+		else
+			result = bind_for_worker(binder, listener, &asked, address, worker, error);
 	}
-	return 0;
+	return result;
 }
 
 /* Another program may have put its own socket there meanwhile. */
@@ -183,10 +248,11 @@ static void remove_file(struct bound_sockets *sockets, const struct bound_socket
 static void close_from(struct bound_sockets *sockets, size_t first)
 {
 	for (size_t i = first; i < sockets->count; i++) {
+		if (sockets->items[i].from || sockets->items[i].fd < 0)
+			continue;
 		if (sockets->items[i].local.any.sa_family == AF_UNIX)
 			remove_file(sockets, &sockets->items[i]);
-		if (sockets->items[i].fd >= 0)
-			close(sockets->items[i].fd);
+		close(sockets->items[i].fd);
 	}
 	sockets->count = first;
 }
@@ -248,21 +314,29 @@ static int join_groups(struct binder *binder, const struct bound_socket *socket)
 	return 0;
 }
 
-static void set_buffer(struct binder *binder, const struct bound_socket *socket, bool tell, int option, const char *key,
+static void set_buffer(struct log *log, const struct bound_socket *socket, bool tell, int option, const char *key,
 		       int bytes)
 {
 	int granted = socket_set_buffer(socket->fd, option, bytes);
 
 	if (granted < bytes && tell)
-		log_warning(binder->log, "listener %s: %s: asked for %d bytes, the kernel grants %d: raise net.core.%s",
+		log_warning(log, "listener %s: %s: asked for %d bytes, the kernel grants %d: raise net.core.%s",
 			    socket->config->name, key, bytes, granted, option == SO_RCVBUF ? "rmem_max" : "wmem_max");
 }
 
 /* What holds for all sockets of a listener is told for the first. */
+static void set_buffers(struct log *log, const struct bound_socket *socket, bool tell)
+{
+	set_buffer(log, socket, tell, SO_RCVBUF, "receive_buffer", socket->config->receive_buffer);
+	set_buffer(log, socket, tell, SO_SNDBUF, "send_buffer", socket->config->send_buffer);
+}
+
+/* What is shared stays as it is until it is taken over. */
 static int set_up(struct binder *binder, const struct bound_socket *socket, bool first)
 {
-	set_buffer(binder, socket, first, SO_RCVBUF, "receive_buffer", socket->config->receive_buffer);
-	set_buffer(binder, socket, first, SO_SNDBUF, "send_buffer", socket->config->send_buffer);
+	if (socket->from)
+		return 0;
+	set_buffers(binder->log, socket, first);
 	return join_groups(binder, socket);
 }
 
@@ -287,23 +361,32 @@ static void tell_addresses(const struct binder *binder)
 	for (size_t i = 0; i < binder->sockets->count; i++) {
 		const struct bound_socket *socket = &binder->sockets->items[i];
 
-		if (socket->worker == 0)
+		if (socket->worker == 0 && !socket->from)
 			log_notice(binder->log, "listener %s: listening on %s", socket->config->name,
 				   address_format(&socket->local, text));
 	}
 }
 
-int bound_sockets_open(struct bound_sockets *sockets, const struct config *config, unsigned workers, struct log *log)
+static int create(struct bound_sockets *sockets, const struct config *config, unsigned workers, struct log *log)
 {
-	struct binder binder = {.sockets = sockets, .config = config, .workers = workers, .log = log};
-	int result = 0;
+	*sockets = (struct bound_sockets){.listener_count = config->listener_count, .log = log};
+	sockets->items = calloc(sockets_max(config, workers), sizeof(*sockets->items));
+	sockets->closed_drops = calloc(config->listener_count, sizeof(*sockets->closed_drops));
+	if (sockets->items && sockets->closed_drops)
+		return 0;
+	log_error(log, "no memory for sockets");
+	bound_sockets_close(sockets);
+	return -ENOMEM;
+}
 
-	*sockets = (struct bound_sockets){.items = calloc(sockets_max(config, workers), sizeof(*sockets->items)),
-					  .log = log};
-	if (!sockets->items) {
-		log_error(log, "no memory for sockets");
-		return -ENOMEM;
-	}
+int bound_sockets_open(struct bound_sockets *sockets, const struct config *config, unsigned workers,
+		       struct bound_sockets *before, struct log *log)
+{
+	struct binder binder = {.sockets = sockets, .before = before, .config = config, .workers = workers, .log = log};
+	int result = create(sockets, config, workers, log);
+
+	if (result)
+		return result;
 	for (size_t i = 0; i < config->listener_count; i++) {
 		int error = bind_listener(&binder, &config->listeners[i]);
 		result = result ? result : error;
@@ -315,9 +398,107 @@ int bound_sockets_open(struct bound_sockets *sockets, const struct config *confi
 	return result;
 }
 
+/* --- Taking over --- */
+
+static bool has_group(const struct listener_config *listener, const struct multicast_config *group)
+{
+	for (size_t i = 0; i < listener->group_count; i++) {
+		if (address_equal(&listener->groups[i].group, &group->group) &&
+		    !strcmp(listener->groups[i].interface, group->interface))
+			return true;
+	}
+	return false;
+}
+
+/* Joins or leaves those that only the one of the two has. */
+static void change_groups(struct bound_sockets *sockets, const struct bound_socket *socket, bool join)
+{
+	const struct listener_config *with = join ? socket->config : socket->from->config;
+	const struct listener_config *without = join ? socket->from->config : socket->config;
+
+	for (size_t i = 0; i < with->group_count; i++) {
+		const struct multicast_config *group = &with->groups[i];
+		char text[ADDRESS_TEXT_MAX];
+		int error;
+
+		if (group->group.any.sa_family != socket->local.any.sa_family || has_group(without, group))
+			continue;
+		error = join ? socket_join(socket->fd, group) : socket_leave(socket->fd, group);
+		if (error)
+			log_error(sockets->log, "listener %s: multicast: cannot %s %s: %s", socket->config->name,
+				  join ? "join" : "leave", address_format(&group->group, text), strerror(-error));
+	}
+}
+
+static void take_over(struct bound_sockets *sockets, struct bound_socket *socket)
+{
+	set_buffers(sockets->log, socket, socket->worker == 0);
+	if (socket->worker == 0) {
+		change_groups(sockets, socket, true);
+		change_groups(sockets, socket, false);
+	}
+	socket->from->fd = -1;
+	socket->from = NULL;
+}
+
+/* The counter of the listener of that name, or NULL where it is gone. */
+static uint64_t *drops_of(struct bound_sockets *sockets, const char *name)
+{
+	for (size_t i = 0; i < sockets->count; i++) {
+		if (!strcmp(sockets->items[i].config->name, name))
+			return &sockets->closed_drops[sockets->items[i].config->index];
+	}
+	return NULL;
+}
+
+/* What the listener's sockets dropped that are closed, now or before. */
+static void take_drops(struct bound_sockets *sockets, struct bound_sockets *before, const struct bound_socket *socket)
+{
+	uint64_t *drops = drops_of(sockets, socket->config->name), *earlier;
+
+	if (!drops)
+		return;
+	earlier = &before->closed_drops[socket->config->index];
+	*drops += *earlier + (socket->fd >= 0 ? socket_kernel_drops(socket->fd) : 0);
+	*earlier = 0;
+}
+
+static void tell_closed(const struct bound_sockets *sockets, const struct bound_socket *socket)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	if (socket->fd >= 0 && socket->worker == 0)
+		log_notice(sockets->log, "listener %s: not listening on %s any more", socket->config->name,
+			   address_format(&socket->local, text));
+}
+
+void bound_sockets_take_over(struct bound_sockets *sockets, struct bound_sockets *before)
+{
+	for (size_t i = 0; i < sockets->count; i++) {
+		if (sockets->items[i].from)
+			take_over(sockets, &sockets->items[i]);
+	}
+	for (size_t i = 0; i < before->count; i++) {
+		tell_closed(sockets, &before->items[i]);
+		take_drops(sockets, before, &before->items[i]);
+	}
+}
+
+uint64_t bound_sockets_drops(const struct bound_sockets *sockets, size_t listener)
+{
+	uint64_t drops = sockets->closed_drops[listener];
+
+	for (size_t i = 0; i < sockets->count; i++) {
+		if (sockets->items[i].config->index == listener)
+			drops += socket_kernel_drops(sockets->items[i].fd);
+	}
+	return drops;
+}
+
 void bound_sockets_close(struct bound_sockets *sockets)
 {
 	close_from(sockets, 0);
 	free(sockets->items);
+	free(sockets->closed_drops);
 	*sockets = (struct bound_sockets){0};
 }

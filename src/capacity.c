@@ -21,13 +21,14 @@ uint64_t capacity_wanted(const struct config *config)
 	return sessions;
 }
 
-/* A listener that takes all addresses has a socket of each family. A check of a peer's health has one at a time. */
+/* A listener that takes all addresses has a socket of each family, and there are two descriptors of each. A check of a
+ * peer's health has one at a time. */
 static uint64_t count_others(const struct config *config, unsigned workers)
 {
 	uint64_t each = WORKER_DESCRIPTORS + config->peer_count;
 
 	for (size_t i = 0; i < config->listener_count; i++)
-		each += 2 * config->listeners[i].bind_count;
+		each += 4 * config->listeners[i].bind_count;
 	return PROCESS_DESCRIPTORS + 2 * config->peer_count + workers * each;
 }
 

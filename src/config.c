@@ -293,17 +293,28 @@ struct config *config_load_stream(const char *path, FILE *in, FILE *errors)
 	return config;
 }
 
-#define NOT_REGULAR "%s: is a device, a pipe or a socket: name a regular file\n"
+#define NOT_REGULAR "is a device, a pipe or a socket: name a regular file"
+
+static void __attribute__((format(printf, 3, 4))) tell(FILE *errors, const char *path, const char *format, ...)
+{
+	struct diagnostics diagnostics = {.path = path};
+	va_list arguments;
+
+	va_start(arguments, format);
+	diagnostics_add_entry(&diagnostics, 0, NULL, NULL, format, arguments);
+	va_end(arguments);
+	diagnostics_write(&diagnostics, errors);
+	diagnostics_finish(&diagnostics);
+}
 
 /* ENXIO is that of a socket, or of a device without a driver. */
 static void tell_unopened(const char *path, int error, FILE *errors)
 {
-	if (error == ENXIO) {
-		fprintf(errors, NOT_REGULAR, path);
-		return;
-	}
-	fprintf(errors, "%s: cannot be opened: %s: %s\n", path, strerror(error),
-		error == ENOENT ? "write it, or name another file" : "make it a file that this user may read");
+	if (error == ENXIO)
+		tell(errors, path, NOT_REGULAR);
+	else
+		tell(errors, path, "cannot be opened: %s: %s", strerror(error),
+		     error == ENOENT ? "write it, or name another file" : "make it a file that this user may read");
 }
 
 /* Whether it is a regular file; what else there is may have no end, or never begin. */
@@ -316,9 +327,9 @@ static bool check_kind(const char *path, int fd, FILE *errors)
 		return false;
 	}
 	if (S_ISDIR(status.st_mode))
-		fprintf(errors, "%s: is a directory: name the file in it, such as %s/udprelayd.ini\n", path, path);
+		tell(errors, path, "is a directory: name the file in it, such as %s/udprelayd.ini", path);
 	else if (!S_ISREG(status.st_mode))
-		fprintf(errors, NOT_REGULAR, path);
+		tell(errors, path, NOT_REGULAR);
 	return S_ISREG(status.st_mode);
 }
 
@@ -373,6 +384,24 @@ static void peer_finish(struct peer_config *peer)
 	free(peer->encoding);
 	free(peer->check.send.bytes);
 	free(peer->check.expect.bytes);
+}
+
+size_t config_find_listener(const struct config *config, const char *name)
+{
+	size_t i = 0;
+
+	while (i < config->listener_count && strcmp(config->listeners[i].name, name) != 0)
+		i++;
+	return i;
+}
+
+size_t config_find_peer(const struct config *config, const char *name)
+{
+	size_t i = 0;
+
+	while (i < config->peer_count && strcmp(config->peers[i].name, name) != 0)
+		i++;
+	return i;
 }
 
 void config_destroy(struct config *config)

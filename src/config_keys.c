@@ -187,6 +187,11 @@ const char *config_section_text(enum section_kind kind)
 	return section_texts[kind];
 }
 
+const struct config_key *config_key_at(size_t index)
+{
+	return index < KEY_COUNT ? &keys[index] : NULL;
+}
+
 const struct config_key *config_key_find(enum section_kind section, const char *name)
 {
 	for (size_t i = 0; i < KEY_COUNT; i++) {

@@ -26,10 +26,15 @@ bool scope_wrong(struct scope *scope, const char *format, ...)
 static bool for_each(struct scope *scope, const char *value, bool (*take)(struct scope *scope, char *item))
 {
 	char *copy = must(strdup(value)), *cursor = copy, *item;
-	bool good = true;
+	bool good = true, empty = false;
 
-	while ((item = value_next(&cursor)))
-		good &= *item ? take(scope, item) : scope_wrong(scope, "`%s` has an empty item: remove a comma", value);
+	while ((item = value_next(&cursor))) {
+		if (*item)
+			good &= take(scope, item);
+		else if (!empty)
+			good = scope_wrong(scope, "`%s` has an empty item: remove a comma", value);
+		empty |= !*item;
+	}
 	free(copy);
 	return good;
 }
@@ -37,7 +42,7 @@ static bool for_each(struct scope *scope, const char *value, bool (*take)(struct
 /* Another zeroed element at the end of an array. */
 static void *append(void *array, size_t *count, size_t size)
 {
-	char *grown = must(realloc(*(void **)array, (*count + 1) * size));
+	char *grown = must_have_room(*(void **)array, *count, size);
 
 	*(void **)array = grown;
 	return memset(grown + (*count)++ * size, 0, size);

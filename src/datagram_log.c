@@ -30,6 +30,7 @@
 
 struct datagram_log {
 	const struct config *config;
+	uint64_t written_before, dropped_before; /* by earlier ones */
 	struct log *log;
 	struct log_output output;
 	struct waker waker;
@@ -39,9 +40,9 @@ struct datagram_log {
 	struct codec **answer_codecs; /* by peer; NULL where it answers in the listener's charset */
 
 	pthread_t thread;
-	bool started, stuck;
+	bool started, stuck, told;
 	sem_t ended;
-	atomic_bool reopen;
+	atomic_bool reopen, held;
 	_Atomic uint64_t deadline_ms; /* of the end, monotonic; 0 while it runs */
 
 	/* The writer's own, but for the counters. */
@@ -246,10 +247,23 @@ static void idle(struct datagram_log *dlog)
 		waker_sleep(&dlog->waker, IDLE_MS);
 }
 
+/* Records wait in the rings meanwhile. */
+static void await_turn(struct datagram_log *dlog)
+{
+	while (atomic_load(&dlog->held) && !is_stopping(dlog)) {
+		waker_announce(&dlog->waker);
+		if (atomic_load(&dlog->held) && !is_stopping(dlog))
+			waker_sleep(&dlog->waker, IDLE_MS);
+		else
+			waker_stay(&dlog->waker);
+	}
+}
+
 static void *writer_main(void *data)
 {
 	struct datagram_log *dlog = data;
 
+	await_turn(dlog);
 	while (!is_over(dlog)) {
 		bool stopping = is_stopping(dlog);
 		size_t size = gather(dlog);
@@ -396,6 +410,17 @@ int datagram_log_start(struct datagram_log *dlog)
 	return error;
 }
 
+void datagram_log_hold(struct datagram_log *dlog)
+{
+	atomic_store(&dlog->held, true);
+}
+
+void datagram_log_release(struct datagram_log *dlog)
+{
+	atomic_store(&dlog->held, false);
+	waker_wake(&dlog->waker);
+}
+
 struct datagram_ring *datagram_log_ring(struct datagram_log *dlog, unsigned worker)
 {
 	return dlog->rings[worker];
@@ -438,18 +463,41 @@ bool datagram_log_stop(struct datagram_log *dlog, unsigned timeout_ms)
 	dlog->stuck = sem_clockwait(&dlog->ended, CLOCK_MONOTONIC, &deadline) != 0;
 	if (!dlog->stuck)
 		pthread_join(dlog->thread, NULL);
-	tell_unwritten(dlog);
+	dlog->started = dlog->stuck;
+	if (!dlog->told)
+		tell_unwritten(dlog);
+	dlog->told = true;
 	return !dlog->stuck;
+}
+
+bool datagram_log_ended(const struct datagram_log *dlog)
+{
+	int ended = 0;
+
+	if (dlog && dlog->started)
+		sem_getvalue((sem_t *)&dlog->ended, &ended);
+	return !dlog || !dlog->started || ended;
+}
+
+bool datagram_log_idle(const struct datagram_log *dlog)
+{
+	return counter_get(&dlog->written) + counter_get(&dlog->unwritten) == pushed(dlog);
+}
+
+void datagram_log_continue(struct datagram_log *dlog, const struct datagram_log *before)
+{
+	dlog->written_before += datagram_log_written(before);
+	dlog->dropped_before += datagram_log_dropped(before);
 }
 
 uint64_t datagram_log_written(const struct datagram_log *dlog)
 {
-	return counter_get(&dlog->written);
+	return dlog->written_before + counter_get(&dlog->written);
 }
 
 uint64_t datagram_log_dropped(const struct datagram_log *dlog)
 {
-	return ring_drops(dlog) + counter_get(&dlog->unwritten);
+	return dlog->dropped_before + ring_drops(dlog) + counter_get(&dlog->unwritten);
 }
 
 void datagram_log_destroy(struct datagram_log *dlog)

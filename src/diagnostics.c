@@ -13,6 +13,12 @@
 
 #define SHOWN_MAX 20
 
+/* Those beyond are only counted. */
+#define KEPT_MAX 1000
+
+/* What is longer loses its middle: the beginning says where, the end what would be right. */
+#define TEXT_MAX 1000
+
 /* A blank that is none for us, or what the log does not show as it is either. */
 static bool is_invisible(const char *character, int length)
 {
@@ -35,7 +41,7 @@ static int shown_length(const char *text, size_t left)
 	return bytes[0] < ' ' || bytes[0] == 0x7f || (step > 1 && is_invisible(text, step)) ? 0 : step;
 }
 
-static char *escape(const char *text)
+char *diagnostics_escape(const char *text)
 {
 	size_t left = strlen(text);
 	char *escaped = must(malloc(4 * left + 1)), *out = escaped;
@@ -52,6 +58,17 @@ static char *escape(const char *text)
 	}
 	*out = '\0';
 	return escaped;
+}
+
+static void shorten(char *text)
+{
+	static const char ellipsis[] = "…";
+	size_t length = strlen(text), half = TEXT_MAX / 2;
+
+	if (length <= TEXT_MAX)
+		return;
+	memcpy(text + half, ellipsis, sizeof(ellipsis) - 1);
+	memmove(text + half + sizeof(ellipsis) - 1, text + length - half, half + 1);
 }
 
 static char *with_place(const char *section, const char *key, const char *text)
@@ -80,20 +97,24 @@ static bool is_told(const struct diagnostics *diagnostics, unsigned line, const 
 void diagnostics_add_entry(struct diagnostics *diagnostics, unsigned line, const char *section, const char *key,
 			   const char *format, va_list arguments)
 {
-	size_t bytes = (diagnostics->count + 1) * sizeof(*diagnostics->items);
 	char *text, *whole, *escaped;
 
+	if (diagnostics->count == KEPT_MAX) {
+		diagnostics->unkept++;
+		return;
+	}
 	if (vasprintf(&text, format, arguments) < 0)
 		abort();
 	whole = with_place(section, key, text);
-	escaped = escape(whole);
+	shorten(whole);
+	escaped = diagnostics_escape(whole);
 	free(whole);
 	free(text);
 	if (is_told(diagnostics, line, escaped)) {
 		free(escaped);
 		return;
 	}
-	diagnostics->items = must(realloc(diagnostics->items, bytes));
+	diagnostics->items = must_have_room(diagnostics->items, diagnostics->count, sizeof(*diagnostics->items));
 	diagnostics->items[diagnostics->count++] = (struct diagnostic){line, escaped};
 }
 
@@ -108,16 +129,19 @@ void diagnostics_add(struct diagnostics *diagnostics, unsigned line, const char 
 
 static void write_one(const struct diagnostics *diagnostics, const struct diagnostic *item, FILE *out)
 {
+	char *path = diagnostics_escape(diagnostics->path);
+
 	if (item->line)
-		fprintf(out, "%s:%u: %s\n", diagnostics->path, item->line, item->text);
+		fprintf(out, "%s:%u: %s\n", path, item->line, item->text);
 	else
-		fprintf(out, "%s: %s\n", diagnostics->path, item->text);
+		fprintf(out, "%s: %s\n", path, item->text);
+	free(path);
 }
 
 /* In the line of the first that is not shown. */
 static void write_rest(const struct diagnostics *diagnostics, FILE *out)
 {
-	size_t more = diagnostics->count - SHOWN_MAX;
+	size_t more = diagnostics->count - SHOWN_MAX + diagnostics->unkept;
 	char text[64];
 
 	snprintf(text, sizeof(text), "… and %zu more error%s", more, more > 1 ? "s" : "");

@@ -1,7 +1,5 @@
 #include "escape.h"
 
-#include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
 
 #include "put.h"
@@ -20,7 +18,7 @@ static const struct range hidden[] = {
 	{0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
 };
 
-static bool is_hidden(uint32_t c)
+bool escape_is_hidden(uint32_t c)
 {
 	if ((c & 0xfffe) == 0xfffe)
 		return true;
@@ -118,7 +116,7 @@ static size_t escape(char *out, const char *utf8, size_t length, char *(*escape_
 		taken = plain_run(text + i, length - i);
 		if (!taken) {
 			taken = read_character(text + i, length - i, &c);
-			if (c < 0x80 || is_hidden(c)) {
+			if (c < 0x80 || escape_is_hidden(c)) {
 				out = escape_one(out, c);
 				continue;
 			}

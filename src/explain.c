@@ -2,11 +2,10 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "batch.h"
 #include "config_keys.h"
-#include "escape.h"
+#include "diagnostics.h"
 #include "explain_payload.h"
 #include "explain_peers.h"
 #include "explanation.h"
@@ -372,16 +371,14 @@ static void tell_question(const struct explanation *explanation)
 {
 	const struct listener_config *listener = explanation->listener;
 	const struct address *destination = &explanation->question->destination;
-	const char *path = explanation->config->path;
-	char *shown = must(malloc(strlen(path) * ESCAPE_EXPANSION + 1)), to[ADDRESS_TEXT_MAX];
+	char *path = diagnostics_escape(explanation->config->path), to[ADDRESS_TEXT_MAX];
 
-	shown[escape_text(shown, path, strlen(path))] = '\0';
 	fprintf(explanation->out, "%s > ", explanation->source);
 	if (destination->length)
 		fprintf(explanation->out, "%s, ", address_format(destination, to));
-	fprintf(explanation->out, "listener %s (%s), %s:%u\n", listener->name, action(explanation), shown,
+	fprintf(explanation->out, "listener %s (%s), %s:%u\n", listener->name, action(explanation), path,
 		listener->lines.line);
-	free(shown);
+	free(path);
 }
 
 int explain(const struct config *config, const struct question *question, FILE *out)

@@ -260,7 +260,7 @@ static void targets_view_finish(struct targets_view *targets)
 
 static void tell_refusal(const struct explanation *explanation, const struct target_set *set, enum drop_reason reason)
 {
-	if (reason == DROP_LOOP && target_set_has(set, &explanation->question->source))
+	if (reason == DROP_LOOP && target_set_forbids(set, &explanation->question->source))
 		fact(explanation, "session: refused: %s is the address of one of its own peers (%s)",
 		     explanation->source, place_of(&explanation->listener->lines, "loop_guard").text);
 	else if (reason == DROP_LOOP)

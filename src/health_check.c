@@ -44,6 +44,7 @@ struct health_checks {
 	struct log *log;
 	struct log_limit unable_limit;
 	unsigned begun; /* checks, ever */
+	unsigned alive; /* that are not closed yet */
 	size_t peer_count;
 	uint8_t answer[ANSWER_MAX];
 	struct health_check *peers[]; /* by the peer's index */
@@ -155,6 +156,7 @@ static void on_closed(uv_handle_t *handle)
 		return;
 	}
 	target_put(check->target);
+	check->checks->alive--;
 	free(check);
 }
 
@@ -331,13 +333,14 @@ static void start_check(struct health_checks *checks, struct target *target)
 	check->checks = checks;
 	check->target = target_get(target);
 	check->fd = -1;
-	check->up = true;
+	check->up = !atomic_load(&target->check_failed);
 	check->first_interval = checks->begun++ % SPREAD + 1;
 	check->next = checks->peers[target->peer->index];
 	checks->peers[target->peer->index] = check;
 	uv_timer_init(checks->loop, &check->timer);
 	check->timer.data = check;
 	check->handles = 1;
+	checks->alive++;
 	uv_timer_start(&check->timer, on_timer, 0, 0);
 }
 
@@ -415,6 +418,11 @@ void health_checks_close(struct health_checks *checks)
 		while (checks->peers[i])
 			stop_check(&checks->peers[i]);
 	}
+}
+
+bool health_checks_closed(const struct health_checks *checks)
+{
+	return !checks || !checks->alive;
 }
 
 void health_checks_destroy(struct health_checks *checks)

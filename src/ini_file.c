@@ -12,12 +12,15 @@
 #define BLANKS " \t"
 #define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
+/* Of a section's name. It is told with each error in the section. */
+#define NAME_SHOWN_MAX 400
+
 struct reader {
 	struct ini_file *file;
 	struct diagnostics *diagnostics;
 	FILE *in;
-	char *line; /* of getline(3) */
-	size_t room;
+	char *line;
+	size_t room; /* of line */
 	unsigned number;
 	size_t section; /* the one that we are in */
 	struct ini_entry *entry; /* the last one; NULL where it could not be kept */
@@ -26,7 +29,8 @@ struct reader {
 	bool goes_on; /* the last line ended in a comma */
 	bool continuation; /* this line goes on with the value before */
 	bool colon; /* ends the key of this line */
-	bool no_text; /* the file is none */
+	size_t size; /* bytes read */
+	const char *hopeless; /* why reading ended before the file did */
 };
 
 /* --- Telling --- */
@@ -60,9 +64,14 @@ static void add_section(struct reader *reader, const char *name)
 		     file->sections[i].line);
 		return;
 	}
-	file->sections = must(realloc(file->sections, (file->section_count + 1) * sizeof(*file->sections)));
+	if (file->section_count == INI_FILE_SECTIONS_MAX) {
+		reader->hopeless = "the file has too many sections: take what is no configuration out of it";
+		return;
+	}
+	file->sections = must_have_room(file->sections, file->section_count, sizeof(*file->sections));
 	reader->section = file->section_count++;
-	file->sections[reader->section] = (struct ini_section){must(strdup(name)), reader->number};
+	file->sections[reader->section] = (struct ini_section){
+		.name = must(strndup(name, NAME_SHOWN_MAX)), .line = reader->number, .first = file->entry_count};
 }
 
 /* "[name]". One that is written wrongly is a section all the same: its entries are checked in the same go. */
@@ -74,6 +83,8 @@ static void read_section(struct reader *reader, char *line)
 
 	*end = '\0';
 	add_section(reader, line + 1);
+	if (reader->hopeless)
+		return;
 	rest += strspn(rest, BLANKS);
 	if (!closed)
 		tell(reader, NULL, "the section's name is not closed: write [name]");
@@ -85,9 +96,15 @@ static void read_section(struct reader *reader, char *line)
 
 struct ini_entry *ini_file_find(const struct ini_file *file, size_t section, const char *key)
 {
-	for (size_t i = 0; i < file->entry_count; i++) {
-		if (file->entries[i].section == section && !strcmp(file->entries[i].key, key))
+	const struct ini_section *home = section < file->section_count ? &file->sections[section] : NULL;
+	size_t left = home ? home->entry_count : 0;
+
+	for (size_t i = home ? home->first : 0; left; i++) {
+		if (file->entries[i].section != section)
+			continue;
+		if (!strcmp(file->entries[i].key, key))
 			return &file->entries[i];
+		left--;
 	}
 	return NULL;
 }
@@ -107,8 +124,13 @@ static void add_entry(struct reader *reader, const char *key, const char *value)
 		tell(reader, key, "the key is in line %u already: remove one", before->line);
 		return;
 	}
-	file->entries = must(realloc(file->entries, (file->entry_count + 1) * sizeof(*file->entries)));
+	if (file->sections[reader->section].entry_count == INI_FILE_KEYS_MAX) {
+		reader->hopeless = "the section has too many keys: take what is no configuration out of it";
+		return;
+	}
+	file->entries = must_have_room(file->entries, file->entry_count, sizeof(*file->entries));
 	reader->entry = &file->entries[file->entry_count++];
+	file->sections[reader->section].entry_count++;
 	*reader->entry = (struct ini_entry){.section = reader->section,
 					    .key = must(strdup(key)),
 					    .value = value ? must(strdup(value)) : NULL,
@@ -268,11 +290,38 @@ static void take_line(struct reader *reader, char *line, const char *refusal, ch
 		snprintf(out, room, "%s%s\n", reader->continuation ? " " : "", line);
 }
 
+/* As getline(3), but a file without end does not get all of the memory. */
+static ssize_t get_line(struct reader *reader)
+{
+	size_t length = 0;
+	int c = 0;
+
+	while (c != '\n' && (c = getc_unlocked(reader->in)) != EOF) {
+		if (reader->size++ == INI_FILE_SIZE_MAX) {
+			reader->hopeless = "the file has more than 16 MiB: name one that is a configuration";
+			return -1;
+		}
+		if (length + 1 >= reader->room) {
+			reader->room = 2 * reader->room + 256;
+			reader->line = must(realloc(reader->line, reader->room));
+		}
+		reader->line[length++] = (char)c;
+	}
+	if (!length)
+		return -1;
+	reader->line[length] = '\0';
+	return (ssize_t)length;
+}
+
 /* The next line without its end and without a byte order mark. */
 static bool next_line(struct reader *reader, char **line, size_t *length)
 {
-	ssize_t size = getline(&reader->line, &reader->room, reader->in);
+	ssize_t size = get_line(reader);
 
+	if (size < 0 && reader->hopeless) {
+		reader->number++;
+		return false;
+	}
 	if (size < 0) {
 		if (!feof(reader->in))
 			diagnostics_add(reader->diagnostics, 0, "reading failed after line %u: %s", reader->number,
@@ -325,12 +374,12 @@ static char *read_line(char *out, int room, void *stream)
 	char *line, why[80], *refusal = NULL;
 	size_t length, control;
 
-	if (!next_line(reader, &line, &length))
+	if (reader->hopeless || !next_line(reader, &line, &length))
 		return NULL;
-	if (!reader->file->section_count && memchr(line, '\0', length)) {
-		reader->no_text = true;
+	if (!reader->file->section_count && memchr(line, '\0', length))
+		reader->hopeless = "this is no text file: save it as UTF-8";
+	if (reader->hopeless)
 		return NULL;
-	}
 	snprintf(out, (size_t)room, "\n");
 	control = find_control(line, length);
 	if (control < length) {
@@ -365,14 +414,14 @@ bool ini_file_read(struct ini_file *file, FILE *in, struct diagnostics *diagnost
 	struct reader reader = {.file = file, .diagnostics = diagnostics, .in = in};
 	int line = ini_parse_stream(read_line, &reader, on_entry, &reader);
 
-	if (reader.no_text) {
+	if (reader.hopeless) {
 		diagnostics_finish(diagnostics);
-		diagnostics_add(diagnostics, reader.number, "this is no text file: save it as UTF-8");
+		diagnostics_add(diagnostics, reader.number, "%s", reader.hopeless);
 	} else if (line) {
 		diagnostics_add(diagnostics, line > 0 ? (unsigned)line : 0, "the line cannot be read: write it anew");
 	}
 	free(reader.line);
-	return !reader.no_text;
+	return !reader.hopeless;
 }
 
 void ini_file_finish(struct ini_file *file)

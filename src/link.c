@@ -30,6 +30,21 @@ void link_finish(struct link *link)
 	link_close(link);
 }
 
+static bool leads_back(const struct link *link)
+{
+	return link->own && own_addresses_leads_back(link->own, &link->address);
+}
+
+void link_take_over(struct link *link, struct link *before)
+{
+	link->counters = before->counters;
+	if (before->outlet.fd < 0 || before->outlet.broken || !link->address.length ||
+	    !address_equal(&link->address, &before->address) || leads_back(link))
+		return;
+	link->outlet = before->outlet;
+	before->outlet.fd = -1;
+}
+
 void link_set_address(struct link *link, const struct address *address)
 {
 	if (address && link->address.length && address_equal(address, &link->address))
@@ -46,7 +61,7 @@ enum drop_reason link_check(const struct link *link)
 {
 	if (!link->address.length)
 		return DROP_UNRESOLVED;
-	return link->own && own_addresses_leads_back(link->own, &link->address) ? DROP_LOOP : DROP_NONE;
+	return leads_back(link) ? DROP_LOOP : DROP_NONE;
 }
 
 static enum drop_reason link_open(struct link *link, uint64_t now_ms)

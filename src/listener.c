@@ -1,9 +1,11 @@
 #include "listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 
@@ -13,6 +15,9 @@
 /* After a turn with so many trains, the socket is not watched during its next one: a watched socket calls epoll(7) for
  * each datagram that it has sent, to tell of the room in its buffer (sock_wfree() in net/core/sock.c). */
 #define BUSY_TRAINS 64
+
+/* At the end, sockets that cannot be read are tried again after this. */
+#define LAST_PAUSE_MS 1
 
 /* --- A turn --- */
 
@@ -40,20 +45,18 @@ static void skip_broadcasts(struct train *trains, unsigned count)
 	}
 }
 
-/* Reads, routes and sends one batch. Returns its trains, or 0 where the turn is over. */
-static unsigned turn_batch(struct listener *listener)
+/* Reads, routes and sends one batch. Returns its trains, 0 where nothing waits, or a negative errno. */
+static int take_batch(struct listener *listener)
 {
 	struct listener_set *set = listener->set;
 	unsigned limit = route_batch_limit(listener->route);
 	int received = batch_receive(set->turns->batch, 0, listener->fd, listener->outlet.gso, limit, &set->trains);
 
-	if (received < 0) {
+	if (received < 0)
 		log_write_limited(set->log, &listener->limit, LOG_LEVEL_ERROR, "listener %s: receiving: %s",
 				  listener->config->name, strerror(-received));
-		turns_pause(&listener->watcher);
-	}
 	if (received <= 0)
-		return 0;
+		return received;
 
 	set->train_count = (unsigned)received;
 	if (listener->leaves_broadcasts)
@@ -64,7 +67,17 @@ static unsigned turn_batch(struct listener *listener)
 					.now_ms = uv_now(set->turns->loop)};
 	route_begin(listener->route, &set->arrival, set->trains, set->train_count);
 	turns_flush(set->turns, end_batch, listener);
-	return (unsigned)received;
+	return received;
+}
+
+/* Returns the batch's trains, or 0 where the turn is over. */
+static unsigned turn_batch(struct listener *listener)
+{
+	int taken = take_batch(listener);
+
+	if (taken < 0)
+		turns_pause(&listener->watcher);
+	return taken > 0 ? (unsigned)taken : 0;
 }
 
 /* libuv stops a watcher whose socket reports an error (libuv#3796): it is read away, and watched again. */
@@ -108,8 +121,8 @@ int listener_set_init(struct listener_set *set, struct turns *turns, size_t max,
 	return set->listeners ? 0 : -ENOMEM;
 }
 
-/* uv_udp_open(3) lets others take the port (SO_REUSEADDR); nobody shall. From there on the handle owns the socket. */
-static int adopt(struct listener *listener, struct bound_socket *socket)
+/* uv_udp_open(3) lets others take the port (SO_REUSEADDR); nobody shall. From there on the handle owns the copy. */
+static int adopt(struct listener *listener)
 {
 	uv_loop_t *loop = listener->set->turns->loop;
 	int off = 0;
@@ -117,27 +130,47 @@ static int adopt(struct listener *listener, struct bound_socket *socket)
 
 	if (!error)
 		error = uv_udp_open(&listener->udp, listener->fd);
-	if (error)
+	if (error) {
+		close(listener->fd);
 		return error;
-	socket->fd = -1;
+	}
 	setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &off, sizeof(off));
 	return turns_add(listener->set->turns, &listener->watcher, listener->fd, on_readable);
 }
 
-int listener_set_add(struct listener_set *set, struct bound_socket *socket, struct route *route)
+int listener_set_add(struct listener_set *set, const struct bound_socket *socket, struct route *route)
 {
 	struct listener *listener = &set->listeners[set->count];
-	int error;
+	int fd = fcntl(socket->fd, F_DUPFD_CLOEXEC, 0), error;
 
+	if (fd < 0)
+		return -errno;
 	*listener = (struct listener){
-		.set = set, .config = socket->config, .route = route, .local = socket->local, .fd = socket->fd};
-	listener->outlet = (struct outlet){.fd = socket->fd, .gso = socket->local.any.sa_family != AF_UNIX};
+		.set = set, .config = socket->config, .route = route, .local = socket->local, .fd = fd};
+	listener->outlet = (struct outlet){.fd = fd, .gso = socket->local.any.sa_family != AF_UNIX};
 	listener->leaves_broadcasts = socket->worker > 0;
-	error = adopt(listener, socket);
+	error = adopt(listener);
 	if (error)
 		return error;
 	set->count++;
 	return 0;
+}
+
+/* A batch of each socket. Returns false where nothing waits in any. */
+static bool drain_batches(struct listener_set *set)
+{
+	bool taken = false, failed = false;
+
+	for (size_t i = 0; i < set->count; i++) {
+		int received = take_batch(&set->listeners[i]);
+
+		turns_end_blocked(set->turns);
+		taken |= received > 0;
+		failed |= received < 0;
+	}
+	if (failed && !taken)
+		uv_sleep(LAST_PAUSE_MS);
+	return taken || failed;
 }
 
 void listener_set_drain(struct listener_set *set, uint64_t limit_ms)
@@ -145,10 +178,22 @@ void listener_set_drain(struct listener_set *set, uint64_t limit_ms)
 	uint64_t end_ms = clock_monotonic_ms() + limit_ms;
 
 	turns_end_blocked(set->turns);
+	while (clock_monotonic_ms() < end_ms && drain_batches(set))
+		;
+}
+
+struct outlet *listener_set_outlet(struct listener_set *set, const struct outlet *before)
+{
+	const struct listener *old =
+		(const struct listener *)((const char *)before - offsetof(struct listener, outlet));
+
 	for (size_t i = 0; i < set->count; i++) {
-		while (clock_monotonic_ms() < end_ms && turn_batch(&set->listeners[i]))
-			turns_end_blocked(set->turns);
+		struct listener *listener = &set->listeners[i];
+
+		if (address_equal(&listener->local, &old->local) && !strcmp(listener->config->name, old->config->name))
+			return &listener->outlet;
 	}
+	return NULL;
 }
 
 void listener_set_close(struct listener_set *set)

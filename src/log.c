@@ -25,8 +25,8 @@
 
 struct log {
 	int fd;
-	enum log_level level;
-	enum log_format format;
+	_Atomic(enum log_level) level;
+	_Atomic(enum log_format) format;
 	bool journal;
 	pthread_mutex_t output; /* held while bytes go to fd */
 
@@ -41,7 +41,7 @@ struct log {
 
 /* --- A line --- */
 
-/* Valid UTF-8 without control characters, always ended by NUL. */
+/* Valid UTF-8 without what escape.h calls hidden, always ended by NUL. */
 static void clean(char out[MESSAGE_MAX + 1], const char *text)
 {
 	const uint8_t *in = (const uint8_t *)text;
@@ -54,6 +54,9 @@ static void clean(char out[MESSAGE_MAX + 1], const char *text)
 		if (length < 0 || *in < ' ' || *in == 0x7f) {
 			out += sprintf(out, "\\x%02x", *in);
 			length = 1;
+		} else if (length > 1 && escape_is_hidden(utf8_get(in, length))) {
+			for (int i = 0; i < length; i++)
+				out += sprintf(out, "\\x%02x", in[i]);
 		} else {
 			out = mempcpy(out, in, (size_t)length);
 		}
@@ -106,6 +109,15 @@ static size_t format_line(const struct log *log, char out[ENTRY_MAX], enum log_l
 
 /* --- Writing --- */
 
+/* Where that cannot be waited for, a moment has to do. */
+static void wait_for_room(int fd)
+{
+	static const struct timespec moment = {.tv_nsec = 10000000};
+
+	if (poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1) < 0)
+		nanosleep(&moment, NULL);
+}
+
 /* A file that fails loses what was to be written: there is nowhere to say so. */
 static void write_out(int fd, const char *bytes, size_t size)
 {
@@ -113,7 +125,7 @@ static void write_out(int fd, const char *bytes, size_t size)
 		ssize_t written = write(fd, bytes, size);
 
 		if (written < 0 && errno == EAGAIN) {
-			poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
+			wait_for_room(fd);
 			continue;
 		}
 		if (written < 0 && errno != EINTR)
@@ -204,6 +216,12 @@ static void format_message(char text[LOG_LINE_MAX], const char *format, va_list 
 
 	if (vsnprintf(text, LOG_LINE_MAX, format, arguments) >= LOG_LINE_MAX)
 		memcpy(text + LOG_LINE_MAX - sizeof(ellipsis), ellipsis, sizeof(ellipsis));
+}
+
+void log_configure(struct log *log, enum log_level level, enum log_format format)
+{
+	log->level = level;
+	log->format = format;
 }
 
 bool log_wants(const struct log *log, enum log_level level)

@@ -80,16 +80,28 @@ void log_output_close(struct log_output *output)
 	output->fd = -1;
 }
 
-/* A pipe that has room has it for PIPE_BUF bytes at least (pipe(7)): so a write of no more does not block. */
+/* Returns 0, -EAGAIN where there is no room in time, or another negative errno. */
+static int wait_for_room(int fd, int timeout_ms)
+{
+	struct pollfd room = {.fd = fd, .events = POLLOUT};
+	int ready = poll(&room, 1, timeout_ms);
+
+	if (ready < 0 && errno != EINTR)
+		return -errno;
+	return ready > 0 ? 0 : -EAGAIN;
+}
+
+/* A pipe that has room has it for PIPE_BUF bytes at least (pipe(7)): so a write of no more does not block. Where nobody
+ * knows whether it has, nothing is written. */
 ssize_t log_output_write(const struct log_output *output, const char *bytes, size_t size, int timeout_ms)
 {
-	struct pollfd room = {.fd = output->fd, .events = POLLOUT};
 	ssize_t written;
+	int error = output->bulk ? 0 : wait_for_room(output->fd, timeout_ms);
 
+	if (error)
+		return error;
 	if (!output->bulk && size > PIPE_BUF)
 		size = PIPE_BUF;
-	if (!output->bulk && poll(&room, 1, timeout_ms) == 0)
-		return -EAGAIN;
 	written = write(output->fd, bytes, size);
 	if (written < 0)
 		return errno == EINTR ? 0 : -errno;

@@ -12,6 +12,7 @@
 
 #include "build_config.h"
 #include "config.h"
+#include "diagnostics.h"
 #include "explain.h"
 #include "log.h"
 #include "privileges.h"
@@ -51,8 +52,8 @@ static void print_help(FILE *out)
 	      "  -V, --version        print the version and what is built in\n"
 	      "  -h, --help           print this help\n"
 	      "\n"
-	      "Signals: TERM and INT end it, USR1 writes the counters to the log, HUP opens the\n"
-	      "datagram log anew.\n"
+	      "Signals: TERM and INT end it, USR1 writes the counters to the log, HUP loads the\n"
+	      "configuration again, USR2 opens the datagram log anew.\n"
 	      "Exit status: 0 ended as asked, 1 failed, 64 wrong command line, 78 wrong configuration.\n",
 	      out);
 }
@@ -61,6 +62,14 @@ static void print_version(void)
 {
 	printf("udprelayd %s (libuv %s, systemd %s, seccomp %s)\n", UDPRELAYD_VERSION, uv_version_string(),
 	       systemd_built_in() ? "yes" : "no", seccomp_filter_built_in() ? "yes" : "no");
+}
+
+static void tell_unexpected(const char *argument)
+{
+	char *shown = diagnostics_escape(argument);
+
+	fprintf(stderr, "udprelayd: unexpected argument `%s`\nTry `udprelayd --help`.\n", shown);
+	free(shown);
 }
 
 /* What follows the options: with --explain a payload, otherwise nothing. Returns as parse_options() does. */
@@ -77,7 +86,7 @@ static int parse_arguments(struct options *options, int argc, char **argv)
 	if (options->explain)
 		fputs("udprelayd: there is more than one payload: put it in quotes\n" EXAMPLE, stderr);
 	else
-		fprintf(stderr, "udprelayd: unexpected argument `%s`\nTry `udprelayd --help`.\n", argv[optind]);
+		tell_unexpected(argv[optind]);
 	return EX_USAGE;
 }
 
@@ -129,7 +138,7 @@ static void open_standard_streams(void)
 		close(fd);
 }
 
-static int run(const struct config *config)
+static int run(struct config *config)
 {
 	struct log *log;
 	bool clean = true;
@@ -172,14 +181,12 @@ static int explain_to_user(const struct config *config, const struct options *op
 	return 1;
 }
 
-static int act(const struct config *config, const struct options *options)
+static void tell_good(const struct options *options)
 {
-	if (options->explain)
-		return explain_to_user(config, options);
-	if (!options->check)
-		return run(config);
-	printf("%s: the configuration is good\n", options->config);
-	return 0;
+	char *path = diagnostics_escape(options->config);
+
+	printf("%s: the configuration is good\n", path);
+	free(path);
 }
 
 int main(int argc, char **argv)
@@ -196,7 +203,13 @@ int main(int argc, char **argv)
 	config = config_load(options.config, stderr);
 	if (!config)
 		return EX_CONFIG;
-	status = act(config, &options);
+	if (!options.check && !options.explain)
+		return run(config);
+	status = 0;
+	if (options.explain)
+		status = explain_to_user(config, &options);
+	else
+		tell_good(&options);
 	config_destroy(config);
 	return status;
 }

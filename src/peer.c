@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "resolver.h"
 
@@ -11,7 +12,7 @@ struct peers {
 	peers_changed changed;
 	void *data;
 	struct peers_snapshot *now;
-	target_news news;
+	target_news *news;
 	struct resolver *resolvers;
 	size_t resolver_count;
 };
@@ -39,23 +40,23 @@ struct peers_snapshot *peers_now(struct peers *peers)
 	return peers_snapshot_get(peers->now);
 }
 
-const target_news *peers_news(const struct peers *peers)
-{
-	return &peers->news;
-}
-
 /* --- Targets --- */
+
+static struct target *find_target(const struct peer_targets *targets, const struct address *address)
+{
+	for (size_t i = 0; i < targets->count; i++) {
+		if (address_equal(&targets->items[i]->address, address))
+			return targets->items[i];
+	}
+	return NULL;
+}
 
 /* A target that stays keeps what is known of its health. */
 static struct target *target_for(struct peers *peers, const struct peer_config *config, const struct address *address)
 {
-	const struct peer_targets *now = &peers->now->peers[config->index];
+	struct target *target = find_target(&peers->now->peers[config->index], address);
 
-	for (size_t i = 0; i < now->count; i++) {
-		if (address_equal(&now->items[i]->address, address))
-			return target_get(now->items[i]);
-	}
-	return target_create(config, address, &peers->news);
+	return target ? target_get(target) : target_create(config, address, peers->news);
 }
 
 static void put_targets(const struct peer_targets *targets)
@@ -115,15 +116,45 @@ static int on_resolved(const struct peer_config *config, const struct address *a
 
 /* --- Life --- */
 
-/* One target for each peer whose address is written in the configuration; list and targets have room for all. */
-static int make_literals(struct peers *peers, struct peer_targets *lists, struct target **targets)
+/* What the peer of that name had under an earlier configuration. */
+static const struct peer_targets *targets_before(const struct peers *before, const struct peer_config *config)
+{
+	static const struct peer_targets none;
+	size_t index = before ? config_find_peer(before->config, config->name) : 0;
+
+	return before && index < before->config->peer_count ? &before->now->peers[index] : &none;
+}
+
+/* Peers with a name have no address yet, unless the same name had some. */
+static bool keeps_addresses(const struct peers *before, const struct peer_config *config)
+{
+	const struct peer_targets *targets = targets_before(before, config);
+	const struct peer_config *earlier = targets->count ? targets->items[0]->peer : NULL;
+
+	return earlier && earlier->host && config->host && !strcmp(earlier->host, config->host) &&
+	       address_port(&earlier->address) == address_port(&config->address);
+}
+
+/* The target for a peer whose address is written in the configuration, with a reference. */
+static struct target *literal_target(struct peers *peers, const struct peers *before, const struct peer_config *config)
+{
+	struct target *target = find_target(targets_before(before, config), &config->address);
+
+	return target ? target_get(target) : target_create(config, &config->address, peers->news);
+}
+
+/* lists and targets have room for all peers. */
+static int make_first(struct peers *peers, const struct peers *before, struct peer_targets *lists,
+		      struct target **targets)
 {
 	for (size_t i = 0; i < peers->config->peer_count; i++) {
 		const struct peer_config *config = &peers->config->peers[i];
 
+		if (keeps_addresses(before, config))
+			lists[i] = *targets_before(before, config);
 		if (config->host)
 			continue;
-		targets[i] = target_create(config, &config->address, &peers->news);
+		targets[i] = literal_target(peers, before, config);
 		if (!targets[i])
 			return -ENOMEM;
 		lists[i] = (struct peer_targets){&targets[i], 1};
@@ -131,20 +162,26 @@ static int make_literals(struct peers *peers, struct peer_targets *lists, struct
 	return 0;
 }
 
-/* Peers with a name have no address yet. */
-static int create_first(struct peers *peers)
+static int create_first(struct peers *peers, const struct peers *before)
 {
 	size_t count = peers->config->peer_count;
 	struct peer_targets *lists = calloc(count + 1, sizeof(*lists));
 	struct target **targets = calloc(count + 1, sizeof(struct target *));
 
-	if (lists && targets && !make_literals(peers, lists, targets))
+	if (lists && targets && !make_first(peers, before, lists, targets))
 		peers->now = peers_snapshot_create(lists, count);
 	for (size_t i = 0; targets && i < count; i++)
 		target_put(targets[i]);
 	free(targets);
 	free(lists);
 	return peers->now ? 0 : -ENOMEM;
+}
+
+/* What it knows already, it need not tell again. */
+static void seed(struct resolver *resolver, const struct peer_targets *targets)
+{
+	for (size_t i = 0; i < targets->count && i < RESOLVER_ADDRESSES_MAX; i++)
+		resolver->now.addresses[resolver->now.count++] = targets->items[i]->address;
 }
 
 static void create_resolvers(struct peers *peers, uv_loop_t *loop, const struct own_addresses *own)
@@ -162,6 +199,7 @@ static void create_resolvers(struct peers *peers, uv_loop_t *loop, const struct 
 					      .changed = on_resolved,
 					      .data = peers};
 		resolver_init(resolver);
+		seed(resolver, &peers->now->peers[i]);
 		peers->resolver_count++;
 	}
 }
@@ -175,22 +213,33 @@ static size_t count_names(const struct config *config)
 	return names;
 }
 
-int peers_create(struct peers **out, uv_loop_t *loop, const struct config *config, const struct own_addresses *own,
-		 struct log *log, peers_changed changed, void *data)
+int peers_create(struct peers **out, const struct peers_setup *setup)
 {
 	struct peers *peers = calloc(1, sizeof(*peers));
 
 	if (!peers)
 		return -ENOMEM;
-	*peers = (struct peers){.config = config, .log = log, .changed = changed, .data = data};
-	peers->resolvers = calloc(count_names(config) + 1, sizeof(*peers->resolvers));
-	if (!peers->resolvers || create_first(peers)) {
+	*peers = (struct peers){.config = setup->config,
+				.log = setup->log,
+				.changed = setup->changed,
+				.data = setup->data,
+				.news = setup->news};
+	peers->resolvers = calloc(count_names(setup->config) + 1, sizeof(*peers->resolvers));
+	if (!peers->resolvers || create_first(peers, setup->before)) {
 		peers_destroy(peers);
 		return -ENOMEM;
 	}
-	create_resolvers(peers, loop, own);
+	create_resolvers(peers, setup->loop, setup->own);
 	*out = peers;
 	return 0;
+}
+
+void peers_take_over(struct peers *peers)
+{
+	for (size_t i = 0; i < peers->config->peer_count; i++) {
+		for (size_t j = 0; j < peers->now->peers[i].count; j++)
+			target_configure(peers->now->peers[i].items[j], &peers->config->peers[i]);
+	}
 }
 
 void peers_start(struct peers *peers)
@@ -212,6 +261,15 @@ bool peers_busy(const struct peers *peers)
 			return true;
 	}
 	return false;
+}
+
+bool peers_closed(const struct peers *peers)
+{
+	for (size_t i = 0; i < peers->resolver_count; i++) {
+		if (!peers->resolvers[i].closed)
+			return false;
+	}
+	return !peers_busy(peers);
 }
 
 void peers_destroy(struct peers *peers)

@@ -8,7 +8,7 @@
 #include <sysexits.h>
 
 #include "config_value.h"
-#include "escape.h"
+#include "diagnostics.h"
 #include "must.h"
 
 #define EXAMPLE "for example: udprelayd -c FILE --explain '192.0.2.7:4242 > echo' 'hello'\n"
@@ -25,20 +25,11 @@ struct reader {
 	FILE *errors;
 };
 
-/* What users wrote may have anything in it. */
-static char *escaped(const char *text)
-{
-	char *out = must(malloc(strlen(text) * ESCAPE_EXPANSION + 1));
-
-	out[escape_text(out, text, strlen(text))] = '\0';
-	return out;
-}
-
 /* "udprelayd: `TEXT`: what is wrong", and an example; always false. */
 static bool __attribute__((format(printf, 3, 4)))
 wrong(const struct reader *reader, const char *text, const char *format, ...)
 {
-	char *shown = escaped(text);
+	char *shown = diagnostics_escape(text);
 	va_list arguments;
 
 	fprintf(reader->errors, "udprelayd: `%s`: ", shown);
@@ -62,7 +53,7 @@ static bool read_source(const struct reader *reader, const char *text)
 		return true;
 	}
 	if (address_parse(source, text)) {
-		char *shown = escaped(address_fault(text, false, fault));
+		char *shown = diagnostics_escape(address_fault(text, false, fault));
 
 		wrong(reader, text, "this is no source: %s", shown);
 		free(shown);
@@ -111,7 +102,7 @@ static enum fit best_fit(const struct listener_config *listener, const struct ad
 static void put_binds(FILE *out, const struct listener_config *listener)
 {
 	for (size_t i = 0; i < listener->bind_count; i++) {
-		char *shown = escaped(listener->binds[i].text);
+		char *shown = diagnostics_escape(listener->binds[i].text);
 
 		fprintf(out, "%s%s", i ? ", " : "", shown);
 		free(shown);
@@ -121,7 +112,7 @@ static void put_binds(FILE *out, const struct listener_config *listener)
 /* Those that there are, each with its addresses. */
 static bool unknown_listener(const struct reader *reader, const char *text)
 {
-	char *shown = escaped(text);
+	char *shown = diagnostics_escape(text);
 
 	fprintf(reader->errors, "udprelayd: there is no listener `%s`; there are: ", shown);
 	free(shown);
@@ -168,13 +159,12 @@ static bool find_by_address(const struct reader *reader, const char *text, const
 
 static bool find_by_name(const struct reader *reader, const char *name)
 {
-	for (size_t i = 0; i < reader->config->listener_count; i++) {
-		if (strcmp(reader->config->listeners[i].name, name))
-			continue;
-		reader->question->listener = &reader->config->listeners[i];
-		return true;
-	}
-	return unknown_listener(reader, name);
+	size_t i = config_find_listener(reader->config, name);
+
+	if (i == reader->config->listener_count)
+		return unknown_listener(reader, name);
+	reader->question->listener = &reader->config->listeners[i];
+	return true;
 }
 
 /* No name has a colon, and every address has one. */

@@ -7,7 +7,13 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "resting.h"
 #include "socket.h"
+
+/* A session's socket has the listener's receive_buffer, up to this: some trains of large datagrams. Were it to have all
+ * of that, some hundred sessions whose answers come faster than they are read could fill what the kernel has for all
+ * UDP sockets of the host (net.ipv4.udp_mem). */
+#define SESSION_RECEIVE_MAX (512 << 10)
 
 /* --- Life --- */
 
@@ -70,7 +76,7 @@ static void tell_end(const struct relay *relay, const struct session *session, c
 
 static struct link *link_of(const struct relay *relay, const struct session *session)
 {
-	return &relay->setup.links[session->member->target->peer->index];
+	return &relay->setup.links[relay->setup.config->peers[session->member->peer]->index];
 }
 
 /* Answers that nobody has read are lost with the socket, but not to the books. */
@@ -79,7 +85,7 @@ static void count_unread(struct relay *relay, const struct session *session)
 	struct peer_counters *peer = &link_of(relay, session)->counters;
 	uint64_t datagrams, bytes;
 
-	socket_discard(session->outlet.fd, &datagrams, &bytes);
+	socket_discard(session->outlet.fd, session->outlet.gso, &datagrams, &bytes);
 	counter_add(&relay->counters.answers, datagrams);
 	counter_add(&relay->counters.answer_bytes, bytes);
 	counter_add(&relay->counters.dropped[DROP_SESSION_ENDED], datagrams);
@@ -97,6 +103,7 @@ static void end(struct relay *relay, struct session *session, const char *why)
 {
 	tell_end(relay, session, why);
 	count_unread(relay, session);
+	resting_leave(session);
 	close(session->outlet.fd);
 	session->outlet.fd = -1;
 	target_set_leave(&relay->targets, session->member);
@@ -120,25 +127,105 @@ void relay_finish(struct relay *relay)
 	relay->patience = NULL;
 }
 
+int relay_watch(struct session *session)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = session};
+
+	return epoll_ctl(session->relay->setup.epoll, EPOLL_CTL_ADD, session->outlet.fd, &event) ? -errno : 0;
+}
+
+/* --- Another configuration --- */
+
+/* The peer of that name among the listener's, or peer_count. */
+static size_t index_of(const struct listener_config *config, const char *name)
+{
+	size_t i = 0;
+
+	while (i < config->peer_count && strcmp(config->peers[i]->name, name) != 0)
+		i++;
+	return i;
+}
+
+/* Sessions whose peer or listening address the new configuration does not have. By its name, a peer may be found as
+ * often as one likes: members have several sessions. */
+static void end_homeless(struct relay *relay, const struct listener_config *config, const struct relay_home *home)
+{
+	struct session_node *newer;
+
+	for (struct session_node *node = session_table_oldest(relay->table); node; node = newer) {
+		struct session *session = session_of(node);
+
+		newer = node->newer;
+		if (index_of(config, session->member->target->peer->name) == config->peer_count)
+			end(relay, session, "its peer is none of the listener's any more");
+		else if (!home->outlet(session->back, home->data))
+			end(relay, session, "its client's address is not listened on any more");
+	}
+}
+
+static void rehome(struct relay *relay, struct session *session, const struct relay_home *home)
+{
+	const struct listener_config *config = relay->setup.config;
+	size_t peer = index_of(config, session->member->target->peer->name);
+
+	session->member->peer = peer;
+	target_configure(session->member->target, config->peers[peer]);
+	session->outlet.shared_patience = &relay->patience[peer];
+	session->back = home->outlet(session->back, home->data);
+	resting_leave(session);
+	if (relay_watch(session))
+		session->outlet.broken = true;
+}
+
+bool relay_can_move(const struct relay *relay, const struct listener_config *config)
+{
+	return config->action == ACTION_RELAY && config->max_sessions == relay->setup.config->max_sessions;
+}
+
+int relay_move(struct relay *relay, const struct relay_setup *setup, const struct relay_home *home)
+{
+	struct patience *patience = calloc(setup->config->peer_count, sizeof(*patience));
+	unsigned alive;
+
+	if (!patience)
+		return -ENOMEM;
+	end_homeless(relay, setup->config, home);
+	alive = (unsigned)session_table_count(relay->table);
+	atomic_fetch_sub(&relay->setup.quota->alive, alive);
+	atomic_fetch_add(&setup->quota->alive, alive);
+	free(relay->patience);
+	relay->patience = patience;
+	relay->setup = *setup;
+	for (struct session_node *node = session_table_oldest(relay->table); node; node = node->newer)
+		rehome(relay, session_of(node), home);
+	if (target_set_configure(&relay->targets, setup->config, setup->own, setup->snapshot))
+		log_error(setup->log, "listener %s: no memory for new addresses of its peers: the last ones stay",
+			  setup->config->name);
+	return 0;
+}
+
+/* --- Sockets --- */
+
 /* Connects the session's socket and has it watched. Returns 0 or a negative errno. */
 static int open_socket(struct relay *relay, struct session *session, const struct address *to)
 {
 	const struct listener_config *config = relay->setup.config;
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = session};
-	int fd = socket_converse(to, config->receive_buffer, config->send_buffer);
+	int receive_buffer =
+		config->receive_buffer < SESSION_RECEIVE_MAX ? config->receive_buffer : SESSION_RECEIVE_MAX;
+	int error, fd = socket_converse(to, receive_buffer, config->send_buffer);
 
 	if (fd < 0)
 		return fd;
-	if (epoll_ctl(relay->setup.epoll, EPOLL_CTL_ADD, fd, &event)) {
-		int error = errno;
-		close(fd);
-		return -error;
-	}
 	session->outlet = (struct outlet){.fd = fd,
 					  .connected = true,
 					  .gso = to->any.sa_family != AF_UNIX,
 					  .shared_patience = &relay->patience[session->member->peer]};
-	return 0;
+	error = relay_watch(session);
+	if (error) {
+		close(fd);
+		session->outlet.fd = -1;
+	}
+	return error;
 }
 
 /* A place among those of all workers. */
@@ -223,6 +310,7 @@ static enum drop_reason begin(struct relay *relay, const struct relay_client *cl
 	(*session)->back = client->back;
 	(*session)->names_source = client->names_source;
 	(*session)->member = member;
+	(*session)->targets_seen = relay->targets.version;
 	reason = open_session(relay, *session, now_ms);
 	if (!reason) {
 		start(relay, *session, now_ms);
@@ -243,19 +331,38 @@ void relay_begin(struct relay *relay, uint64_t now_ms)
 				  relay->setup.config->name);
 }
 
+/* A peer may have come to where the client is. */
+static bool has_become_loop(const struct relay *relay, struct session *session)
+{
+	if (session->targets_seen == relay->targets.version)
+		return false;
+	session->targets_seen = relay->targets.version;
+	return target_set_forbids(&relay->targets, &session->node.client);
+}
+
+/* Returns why the session cannot go on, or NULL. */
+static const char *objection(const struct relay *relay, struct session *session)
+{
+	if (!target_set_keeps(&relay->targets, session->member))
+		return "its peer is down or gone";
+	return has_become_loop(relay, session) ? "a peer is at its client's address" : NULL;
+}
+
 enum drop_reason relay_find(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
 			    struct session **session)
 {
 	struct session_node *node = session_table_find(relay->table, client->client, client->local);
 
-	if (node && target_set_keeps(&relay->targets, session_of(node)->member)) {
+	const char *why = node ? objection(relay, session_of(node)) : NULL;
+
+	if (node && !why) {
 		session_table_touch(relay->table, node, now_ms);
 		*session = session_of(node);
 		return DROP_NONE;
 	}
 	/* Which targets are there and up does not change within a batch: none of its copies is with this session. */
 	if (node)
-		end(relay, session_of(node), "its peer is down or gone");
+		end(relay, session_of(node), why);
 	return begin(relay, client, now_ms, session);
 }
 
@@ -271,6 +378,13 @@ void relay_answered(struct relay *relay, struct session *session, uint64_t now_m
 {
 	session_table_touch(relay->table, &session->node, now_ms);
 	target_answered(session->member->target);
+}
+
+void relay_tell_unread(struct relay *relay, const struct session *session, int error)
+{
+	log_write_limited(relay->setup.log, &relay->receive_limit, LOG_LEVEL_ERROR,
+			  "listener %s: receiving answers of peer %s: %s", relay->setup.config->name,
+			  session->member->target->peer->name, strerror(error));
 }
 
 /* Something has come, and no more is to come. */
@@ -317,8 +431,8 @@ uint64_t relay_expire(struct relay *relay, uint64_t now_ms, unsigned limit)
 
 		if (due_ms > now_ms || !limit--)
 			return due_ms;
-		/* After a pause of the whole process, say: what waits is about to be read. */
-		if (socket_has_input(session_of(node)->outlet.fd))
+		/* After a pause of the whole process, say: what waits is about to be read, where it can be. */
+		if (!resting_has(session_of(node)) && socket_has_input(session_of(node)->outlet.fd))
 			session_table_touch(relay->table, node, now_ms);
 		else
 			end(relay, session_of(node), "idle");

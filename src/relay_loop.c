@@ -1,6 +1,7 @@
 #include "relay_loop.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -10,6 +11,14 @@
 
 /* Sessions that are read, some more than once, before the listeners get their turn. */
 #define TURN_SESSIONS 256
+
+/* A session that cannot be read is tried again after this; of many, so many at once, lest their errors keep the
+ * processor busy. */
+#define REST_MS 10
+#define WAKE_SESSIONS 64
+
+/* At the end there is less time. */
+#define LAST_REST_MS 1
 
 /* Sessions that are ended at once, before datagrams get their turn. */
 #define EXPIRY_SESSIONS 256
@@ -21,6 +30,21 @@ static void end_batch(void *data)
 	answers_end(data);
 }
 
+static void on_wake(uv_timer_t *timer)
+{
+	struct relay_loop *loop = timer->data;
+
+	resting_wake(&loop->answers.resting, WAKE_SESSIONS);
+	if (!resting_any(&loop->answers.resting))
+		uv_timer_stop(timer);
+}
+
+static void wake_later(struct relay_loop *loop)
+{
+	if (resting_any(&loop->answers.resting) && !uv_is_active((uv_handle_t *)&loop->wake))
+		uv_timer_start(&loop->wake, on_wake, REST_MS, REST_MS);
+}
+
 /* Reads, routes and sends one batch. Returns whether more may wait. */
 static bool turn_batch(struct relay_loop *loop)
 {
@@ -29,6 +53,7 @@ static bool turn_batch(struct relay_loop *loop)
 
 	if (!loop->answers.session_count)
 		return false;
+	wake_later(loop);
 	answers_begin(&loop->answers, loop->records ? clock_wall_us() : 0, uv_now(turns->loop));
 	turns_flush(turns, end_batch, &loop->answers);
 	return more;
@@ -93,6 +118,7 @@ static void on_before_sleep(uv_prepare_t *prepare)
 int relay_loop_init(struct relay_loop *loop, struct turns *turns, size_t max)
 {
 	*loop = (struct relay_loop){.turns = turns, .epoll = -1, .limit = BATCH_TRAINS, .expiry_ms = UINT64_MAX};
+	answers_init(&loop->answers);
 	if (!max)
 		return 0;
 	loop->relays = calloc(max, sizeof(struct relay *));
@@ -103,6 +129,8 @@ int relay_loop_init(struct relay_loop *loop, struct turns *turns, size_t max)
 		return -errno;
 	uv_timer_init(turns->loop, &loop->expiry);
 	loop->expiry.data = loop;
+	uv_timer_init(turns->loop, &loop->wake);
+	loop->wake.data = loop;
 	uv_prepare_init(turns->loop, &loop->before_sleep);
 	loop->before_sleep.data = loop;
 	uv_prepare_start(&loop->before_sleep, on_before_sleep);
@@ -124,16 +152,27 @@ void relay_loop_set_peers(struct relay_loop *loop, const struct peers_snapshot *
 		relay_set_peers(loop->relays[i], snapshot, uv_now(loop->turns->loop));
 }
 
+/* Hears one batch. Returns false where nothing waits any more. */
+static bool drain_batch(struct relay_loop *loop)
+{
+	turn_batch(loop);
+	turns_end_blocked(loop->turns);
+	if (loop->answers.session_count)
+		return true;
+	if (!resting_any(&loop->answers.resting))
+		return false;
+	uv_sleep(LAST_REST_MS);
+	resting_wake(&loop->answers.resting, UINT_MAX);
+	return true;
+}
+
 void relay_loop_drain(struct relay_loop *loop, uint64_t limit_ms)
 {
 	uint64_t end_ms = clock_monotonic_ms() + limit_ms;
-	bool more = loop->epoll >= 0;
 
 	turns_end_blocked(loop->turns);
-	while (more && clock_monotonic_ms() < end_ms) {
-		more = turn_batch(loop);
-		turns_end_blocked(loop->turns);
-	}
+	while (loop->epoll >= 0 && clock_monotonic_ms() < end_ms && drain_batch(loop))
+		;
 }
 
 void relay_loop_close(struct relay_loop *loop)
@@ -141,6 +180,7 @@ void relay_loop_close(struct relay_loop *loop)
 	if (loop->epoll < 0)
 		return;
 	uv_close((uv_handle_t *)&loop->expiry, NULL);
+	uv_close((uv_handle_t *)&loop->wake, NULL);
 	uv_close((uv_handle_t *)&loop->before_sleep, NULL);
 }
 

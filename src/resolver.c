@@ -142,10 +142,19 @@ void resolver_start(struct resolver *resolver)
 	look_up(resolver);
 }
 
+static void on_closed(uv_handle_t *handle)
+{
+	struct resolver *resolver = handle->data;
+
+	resolver->closed = true;
+}
+
 void resolver_close(struct resolver *resolver)
 {
+	if (resolver->closing)
+		return;
 	resolver->closing = true;
-	uv_close((uv_handle_t *)&resolver->timer, NULL);
+	uv_close((uv_handle_t *)&resolver->timer, on_closed);
 	if (resolver->busy)
 		uv_cancel((uv_req_t *)&resolver->request);
 }

@@ -1,6 +1,7 @@
 #include "server.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -10,64 +11,48 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "bound.h"
 #include "build_config.h"
-#include "capacity.h"
-#include "datagram_log.h"
-#include "guard.h"
-#include "health_check.h"
-#include "peer.h"
+#include "generation.h"
 #include "privileges.h"
 #include "seccomp_filter.h"
-#include "shared.h"
 #include "summary.h"
 #include "systemd.h"
-#include "worker.h"
 
 /* What an end may take: the records that wait, and look-ups that a name server keeps waiting. */
 #define END_RECORDS_MS 400
 #define END_LOOKUPS_MS 200
 
-enum { SIGNALS = 4 };
+/* Generations that have had their time are looked after at this interval, and for so long the datagram log may take to
+ * write what waits. */
+#define BURIAL_MS 20
+#define BURIAL_RECORDS_MS 10000
 
-static const int signal_numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+/* No more generations than that are kept waiting. */
+#define PAST_MAX 16
+
+enum { SIGNALS = 5 };
+
+static const int signal_numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
 
 struct server {
-	const struct config *config;
 	struct log *log;
 	uv_loop_t loop;
 	uv_signal_t signals[SIGNALS];
 	uv_timer_t deadline; /* of the end */
+	uv_timer_t burial;
 	bool on_terminal; /* at the start */
 	bool ending;
+	int error; /* what ends it before its time */
+	bool clean; /* nothing is left that must stay until the process ends */
 
-	struct bound_sockets sockets;
-	struct own_addresses *own;
-	struct datagram_log *datagram_log;
-	struct worker_setup setup;
-	struct worker **workers;
-	unsigned worker_count, started;
-	struct shared *shared; /* by listener */
-	struct peers *peers;
-	struct health_checks *checks;
+	struct generation_setup setup;
+	struct generation *now; /* the one in force */
+	struct generation *past; /* those before, the oldest first, which are not quite closed */
+	unsigned past_count;
+	unsigned number; /* of the one in force, from 1 */
 };
 
-/* --- While it runs --- */
-
-static void on_peers_changed(struct peers_snapshot *snapshot, void *data)
-{
-	struct server *server = data;
-
-	for (unsigned i = 0; i < server->worker_count; i++)
-		worker_set_peers(server->workers[i], peers_snapshot_get(snapshot));
-	health_checks_set(server->checks, snapshot);
-	peers_snapshot_put(snapshot);
-}
-
-static void on_deadline(uv_timer_t *timer)
-{
-	uv_stop(timer->loop);
-}
+/* --- Signals --- */
 
 /* A signal whose handle is closed has its default action again: the next one would end us half-way. */
 static void block_signals(sigset_t *before)
@@ -80,6 +65,11 @@ static void block_signals(sigset_t *before)
 	pthread_sigmask(SIG_BLOCK, &set, before);
 }
 
+static void on_deadline(uv_timer_t *timer)
+{
+	uv_stop(timer->loop);
+}
+
 /* From here the loop runs only until the handles are closed and the look-ups ended, or until the deadline. */
 static void begin_end(struct server *server)
 {
@@ -90,10 +80,190 @@ static void begin_end(struct server *server)
 	block_signals(NULL);
 	for (int i = 0; i < SIGNALS; i++)
 		uv_close((uv_handle_t *)&server->signals[i], NULL);
-	health_checks_close(server->checks);
-	peers_close(server->peers);
+	generation_retire(server->now);
 	uv_timer_start(&server->deadline, on_deadline, END_LOOKUPS_MS, 0);
 	uv_unref((uv_handle_t *)&server->deadline);
+}
+
+/* --- Generations of the past --- */
+
+/* Nobody waits for ever for a datagram log that is slow. */
+static bool is_due(const struct server *server, const struct generation *past)
+{
+	if (past->stuck || !generation_closed(past))
+		return past->stuck && datagram_log_ended(past->datagram_log);
+	return generation_recorded(past) || uv_now(&server->loop) - past->retired_ms > BURIAL_RECORDS_MS ||
+	       server->past_count > PAST_MAX;
+}
+
+/* Has the records of the next one come behind its own. */
+static void end_records(struct server *server, struct generation *past)
+{
+	struct generation *next = past->next ? past->next : server->now;
+	bool again = past->stuck;
+
+	past->stuck = !datagram_log_stop(past->datagram_log, END_RECORDS_MS);
+	if (again)
+		return;
+	if (past->datagram_log && server->now->datagram_log)
+		datagram_log_continue(server->now->datagram_log, past->datagram_log);
+	if (next->datagram_log)
+		datagram_log_release(next->datagram_log);
+}
+
+/* Where its writer is stuck it stays, and nobody waits for it any more. */
+static void bury(struct server *server, struct generation **place)
+{
+	struct generation *past = *place;
+
+	end_records(server, past);
+	if (past->stuck)
+		return;
+	*place = past->next;
+	server->past_count--;
+	generation_destroy(past);
+}
+
+/* The oldest first. */
+static void on_burial(uv_timer_t *timer)
+{
+	struct server *server = timer->data;
+	struct generation **place = &server->past;
+
+	while (*place && (is_due(server, *place) || (*place)->stuck)) {
+		struct generation *past = *place;
+
+		if (is_due(server, past))
+			bury(server, place);
+		if (*place == past)
+			place = &past->next;
+	}
+	malloc_trim(0);
+	if (!server->past)
+		uv_timer_stop(timer);
+}
+
+static void retire(struct server *server, struct generation *generation)
+{
+	struct generation **last = &server->past;
+
+	while (*last)
+		last = &(*last)->next;
+	*last = generation;
+	server->past_count++;
+	generation_close(generation);
+	generation->retired_ms = uv_now(&server->loop);
+	uv_timer_start(&server->burial, on_burial, BURIAL_MS, BURIAL_MS);
+	uv_unref((uv_handle_t *)&server->burial);
+}
+
+/* --- Reload --- */
+
+/* Every error, as it would be told at the start. */
+static struct config *load(struct server *server, const char *path)
+{
+	char *errors = NULL, *rest, *line;
+	size_t size;
+	FILE *stream = open_memstream(&errors, &size);
+	struct config *config = stream ? config_load(path, stream) : NULL;
+
+	if (stream)
+		fclose(stream);
+	for (rest = errors; rest && (line = strsep(&rest, "\n"));) {
+		if (*line)
+			log_error(server->log, "%s", line);
+	}
+	free(errors);
+	return config;
+}
+
+static bool differs(const char *a, const char *b)
+{
+	return !a != !b || (a && strcmp(a, b) != 0);
+}
+
+/* What cannot change while it runs. */
+static void tell_unchangeable(const struct server *server, const struct config *config)
+{
+	const struct config *now = server->now->config;
+
+	if (config->workers != now->workers)
+		log_warning(server->log, "%s: [udprelayd] workers: it stays at %u until the next start", config->path,
+			    server->setup.worker_count);
+	if (differs(config->user.name, now->user.name) || config->user.gid != now->user.gid)
+		log_warning(server->log, "%s: [udprelayd] user, group: they stay as they are until the next start",
+			    config->path);
+}
+
+/* With the first look-up libuv starts the threads of its pool: signals are not for them. */
+static void start_peers(const struct generation *generation)
+{
+	sigset_t before;
+
+	block_signals(&before);
+	peers_start(generation->peers);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* There is no way back once workers have stopped: an error then ends it all. */
+static void replace(struct server *server, struct generation *next)
+{
+	struct generation *before = server->now;
+
+	server->error = generation_start(next);
+	server->now = next;
+	server->number++;
+	log_configure(server->log, next->config->log_level, next->config->log_format);
+	retire(server, before);
+	if (server->error)
+		begin_end(server);
+	else
+		start_peers(next);
+}
+
+/* Returns whether the file is in force now; nothing has changed if not. */
+static bool load_next(struct server *server)
+{
+	struct config *config = load(server, server->now->config->path);
+	struct generation *next;
+
+	if (!config)
+		return false;
+	tell_unchangeable(server, config);
+	if (generation_open(&next, &server->setup, config, server->now))
+		return false;
+	if (generation_prepare(next)) {
+		retire(server, next);
+		return false;
+	}
+	replace(server, next);
+	return true;
+}
+
+static void tell_ready(const struct server *server, const char *what)
+{
+	const struct config *config = server->now->config;
+	char text[256];
+
+	snprintf(text, sizeof(text), "%s: listeners: %zu, peers: %zu, workers: %u", what, config->listener_count,
+		 config->peer_count, server->setup.worker_count);
+	log_notice(server->log, "%s", text);
+	systemd_notify_ready(text);
+}
+
+static void reload(struct server *server)
+{
+	char text[128];
+
+	systemd_notify_reloading();
+	if (load_next(server)) {
+		snprintf(text, sizeof(text), "configuration %u in force", server->number);
+	} else {
+		log_error(server->log, "the configuration is not loaded again: see above; the one before stays");
+		snprintf(text, sizeof(text), "the last reload failed, configuration %u stays", server->number);
+	}
+	if (!server->ending)
+		tell_ready(server, text);
 }
 
 /* SIGHUP also comes when a terminal is closed, and then nobody is left who could end us. */
@@ -110,16 +280,17 @@ static void on_signal(uv_signal_t *handle, int number)
 
 	switch (number) {
 	case SIGUSR1:
-		summary_write(server->log, server->config, server->workers, server->worker_count, server->datagram_log);
+		summary_write(server->now);
+		break;
+	case SIGUSR2:
+		if (server->now->datagram_log)
+			datagram_log_reopen(server->now->datagram_log);
 		break;
 	case SIGHUP:
-		if (has_lost_terminal(server)) {
+		if (has_lost_terminal(server))
 			begin_end(server);
-			break;
-		}
-		log_notice(server->log, "the configuration is not loaded again: that is not built yet");
-		if (server->datagram_log)
-			datagram_log_reopen(server->datagram_log);
+		else
+			reload(server);
 		break;
 	default:
 		begin_end(server);
@@ -128,6 +299,7 @@ static void on_signal(uv_signal_t *handle, int number)
 
 /* --- Start --- */
 
+/* Signals are watched before anything else runs, so that none of them ends the program half-way. */
 static int watch_signals(struct server *server)
 {
 	for (int i = 0; i < SIGNALS; i++) {
@@ -136,192 +308,43 @@ static int watch_signals(struct server *server)
 		server->signals[i].data = server;
 		if (!error)
 			error = uv_signal_start(&server->signals[i], on_signal, signal_numbers[i]);
-		if (error)
+		if (error) {
+			log_error(server->log, "cannot start: signals: %s", uv_strerror(error));
 			return error;
-	}
-	return 0;
-}
-
-/* The sockets' addresses, and the groups that they have joined. */
-static size_t collect_addresses(const struct server *server, struct address *addresses)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < server->sockets.count; i++) {
-		const struct bound_socket *socket = &server->sockets.items[i];
-
-		addresses[count++] = socket->local;
-		for (size_t g = 0; g < socket->config->group_count; g++) {
-			addresses[count] = socket->config->groups[g].group;
-			address_set_port(&addresses[count++], address_port(&socket->local));
 		}
 	}
-	return count;
-}
-
-static int own_addresses_of(struct server *server)
-{
-	size_t most = 1;
-	struct address *addresses;
-	int error;
-
-	for (size_t i = 0; i < server->sockets.count; i++)
-		most += 1 + server->sockets.items[i].config->group_count;
-	addresses = calloc(most, sizeof(*addresses));
-	if (!addresses)
-		return UV_ENOMEM;
-	error = own_addresses_create(&server->own, addresses, collect_addresses(server, addresses));
-	free(addresses);
-	return error;
-}
-
-static int create_workers(struct server *server)
-{
-	int error = 0;
-
-	server->setup = (struct worker_setup){.config = server->config,
-					      .own = server->own,
-					      .datagram_log = server->datagram_log,
-					      .sockets = &server->sockets,
-					      .peers = server->peers,
-					      .shared = server->shared,
-					      .log = server->log};
-	server->workers = calloc(server->worker_count, sizeof(struct worker *));
-	if (!server->workers)
-		return UV_ENOMEM;
-	for (unsigned i = 0; i < server->worker_count && !error; i++)
-		error = worker_create(&server->workers[i], &server->setup, i);
-	return error;
-}
-
-static int start_workers(struct server *server)
-{
-	int error = 0;
-
-	while (server->started < server->worker_count && !error) {
-		error = worker_start(server->workers[server->started]);
-		server->started += !error;
-	}
-	return error;
-}
-
-static int create_datagram_log(struct server *server)
-{
-	if (server->config->datagram_log.target == LOG_TARGET_OFF)
-		return 0;
-	return datagram_log_create(&server->datagram_log, server->config, server->worker_count, server->log);
-}
-
-static int create_checks(struct server *server)
-{
-	struct peers_snapshot *snapshot = peers_now(server->peers);
-	int error = health_checks_create(&server->checks, &server->loop, server->config, server->own, server->log);
-
-	if (!error)
-		health_checks_set(server->checks, snapshot);
-	peers_snapshot_put(snapshot);
-	return error;
-}
-
-/* Signals are watched before anything else runs, so that none of them ends the program half-way. */
-static int create_loop(struct server *server)
-{
-	int error = watch_signals(server);
-
-	uv_timer_init(&server->loop, &server->deadline);
-	if (!error)
-		error = peers_create(&server->peers, &server->loop, server->config, server->own, server->log,
-				     on_peers_changed, server);
-	if (!error)
-		error = create_checks(server);
-	return error;
-}
-
-/* Local interfaces, and the ports that listeners got, show only now what the configuration leads to. */
-static int check_peers(struct server *server)
-{
-	const struct config *config = server->config;
-	int error = 0;
-
-	for (size_t i = 0; i < config->peer_count; i++) {
-		const struct peer_config *peer = &config->peers[i];
-
-		if (peer->host || !own_addresses_leads_back(server->own, &peer->address))
-			continue;
-		log_error(server->log,
-			  "%s:%u: [peer:%s] address: `%s` is one of our own listeners: datagrams would go round in "
-			  "circles; write another program's address",
-			  config->path, peer->line, peer->name, peer->address_text);
-		error = UV_EINVAL;
-	}
-	return error;
+	return 0;
 }
 
 /* Addresses, files and descriptors are there, and no thread but the log's runs: from here on it needs no rights. */
 static int confine(const struct server *server)
 {
+	const struct config *config = server->now->config;
 	int error;
 
-	privileges_check_files(server->config, server->log);
-	error = privileges_drop(server->config, server->log);
+	privileges_check_files(config, server->log);
+	error = privileges_drop(config, server->log);
 	if (!error)
 		seccomp_filter_install(server->log);
 	return error;
 }
 
-static int start_parts(struct server *server)
-{
-	int error = 0;
-
-	if (server->datagram_log)
-		error = datagram_log_start(server->datagram_log);
-	if (!error)
-		error = create_loop(server);
-	if (!error)
-		error = create_workers(server);
-	if (!error)
-		error = start_workers(server);
-	return error;
-}
-
 /* Returns 0, or a negative errno after telling why. */
-static int server_start(struct server *server)
+static int server_start(struct server *server, struct config *config)
 {
-	int error = own_addresses_of(server);
+	int error = generation_open(&server->now, &server->setup, config, NULL);
 
-	if (!error && check_peers(server))
-		return UV_EINVAL;
-	if (!error)
-		error = shared_create(&server->shared, server->config,
-				      capacity_provide(server->config, server->worker_count, server->log));
-	if (!error && confine(server))
-		return UV_EPERM;
-	if (!error)
-		error = start_parts(server);
 	if (error)
-		log_error(server->log, "cannot start: %s", strerror(-error));
-	return error;
-}
-
-static void tell_ready(const struct server *server)
-{
-	char text[128];
-
-	snprintf(text, sizeof(text), "listeners: %zu, peers: %zu, workers: %u", server->config->listener_count,
-		 server->config->peer_count, server->worker_count);
-	log_notice(server->log, "udprelayd %s ready: %s", UDPRELAYD_VERSION, text);
-	systemd_notify_ready(text);
+		return error;
+	if (confine(server))
+		return -EPERM;
+	error = watch_signals(server);
+	if (!error)
+		error = generation_prepare(server->now);
+	return error ? error : generation_start(server->now);
 }
 
 /* --- End --- */
-
-static void end_workers(struct server *server)
-{
-	for (unsigned i = 0; i < server->started; i++)
-		worker_stop(server->workers[i]);
-	for (unsigned i = 0; i < server->started; i++)
-		worker_join(server->workers[i]);
-}
 
 static void close_any(uv_handle_t *handle, void *data)
 {
@@ -330,30 +353,25 @@ static void close_any(uv_handle_t *handle, void *data)
 		uv_close(handle, NULL);
 }
 
+static bool is_busy(const struct generation *generation)
+{
+	return generation && generation->peers && peers_busy(generation->peers);
+}
+
 /* Returns false where a look-up is still under way, so that loop and peers must stay as they are. */
 static bool end_loop(struct server *server)
 {
-	if (server->peers && peers_busy(server->peers))
+	for (const struct generation *past = server->past; past; past = past->next) {
+		if (is_busy(past))
+			return false;
+	}
+	if (is_busy(server->now))
 		return false;
-	health_checks_close(server->checks);
 	uv_walk(&server->loop, close_any, NULL);
 	uv_run(&server->loop, UV_RUN_DEFAULT);
 	if (uv_loop_close(&server->loop))
 		log_error(server->log, "the main loop still has open handles");
-	health_checks_destroy(server->checks);
-	peers_destroy(server->peers);
 	return true;
-}
-
-static void server_finish(struct server *server)
-{
-	for (unsigned i = 0; server->workers && i < server->worker_count; i++)
-		worker_destroy(server->workers[i]);
-	free(server->workers);
-	shared_destroy(server->shared, server->config);
-	datagram_log_destroy(server->datagram_log);
-	own_addresses_destroy(server->own);
-	bound_sockets_close(&server->sockets);
 }
 
 static unsigned count_workers(const struct config *config)
@@ -374,42 +392,27 @@ static void size_thread_pool(const struct config *config)
 	setenv("UV_THREADPOOL_SIZE", text, 0);
 }
 
-/* What the user may have to mend: his addresses and his log file. Tells itself what is wrong. */
-static int open_files(struct server *server)
+/* Runs from start to end. */
+static void serve(struct server *server, struct config *config)
 {
-	int error = bound_sockets_open(&server->sockets, server->config, server->worker_count, server->log);
-	int target_error = create_datagram_log(server);
-
-	return error ? error : target_error;
-}
-
-/* With the first look-up libuv starts the threads of its pool: signals are not for them. */
-static void start_peers(struct server *server)
-{
-	sigset_t before;
-
-	block_signals(&before);
-	peers_start(server->peers);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
-/* Runs from start to end. *clean becomes false where something of the server must stay until the process ends. */
-static int serve(struct server *server, bool *clean)
-{
-	int error = server_start(server);
-
-	if (!error) {
-		tell_ready(server);
-		start_peers(server);
+	server->error = server_start(server, config);
+	if (!server->error) {
+		tell_ready(server, "udprelayd " UDPRELAYD_VERSION " ready");
+		start_peers(server->now);
 		uv_run(&server->loop, UV_RUN_DEFAULT);
 	}
-	end_workers(server);
-	*clean = end_loop(server);
-	if (!datagram_log_stop(server->datagram_log, END_RECORDS_MS))
-		*clean = false;
-	if (!error)
-		summary_write(server->log, server->config, server->workers, server->worker_count, server->datagram_log);
-	return error;
+	if (server->now)
+		generation_close(server->now);
+	server->clean &= end_loop(server);
+	if (!server->now)
+		return;
+	while (server->clean && server->past) {
+		bury(server, &server->past);
+		server->clean = !server->past || !server->past->stuck;
+	}
+	server->clean &= datagram_log_stop(server->now->datagram_log, END_RECORDS_MS);
+	if (!server->error)
+		summary_write(server->now);
 }
 
 static struct server *server_create(const struct config *config, struct log *log)
@@ -424,30 +427,36 @@ static struct server *server_create(const struct config *config, struct log *log
 		log_error(log, "cannot start: %s", strerror(errno));
 		return NULL;
 	}
-	server->config = config;
 	server->log = log;
+	server->clean = true;
+	server->number = 1;
 	server->on_terminal = isatty(STDERR_FILENO);
-	server->worker_count = count_workers(config);
+	server->setup =
+		(struct generation_setup){.loop = &server->loop, .log = log, .worker_count = count_workers(config)};
+	uv_timer_init(&server->loop, &server->deadline);
+	uv_timer_init(&server->loop, &server->burial);
+	server->burial.data = server;
 	return server;
 }
 
-int server_run(const struct config *config, struct log *log, bool *clean)
+int server_run(struct config *config, struct log *log, bool *clean)
 {
 	struct server *server;
 	int error;
 
-	*clean = true;
 	size_thread_pool(config);
 	server = server_create(config, log);
-	if (!server)
+	if (!server) {
+		config_destroy(config);
 		return 1;
-	error = open_files(server);
-	if (!error)
-		error = serve(server, clean);
-	else
-		uv_loop_close(&server->loop);
-	server_finish(server);
-	if (*clean)
+	}
+	serve(server, config);
+	error = server->error;
+	*clean = server->clean;
+	if (*clean) {
+		if (server->now)
+			generation_destroy(server->now);
 		free(server);
+	}
 	return error ? 1 : 0;
 }

@@ -162,7 +162,7 @@ int socket_bind(const struct listener_config *config, const struct address *addr
 	return -1;
 }
 
-int socket_join(int fd, const struct multicast_config *group)
+static int change_group(int fd, int option, const struct multicast_config *group)
 {
 	int level = group->group.any.sa_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
 	struct group_req request = {0};
@@ -173,7 +173,17 @@ int socket_join(int fd, const struct multicast_config *group)
 			return -ENODEV;
 	}
 	memcpy(&request.gr_group, &group->group.any, group->group.length);
-	return setsockopt(fd, level, MCAST_JOIN_GROUP, &request, sizeof(request)) ? -errno : 0;
+	return setsockopt(fd, level, option, &request, sizeof(request)) ? -errno : 0;
+}
+
+int socket_join(int fd, const struct multicast_config *group)
+{
+	return change_group(fd, MCAST_JOIN_GROUP, group);
+}
+
+int socket_leave(int fd, const struct multicast_config *group)
+{
+	return change_group(fd, MCAST_LEAVE_GROUP, group);
 }
 
 /* What a peer answers to a forwarded datagram is for nobody: a filter that accepts no byte discards it at no cost. */
@@ -268,8 +278,8 @@ bool socket_has_input(int fd)
 	return poll(&input, 1, 0) == 1 && input.revents & POLLIN;
 }
 
-/* Messages that are read away at most. */
-#define DISCARDED_MAX 4096
+/* Errors that are met while a socket is read away, at most. */
+#define DISCARD_ERRORS 64
 
 /* Datagrams of a message: several where the socket keeps trains (UDP_GRO). */
 static uint64_t count_datagrams(struct msghdr *message, size_t size)
@@ -283,20 +293,35 @@ static uint64_t count_datagrams(struct msghdr *message, size_t size)
 	return segment > 0 && size ? (size + (size_t)segment - 1) / (size_t)segment : 1;
 }
 
-void socket_discard(int fd, uint64_t *datagrams, uint64_t *bytes)
+/* Without a peer, a UDP socket whose port the kernel chose gives that up at once, and keeps what has come. An AF_UNIX
+ * one would throw that away; but it can be shut, and then senders are refused. */
+static void stop_input(int fd, bool udp)
+{
+	struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+	if (udp)
+		connect(fd, &nobody, sizeof(nobody));
+	else
+		shutdown(fd, SHUT_RD);
+}
+
+void socket_discard(int fd, bool udp, uint64_t *datagrams, uint64_t *bytes)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
 	ssize_t size;
 
+	stop_input(fd, udp);
 	*datagrams = *bytes = 0;
-	for (int i = 0; i < DISCARDED_MAX; i++) {
+	for (int errors = 0; errors < DISCARD_ERRORS;) {
 		struct msghdr message = {.msg_control = control, .msg_controllen = sizeof(control)};
 
 		size = recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC);
-		if (size < 0 && errno != EAGAIN)
-			continue; /* an error of an earlier send */
-		if (size < 0)
+		if (size < 0 && errno == EAGAIN)
 			return;
+		if (size < 0) {
+			errors++; /* of an earlier send, most likely */
+			continue;
+		}
 		*datagrams += count_datagrams(&message, (size_t)size);
 		*bytes += (uint64_t)size;
 	}

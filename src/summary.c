@@ -32,16 +32,13 @@ static const char *format_drops(const counter dropped[DROP_REASONS], char text[D
 }
 
 static void write_listener(struct log *log, const struct listener_config *config, struct worker *const *workers,
-			   unsigned worker_count)
+			   unsigned worker_count, uint64_t kernel)
 {
 	struct listener_counters sum = {0};
-	uint64_t kernel = 0;
 	char drops[DROPS_TEXT_MAX];
 
-	for (unsigned i = 0; i < worker_count; i++) {
+	for (unsigned i = 0; i < worker_count; i++)
 		listener_counters_add(&sum, worker_listener_counters(workers[i], config->index));
-		kernel += worker_kernel_drops(workers[i], config->index);
-	}
 	log_info(log,
 		 "listener %s: received=%" PRIu64 " bytes=%" PRIu64 " sunk=%" PRIu64 " echoed=%" PRIu64
 		 " forwarded=%" PRIu64 " relayed=%" PRIu64 " dropped=%s kernel_dropped=%" PRIu64,
@@ -83,16 +80,22 @@ static void write_peer(struct log *log, const struct peer_config *config, struct
 		 counter_get(&sum.answers), counter_get(&sum.icmp_errors), format_drops(sum.dropped, drops));
 }
 
-void summary_write(struct log *log, const struct config *config, struct worker *const *workers, unsigned worker_count,
-		   const struct datagram_log *datagram_log)
+void summary_write(const struct generation *generation)
 {
+	struct log *log = generation->setup->log;
+	const struct config *config = generation->config;
+	const struct datagram_log *datagram_log = generation->datagram_log;
+	struct worker *const *workers = generation->workers;
+	unsigned count = generation->setup->worker_count;
+
 	for (size_t i = 0; i < config->listener_count; i++) {
-		write_listener(log, &config->listeners[i], workers, worker_count);
+		write_listener(log, &config->listeners[i], workers, count,
+			       bound_sockets_drops(&generation->sockets, i));
 		if (config->listeners[i].action == ACTION_RELAY)
-			write_relay(log, &config->listeners[i], workers, worker_count);
+			write_relay(log, &config->listeners[i], workers, count);
 	}
 	for (size_t i = 0; i < config->peer_count; i++)
-		write_peer(log, &config->peers[i], workers, worker_count);
+		write_peer(log, &config->peers[i], workers, count);
 	if (datagram_log)
 		log_info(log, "datagram log: written=%" PRIu64 " dropped=%" PRIu64, datagram_log_written(datagram_log),
 			 datagram_log_dropped(datagram_log));

@@ -4,7 +4,10 @@
 
 #if HAVE_LIBSYSTEMD
 
+#include <inttypes.h>
 #include <systemd/sd-daemon.h>
+
+#include "clock.h"
 
 bool systemd_built_in(void)
 {
@@ -21,6 +24,13 @@ void systemd_notify_stopping(void)
 	sd_notify(0, "STOPPING=1\nSTATUS=ending");
 }
 
+/* systemd compares the time with that of its own signal (Type=notify-reload). */
+void systemd_notify_reloading(void)
+{
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "000\nSTATUS=loading the configuration",
+		   clock_monotonic_ms());
+}
+
 #else
 
 bool systemd_built_in(void)
@@ -34,6 +44,10 @@ void systemd_notify_ready(const char *status)
 }
 
 void systemd_notify_stopping(void)
+{
+}
+
+void systemd_notify_reloading(void)
 {
 }
 

@@ -15,6 +15,13 @@ struct target *target_create(const struct peer_config *peer, const struct addres
 	return target;
 }
 
+void target_configure(struct target *target, const struct peer_config *peer)
+{
+	target->peer = peer;
+	if (!peer->check.on)
+		target_set_checked(target, true);
+}
+
 struct target *target_get(struct target *target)
 {
 	atomic_fetch_add_explicit(&target->references, 1, memory_order_relaxed);

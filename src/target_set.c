@@ -46,6 +46,7 @@ static struct member *find(const struct target_set *set, const struct target *ta
 /* Returns 0 or -ENOMEM. */
 static int draft_add(struct draft *draft, const struct target_set *set, struct target *target, size_t peer)
 {
+	const struct peer_config *config = set->config->peers[peer];
 	struct member *member;
 
 	if (set->own && own_addresses_leads_back(set->own, &target->address)) {
@@ -57,10 +58,11 @@ static int draft_add(struct draft *draft, const struct target_set *set, struct t
 		member = member_create(target, peer);
 	if (!member)
 		return -ENOMEM;
+	member->peer = peer;
 	draft->choices[draft->count] =
-		(struct balance_target){.identity = balance_identity(target->peer->name, &target->address),
-					.weight = target->peer->weight,
-					.backup = target->peer->backup,
+		(struct balance_target){.identity = balance_identity(config->name, &target->address),
+					.weight = config->weight,
+					.backup = config->backup,
 					.sessions = member->sessions,
 					.up = member->index == MEMBER_GONE || set->choices[member->index].up};
 	draft->members[draft->count++] = member;
@@ -134,16 +136,18 @@ static void take_over(struct target_set *set, const struct draft *draft)
 	set->members = draft->members;
 	set->choices = draft->choices;
 	set->count = draft->count;
+	set->version++;
 	set->balancer = draft->balancer;
 	set->next_end_ms = 0; /* look at once */
 }
 
-int target_set_update(struct target_set *set, const struct peers_snapshot *snapshot)
+/* anew: even where the members are the same. */
+static int update(struct target_set *set, const struct peers_snapshot *snapshot, bool anew)
 {
 	struct draft draft;
 	int error = draft_create(&draft, set, snapshot);
 
-	if (!error && !is_same(set, &draft))
+	if (!error && (anew || !is_same(set, &draft)))
 		error = balancer_create(&draft.balancer, set->config->balance, draft.choices, draft.count, set->start);
 	if (error || !draft.balancer) {
 		draft_discard(&draft);
@@ -152,6 +156,19 @@ int target_set_update(struct target_set *set, const struct peers_snapshot *snaps
 	set->leads_back = draft.leads_back;
 	take_over(set, &draft);
 	return 0;
+}
+
+int target_set_update(struct target_set *set, const struct peers_snapshot *snapshot)
+{
+	return update(set, snapshot, false);
+}
+
+int target_set_configure(struct target_set *set, const struct listener_config *config, const struct own_addresses *own,
+			 const struct peers_snapshot *snapshot)
+{
+	set->config = config;
+	set->own = own;
+	return update(set, snapshot, true);
 }
 
 int target_set_init(struct target_set *set, const struct listener_config *config, const struct own_addresses *own,
@@ -222,14 +239,14 @@ struct member *target_set_choose(struct target_set *set, const struct address *c
 
 /* A client at the address of a peer would be told, as an answer, what a peer says, and might answer that in turn, for
  * ever: one forged datagram is enough. */
-static bool is_loop(const struct target_set *set, const struct address *client)
+bool target_set_forbids(const struct target_set *set, const struct address *client)
 {
 	return set->config->loop_guard && target_set_has(set, client);
 }
 
 enum drop_reason target_set_assign(struct target_set *set, const struct address *client, struct member **member)
 {
-	if (is_loop(set, client))
+	if (target_set_forbids(set, client))
 		return DROP_LOOP;
 	*member = target_set_choose(set, client);
 	if (*member)

@@ -30,7 +30,7 @@ struct worker {
 	uv_loop_t loop;
 	uv_async_t mail; /* the mailbox has something, or stop was asked for */
 	_Atomic(struct peers_snapshot *) mailbox;
-	atomic_bool stop;
+	atomic_bool stop, hands_over;
 	bool loop_open;
 
 	struct batch *batch;
@@ -38,12 +38,11 @@ struct worker {
 	struct arena arena;
 	struct link *links; /* by peer */
 	struct route *routes; /* by listener */
-	struct relay *relays; /* by listener; zeroed where it is none */
+	struct relay **relays; /* by listener; NULL where it is none */
 	struct listener_counters *counters;
 	struct turns turns;
 	struct listener_set listeners;
 	struct relay_loop relay_loop;
-	uint64_t *final_drops; /* of the kernel, by listener, once the sockets are closed */
 };
 
 /* --- The thread --- */
@@ -68,29 +67,23 @@ static void take_peers(struct worker *worker)
 	peers_snapshot_put(peers);
 }
 
-static uint64_t read_kernel_drops(const struct worker *worker, size_t listener)
+static void end_relay(struct worker *worker, size_t i)
 {
-	const struct listener_config *config = &worker->setup->config->listeners[listener];
-	uint64_t drops = 0;
-
-	for (size_t i = 0; i < worker->listeners.count; i++) {
-		if (worker->listeners.listeners[i].config == config)
-			drops += socket_kernel_drops(worker->listeners.listeners[i].fd);
-	}
-	return drops;
+	if (!worker->relays[i])
+		return;
+	relay_finish(worker->relays[i]);
 }
 
-/* Sends what was read, ends the sessions, and closes every handle; the loop completes that. */
+/* Sends what was read, ends the sessions unless another worker takes them over, and closes every handle; the loop
+ * completes that. */
 static void stop(struct worker *worker)
 {
 	size_t listeners = worker->setup->config->listener_count, peers = worker->setup->config->peer_count;
 
-	for (size_t i = 0; i < listeners; i++)
-		worker->final_drops[i] = read_kernel_drops(worker, i);
 	listener_set_drain(&worker->listeners, DRAIN_MS);
 	relay_loop_drain(&worker->relay_loop, DRAIN_MS);
-	for (size_t i = 0; i < listeners; i++)
-		relay_finish(&worker->relays[i]);
+	for (size_t i = 0; i < listeners && !atomic_load(&worker->hands_over); i++)
+		end_relay(worker, i);
 	turns_close(&worker->turns);
 	listener_set_close(&worker->listeners);
 	relay_loop_close(&worker->relay_loop);
@@ -132,11 +125,25 @@ static void *worker_main(void *data)
 	return NULL;
 }
 
+/* From now on relays stay where they are. */
+static void join_relays(struct worker *worker)
+{
+	for (size_t i = 0; i < worker->setup->config->listener_count; i++) {
+		if (!worker->relays[i])
+			continue;
+		worker->relays[i]->route = &worker->routes[i];
+		worker->routes[i].relay = worker->relays[i];
+		relay_loop_add(&worker->relay_loop, worker->relays[i]);
+	}
+}
+
 int worker_start(struct worker *worker)
 {
 	char name[16];
-	int error = turns_start(&worker->turns);
+	int error;
 
+	join_relays(worker);
+	error = turns_start(&worker->turns);
 	snprintf(name, sizeof(name), "worker-%u", worker->index % 1000);
 	return error ? error : thread_start(&worker->thread, name, worker_main, worker);
 }
@@ -155,6 +162,12 @@ void worker_stop(struct worker *worker)
 	uv_async_send(&worker->mail);
 }
 
+void worker_hand_over(struct worker *worker)
+{
+	atomic_store(&worker->hands_over, true);
+	worker_stop(worker);
+}
+
 void worker_join(struct worker *worker)
 {
 	pthread_join(worker->thread, NULL);
@@ -167,17 +180,12 @@ const struct listener_counters *worker_listener_counters(const struct worker *wo
 
 const struct relay_counters *worker_relay_counters(const struct worker *worker, size_t listener)
 {
-	return &worker->relays[listener].counters;
+	return &worker->relays[listener]->counters;
 }
 
 const struct peer_counters *worker_peer_counters(const struct worker *worker, size_t peer)
 {
 	return &worker->links[peer].counters;
-}
-
-uint64_t worker_kernel_drops(const struct worker *worker, size_t listener)
-{
-	return atomic_load(&worker->stop) ? worker->final_drops[listener] : read_kernel_drops(worker, listener);
 }
 
 /* --- Life --- */
@@ -266,40 +274,45 @@ static int create_routes(struct worker *worker)
 	int error = create_links(worker);
 
 	worker->counters = calloc_lines(config->listener_count, sizeof(*worker->counters));
-	worker->relays = calloc_lines(config->listener_count, sizeof(*worker->relays));
+	worker->relays = calloc(config->listener_count, sizeof(struct relay *));
 	worker->routes = calloc(config->listener_count, sizeof(*worker->routes));
-	worker->final_drops = calloc(config->listener_count, sizeof(*worker->final_drops));
-	if (error || !worker->counters || !worker->relays || !worker->routes || !worker->final_drops)
+	if (error || !worker->counters || !worker->relays || !worker->routes)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->listener_count && !error; i++)
 		error = create_route(worker, i);
 	return error ? error : create_carrier(worker);
 }
 
-static int create_relay(struct worker *worker, size_t i)
+static struct relay_setup relay_setup_of(const struct worker *worker, size_t i, const struct peers_snapshot *snapshot)
 {
 	const struct worker_setup *setup = worker->setup;
-	struct relay_setup relay = {.config = &setup->config->listeners[i],
+
+	return (struct relay_setup){.config = &setup->config->listeners[i],
 				    .own = setup->own,
 				    .log = setup->log,
 				    .links = worker->links,
 				    .worker = worker->index,
 				    .quota = &setup->shared[i].quota,
 				    .epoll = worker->relay_loop.epoll,
-				    .news = peers_news(setup->peers),
-				    .snapshot = peers_now(setup->peers)};
-	int error = relay_init(&worker->relays[i], &relay);
+				    .news = setup->news,
+				    .snapshot = snapshot};
+}
 
-	peers_snapshot_put((struct peers_snapshot *)relay.snapshot);
-	if (error)
+static int create_relay(struct worker *worker, size_t i, const struct peers_snapshot *snapshot)
+{
+	struct relay_setup setup = relay_setup_of(worker, i, snapshot);
+	struct relay *relay = calloc_lines(1, sizeof(*relay));
+	int error = relay ? relay_init(relay, &setup) : -ENOMEM;
+
+	if (error) {
+		free(relay);
 		return error;
-	worker->relays[i].route = &worker->routes[i];
-	worker->routes[i].relay = &worker->relays[i];
-	relay_loop_add(&worker->relay_loop, &worker->relays[i]);
+	}
+	worker->relays[i] = relay;
 	return 0;
 }
 
-static int create_relays(struct worker *worker)
+static int create_relays(struct worker *worker, const struct peers_snapshot *snapshot)
 {
 	const struct config *config = worker->setup->config;
 	size_t relays = 0;
@@ -310,22 +323,34 @@ static int create_relays(struct worker *worker)
 	error = relay_loop_init(&worker->relay_loop, &worker->turns, relays);
 	for (size_t i = 0; i < config->listener_count && !error; i++) {
 		if (config->listeners[i].action == ACTION_RELAY)
-			error = create_relay(worker, i);
+			error = create_relay(worker, i, snapshot);
 	}
 	return error;
 }
 
 static int create_listeners(struct worker *worker)
 {
-	struct bound_sockets *sockets = worker->setup->sockets;
+	const struct bound_sockets *sockets = worker->setup->sockets;
 	int error = listener_set_init(&worker->listeners, &worker->turns, sockets->count, worker->setup->log);
 
 	for (size_t i = 0; i < sockets->count && !error; i++) {
-		struct bound_socket *socket = &sockets->items[i];
+		const struct bound_socket *socket = &sockets->items[i];
 
 		if (socket->worker == worker->index)
 			error = listener_set_add(&worker->listeners, socket, &worker->routes[socket->config->index]);
 	}
+	return error;
+}
+
+/* What needs the peers' addresses. */
+static int create_ways(struct worker *worker)
+{
+	struct peers_snapshot *snapshot = peers_now(worker->setup->peers);
+	int error = create_relays(worker, snapshot);
+
+	if (!error)
+		set_links(worker, snapshot);
+	peers_snapshot_put(snapshot);
 	return error;
 }
 
@@ -357,7 +382,7 @@ int worker_create(struct worker **out, const struct worker_setup *setup, unsigne
 	if (!error)
 		error = create_loop(worker);
 	if (!error)
-		error = create_relays(worker);
+		error = create_ways(worker);
 	if (!error)
 		error = create_listeners(worker);
 	if (error) {
@@ -366,6 +391,69 @@ int worker_create(struct worker **out, const struct worker_setup *setup, unsigne
 	}
 	*out = worker;
 	return 0;
+}
+
+static void destroy_relay(struct relay *relay)
+{
+	if (relay)
+		relay_finish(relay);
+	free(relay);
+}
+
+/* --- Taking over --- */
+
+static struct outlet *outlet_now(const struct outlet *before, void *data)
+{
+	struct worker *worker = data;
+
+	return listener_set_outlet(&worker->listeners, before);
+}
+
+/* The listener's relay goes on where the other worker's ends. */
+static void take_relay(struct worker *worker, size_t i, struct relay **before, const struct peers_snapshot *snapshot)
+{
+	struct relay_setup setup = relay_setup_of(worker, i, snapshot);
+	struct relay_home home = {outlet_now, worker};
+
+	if (!*before || !relay_can_move(*before, setup.config) || relay_move(*before, &setup, &home))
+		return;
+	destroy_relay(worker->relays[i]);
+	worker->relays[i] = *before;
+	*before = NULL;
+}
+
+static void take_listener(struct worker *worker, size_t i, struct worker *before, const struct peers_snapshot *snapshot)
+{
+	const char *name = worker->setup->config->listeners[i].name;
+	size_t j = config_find_listener(before->setup->config, name);
+
+	if (j == before->setup->config->listener_count)
+		return;
+	worker->counters[i] = before->counters[j];
+	take_relay(worker, i, &before->relays[j], snapshot);
+}
+
+static void take_link(struct worker *worker, size_t i, struct worker *before)
+{
+	const char *name = worker->setup->config->peers[i].name;
+	size_t j = config_find_peer(before->setup->config, name);
+
+	if (j < before->setup->config->peer_count)
+		link_take_over(&worker->links[i], &before->links[j]);
+}
+
+/* Sessions that end now still count for the links before. */
+void worker_take_over(struct worker *worker, struct worker *before)
+{
+	struct peers_snapshot *snapshot = peers_now(worker->setup->peers);
+
+	for (size_t i = 0; i < worker->setup->config->listener_count; i++)
+		take_listener(worker, i, before, snapshot);
+	for (size_t i = 0; i < before->setup->config->listener_count; i++)
+		end_relay(before, i);
+	for (size_t i = 0; i < worker->setup->config->peer_count; i++)
+		take_link(worker, i, before);
+	peers_snapshot_put(snapshot);
 }
 
 /* The loop of a worker that never ran still has its handles. */
@@ -388,7 +476,7 @@ void worker_destroy(struct worker *worker)
 	peers_snapshot_put(atomic_exchange(&worker->mailbox, NULL));
 	listener_set_finish(&worker->listeners);
 	for (size_t i = 0; worker->relays && i < worker->setup->config->listener_count; i++)
-		relay_finish(&worker->relays[i]);
+		destroy_relay(worker->relays[i]);
 	relay_loop_finish(&worker->relay_loop);
 	for (size_t i = 0; worker->routes && i < worker->setup->config->listener_count; i++)
 		route_finish(&worker->routes[i]);
@@ -399,7 +487,6 @@ void worker_destroy(struct worker *worker)
 	batch_destroy(worker->batch);
 	free(worker->routes);
 	free(worker->relays);
-	free(worker->final_drops);
 	free(worker->counters);
 	free(worker->links);
 	free(worker);

@@ -23,6 +23,7 @@
 #include <link.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,13 +50,14 @@ enum call {
 	CALL_CONNECT,
 	CALL_SETSOCKOPT, /* of UDP_GRO */
 	CALL_WRITE,
+	CALL_POLL,
 };
 
 static const char *const call_names[] = {
 	[CALL_RECVMMSG] = "recvmmsg",     [CALL_RECV] = "recv",     [CALL_RECVMSG] = "recvmsg",
 	[CALL_SENDMMSG] = "sendmmsg",     [CALL_SEND] = "send",     [CALL_EPOLL_WAIT] = "epoll_wait",
 	[CALL_EPOLL_CTL] = "epoll_ctl",   [CALL_SOCKET] = "socket", [CALL_CONNECT] = "connect",
-	[CALL_SETSOCKOPT] = "setsockopt", [CALL_WRITE] = "write",
+	[CALL_SETSOCKOPT] = "setsockopt", [CALL_WRITE] = "write",   [CALL_POLL] = "poll",
 };
 
 enum descriptors { ANY_DESCRIPTOR, STANDARD_STREAM, OTHER_FILE };
@@ -360,6 +362,14 @@ int setsockopt(int fd, int level, int option, const void *value, socklen_t size)
 	int error = level == SOL_UDP && option == UDP_GRO ? fault(CALL_SETSOCKOPT, CALLER, fd, false) : 0;
 
 	return error > 0 ? fail(error) : real_setsockopt(fd, level, option, value, size);
+}
+
+int poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+	REAL(poll);
+	int error = fault(CALL_POLL, CALLER, count ? fds->fd : -1, false);
+
+	return error > 0 ? fail(error) : real_poll(fds, count, timeout);
 }
 
 ssize_t write(int fd, const void *data, size_t size)

@@ -10,29 +10,9 @@ import time
 import unicodedata
 
 import harness
+from escapes import unescape
 
 LISTENER = "[listener:a]\naddress = 127.0.0.1:0\naction = echo\n"
-
-
-def unescape(text):
-    """The bytes that were sent, from a record's payload (encoding utf-8)."""
-    simple = {"n": b"\n", "r": b"\r", "t": b"\t", '"': b'"', "\\": b"\\"}
-    out, i = bytearray(), 0
-    while i < len(text):
-        if text[i] != "\\":
-            out += text[i].encode()
-            i += 1
-        elif text[i + 1] == "x":
-            out.append(int(text[i + 2:i + 4], 16))
-            i += 4
-        elif text[i + 1] in "uU":
-            digits = 4 if text[i + 1] == "u" else 8
-            out += chr(int(text[i + 2:i + 2 + digits], 16)).encode()
-            i += 2 + digits
-        else:
-            out += simple[text[i + 1]]
-            i += 2
-    return bytes(out)
 
 
 def payloads(seed, count):
@@ -148,7 +128,7 @@ class TargetTest(harness.TestCase):
         self.assert_echoes(client, daemon.address("a"), b"before")
         self.await_text('"before"\n')
         os.rename(self.path, self.path + ".1")
-        daemon.send_signal(signal.SIGHUP)
+        daemon.send_signal(signal.SIGUSR2)
         harness.await_file(self.path, b"")
         self.assert_echoes(client, daemon.address("a"), b"after")
         self.await_text('"after"\n')

@@ -83,7 +83,7 @@ class CommandLineTest(ExplainCase):
             done = self.run_it(path, "--explain", *arguments)
             said = (done.stdout + done.stderr).decode()
             self.assertNotRegex(said, "[\0-\x09\x0b-\x1f\x7f-\x9f\u202e]", arguments)
-        self.assertIn(r"a\u001b[31mb.ini:1", self.explain(path, "127.0.0.2:4242 > e")[0])
+        self.assertIn(r"a\x1b[31mb.ini:1", self.explain(path, "127.0.0.2:4242 > e")[0])
 
 
 class FactsTest(ExplainCase):

@@ -361,6 +361,39 @@ class ReceivingTest(harness.TestCase):
         case.check(case.daemon.end())
         self.assertEqual(case.heard, case.sent)
 
+    def test_a_session_that_cannot_be_read_for_a_while(self):
+        """The same holds for answers."""
+        for error in ("ENOMEM", "EIO", "ECONNREFUSED"):
+            with self.subTest(error=error):
+                case = RelayCase(self, f"recv:{error}:after=2:first=40")
+                case.daemon.ready()
+                begin, seconds = time.monotonic(), processor_seconds(case.daemon.process)
+                case.round()
+                case.settle(True)
+                self.assertGreater(time.monotonic() - begin, 0.2)
+                self.assertLess(processor_seconds(case.daemon.process) - seconds, 0.2)
+                self.assertEqual(case.faults.injected(), 40)
+                counters = case.daemon.end()
+                case.check(counters)
+                self.assertTrue(case.is_whole(0))
+                self.assertEqual(counters["relay a"]["started"], 1)
+
+    def test_a_session_that_can_never_be_read(self):
+        """It costs hardly any time, and few lines of the log."""
+        peer = self.udp()
+        case = Faults(self, "recv:EIO")
+        daemon = self.serve("[udprelayd]\nworkers = 1\n" + relay_peers.config([at(peer)]), env=case.environment)
+        client = self.udp()
+        client.sendto(b"hello", daemon.address("a"))
+        session = peer.recvfrom(100)[1]
+        peer.sendto(b"answer", session)
+        daemon.await_line("error: listener a: receiving answers of peer p0: Input/output error")
+        seconds = processor_seconds(daemon.process)
+        time.sleep(1)
+        self.assertLess(processor_seconds(daemon.process) - seconds, 0.1)
+        self.assertLess(len([line for line in daemon.lines if "receiving answers" in line]), 10)
+        counters = daemon.end()["relay a"]
+        self.assertEqual((counters["answers"], counters["session_ended"]), (1, 1))
 
     def test_an_interrupted_call_at_the_end(self):
         """What had arrived when the signal came is taken all the same."""
@@ -376,6 +409,58 @@ class ReceivingTest(harness.TestCase):
                 case.daemon.send_signal(harness.signal.SIGCONT)
                 counters = case.daemon.end()["listener a"]
                 self.assertEqual(counters["received"] + counters["kernel_dropped"], len(case.sent))
+
+    def end_with(self, daemon, send):
+        """The last counters of a daemon that finds what send() sends when it is told to end."""
+        daemon.pause()
+        send()
+        daemon.send_signal(harness.signal.SIGTERM)
+        daemon.send_signal(harness.signal.SIGCONT)
+        return daemon.end()
+
+    def test_sockets_that_cannot_be_read_at_the_end(self):
+        """They are tried again, and what had arrived is taken."""
+        for error in ("ENOMEM", "EIO", "ECONNREFUSED"):
+            with self.subTest(error=error):
+                faults = Faults(self, f"recvmmsg:{error}:after=2:first=20")
+                daemon = self.serve("[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = off\n[listener:a]\n"
+                                    "address = 127.0.0.1:0, 127.0.0.2:0\naction = sink\n", env=faults.environment)
+                client = self.udp()
+
+                def send():
+                    for i in range(600):
+                        client.sendto(b"%d" % i, daemon.address("a", 1 + i % 2))
+                counters = self.end_with(daemon, send)["listener a"]
+                self.assertEqual(counters["received"] + counters["kernel_dropped"], 600)
+                self.assertEqual(faults.injected(), 20)
+
+    def test_sockets_that_can_never_be_read_at_the_end(self):
+        """They delay it by a moment, in which they are not tried all the time."""
+        faults = Faults(self, "recvmmsg:EIO")
+        daemon = self.serve("[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = off\n[listener:a]\n"
+                            "address = 127.0.0.1:0, 127.0.0.2:0\naction = sink\n", env=faults.environment)
+        client = self.udp()
+
+        def send():
+            client.sendto(b"hello", daemon.address("a", 1))
+            client.sendto(b"hello", daemon.address("a", 2))
+        self.end_with(daemon, send)
+        self.assertGreater(faults.injected(), 10)
+        self.assertLess(faults.injected(), 250)
+        self.assertLess(daemon.ending_seconds, 2)
+
+    def test_answers_that_cannot_be_read_at_the_end(self):
+        for error in ("ENOMEM", "EIO", "ECONNREFUSED"):
+            with self.subTest(error=error):
+                faults = Faults(self, f"recv:{error}:first=20")
+                peer, client = self.udp(), self.udp()
+                daemon = self.serve("[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = off\n"
+                                    + relay_peers.config([at(peer)]), env=faults.environment)
+                client.sendto(b"hello", daemon.address("a"))
+                session = peer.recvfrom(100)[1]
+                counters = self.end_with(daemon, lambda: [peer.sendto(b"%d" % i, session) for i in range(100)])
+                self.assertEqual(counters["relay a"]["answered"] + counters["relay a"]["kernel_dropped"], 100)
+                self.assertEqual(faults.injected(), 20)
 
 
 class ReceiverTest(harness.TestCase):
@@ -418,10 +503,10 @@ class LogTest(harness.TestCase):
         self.client = self.udp()
         self.echoed = 0
 
-    def serve_with(self, rules, target, extra=""):
+    def serve_with(self, rules, target, extra="", **popen):
         self.faults = Faults(self, rules)
         return self.serve(f"[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = {target}\n{extra}\n"
-                          "[listener:a]\naddress = 127.0.0.1:0\naction = echo\n", env=self.faults.environment)
+                          "[listener:a]\naddress = 127.0.0.1:0\naction = echo\n", env=self.faults.environment, **popen)
 
     def echo(self, daemon, count):
         for _ in range(count):
@@ -500,6 +585,54 @@ class LogTest(harness.TestCase):
         self.assertEqual(counters, {"written": len(shown), "dropped": declared})
         self.assertEqual(len([line for line in daemon.lines if "error: datagram log" in line]), 1)
 
+    def test_a_pipe_that_cannot_be_waited_for_for_a_moment(self):
+        """Nothing is written to it then, which might be waited for without end."""
+        for error in ("EINTR", "ENOMEM", "EINVAL"):
+            with self.subTest(error=error):
+                self.setUp()
+                os.mkfifo(self.path)
+                pipe = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+                self.addCleanup(os.close, pipe)
+                daemon = self.serve_with(f"poll:{error}:file:after=3:first=2", self.path)
+                self.echo(daemon, 100)
+                if error != "EINTR":
+                    daemon.await_line("error: datagram log: .*: records wait")
+                    seconds = processor_seconds(daemon.process)
+                    daemon.await_line("notice: datagram log: .*: writing again")
+                    self.assertLess(processor_seconds(daemon.process) - seconds, 0.2)
+                self.echo(daemon, 100)
+                self.assertEqual(self.end(daemon), {"written": 200, "dropped": 0})
+                self.assert_logged(os.read(pipe, 1 << 20).decode().splitlines())
+                self.assertEqual(len([line for line in daemon.lines if "error" in line]), error != "EINTR")
+
+    def fill_pipe(self):
+        """Makes one at the path, that has a reader who never reads."""
+        os.mkfifo(self.path)
+        for flags in os.O_RDONLY, os.O_WRONLY:
+            pipe = os.open(self.path, flags | os.O_NONBLOCK)
+            self.addCleanup(os.close, pipe)
+        try:
+            while True:
+                os.write(pipe, b"." * 4096)
+        except BlockingIOError:
+            pass
+
+    def test_a_full_pipe_that_cannot_be_waited_for_at_the_end(self):
+        """Standard output blocks whoever writes to it unasked: the daemon ends in time, and tells what is lost."""
+        for rule in ("poll:ENOMEM:stderr", "poll:EINTR:stderr:every=2"):
+            with self.subTest(rule=rule):
+                self.setUp()
+                self.fill_pipe()
+                daemon = self.serve_with(rule, "stdout", wrapper=["sh", "-c", 'exec "$@" >"$0"', self.path])
+                self.echo(daemon, 100)
+                daemon.await_line("error: datagram log: stdout: .*: records wait")
+                seconds = processor_seconds(daemon.process)
+                time.sleep(0.5)
+                self.assertLess(processor_seconds(daemon.process) - seconds, 0.1)
+                self.assertEqual(self.end(daemon), {"written": 0, "dropped": 100})
+                daemon.await_line("error: datagram log: stdout: the last 100 records could not be written")
+                self.assertLess(daemon.ending_seconds, 4)
+
     def test_standard_error_that_takes_a_part_or_nothing_for_a_moment(self):
         """Both logs go there."""
         for error in ("short:stderr", "EINTR:stderr:every=2", "EAGAIN:stderr:every=2"):
@@ -522,6 +655,21 @@ class LogTest(harness.TestCase):
             time.sleep(0.001)
         self.echo(daemon, 300)
         self.assertEqual(self.end(daemon), {"written": 300, "dropped": 0})
+
+    def test_standard_error_that_cannot_be_waited_for(self):
+        """The daemon's own lines wait without haste, and the end does not wait for them."""
+        daemon = self.serve_with("write:EAGAIN:stderr:after=20;poll:ENOMEM:stderr", self.path)
+        end = time.monotonic() + harness.PATIENCE
+        while not self.faults.injected() and time.monotonic() < end:
+            daemon.send_signal(harness.signal.SIGUSR1)
+            time.sleep(0.001)
+        seconds = processor_seconds(daemon.process)
+        time.sleep(1)
+        self.assertLess(processor_seconds(daemon.process) - seconds, 0.1)
+        self.echo(daemon, 100)
+        daemon.send_signal(harness.signal.SIGTERM)
+        self.assertEqual(daemon.wait(), 0)
+        self.assert_logged(self.lines())
 
 
 if __name__ == "__main__":

@@ -157,6 +157,50 @@ class ResolveTest(harness.TestCase):
         self.assertGreaterEqual(counters["peer b"]["loop"], 1)
         self.assertEqual(counters["peer b"]["sent"], 0)
 
+    def test_a_name_comes_to_be_a_clients_too(self):
+        """Its session must not become a ring, in which the two would answer each other for ever."""
+        peer = self.udp("127.0.0.9")
+        port = peer.getsockname()[1]
+        client = self.udp("127.0.0.10", port)
+        daemon = self.serve("[listener:a]\naddress = 127.0.0.1:0\naction = relay\npeers = p0\n"
+                            f"[peer:p0]\naddress = receiver.test:{port}\nresolve_interval = 1s\n")
+        daemon.await_line(rf"peer p0: receiver\.test is 127\.0\.0\.9:{port}")
+        client.sendto(b"hello", daemon.address("a"))
+        payload, session = peer.recvfrom(100)
+        peer.sendto(payload, session)
+        self.assertEqual(client.recv(100), b"hello")
+        resolver_file("hosts", several("127.0.0.9", "127.0.0.10"))
+        daemon.await_line(rf"peer p0: receiver\.test is 127\.0\.0\.9:{port}, 127\.0\.0\.10:{port}")
+
+        def dropped_as_a_loop():
+            client.sendto(b"round and round", daemon.address("a"))
+            return [record for record in daemon.records() if record["verdict"] == "dropped:loop"]
+        daemon.await_that(dropped_as_a_loop, "no drop")
+        counters = daemon.end()
+        self.assertEqual((counters["relay a"]["started"], counters["relay a"]["ended"]), (1, 1))
+        self.assert_nothing_waits(client)
+
+    def test_a_name_that_moves_to_our_own(self):
+        """While datagrams go to where it was."""
+        receiver = self.udp("127.0.0.9")
+        port = receiver.getsockname()[1]
+        self.addCleanup(names, "127.0.0.9 receiver.test\n")
+        for action in "forward", "relay":
+            with self.subTest(action=action):
+                names("127.0.0.9 receiver.test\n")
+                daemon = self.serve(f"[listener:a]\naddress = 127.0.0.10:{port}\naction = {action}\npeers = b\n"
+                                    f"[peer:b]\naddress = receiver.test:{port}\nresolve_interval = 1s\n")
+                client = self.udp("127.0.0.1")
+                daemon.await_that(lambda: self.arrives(client, daemon, receiver), "nothing arrives")
+                resolver_file("hosts", "127.0.0.10 receiver.test\n")
+                daemon.await_line(r"error: peer b: receiver\.test is 127\.0\.0\.10:\d+, which is one of our own listeners")
+
+                def dropped_as_a_loop():
+                    client.sendto(b"round and round", daemon.address("a"))
+                    return [record for record in daemon.records() if record["verdict"] == "dropped:loop"]
+                daemon.await_that(dropped_as_a_loop, "no drop")
+                daemon.end()
+
 
 if __name__ == "__main__":
     harness.main()

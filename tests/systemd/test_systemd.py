@@ -1,9 +1,10 @@
-"""The unit under a real systemd: start, echo, stop, a wrong configuration, a crash, a reload.
+"""The unit under a real systemd: start, echo, stop, a wrong configuration, a crash, a reload, a rotation of logs.
 
-Usage: test_systemd.py DAEMON UNIT
+Usage: test_systemd.py DAEMON UNIT LOGROTATE-FILE
 """
 import os
 import re
+import shutil
 import signal
 import sys
 import unittest
@@ -130,6 +131,26 @@ class ServiceTest(unittest.TestCase):
         done = wait_until(lambda: self.lab.run(["cat", "/var/log/udprelayd/datagrams.log"]).stdout, "a record is there")
         self.assertRegex(done, rf'7788 \d+B utf-8 echoed "{TEXT}"\n$')
 
+    def test_logrotate(self):
+        """With the installed file as it is; it is no error that the service does not run."""
+        if not shutil.which("logrotate", path=os.environ.get("PATH", "") + ":/usr/sbin"):
+            self.skipTest("logrotate is not installed")
+        os.makedirs(self.lab.path("/etc/logrotate.d"), exist_ok=True)
+        shutil.copy(self.rules, self.lab.path("/etc/logrotate.d/udprelayd"))
+        log = "/var/log/udprelayd/rotated.log"
+        rotate = ["logrotate", "--force", "--state", "/run/logrotate", "/etc/logrotate.d/udprelayd"]
+        self.start(FILES.replace("/datagrams.log", "/rotated.log"))
+        for payload in (b"before", b"after"):
+            self.assert_echoes(payload)
+            wait_until(lambda: f'echoed "{payload.decode()}"\n' in self.lab.run(["cat", log]).stdout, "a record is there")
+            if payload == b"after":
+                self.systemctl("stop", SERVICE)
+            done = self.lab.run(rotate)
+            self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+        self.assertIn('echoed "before"\n', self.lab.run(["zcat", f"{log}.2.gz"]).stdout)
+        self.assertRegex(self.lab.run(["cat", f"{log}.1"]).stdout, r'\A\S+ echo .* echoed "after"\n\Z')
+        self.assertFalse(os.path.exists(self.lab.path(log)))
+
     def test_nothing_in_the_unit_is_unknown(self):
         done = self.lab.run(["systemd-analyze", "verify", SERVICE])
         complaints = [line for line in done.stderr.splitlines() if "udprelayd.service:" in line]
@@ -137,7 +158,7 @@ class ServiceTest(unittest.TestCase):
 
 
 def main():
-    daemon, unit = sys.argv[1:3]
+    daemon, unit, ServiceTest.rules = sys.argv[1:4]
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         ServiceTest.lab = Lab(unit, daemon)

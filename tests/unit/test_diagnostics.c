@@ -129,29 +129,62 @@ static void one_more_is_an_error(void **state)
 	diagnostics_finish(&diagnostics);
 }
 
-static void many_and_long_ones_are_kept(void **state)
+/* A file that is no configuration at all does not cost memory without end. */
+static void very_many_are_only_counted(void **state)
+{
+	struct diagnostics diagnostics = {.path = "t"};
+	char *text;
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
+
+	(void)state;
+	for (unsigned i = 1; i <= 5000; i++)
+		diagnostics_add(&diagnostics, i, "x");
+	assert_int_equal(diagnostics.count, 1000);
+	diagnostics_write(&diagnostics, out);
+	fclose(out);
+	assert_non_null(strstr(text, "\nt:20: x\nt:21: \u2026 and 4980 more errors\n"));
+	free(text);
+	diagnostics_finish(&diagnostics);
+}
+
+static void long_ones_keep_their_ends(void **state)
 {
 	struct diagnostics diagnostics = {.path = "t"};
 	char *text = calloc(1, 100001);
+	const char *told;
 
 	(void)state;
 	memset(text, '\x01', 100000);
-	for (unsigned i = 0; i < 1000; i++)
-		diagnostics_add(&diagnostics, 1000 - i, "x");
-	diagnostics_add(&diagnostics, 1, "%s", text);
-	assert_int_equal(diagnostics.count, 1001);
-	assert_int_equal(strlen(diagnostics.items[1000].text), 400000);
+	add_entry(&diagnostics, 1, "s", "k", "`%s` is wrong", text);
+	told = diagnostics.items[0].text;
+	assert_in_range(strlen(told), 1000, 4100);
+	assert_int_equal(strncmp(told, "[s] k: `\\x01", 12), 0);
+	assert_non_null(strstr(told, "\\x01\u2026\\x01"));
+	assert_string_equal(told + strlen(told) - 14, "\\x01` is wrong");
 	free(text);
 	diagnostics_finish(&diagnostics);
+}
+
+static void the_path_is_safe_too(void **state)
+{
+	struct diagnostics diagnostics = {.path = "a\x1b[2J\xff.ini"};
+
+	(void)state;
+	diagnostics_add(&diagnostics, 1, "x");
+	diagnostics_add(&diagnostics, 0, "y");
+	assert_written(&diagnostics, "a\\x1b[2J\\xff.ini: y\na\\x1b[2J\\xff.ini:1: x\n");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(none_writes_nothing),         cmocka_unit_test(lines_are_sorted_and_keep_their_order),
-		cmocka_unit_test(entries_have_their_place),    cmocka_unit_test(quoted_bytes_are_safe),
-		cmocka_unit_test(many_and_long_ones_are_kept), cmocka_unit_test(what_cannot_be_seen_is_written_out),
-		cmocka_unit_test(no_line_is_told_twice),       cmocka_unit_test(many_are_counted),
+		cmocka_unit_test(none_writes_nothing),        cmocka_unit_test(lines_are_sorted_and_keep_their_order),
+		cmocka_unit_test(entries_have_their_place),   cmocka_unit_test(quoted_bytes_are_safe),
+		cmocka_unit_test(very_many_are_only_counted), cmocka_unit_test(what_cannot_be_seen_is_written_out),
+		cmocka_unit_test(long_ones_keep_their_ends),  cmocka_unit_test(what_cannot_be_seen_is_written_out),
+		cmocka_unit_test(the_path_is_safe_too),       cmocka_unit_test(what_cannot_be_seen_is_written_out),
+		cmocka_unit_test(no_line_is_told_twice),      cmocka_unit_test(many_are_counted),
 		cmocka_unit_test(one_more_is_an_error),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -296,6 +296,64 @@ static void keys_need_a_section_and_a_name(void **state)
 	assert_int_equal(f->file.entry_count, 0);
 }
 
+/* Whatever is handed to us, an answer comes soon, and memory is bounded. */
+
+static void assert_hopeless(struct fixture *f, FILE *in, unsigned line, const char *why)
+{
+	assert_false(ini_file_read(&f->file, in, &f->diagnostics));
+	fclose(in);
+	assert_int_equal(f->diagnostics.count, 1);
+	assert_told(f, 0, line, why);
+	ini_file_finish(&f->file);
+	diagnostics_finish(&f->diagnostics);
+}
+
+static ssize_t read_endlessly(void *cookie, char *out, size_t size)
+{
+	memset(out, *(const char *)cookie, size);
+	return (ssize_t)size;
+}
+
+static void a_file_has_an_end(void **state)
+{
+	static char bytes[] = {'x', '\0'};
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		assert_hopeless(*state, fopencookie(&bytes[i], "r", (cookie_io_functions_t){.read = read_endlessly}), 1,
+				"the file has more than 16 MiB");
+}
+
+/* "[a]", and then a line for each number. */
+static FILE *many(const char *format, unsigned count)
+{
+	FILE *file = tmpfile();
+
+	assert_non_null(file);
+	fputs("[a]\n", file);
+	for (unsigned i = 1; i <= count; i++)
+		fprintf(file, format, i);
+	rewind(file);
+	return file;
+}
+
+static void keys_and_sections_have_a_number(void **state)
+{
+	struct fixture *f = *state;
+	FILE *in = many("k%u = 1\n", INI_FILE_KEYS_MAX);
+
+	assert_true(ini_file_read(&f->file, in, &f->diagnostics));
+	fclose(in);
+	assert_int_equal(f->diagnostics.count, 0);
+	assert_non_null(ini_file_find(&f->file, 0, "k1000"));
+	ini_file_finish(&f->file);
+	assert_hopeless(f, many("k%u = 1\n", INI_FILE_KEYS_MAX + 2), INI_FILE_KEYS_MAX + 2,
+			"the section has too many keys");
+	assert_hopeless(f, many("k%u = 1\n", INI_FILE_KEYS_MAX + 1), INI_FILE_KEYS_MAX + 2,
+			"the section has too many keys");
+	assert_hopeless(f, many("[s%u]\n", INI_FILE_SECTIONS_MAX), INI_FILE_SECTIONS_MAX + 1,
+			"the file has too many sections");
+}
+
 static ssize_t fail_to_read(void *cookie, char *out, size_t size)
 {
 	int *reads = cookie;
@@ -341,6 +399,8 @@ int main(void)
 		test(sections_are_closed_and_alone),
 		test(a_repeated_section_joins_the_first),
 		test(keys_need_a_section_and_a_name),
+		test(a_file_has_an_end),
+		test(keys_and_sections_have_a_number),
 		test(a_failing_disk_is_no_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

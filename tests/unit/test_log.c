@@ -95,6 +95,16 @@ static void a_line_stays_one_line(void **state)
 	log_destroy(f->log, 0);
 }
 
+static void what_moves_text_about_is_written_out(void **state)
+{
+	struct fixture *f = *state;
+
+	create(f, LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+	log_info(f->log, "\xc2\x9b|\u202e|\u2028");
+	assert_line(f, "info: \\xc2\\x9b|\\xe2\\x80\\xae|\\xe2\\x80\\xa8\n");
+	log_destroy(f->log, 0);
+}
+
 static void a_long_line_is_cut_and_says_so(void **state)
 {
 	struct fixture *f = *state;
@@ -246,6 +256,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_line_has_time_level_and_message, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(lower_levels_are_left_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_line_stays_one_line, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_moves_text_about_is_written_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_long_line_is_cut_and_says_so, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(json_has_the_same_fields, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_journal_gets_priorities, set_up, tear_down),

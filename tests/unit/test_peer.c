@@ -26,6 +26,7 @@ struct fixture {
 	struct own_addresses *own;
 	struct log *log;
 	int log_fd;
+	target_news news;
 	struct peers *peers;
 	struct peers_snapshot *told; /* the last that came */
 	unsigned told_count;
@@ -154,7 +155,15 @@ static int set_up(void **state)
 
 static void begin(struct fixture *f)
 {
-	assert_int_equal(peers_create(&f->peers, &f->loop, &f->config, f->own, f->log, on_changed, f), 0);
+	struct peers_setup setup = {.loop = &f->loop,
+				    .config = &f->config,
+				    .own = f->own,
+				    .news = &f->news,
+				    .log = f->log,
+				    .changed = on_changed,
+				    .data = f};
+
+	assert_int_equal(peers_create(&f->peers, &setup), 0);
 	peers_start(f->peers);
 }
 
@@ -230,7 +239,7 @@ static void a_literal_peer_is_there_from_the_beginning(void **state)
 	assert_int_equal(now->peer_count, PEERS);
 	assert_targets(now, 0, "192.0.2.1:100");
 	assert_ptr_equal(now->peers[0].items[0]->peer, &f->config_peers[0]);
-	assert_ptr_equal(now->peers[0].items[0]->news, peers_news(f->peers));
+	assert_ptr_equal(now->peers[0].items[0]->news, &f->news);
 	assert_targets(now, 1, "");
 	assert_targets(now, 2, "");
 	assert_int_equal(f->told_count, 0);
@@ -322,7 +331,7 @@ static void those_that_stay_keep_their_place_and_their_health(void **state)
 	assert_ptr_equal(target_at(f, 1), third);
 	assert_false(target_is_up(third, 0));
 	assert_int_equal(f->told_count, 2);
-	assert_int_equal(atomic_load(peers_news(f->peers)), 1);
+	assert_int_equal(atomic_load(&f->news), 1);
 }
 
 /* Who comes back begins anew. */

@@ -8,6 +8,24 @@
 
 #include "relay_fixture.h"
 
+/* The peer answers in the last moment: when this socket is closed. */
+static int closing = -1, late_sender;
+static struct address late_to;
+static bool late_answer_waits;
+
+int __real_close(int fd);
+int __wrap_close(int fd);
+
+int __wrap_close(int fd)
+{
+	if (fd == closing) {
+		sendto(late_sender, "late", 4, 0, &late_to.any, late_to.length);
+		late_answer_waits = socket_has_input(fd);
+		closing = -1;
+	}
+	return __real_close(fd);
+}
+
 static int set_up(void **state)
 {
 	static struct relay_fixture fixture;
@@ -68,6 +86,33 @@ static void a_client_at_the_address_of_a_peer_is_a_loop(void **state)
 	assert_int_equal(find(f, 1, 10, &session), DROP_NONE);
 	f->config.loop_guard = false;
 	assert_int_equal(find(f, address_port(&f->peers[0].address), 10, &session), DROP_NONE);
+}
+
+/* Where it was not when the session began. */
+static void a_client_whose_address_becomes_a_peers_is_a_loop(void **state)
+{
+	struct relay_fixture *f = *state;
+	uint16_t port = address_port(&f->peers[1].address);
+	struct session *session, *other, *again;
+
+	f->config.loop_guard = true;
+	relay_fixture_begin(f);
+	set_peers(f, snapshot_of(f, f->snapshot, 0, 1), 10);
+	assert_int_equal(find(f, port, 10, &session), DROP_NONE);
+	assert_int_equal(find(f, 1, 10, &other), DROP_NONE);
+	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 20);
+	assert_int_equal(find(f, port, 20, &session), DROP_LOOP);
+	assert_int_equal(find(f, port, 20, &session), DROP_LOOP);
+	assert_int_equal(alive(f), 1);
+	assert_int_equal(find(f, 1, 20, &again), DROP_NONE);
+	assert_ptr_equal(again, other);
+
+	set_peers(f, snapshot_of(f, f->snapshot, 0, 1), 30); /* it has moved on */
+	assert_int_equal(find(f, port, 30, &session), DROP_NONE);
+	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 40);
+	f->config.loop_guard = false;
+	assert_int_equal(find(f, port, 40, &again), DROP_NONE);
+	assert_ptr_equal(again, session);
 }
 
 static void another_local_address_is_another_session(void **state)
@@ -355,6 +400,14 @@ static void answer(struct relay_fixture *f, const struct session *session, unsig
 		assert_int_equal(sendto(f->sinks[peer_of(session)->index], "abc", 3, 0, &to.any, to.length), 3);
 }
 
+static void late_from(const struct relay_fixture *f, const struct session *session)
+{
+	closing = session->outlet.fd;
+	late_sender = f->sinks[peer_of(session)->index];
+	late_to.length = sizeof(late_to.v6);
+	assert_int_equal(getsockname(closing, &late_to.any, &late_to.length), 0);
+}
+
 static void what_waits_keeps_a_session_alive(void **state)
 {
 	struct relay_fixture *f = *state;
@@ -382,6 +435,44 @@ static void what_nobody_has_read_is_counted(void **state)
 	assert_int_equal(counter_get(&c->answer_bytes), 15);
 	assert_int_equal(counter_get(&c->dropped[DROP_SESSION_ENDED]), 5);
 	assert_int_equal(counter_get(&f->links[0].counters.answers), 5);
+}
+
+static void what_comes_when_it_ends_is_not_taken(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	relay_fixture_begin(f);
+	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	answer(f, session, 5);
+	late_from(f, session);
+	relay_finish(&f->relay);
+	assert_int_equal(closing, -1);
+	assert_false(late_answer_waits);
+	assert_int_equal(counter_get(&f->relay.counters.answers), 5);
+}
+
+/* As they were asked for: the kernel doubles them. */
+static int receive_buffer_of(const struct session *session)
+{
+	int bytes;
+	socklen_t size = sizeof(bytes);
+
+	assert_int_equal(getsockopt(session->outlet.fd, SOL_SOCKET, SO_RCVBUF, &bytes, &size), 0);
+	return bytes / 2;
+}
+
+static void a_session_has_the_listeners_buffer_but_not_more_than_its_share(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	relay_fixture_begin(f);
+	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	assert_int_equal(receive_buffer_of(session), f->config.receive_buffer);
+	f->config.receive_buffer = 4 << 20;
+	assert_int_equal(find(f, 2, 1, &session), DROP_NONE);
+	assert_in_range(receive_buffer_of(session), 64 << 10, 512 << 10); /* the kernel may grant less */
 }
 
 static void what_the_kernel_dropped_is_counted(void **state)
@@ -450,6 +541,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(a_client_keeps_its_session),
 		test(a_client_at_the_address_of_a_peer_is_a_loop),
+		test(a_client_whose_address_becomes_a_peers_is_a_loop),
 		test(another_local_address_is_another_session),
 		test(the_socket_is_connected_and_watched),
 		test(idle_sessions_expire_in_order),
@@ -465,6 +557,8 @@ int main(void)
 		test(the_fewest_sessions_are_known_after_ends_and_changes),
 		test(what_waits_keeps_a_session_alive),
 		test(what_nobody_has_read_is_counted),
+		test(what_comes_when_it_ends_is_not_taken),
+		test(a_session_has_the_listeners_buffer_but_not_more_than_its_share),
 		test(what_the_kernel_dropped_is_counted),
 		test(without_descriptors_nothing_is_lost),
 		test(sessions_of_a_peer_wait_together),

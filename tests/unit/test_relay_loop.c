@@ -5,11 +5,18 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
+#include <limits.h>
+
 #include "relay_fixture.h"
 #include "relay_loop.h"
 #include "route.h"
 
 static bool no_room;
+static int broken_fd, broken_error; /* a socket that cannot be read */
+static unsigned attempts, failures_left; /* to read it */
+
+#define ANY_FD -2
 
 bool __real_egress_flush(struct egress *egress, uint64_t now_ms);
 bool __wrap_egress_flush(struct egress *egress, uint64_t now_ms);
@@ -17,6 +24,18 @@ bool __wrap_egress_flush(struct egress *egress, uint64_t now_ms);
 bool __wrap_egress_flush(struct egress *egress, uint64_t now_ms)
 {
 	return !no_room && __real_egress_flush(egress, now_ms);
+}
+
+int __real_batch_receive_one(struct batch *batch, unsigned kept, int fd, struct train **trains);
+int __wrap_batch_receive_one(struct batch *batch, unsigned kept, int fd, struct train **trains);
+
+int __wrap_batch_receive_one(struct batch *batch, unsigned kept, int fd, struct train **trains)
+{
+	if ((broken_fd != ANY_FD && fd != broken_fd) || !failures_left)
+		return __real_batch_receive_one(batch, kept, fd, trains);
+	attempts++;
+	failures_left--;
+	return -broken_error;
 }
 
 struct fixture {
@@ -42,6 +61,9 @@ static int set_up(void **state)
 	struct fixture *f = &fixture;
 
 	no_room = false;
+	broken_fd = -1;
+	attempts = 0;
+	failures_left = UINT_MAX;
 	memset(f, 0, sizeof(*f));
 	relay_fixture_set_up(&f->relay);
 	f->relay.config.encodings = encodings;
@@ -107,12 +129,23 @@ static void run_for(struct fixture *f, uint64_t ms)
 	uv_run(&f->uv, UV_RUN_DEFAULT);
 }
 
-static void answer(struct fixture *f)
+static void answer_to(struct fixture *f, const struct session *session)
 {
 	struct address to = {.length = sizeof(to.v6)};
 
-	assert_int_equal(getsockname(f->session->outlet.fd, &to.any, &to.length), 0);
+	assert_int_equal(getsockname(session->outlet.fd, &to.any, &to.length), 0);
 	assert_int_equal(sendto(f->relay.sinks[0], "abc", 3, 0, &to.any, to.length), 3);
+}
+
+static void answer(struct fixture *f)
+{
+	answer_to(f, f->session);
+}
+
+static void break_socket(struct fixture *f, int error)
+{
+	broken_fd = f->session->outlet.fd;
+	broken_error = error;
 }
 
 static uint64_t answered(const struct fixture *f)
@@ -195,6 +228,100 @@ static void new_addresses_do_not_touch_a_batch_that_waits(void **state)
 	assert_int_equal(counter_get(&f->relay.links[0].counters.answers), 1);
 }
 
+static void a_socket_that_cannot_be_read_is_asked_now_and_then(void **state)
+{
+	static const int errors[] = {ENOMEM, EIO, ECONNREFUSED};
+	struct fixture *f = *state;
+	struct session *other;
+	uint64_t expected = 0;
+
+	f->relay.config.idle_timeout_ms = 60000;
+	begin(f);
+	assert_int_equal(find(&f->relay, 1, uv_now(&f->uv), &other), DROP_NONE);
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		attempts = 0;
+		break_socket(f, errors[i]);
+		answer(f);
+		run_for(f, 200);
+		assert_in_range(attempts, 2, 30);
+		answer_to(f, other);
+		run_for(f, 5);
+		assert_int_equal(answered(f), expected + 1);
+		broken_fd = -1;
+		run_for(f, 50);
+		expected += 2;
+		assert_int_equal(answered(f), expected);
+		assert_false(resting_any(&f->loop.answers.resting));
+	}
+	assert_int_equal(alive(&f->relay), 2);
+}
+
+/* They take turns in being tried, so that their errors cost little. */
+static void many_sockets_that_cannot_be_read(void **state)
+{
+	enum { SESSIONS = 1000 };
+	struct fixture *f = *state;
+	uint64_t before;
+
+	f->relay.config.idle_timeout_ms = 60000;
+	f->relay.config.max_sessions = SESSIONS + 1;
+	begin(f);
+	broken_error = ENOMEM;
+	broken_fd = ANY_FD;
+	for (uint16_t i = 0; i < SESSIONS; i++) {
+		struct session *session;
+
+		assert_int_equal(find(&f->relay, (uint16_t)(i + 1), uv_now(&f->uv), &session), DROP_NONE);
+		answer_to(f, session);
+	}
+	run_for(f, 100);
+	before = attempts;
+	run_for(f, 100);
+	assert_in_range(attempts - before, 64, 12 * 64);
+	broken_fd = -1;
+	run_for(f, 400);
+	assert_int_equal(counter_get(&f->relay.relay.counters.answers), SESSIONS);
+}
+
+static void a_session_that_cannot_be_read_ends_when_it_is_idle(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	break_socket(f, EIO);
+	answer(f);
+	run_for(f, 200);
+	assert_int_equal(alive(&f->relay), 0);
+	assert_false(resting_any(&f->loop.answers.resting));
+	assert_int_equal(counter_get(&f->relay.relay.counters.dropped[DROP_SESSION_ENDED]), 1);
+}
+
+static void at_the_end_it_is_tried_again(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	break_socket(f, ENOMEM);
+	failures_left = 10;
+	answer(f);
+	relay_loop_drain(&f->loop, 1000);
+	assert_int_equal(attempts, 10);
+	assert_int_equal(answered(f), 1);
+}
+
+static void at_the_end_it_is_not_tried_for_ever(void **state)
+{
+	struct fixture *f = *state;
+
+	f->relay.config.idle_timeout_ms = 60000;
+	begin(f);
+	break_socket(f, ENOMEM);
+	answer(f);
+	relay_loop_drain(&f->loop, 50);
+	assert_in_range(attempts, 5, 52);
+	assert_int_equal(answered(f), 0);
+}
+
 static void at_the_end_no_batch_waits(void **state)
 {
 	struct fixture *f = *state;
@@ -220,6 +347,11 @@ int main(void)
 		test(nobody_has_a_turn_while_a_batch_waits),
 		test(new_addresses_do_not_touch_a_batch_that_waits),
 		test(at_the_end_no_batch_waits),
+		test(a_socket_that_cannot_be_read_is_asked_now_and_then),
+		test(many_sockets_that_cannot_be_read),
+		test(a_session_that_cannot_be_read_ends_when_it_is_idle),
+		test(at_the_end_it_is_tried_again),
+		test(at_the_end_it_is_not_tried_for_ever),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "loopback.h"
 #include "socket.h"
 
 static const struct listener_config plain = {.receive_buffer = 65536, .send_buffer = 65536};
@@ -179,6 +180,68 @@ static void joining_needs_an_interface_that_exists(void **state)
 	close(fd);
 }
 
+static void what_is_discarded_is_counted(void **state)
+{
+	(void)state;
+	struct address at, own = {.length = sizeof(own.local)};
+	uint64_t datagrams, bytes;
+	int peer = bound(&at), fd = socket_converse(&at, 65536, 65536);
+
+	assert_true(fd >= 0);
+	assert_int_equal(getsockname(fd, &own.any, &own.length), 0);
+	assert_int_equal(sendto(peer, "first", 5, 0, &own.any, own.length), 5);
+	assert_int_equal(sendto(peer, "", 0, 0, &own.any, own.length), 0);
+	socket_discard(fd, true, &datagrams, &bytes);
+	assert_int_equal(datagrams, 2);
+	assert_int_equal(bytes, 5);
+	sendto(peer, "late", 4, 0, &own.any, own.length);
+	assert_false(socket_has_input(fd));
+	close(fd);
+	close(peer);
+}
+
+static void however_much_is_discarded_is_counted(void **state)
+{
+	enum { DATAGRAMS = 6000 };
+	(void)state;
+	struct address at, own = {.length = sizeof(own.local)};
+	uint64_t datagrams, bytes;
+	int peer = bound(&at), fd = socket_converse(&at, 16 << 20, 65536);
+
+	assert_true(fd >= 0);
+	assert_int_equal(getsockname(fd, &own.any, &own.length), 0);
+	for (int i = 0; i < DATAGRAMS; i++)
+		assert_int_equal(sendto(peer, "abc", 3, 0, &own.any, own.length), 3);
+	socket_discard(fd, true, &datagrams, &bytes);
+	assert_int_equal(datagrams + socket_kernel_drops(fd), DATAGRAMS);
+	close(fd);
+	close(peer);
+}
+
+static void what_an_unix_socket_discards_is_counted(void **state)
+{
+	(void)state;
+	struct address at, own = {.length = sizeof(own.local)};
+	struct sockaddr_un none = {.sun_family = AF_UNIX};
+	uint64_t datagrams, bytes;
+	int peer = socket(AF_UNIX, SOCK_DGRAM, 0), fd;
+
+	at.length = sizeof(at.local);
+	assert_int_equal(bind(peer, (const struct sockaddr *)&none, sizeof(none.sun_family)), 0);
+	assert_int_equal(getsockname(peer, &at.any, &at.length), 0);
+	fd = socket_converse(&at, 65536, 65536);
+	assert_true(fd >= 0);
+	assert_int_equal(getsockname(fd, &own.any, &own.length), 0);
+	assert_int_equal(sendto(peer, "first", 5, 0, &own.any, own.length), 5);
+	socket_discard(fd, false, &datagrams, &bytes);
+	assert_int_equal(datagrams, 1);
+	assert_int_equal(bytes, 5);
+	assert_int_equal(sendto(peer, "late", 4, MSG_NOSIGNAL, &own.any, own.length), -1);
+	assert_int_equal(errno, EPIPE);
+	close(fd);
+	close(peer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +253,9 @@ int main(void)
 		cmocka_unit_test(a_missing_path_is_an_error),
 		cmocka_unit_test(buffers_are_told_as_they_were_asked_for),
 		cmocka_unit_test(overflow_is_counted_by_the_kernel),
+		cmocka_unit_test(what_is_discarded_is_counted),
+		cmocka_unit_test(however_much_is_discarded_is_counted),
+		cmocka_unit_test(what_an_unix_socket_discards_is_counted),
 		cmocka_unit_test(joining_needs_an_interface_that_exists),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
