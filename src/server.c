@@ -13,6 +13,7 @@
 #include "bound.h"
 #include "build_config.h"
 #include "capacity.h"
+#include "clock.h"
 #include "datagram_log.h"
 #include "guard.h"
 #include "health_check.h"
@@ -50,7 +51,21 @@ struct server {
 	struct shared *shared; /* by listener */
 	struct peers *peers;
 	struct health_checks *checks;
+	struct server_view view;
 };
+
+/* For all that tells of the daemon: once the parts are made, and whenever they become others. */
+static void update_view(struct server *server)
+{
+	server->view.config = server->config;
+	server->view.generation++;
+	server->view.workers = server->workers;
+	server->view.worker_count = server->worker_count;
+	server->view.datagram_log = server->datagram_log;
+	server->view.shared = server->shared;
+	server->view.peers = server->peers;
+	server->view.sockets = &server->sockets;
+}
 
 /* --- While it runs --- */
 
@@ -110,7 +125,7 @@ static void on_signal(uv_signal_t *handle, int number)
 
 	switch (number) {
 	case SIGUSR1:
-		summary_write(server->log, server->config, server->workers, server->worker_count, server->datagram_log);
+		summary_write(server->log, &server->view);
 		break;
 	case SIGHUP:
 		if (has_lost_terminal(server)) {
@@ -280,6 +295,8 @@ static int start_parts(struct server *server)
 	if (!error)
 		error = create_workers(server);
 	if (!error)
+		update_view(server);
+	if (!error)
 		error = start_workers(server);
 	return error;
 }
@@ -341,6 +358,7 @@ static bool end_loop(struct server *server)
 	if (uv_loop_close(&server->loop))
 		log_error(server->log, "the main loop still has open handles");
 	health_checks_destroy(server->checks);
+	server->view.peers = NULL;
 	peers_destroy(server->peers);
 	return true;
 }
@@ -408,7 +426,7 @@ static int serve(struct server *server, bool *clean)
 	if (!datagram_log_stop(server->datagram_log, END_RECORDS_MS))
 		*clean = false;
 	if (!error)
-		summary_write(server->log, server->config, server->workers, server->worker_count, server->datagram_log);
+		summary_write(server->log, &server->view);
 	return error;
 }
 
@@ -428,6 +446,8 @@ static struct server *server_create(const struct config *config, struct log *log
 	server->log = log;
 	server->on_terminal = isatty(STDERR_FILENO);
 	server->worker_count = count_workers(config);
+	server->view.start_wall_us = clock_wall_us();
+	server->view.start_ms = clock_monotonic_ms();
 	return server;
 }
 
