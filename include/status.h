@@ -79,7 +79,9 @@ void status_destroy(struct status *status);
  * still. Calls tell (NULL: only counts) with a line without a newline. Returns how many there are. */
 size_t status_faults(const struct status *status, void (*tell)(const char *fault, void *data), void *data);
 
-/* What a counter grew by in a second, between an earlier status (NULL: none yet) and a later one. */
+/* What a counter grew by in a second, between an earlier status of the same generation (NULL: none yet) and a later
+ * one.
+ */
 double status_rate(const struct status *before, const struct status *now, uint64_t earlier, uint64_t later);
 
 #endif

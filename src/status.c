@@ -158,10 +158,9 @@ size_t status_faults(const struct status *status, void (*tell)(const char *fault
 	return faults;
 }
 
-/* Counters of another configuration are others. */
 double status_rate(const struct status *before, const struct status *now, uint64_t earlier, uint64_t later)
 {
-	if (!before || before->generation != now->generation || before->now_ms >= now->now_ms || later < earlier)
+	if (!before || before->now_ms >= now->now_ms || later < earlier)
 		return 0;
 	return (double)(later - earlier) * 1000 / (double)(now->now_ms - before->now_ms);
 }
