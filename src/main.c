@@ -11,6 +11,7 @@
 
 #include "build_config.h"
 #include "config.h"
+#include "http.h"
 #include "log.h"
 #include "privileges.h"
 #include "seccomp_filter.h"
@@ -45,8 +46,9 @@ static void print_help(FILE *out)
 
 static void print_version(void)
 {
-	printf("udprelayd %s (libuv %s, systemd %s, seccomp %s)\n", UDPRELAYD_VERSION, uv_version_string(),
-	       systemd_built_in() ? "yes" : "no", seccomp_filter_built_in() ? "yes" : "no");
+	printf("udprelayd %s (libuv %s, systemd %s, seccomp %s, http %s)\n", UDPRELAYD_VERSION, uv_version_string(),
+	       systemd_built_in() ? "yes" : "no", seccomp_filter_built_in() ? "yes" : "no",
+	       http_built_in() ? "yes" : "no");
 }
 
 /* Returns -1 to go on, or the exit status. */

@@ -17,6 +17,7 @@
 #include "datagram_log.h"
 #include "guard.h"
 #include "health_check.h"
+#include "http.h"
 #include "peer.h"
 #include "privileges.h"
 #include "seccomp_filter.h"
@@ -52,6 +53,8 @@ struct server {
 	struct peers *peers;
 	struct health_checks *checks;
 	struct server_view view;
+	struct http_socket http_socket;
+	struct http *http;
 };
 
 /* For all that tells of the daemon: once the parts are made, and whenever they become others. */
@@ -105,6 +108,7 @@ static void begin_end(struct server *server)
 	block_signals(NULL);
 	for (int i = 0; i < SIGNALS; i++)
 		uv_close((uv_handle_t *)&server->signals[i], NULL);
+	http_close(server->http);
 	health_checks_close(server->checks);
 	peers_close(server->peers);
 	uv_timer_start(&server->deadline, on_deadline, END_LOOKUPS_MS, 0);
@@ -284,6 +288,13 @@ static int confine(const struct server *server)
 	return error;
 }
 
+static int create_http(struct server *server)
+{
+	if (!server->config->http.text)
+		return 0;
+	return http_create(&server->http, &server->loop, &server->http_socket, &server->view);
+}
+
 static int start_parts(struct server *server)
 {
 	int error = 0;
@@ -296,6 +307,8 @@ static int start_parts(struct server *server)
 		error = create_workers(server);
 	if (!error)
 		update_view(server);
+	if (!error)
+		error = create_http(server);
 	if (!error)
 		error = start_workers(server);
 	return error;
@@ -352,11 +365,13 @@ static bool end_loop(struct server *server)
 {
 	if (server->peers && peers_busy(server->peers))
 		return false;
+	http_close(server->http);
 	health_checks_close(server->checks);
 	uv_walk(&server->loop, close_any, NULL);
 	uv_run(&server->loop, UV_RUN_DEFAULT);
 	if (uv_loop_close(&server->loop))
 		log_error(server->log, "the main loop still has open handles");
+	http_destroy(server->http);
 	health_checks_destroy(server->checks);
 	server->view.peers = NULL;
 	peers_destroy(server->peers);
@@ -372,6 +387,7 @@ static void server_finish(struct server *server)
 	datagram_log_destroy(server->datagram_log);
 	own_addresses_destroy(server->own);
 	bound_sockets_close(&server->sockets);
+	http_socket_close(&server->http_socket, server->log);
 }
 
 static unsigned count_workers(const struct config *config)
@@ -397,8 +413,9 @@ static int open_files(struct server *server)
 {
 	int error = bound_sockets_open(&server->sockets, server->config, server->worker_count, server->log);
 	int target_error = create_datagram_log(server);
+	int http_error = http_socket_open(&server->http_socket, server->config, server->log);
 
-	return error ? error : target_error;
+	return error ? error : target_error ? target_error : http_error;
 }
 
 /* With the first look-up libuv starts the threads of its pool: signals are not for them. */

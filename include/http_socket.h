@@ -1,0 +1,26 @@
+/* Where HTTP is spoken: one listening socket, bound while the daemon has all its rights. */
+#ifndef UDPRELAYD_HTTP_SOCKET_H
+#define UDPRELAYD_HTTP_SOCKET_H
+
+#include <sys/types.h>
+
+#include "address.h"
+#include "config.h"
+#include "log.h"
+
+struct http_socket {
+	int fd; /* -1: not ours, or no more */
+	struct address local; /* with the port it got */
+	dev_t device; /* of an AF_UNIX socket, its file */
+	ino_t inode;
+};
+
+/* Binds the address of [http] listen, where there is one, and tells log where that is; or what is wrong, with file and
+ * line. Returns 0 or a negative errno. */
+int http_socket_open(struct http_socket *socket, const struct config *config, struct log *log);
+
+/* Closes what is still open, and removes the file of an AF_UNIX socket, where it is still ours. A second time does
+ * nothing, and zeroed memory is accepted. */
+void http_socket_close(struct http_socket *socket, struct log *log);
+
+#endif
