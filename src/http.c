@@ -41,6 +41,7 @@ struct http {
 	uv_timer_t due; /* the daemon has something to do, whether there is input or not */
 	uv_timer_t tick;
 	struct connection connections[HTTP_CONNECTIONS_MAX];
+	bool has_room; /* a connection has ended in this run */
 	struct status *newer, *older; /* samples; NULL: none yet */
 	bool closed;
 };
@@ -203,9 +204,11 @@ static void on_connection(void *data, struct MHD_Connection *handle, void **cont
 			  enum MHD_ConnectionNotificationCode code)
 {
 	struct connection *connection = *context;
+	struct http *http = data;
 
+	http->has_room |= code == MHD_CONNECTION_NOTIFY_CLOSED;
 	if (code == MHD_CONNECTION_NOTIFY_STARTED)
-		open_connection(data, handle, context);
+		open_connection(http, handle, context);
 	else if (connection)
 		connection->open = false;
 }
@@ -275,10 +278,13 @@ static bool is_stuck(const struct http *http)
 	return !count_connections(http) && poll(&input, 1, 0) == 1;
 }
 
+/* Where all connections were taken, the library lets in others at the beginning of a run, and ends those that are over
+ * behind that: so there is to be another. */
 static void run(struct http *http)
 {
-	MHD_UNSIGNED_LONG_LONG wait_ms;
+	MHD_UNSIGNED_LONG_LONG wait_ms = 0;
 
+	http->has_room = false;
 	MHD_run(http->daemon);
 	if (is_stuck(http)) {
 		uv_poll_stop(&http->poll);
@@ -286,7 +292,7 @@ static void run(struct http *http)
 		return;
 	}
 	uv_poll_start(&http->poll, UV_READABLE, on_poll);
-	if (MHD_get_timeout(http->daemon, &wait_ms) == MHD_YES)
+	if (http->has_room || MHD_get_timeout(http->daemon, &wait_ms) == MHD_YES)
 		uv_timer_start(&http->due, on_due, wait_ms, 0);
 	else
 		uv_timer_stop(&http->due);
