@@ -23,8 +23,8 @@ static char *print(const struct status *status, const struct status *before)
 
 static void assert_part(const char *text, const char *part)
 {
-	if (!strstr(text, part))
-		fail_msg("there is no `%s` in:\n%s", part, text);
+	if (!text || !strstr(text, part))
+		fail_msg("there is no `%s` in:\n%s", part, text ? text : "");
 }
 
 static void everything_is_there(void **state)
