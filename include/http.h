@@ -13,11 +13,6 @@
 #include "http_socket.h"
 #include "status.h"
 
-/* Connections at a time, of them from one IP address, and descriptors that they and the rest need. */
-#define HTTP_CONNECTIONS_MAX 32
-#define HTTP_CONNECTIONS_EACH 16
-#define HTTP_DESCRIPTORS (HTTP_CONNECTIONS_MAX + 8)
-
 struct http;
 
 /* Whether the feature is built in. */

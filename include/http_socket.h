@@ -8,6 +8,11 @@
 #include "config.h"
 #include "log.h"
 
+/* Connections at a time, of them from one IP address, and descriptors that they and the rest need. */
+#define HTTP_CONNECTIONS_MAX 32
+#define HTTP_CONNECTIONS_EACH 16
+#define HTTP_DESCRIPTORS (HTTP_CONNECTIONS_MAX + 8)
+
 struct http_socket {
 	int fd; /* -1: not ours, or no more */
 	struct address local; /* with the port it got */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
-#include "http.h"
+#include "http_socket.h"
 
 /* Logs, signals, look-ups, and what libraries open. */
 #define PROCESS_DESCRIPTORS 64

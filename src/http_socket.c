@@ -89,8 +89,11 @@ static void remove_file(const struct http_socket *http, struct log *log)
 {
 	const char *path = http->local.local.sun_path;
 	struct stat status;
+	int missing = lstat(path, &status);
 
-	if (lstat(path, &status) || status.st_dev != http->device || status.st_ino != http->inode || !unlink(path))
+	if (!missing && (status.st_dev != http->device || status.st_ino != http->inode || !unlink(path)))
+		return;
+	if (errno == ENOENT)
 		return;
 	log_warning(log,
 		    "http: cannot remove unix:%s: %s: it stays until the next start, unless the daemon's user may "

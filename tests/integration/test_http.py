@@ -161,6 +161,19 @@ class HttpTest(harness.TestCase):
         daemon.end()
         self.assertNotIn("http:", "\n".join(daemon.lines))
 
+    def test_without_the_rights_of_root(self):
+        """The address is bound before they are gone, and all that is told needs none."""
+        if os.geteuid():
+            raise unittest.SkipTest("only root has rights to give up")
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "http")
+            daemon = self.serve(config(f"unix:{path}").replace("workers = 2", "workers = 2\nuser = nobody"))
+            daemon.http = daemon.await_line(r"http: listening on (\S+)$")[1]
+            self.assert_all_pages(daemon)
+            self.assertGreater(self.metrics(daemon)["process_resident_memory_bytes", ()], 0)
+            daemon.end()
+            daemon.await_line(rf"warning: http: cannot remove unix:{path}: Permission denied: it stays until the next start")
+
     def test_addresses_that_cannot_be_bound(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
@@ -208,9 +221,8 @@ class HttpTest(harness.TestCase):
         promtool = shutil.which("promtool")
         if not promtool:
             raise unittest.SkipTest("there is no promtool (Debian package prometheus)")
-        daemon = self.serve_http(more='[listener:r]\naddress = unix:%s/r\naction = relay\npeers = p, q\n'
-                                      '[peer:p]\naddress = 127.0.0.1:9\n[peer:q]\naddress = unix:/a"b\\c\n'
-                                      % tempfile.gettempdir())
+        daemon = self.serve_http(more='[listener:r]\naddress = 127.0.0.1:0\naction = relay\npeers = p, q\n'
+                                      '[peer:p]\naddress = 127.0.0.1:9\n[peer:q]\naddress = unix:/a"b\\c\n')
         _, _, body = self.get(daemon, "/metrics")
         result = subprocess.run([promtool, "check", "metrics"], input=body, capture_output=True, check=False)
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, b"", b""))
