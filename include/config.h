@@ -133,6 +133,11 @@ struct config {
 		uint32_t payload; /* bytes of payload in a record */
 		uint32_t queue; /* records that may wait for the writer */
 	} datagram_log;
+	struct {
+		char *text; /* the address as written; NULL: off */
+		unsigned line;
+		struct address address; /* no wildcard */
+	} http;
 	struct listener_config *listeners;
 	size_t listener_count;
 	struct peer_config *peers;

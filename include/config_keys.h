@@ -43,8 +43,6 @@ struct config_key {
 	uint64_t min, max; /* of a number, size or duration */
 	const char *const *words; /* of a choice */
 	size_t offset, size; /* of the field in the section's structure; without a size the value is only checked */
-	bool later; /* checked, and refused until it is built */
-	uint64_t nothing; /* then the number that asks for nothing, and is taken */
 	uint64_t word; /* the number that a word stands for where both are taken */
 };
 

@@ -48,6 +48,9 @@ void datagram_log_continue(struct datagram_log *dlog, const struct datagram_log 
 uint64_t datagram_log_written(const struct datagram_log *dlog);
 uint64_t datagram_log_dropped(const struct datagram_log *dlog);
 
+/* Any thread: records that are neither written nor dropped yet. */
+uint64_t datagram_log_waiting(const struct datagram_log *dlog);
+
 /* After datagram_log_stop(), or where it was never started. A writer that is stuck in write(2) keeps its memory until
  * the end of the process. NULL is accepted. */
 void datagram_log_destroy(struct datagram_log *dlog);

@@ -76,9 +76,31 @@ struct peer_counters {
 	counter answers, answer_bytes; /* received from it */
 };
 
+/* Buckets of powers of two: for 1, 2, 3 to 4, 5 to 8 and so on; the last is for 65 to 128 and all that might be more.
+ */
+#define SIZE_BUCKETS 8
+
+static inline unsigned size_bucket(uint32_t size)
+{
+	unsigned bucket = size > 1 ? 32 - (unsigned)__builtin_clz(size - 1) : 0;
+
+	return bucket < SIZE_BUCKETS ? bucket : SIZE_BUCKETS - 1;
+}
+
+/* Of a worker: what its receives brought, datagrams and answers alike. One that brought nothing does not count. */
+struct receive_counters {
+	counter receives[SIZE_BUCKETS]; /* by their trains */
+	counter trains[SIZE_BUCKETS]; /* by their datagrams */
+	counter datagrams;
+};
+
 /* Adds b to *a, which no other thread may be writing. */
 void listener_counters_add(struct listener_counters *a, const struct listener_counters *b);
 void relay_counters_add(struct relay_counters *a, const struct relay_counters *b);
 void peer_counters_add(struct peer_counters *a, const struct peer_counters *b);
+void receive_counters_add(struct receive_counters *a, const struct receive_counters *b);
+
+/* The sum over all reasons. */
+uint64_t drops_total(const counter dropped[DROP_REASONS]);
 
 #endif

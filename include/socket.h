@@ -22,6 +22,10 @@ struct socket_error {
 int socket_bind(const struct listener_config *config, const struct address *address, bool port_owner, bool port_shared,
 		struct socket_error *error);
 
+/* Binds a non-blocking stream socket and listens on it, with so long a queue. The file of an AF_UNIX socket whose
+ * program has ended is replaced. Returns the descriptor, or -1 and fills *error. */
+int socket_listen(const struct address *address, int backlog, struct socket_error *error);
+
 /* Joins or leaves a group. Returns 0 or a negative errno. */
 int socket_join(int fd, const struct multicast_config *group);
 int socket_leave(int fd, const struct multicast_config *group);

@@ -2,9 +2,10 @@
 #ifndef UDPRELAYD_SUMMARY_H
 #define UDPRELAYD_SUMMARY_H
 
-#include "generation.h"
+#include "log.h"
+#include "status.h"
 
-/* Tells its log, at level info, a line for each listener and peer and one for the datagram log. */
-void summary_write(const struct generation *generation);
+/* Tells log, at level info, a line for each listener and peer and one for the datagram log. */
+void summary_write(struct log *log, const struct server_view *view);
 
 #endif

@@ -57,4 +57,9 @@ const struct listener_counters *worker_listener_counters(const struct worker *wo
 const struct relay_counters *worker_relay_counters(const struct worker *worker, size_t listener);
 const struct peer_counters *worker_peer_counters(const struct worker *worker, size_t peer);
 
+const struct receive_counters *worker_receive_counters(const struct worker *worker);
+
+/* Any thread: when its loop turned last (clock_monotonic_ms()), which is noted at least once a second. */
+uint64_t worker_turned_ms(const struct worker *worker);
+
 #endif

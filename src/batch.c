@@ -21,6 +21,7 @@ struct batch {
 	_Alignas(struct cmsghdr) uint8_t control[BATCH_TRAINS][CONTROL_SIZE];
 	size_t control_size; /* of the messages, as they are prepared */
 	uint8_t *slots;
+	struct receive_counters counters;
 };
 
 static void message_prepare(struct batch *batch, unsigned i)
@@ -204,6 +205,28 @@ static int receive(struct mmsghdr *messages, int fd, unsigned limit)
 	return errno == EAGAIN ? 0 : -errno;
 }
 
+static void count(struct receive_counters *counters, const struct train *trains, unsigned received)
+{
+	uint64_t datagrams = 0;
+
+	for (unsigned i = 0; i < received; i++) {
+		counter_add(&counters->trains[size_bucket(trains[i].count)], 1);
+		datagrams += trains[i].count;
+	}
+	counter_add(&counters->receives[size_bucket(received)], 1);
+	counter_add(&counters->datagrams, datagrams);
+}
+
+const struct receive_counters *batch_counters(const struct batch *batch)
+{
+	return &batch->counters;
+}
+
+void batch_count_on(struct batch *batch, const struct batch *before)
+{
+	batch->counters = before->counters;
+}
+
 int batch_receive(struct batch *batch, unsigned kept, int fd, bool udp, unsigned limit, struct train **trains)
 {
 	expect_control(batch, udp ? CONTROL_SIZE : 0);
@@ -219,6 +242,8 @@ int batch_receive(struct batch *batch, unsigned kept, int fd, bool udp, unsigned
 		message_prepare(batch, i);
 	}
 	*trains = batch->trains + kept;
+	if (received)
+		count(&batch->counters, *trains, (unsigned)received);
 	return received;
 }
 
@@ -234,5 +259,6 @@ int batch_receive_one(struct batch *batch, unsigned kept, int fd, struct train *
 	train->drop = size > BATCH_SLOT_SIZE ? DROP_TOO_LARGE : DROP_NONE;
 	train->local = NULL;
 	*trains = train;
+	count(&batch->counters, train, 1);
 	return 1;
 }

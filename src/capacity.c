@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
+#include "http_socket.h"
+
 /* Logs, signals, look-ups, and what libraries open. */
 #define PROCESS_DESCRIPTORS 64
 
@@ -29,7 +31,8 @@ static uint64_t count_others(const struct config *config, unsigned workers)
 
 	for (size_t i = 0; i < config->listener_count; i++)
 		each += 4 * config->listeners[i].bind_count;
-	return PROCESS_DESCRIPTORS + 2 * config->peer_count + workers * each;
+	return PROCESS_DESCRIPTORS + (config->http.text ? HTTP_DESCRIPTORS : 0) + 2 * config->peer_count +
+	       workers * each;
 }
 
 /* Up to the hard limit everybody may go; beyond it, who has CAP_SYS_RESOURCE. Returns what is granted. */

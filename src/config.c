@@ -416,6 +416,7 @@ void config_destroy(struct config *config)
 	free(config->peers);
 	free(config->user.name);
 	free(config->datagram_log.path);
+	free(config->http.text);
 	free(config->path);
 	free(config);
 }

@@ -292,6 +292,25 @@ static void check_listener(const struct check *check, const struct listener_conf
 	check_source_limit(check, listener);
 }
 
+/* --- HTTP --- */
+
+static void check_http(const struct check *check)
+{
+	const struct config *config = check->config;
+
+	if (!config->http.text || config->http.address.any.sa_family != AF_UNIX)
+		return;
+	for (size_t l = 0; l < config->listener_count; l++) {
+		const struct listener_config *listener = &config->listeners[l];
+
+		for (size_t i = 0; i < listener->bind_count; i++) {
+			if (address_equal(&listener->binds[i].address, &config->http.address))
+				wrong(check, "listen", "`%s` is taken by listener `%s`: choose another path",
+				      config->http.text, listener->name);
+		}
+	}
+}
+
 /* --- Peers --- */
 
 static bool same_host(const struct address *a, const struct address *b)
@@ -420,6 +439,8 @@ void config_check(const struct config *config, const struct ini_file *file, cons
 
 		if (place->known && place->kind == SECTION_DAEMON)
 			check_daemon(&check);
+		else if (place->known && place->kind == SECTION_HTTP)
+			check_http(&check);
 		else if (place->known && place->kind == SECTION_LISTENER)
 			check_listener(&check, &config->listeners[place->index]);
 		else if (place->known && place->kind == SECTION_PEER)

@@ -91,8 +91,6 @@ static const char *const unlimited[] = {"unlimited", NULL};
 #define LISTENER(member) FIELD(listener_config, member)
 #define PEER(member) FIELD(peer_config, member)
 #define RANGE(low, high) .min = low, .max = high
-#define LATER .later = true, .nothing = UINT64_MAX
-#define LATER_BUT(number) .later = true, .nothing = number
 
 #define FORMAT set_choice, "text or json", .words = formats
 #define SWITCH set_boolean, "on or off"
@@ -120,7 +118,7 @@ static const struct config_key keys[] = {
 	{SECTION_DATAGRAM_LOG, "queue", set_number, "a number of records from 16 to 1048576", RANGE(16, 1 << 20),
 	 CONFIG(datagram_log.queue)},
 
-	{SECTION_HTTP, "listen", set_http_listen, "off, or an address such as 127.0.0.1:9100", LATER_BUT(0)},
+	{SECTION_HTTP, "listen", set_http_listen, "off, or an address such as 127.0.0.1:9100"},
 
 	{SECTION_LISTENER, "address", set_listener_address,
 	 "one or more of IPV4:PORT, [IPV6]:PORT, *:PORT and unix:/path"},
@@ -265,9 +263,7 @@ bool config_key_set(struct scope *scope, enum section_kind section, const char *
 		return unknown_key(scope, section);
 	if (!*value)
 		return scope_wrong(scope, "there is no value: write %s", key->expected);
-	if (!key->set(scope, value))
-		return scope->told ? false : scope_wrong(scope, "`%s` is wrong: write %s", value, key->expected);
-	if (key->later && scope->number != key->nothing)
-		return scope_wrong(scope, "not built yet: this version cannot do it; remove the line");
-	return true;
+	if (key->set(scope, value))
+		return true;
+	return scope->told ? false : scope_wrong(scope, "`%s` is wrong: write %s", value, key->expected);
 }

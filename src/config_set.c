@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "build_config.h"
 #include "config_value.h"
 #include "must.h"
 
@@ -120,16 +121,6 @@ bool set_target(struct scope *scope, const char *value)
 	return true;
 }
 
-bool set_http_listen(struct scope *scope, const char *value)
-{
-	struct address address;
-
-	scope->number = strcasecmp(value, "off") != 0;
-	return !scope->number || address_parse(&address, value) == 0;
-}
-
-/* --- [listener:NAME] --- */
-
 static bool is_mapped(const struct address *address)
 {
 	return address->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr);
@@ -139,6 +130,63 @@ static bool mapped(struct scope *scope, const char *text)
 {
 	return scope_wrong(scope, "`%s` is an IPv4 address in IPv6 clothes: write the IPv4 address", text);
 }
+
+/* "*:9100", "9100" and ":9100" name nobody who might ask. */
+static bool names_no_host(const char *value)
+{
+	const char *digits = value + (*value == ':');
+	char host[ADDRESS_HOST_MAX];
+	uint16_t port;
+
+	if (!address_split(value, host, &port) && !strcmp(host, "*"))
+		return true;
+	return *digits && !digits[strspn(digits, "0123456789")];
+}
+
+static bool open_to_all(struct scope *scope, const char *value)
+{
+	return scope_wrong(scope,
+			   "`%s` lets everybody ask, and who asks is told the names and addresses of listeners and "
+			   "peers: write one address, such as 127.0.0.1:9100",
+			   value);
+}
+
+static bool take_http_address(struct scope *scope, const char *value, struct address *address)
+{
+	char fault[ADDRESS_FAULT_MAX];
+
+	if (names_no_host(value))
+		return open_to_all(scope, value);
+	if (address_parse(address, value))
+		return scope_wrong(scope, "`%s`: %s", value, address_fault(value, false, fault));
+	if (is_mapped(address))
+		return mapped(scope, value);
+	if (address_is_wildcard(address))
+		return open_to_all(scope, value);
+	if (address_is_multicast(address))
+		return scope_wrong(scope, "`%s` is a multicast group: write an address of this host", value);
+	if (address_lacks_zone(address))
+		return scope_wrong(scope, "`%s` is link-local: write its interface, as in [fe80::1%%eth0]:9100", value);
+	return true;
+}
+
+bool set_http_listen(struct scope *scope, const char *value)
+{
+	struct config *config = scope->config;
+
+	if (!strcasecmp(value, "off"))
+		return true;
+	if (!take_http_address(scope, value, &config->http.address))
+		return false;
+	if (!HAVE_LIBMICROHTTPD)
+		return scope_wrong(scope, "this udprelayd was built without libmicrohttpd: write off, or build it with "
+					  "libmicrohttpd-dev installed");
+	config->http.text = must(strdup(value));
+	config->http.line = scope->line;
+	return true;
+}
+
+/* --- [listener:NAME] --- */
 
 static bool take_bind(struct scope *scope, char *item)
 {

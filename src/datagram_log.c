@@ -500,6 +500,14 @@ uint64_t datagram_log_dropped(const struct datagram_log *dlog)
 	return dlog->dropped_before + ring_drops(dlog) + counter_get(&dlog->unwritten);
 }
 
+uint64_t datagram_log_waiting(const struct datagram_log *dlog)
+{
+	uint64_t done = counter_get(&dlog->written) + counter_get(&dlog->unwritten);
+	uint64_t all = pushed(dlog);
+
+	return all > done ? all - done : 0;
+}
+
 void datagram_log_destroy(struct datagram_log *dlog)
 {
 	if (!dlog || dlog->stuck)

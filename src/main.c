@@ -14,6 +14,7 @@
 #include "config.h"
 #include "diagnostics.h"
 #include "explain.h"
+#include "http.h"
 #include "log.h"
 #include "privileges.h"
 #include "question.h"
@@ -60,8 +61,9 @@ static void print_help(FILE *out)
 
 static void print_version(void)
 {
-	printf("udprelayd %s (libuv %s, systemd %s, seccomp %s)\n", UDPRELAYD_VERSION, uv_version_string(),
-	       systemd_built_in() ? "yes" : "no", seccomp_filter_built_in() ? "yes" : "no");
+	printf("udprelayd %s (libuv %s, systemd %s, seccomp %s, http %s)\n", UDPRELAYD_VERSION, uv_version_string(),
+	       systemd_built_in() ? "yes" : "no", seccomp_filter_built_in() ? "yes" : "no",
+	       http_built_in() ? "yes" : "no");
 }
 
 static void tell_unexpected(const char *argument)

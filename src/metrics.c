@@ -75,3 +75,21 @@ void peer_counters_add(struct peer_counters *a, const struct peer_counters *b)
 	add(&a->answers, &b->answers);
 	add(&a->answer_bytes, &b->answer_bytes);
 }
+
+void receive_counters_add(struct receive_counters *a, const struct receive_counters *b)
+{
+	for (int i = 0; i < SIZE_BUCKETS; i++) {
+		add(&a->receives[i], &b->receives[i]);
+		add(&a->trains[i], &b->trains[i]);
+	}
+	add(&a->datagrams, &b->datagrams);
+}
+
+uint64_t drops_total(const counter dropped[DROP_REASONS])
+{
+	uint64_t total = 0;
+
+	for (int i = 0; i < DROP_REASONS; i++)
+		total += counter_get(&dropped[i]);
+	return total;
+}

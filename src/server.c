@@ -12,7 +12,9 @@
 #include <uv.h>
 
 #include "build_config.h"
+#include "clock.h"
 #include "generation.h"
+#include "http.h"
 #include "privileges.h"
 #include "seccomp_filter.h"
 #include "summary.h"
@@ -50,7 +52,25 @@ struct server {
 	struct generation *past; /* those before, the oldest first, which are not quite closed */
 	unsigned past_count;
 	unsigned number; /* of the one in force, from 1 */
+	struct server_view view; /* of the one in force */
+	struct http_socket http_socket;
+	struct http *http;
 };
+
+/* For all that tells of the daemon, whenever another generation is in force. */
+static void update_view(struct server *server)
+{
+	const struct generation *now = server->now;
+
+	server->view.config = now->config;
+	server->view.generation = server->number;
+	server->view.workers = now->workers;
+	server->view.worker_count = server->setup.worker_count;
+	server->view.datagram_log = now->datagram_log;
+	server->view.shared = now->shared;
+	server->view.peers = now->peers;
+	server->view.sockets = &now->sockets;
+}
 
 /* --- Signals --- */
 
@@ -80,6 +100,7 @@ static void begin_end(struct server *server)
 	block_signals(NULL);
 	for (int i = 0; i < SIGNALS; i++)
 		uv_close((uv_handle_t *)&server->signals[i], NULL);
+	http_close(server->http);
 	generation_retire(server->now);
 	uv_timer_start(&server->deadline, on_deadline, END_LOOKUPS_MS, 0);
 	uv_unref((uv_handle_t *)&server->deadline);
@@ -190,6 +211,8 @@ static void tell_unchangeable(const struct server *server, const struct config *
 	if (config->workers != now->workers)
 		log_warning(server->log, "%s: [udprelayd] workers: it stays at %u until the next start", config->path,
 			    server->setup.worker_count);
+	if (differs(config->http.text, now->http.text))
+		log_warning(server->log, "%s: [http] listen: it stays as it is until the next start", config->path);
 	if (differs(config->user.name, now->user.name) || config->user.gid != now->user.gid)
 		log_warning(server->log, "%s: [udprelayd] user, group: they stay as they are until the next start",
 			    config->path);
@@ -213,6 +236,7 @@ static void replace(struct server *server, struct generation *next)
 	server->error = generation_start(next);
 	server->now = next;
 	server->number++;
+	update_view(server);
 	log_configure(server->log, next->config->log_level, next->config->log_format);
 	retire(server, before);
 	if (server->error)
@@ -280,7 +304,7 @@ static void on_signal(uv_signal_t *handle, int number)
 
 	switch (number) {
 	case SIGUSR1:
-		summary_write(server->now);
+		summary_write(server->log, &server->view);
 		break;
 	case SIGUSR2:
 		if (server->now->datagram_log)
@@ -329,6 +353,19 @@ static int confine(const struct server *server)
 	return error;
 }
 
+static int create_http(struct server *server)
+{
+	int error;
+
+	update_view(server);
+	if (!server->now->config->http.text)
+		return 0;
+	error = http_create(&server->http, &server->loop, &server->http_socket, &server->view);
+	if (error)
+		log_error(server->log, "cannot start: http: %s", strerror(-error));
+	return error;
+}
+
 /* Returns 0, or a negative errno after telling why. */
 static int server_start(struct server *server, struct config *config)
 {
@@ -336,11 +373,16 @@ static int server_start(struct server *server, struct config *config)
 
 	if (error)
 		return error;
+	error = http_socket_open(&server->http_socket, server->now->config, server->log);
+	if (error)
+		return error;
 	if (confine(server))
 		return -EPERM;
 	error = watch_signals(server);
 	if (!error)
 		error = generation_prepare(server->now);
+	if (!error)
+		error = create_http(server);
 	return error ? error : generation_start(server->now);
 }
 
@@ -367,10 +409,12 @@ static bool end_loop(struct server *server)
 	}
 	if (is_busy(server->now))
 		return false;
+	http_close(server->http);
 	uv_walk(&server->loop, close_any, NULL);
 	uv_run(&server->loop, UV_RUN_DEFAULT);
 	if (uv_loop_close(&server->loop))
 		log_error(server->log, "the main loop still has open handles");
+	http_destroy(server->http);
 	return true;
 }
 
@@ -412,7 +456,7 @@ static void serve(struct server *server, struct config *config)
 	}
 	server->clean &= datagram_log_stop(server->now->datagram_log, END_RECORDS_MS);
 	if (!server->error)
-		summary_write(server->now);
+		summary_write(server->log, &server->view);
 }
 
 static struct server *server_create(const struct config *config, struct log *log)
@@ -430,6 +474,9 @@ static struct server *server_create(const struct config *config, struct log *log
 	server->log = log;
 	server->clean = true;
 	server->number = 1;
+	server->http_socket.fd = -1;
+	server->view.start_wall_us = clock_wall_us();
+	server->view.start_ms = clock_monotonic_ms();
 	server->on_terminal = isatty(STDERR_FILENO);
 	server->setup =
 		(struct generation_setup){.loop = &server->loop, .log = log, .worker_count = count_workers(config)};
@@ -456,6 +503,7 @@ int server_run(struct config *config, struct log *log, bool *clean)
 	if (*clean) {
 		if (server->now)
 			generation_destroy(server->now);
+		http_socket_close(&server->http_socket, server->log);
 		free(server);
 	}
 	return error ? 1 : 0;

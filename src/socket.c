@@ -162,6 +162,34 @@ int socket_bind(const struct listener_config *config, const struct address *addr
 	return -1;
 }
 
+/* What was connected to an earlier process may linger (TIME_WAIT): it does not hold the port. */
+static const char *bind_stream(int fd, const struct address *address)
+{
+	int family = address->any.sa_family;
+
+	if (family == AF_UNIX)
+		return bind_unix(fd, address) ? "bind" : NULL;
+	if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR))
+		return "SO_REUSEADDR";
+	if (family == AF_INET6 && set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY))
+		return "IPV6_V6ONLY";
+	return bind(fd, &address->any, address->length) ? "bind" : NULL;
+}
+
+int socket_listen(const struct address *address, int backlog, struct socket_error *error)
+{
+	int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	const char *failed = fd < 0 ? "socket" : bind_stream(fd, address);
+
+	if (!failed && listen(fd, backlog))
+		failed = "listen";
+	if (!failed)
+		return fd;
+	*error = (struct socket_error){failed, errno};
+	close_quietly(fd);
+	return -1;
+}
+
 static int change_group(int fd, int option, const struct multicast_config *group)
 {
 	int level = group->group.any.sa_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;

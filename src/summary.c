@@ -3,20 +3,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "metrics.h"
-
 #define DROPS_TEXT_MAX (DROP_REASONS * 48)
 
 /* "7 (loop=5 too_large=2)", or "0". */
-static const char *format_drops(const counter dropped[DROP_REASONS], char text[DROPS_TEXT_MAX])
+static const char *format_drops(uint64_t total, const counter dropped[DROP_REASONS], char text[DROPS_TEXT_MAX])
 {
-	uint64_t total = 0;
-	int used;
-
-	for (int i = 0; i < DROP_REASONS; i++)
-		total += counter_get(&dropped[i]);
-	used = snprintf(text, DROPS_TEXT_MAX, "%" PRIu64, total);
+	int used = snprintf(text, DROPS_TEXT_MAX, "%" PRIu64, total);
 	const char *before = " (";
+
 	for (int i = 0; i < DROP_REASONS; i++) {
 		uint64_t n = counter_get(&dropped[i]);
 
@@ -31,74 +25,65 @@ static const char *format_drops(const counter dropped[DROP_REASONS], char text[D
 	return text;
 }
 
-static void write_listener(struct log *log, const struct listener_config *config, struct worker *const *workers,
-			   unsigned worker_count, uint64_t kernel)
+static void write_listener(struct log *log, const struct status_listener *listener)
 {
-	struct listener_counters sum = {0};
+	const struct listener_counters *sum = &listener->counters;
 	char drops[DROPS_TEXT_MAX];
 
-	for (unsigned i = 0; i < worker_count; i++)
-		listener_counters_add(&sum, worker_listener_counters(workers[i], config->index));
 	log_info(log,
 		 "listener %s: received=%" PRIu64 " bytes=%" PRIu64 " sunk=%" PRIu64 " echoed=%" PRIu64
 		 " forwarded=%" PRIu64 " relayed=%" PRIu64 " dropped=%s kernel_dropped=%" PRIu64,
-		 config->name, counter_get(&sum.received), counter_get(&sum.received_bytes), counter_get(&sum.sunk),
-		 counter_get(&sum.echoed), counter_get(&sum.forwarded), counter_get(&sum.relayed),
-		 format_drops(sum.dropped, drops), kernel);
+		 listener->config->name, counter_get(&sum->received), counter_get(&sum->received_bytes),
+		 counter_get(&sum->sunk), counter_get(&sum->echoed), counter_get(&sum->forwarded),
+		 counter_get(&sum->relayed), format_drops(listener->dropped, sum->dropped, drops),
+		 listener->kernel_dropped);
 }
 
-static void write_relay(struct log *log, const struct listener_config *config, struct worker *const *workers,
-			unsigned worker_count)
+static void write_relay(struct log *log, const struct status_listener *listener)
 {
-	struct relay_counters sum = {0};
+	const struct relay_counters *sum = &listener->relay;
 	char drops[DROPS_TEXT_MAX];
-
-	for (unsigned i = 0; i < worker_count; i++)
-		relay_counters_add(&sum, worker_relay_counters(workers[i], config->index));
-	uint64_t ended = counter_get(&sum.ended), started = counter_get(&sum.started);
 
 	log_info(log,
 		 "relay %s: sessions=%" PRIu64 " started=%" PRIu64 " ended=%" PRIu64 " answers=%" PRIu64
 		 " bytes=%" PRIu64 " answered=%" PRIu64 " dropped=%s kernel_dropped=%" PRIu64,
-		 config->name, started > ended ? started - ended : 0, started, ended, counter_get(&sum.answers),
-		 counter_get(&sum.answer_bytes), counter_get(&sum.answered), format_drops(sum.dropped, drops),
-		 counter_get(&sum.kernel_dropped));
+		 listener->config->name, listener->sessions, counter_get(&sum->started), counter_get(&sum->ended),
+		 counter_get(&sum->answers), counter_get(&sum->answer_bytes), counter_get(&sum->answered),
+		 format_drops(listener->answers_dropped, sum->dropped, drops), counter_get(&sum->kernel_dropped));
 }
 
-static void write_peer(struct log *log, const struct peer_config *config, struct worker *const *workers,
-		       unsigned worker_count)
+static void write_peer(struct log *log, const struct status_peer *peer)
 {
-	struct peer_counters sum = {0};
+	const struct peer_counters *sum = &peer->counters;
 	char drops[DROPS_TEXT_MAX];
 
-	for (unsigned i = 0; i < worker_count; i++)
-		peer_counters_add(&sum, worker_peer_counters(workers[i], config->index));
 	log_info(log,
 		 "peer %s: handed=%" PRIu64 " sent=%" PRIu64 " bytes=%" PRIu64 " answers=%" PRIu64
 		 " icmp_errors=%" PRIu64 " dropped=%s",
-		 config->name, counter_get(&sum.handed), counter_get(&sum.sent), counter_get(&sum.sent_bytes),
-		 counter_get(&sum.answers), counter_get(&sum.icmp_errors), format_drops(sum.dropped, drops));
+		 peer->config->name, counter_get(&sum->handed), counter_get(&sum->sent), counter_get(&sum->sent_bytes),
+		 counter_get(&sum->answers), counter_get(&sum->icmp_errors),
+		 format_drops(peer->dropped, sum->dropped, drops));
 }
 
-void summary_write(const struct generation *generation)
+void summary_write(struct log *log, const struct server_view *view)
 {
-	struct log *log = generation->setup->log;
-	const struct config *config = generation->config;
-	const struct datagram_log *datagram_log = generation->datagram_log;
-	struct worker *const *workers = generation->workers;
-	unsigned count = generation->setup->worker_count;
+	struct status *status = status_collect(view);
 
-	for (size_t i = 0; i < config->listener_count; i++) {
-		write_listener(log, &config->listeners[i], workers, count,
-			       bound_sockets_drops(&generation->sockets, i));
-		if (config->listeners[i].action == ACTION_RELAY)
-			write_relay(log, &config->listeners[i], workers, count);
+	if (!status) {
+		log_error(log, "no memory for the summary");
+		return;
 	}
-	for (size_t i = 0; i < config->peer_count; i++)
-		write_peer(log, &config->peers[i], workers, count);
-	if (datagram_log)
-		log_info(log, "datagram log: written=%" PRIu64 " dropped=%" PRIu64, datagram_log_written(datagram_log),
-			 datagram_log_dropped(datagram_log));
+	for (size_t i = 0; i < status->listener_count; i++) {
+		write_listener(log, &status->listeners[i]);
+		if (status->listeners[i].config->action == ACTION_RELAY)
+			write_relay(log, &status->listeners[i]);
+	}
+	for (size_t i = 0; i < status->peer_count; i++)
+		write_peer(log, &status->peers[i]);
+	if (status->datagram_log.on)
+		log_info(log, "datagram log: written=%" PRIu64 " dropped=%" PRIu64, status->datagram_log.written,
+			 status->datagram_log.dropped);
 	else
 		log_info(log, "datagram log: off");
+	status_destroy(status);
 }

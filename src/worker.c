@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "batch.h"
+#include "clock.h"
 #include "egress.h"
 #include "link.h"
 #include "listener.h"
@@ -19,6 +20,9 @@
 #include "turns.h"
 
 #define CACHE_LINE 64
+
+/* An idle loop turns as often, to show that it does. */
+#define TURN_MS 500
 
 /* At the end, what waits in the sockets is still taken, for as long. */
 #define DRAIN_MS 100
@@ -32,6 +36,8 @@ struct worker {
 	_Atomic(struct peers_snapshot *) mailbox;
 	atomic_bool stop, hands_over;
 	bool loop_open;
+	uv_timer_t clock;
+	_Atomic uint64_t turned_ms; /* monotonic */
 
 	struct batch *batch;
 	struct egress *egress;
@@ -89,7 +95,15 @@ static void stop(struct worker *worker)
 	relay_loop_close(&worker->relay_loop);
 	for (size_t i = 0; i < peers; i++)
 		link_settle_last(&worker->links[i]);
+	uv_close((uv_handle_t *)&worker->clock, NULL);
 	uv_close((uv_handle_t *)&worker->mail, NULL);
+}
+
+static void on_turn(uv_timer_t *timer)
+{
+	struct worker *worker = timer->data;
+
+	atomic_store_explicit(&worker->turned_ms, clock_monotonic_ms(), memory_order_relaxed);
 }
 
 static void on_mail(uv_async_t *mail)
@@ -144,6 +158,8 @@ int worker_start(struct worker *worker)
 
 	join_relays(worker);
 	error = turns_start(&worker->turns);
+	on_turn(&worker->clock);
+	uv_timer_start(&worker->clock, on_turn, TURN_MS, TURN_MS);
 	snprintf(name, sizeof(name), "worker-%u", worker->index % 1000);
 	return error ? error : thread_start(&worker->thread, name, worker_main, worker);
 }
@@ -186,6 +202,16 @@ const struct relay_counters *worker_relay_counters(const struct worker *worker, 
 const struct peer_counters *worker_peer_counters(const struct worker *worker, size_t peer)
 {
 	return &worker->links[peer].counters;
+}
+
+const struct receive_counters *worker_receive_counters(const struct worker *worker)
+{
+	return batch_counters(worker->batch);
+}
+
+uint64_t worker_turned_ms(const struct worker *worker)
+{
+	return atomic_load_explicit(&worker->turned_ms, memory_order_relaxed);
 }
 
 /* --- Life --- */
@@ -362,6 +388,8 @@ static int create_loop(struct worker *worker)
 		return error;
 	worker->loop_open = true;
 	turns_init(&worker->turns, &worker->loop, worker->batch, worker->egress);
+	uv_timer_init(&worker->loop, &worker->clock);
+	worker->clock.data = worker;
 	worker->mail.data = worker;
 	return uv_async_init(&worker->loop, &worker->mail, on_mail);
 }
@@ -447,6 +475,7 @@ void worker_take_over(struct worker *worker, struct worker *before)
 {
 	struct peers_snapshot *snapshot = peers_now(worker->setup->peers);
 
+	batch_count_on(worker->batch, before->batch);
 	for (size_t i = 0; i < worker->setup->config->listener_count; i++)
 		take_listener(worker, i, before, snapshot);
 	for (size_t i = 0; i < before->setup->config->listener_count; i++)

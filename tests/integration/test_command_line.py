@@ -23,7 +23,7 @@ class CommandLineTest(harness.TestCase):
         for option in ("-V", "--version"):
             result = run(option)
             self.assertEqual(result.returncode, 0)
-            self.assertRegex(result.stdout, r"^udprelayd \d+\.\d+\.\d+ \(libuv 1\.\d+\.\d+, systemd (yes|no), seccomp (yes|no)\)\n$")
+            self.assertRegex(result.stdout, r"^udprelayd \d+\.\d+\.\d+ \(libuv 1\.\d+\.\d+, systemd (yes|no), seccomp (yes|no), http (yes|no)\)\n$")
 
     def test_help(self):
         for option in ("-h", "--help"):

@@ -31,8 +31,8 @@ class ConfigurationTest(harness.TestCase):
     def test_nul_byte(self):
         self.assert_refused(GOOD + "encoding = utf\0-8\n", r":4: ")
 
-    def test_what_is_not_built_yet(self):
-        self.assert_refused(GOOD + "[http]\nlisten = 127.0.0.1:9090\n", r":5: \[http\] listen: .*not built yet")
+    def test_http_for_everybody(self):
+        self.assert_refused(GOOD + "[http]\nlisten = *:9090\n", r":5: \[http\] listen: `\*:9090` lets everybody ask")
 
     def test_forward_to_ourselves(self):
         self.assert_refused("[listener:a]\naddress = *:7799\naction = forward\npeers = b\n"

@@ -1,6 +1,6 @@
 /* What the daemon knows, for a check of what is written about it:
  *
- *     config_cli keys             a line for each key: [SECTION] KEY, with " later" behind what is not built yet
+ *     config_cli keys             a line for each key: [SECTION] KEY
  *     config_cli values FILE      a line for each key of each section that FILE makes: [SECTION] KEY VALUE
  *     config_cli reasons          a line for each reason for a drop
  *
@@ -152,6 +152,12 @@ static void print_payload(const struct section *section, const void *field)
 	print_nothing(payload->size);
 }
 
+static void print_http_listen(const struct section *section, const void *field)
+{
+	(void)field;
+	fputs(section->config->http.text ? section->config->http.text : "off", stdout);
+}
+
 static const struct {
 	bool (*set)(struct scope *scope, const char *value);
 	void (*print)(const struct section *section, const void *field);
@@ -159,6 +165,7 @@ static const struct {
 	{set_user, print_user},
 	{set_group, print_group},
 	{set_target, print_target},
+	{set_http_listen, print_http_listen},
 	{set_listener_address, print_listener_address},
 	{set_peers, print_peers},
 	{set_listener_encoding, print_listener_encoding},
@@ -213,7 +220,7 @@ static void print_values(const struct section *section, enum section_kind kind, 
 	const struct config_key *key;
 
 	for (size_t i = 0; (key = config_key_at(i)); i++) {
-		if (key->section != kind || key->later)
+		if (key->section != kind)
 			continue;
 		printf("[%s] %s ", head, key->name);
 		print_value(section, key);
@@ -249,7 +256,7 @@ static int keys(void)
 	const struct config_key *key;
 
 	for (size_t i = 0; (key = config_key_at(i)); i++)
-		printf("%s %s%s\n", config_section_text(key->section), key->name, key->later ? " later" : "");
+		printf("%s %s\n", config_section_text(key->section), key->name);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 
+#include "build_config.h"
 #include "config_text.h"
 
 static void accepted(const char *text)
@@ -287,6 +288,17 @@ static void a_group_belongs_to_a_user(void **state)
 	refused(ECHO "[udprelayd]\nuser = 123456\ngroup = no-such-group\n", "6: [udprelayd] group: there is no group");
 }
 
+static void a_path_is_for_one_socket(void **state)
+{
+	(void)state;
+	if (!HAVE_LIBMICROHTTPD)
+		return; /* the key is refused */
+	accepted("[listener:a]\naddress = unix:/x\naction = sink\n[http]\nlisten = unix:/y\n");
+	accepted("[listener:a]\naddress = 127.0.0.1:9100\naction = sink\n[http]\nlisten = 127.0.0.1:9100\n");
+	refused("[listener:a]\naddress = unix:/x\naction = sink\n[http]\nlisten = unix:/x\n",
+		"5: [http] listen: `unix:/x` is taken by listener `a`: choose another path");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +318,7 @@ int main(void)
 		cmocka_unit_test(a_burst_needs_a_limit),
 		cmocka_unit_test(lists_of_sources_need_a_network),
 		cmocka_unit_test(link_local_addresses_need_an_interface),
+		cmocka_unit_test(a_path_is_for_one_socket),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

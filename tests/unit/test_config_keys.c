@@ -7,6 +7,7 @@
 #include <pwd.h>
 #include <arpa/inet.h>
 
+#include "build_config.h"
 #include "config_keys.h"
 #include "config_text.h"
 
@@ -504,36 +505,56 @@ static void users_and_groups(void **state)
 	      "[udprelayd] group: there is no group `");
 }
 
-/* A key that is not built yet: a good value is refused as such, a bad one for what is wrong with it, and the value that
- * asks for nothing is taken. */
-struct later {
-	const char *begin, *section, *key, *good, *bad, *nothing;
-};
-
-static const struct later later[] = {
-	{ECHO "[http]\n", "http", "listen", "127.0.0.1:9100|unix:/run/http", "9100|on", "off"},
-};
-
-static void what_is_not_built_yet_is_refused(void **state)
+/* Without the library the key is refused, after what is wrong with its value. */
+static void where_http_listens(void **state)
 {
-	char expected[128], text[512];
+	static const char *const good_ones[] = {"127.0.0.1:9100", "[::1]:9100", "192.0.2.1:0", "unix:/run/http"};
+	char text[256];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
-		const struct later *l = &later[i];
-		char *copy = strdup(l->nothing ? l->nothing : ""), *rest = copy, *nothing;
-
-		snprintf(expected, sizeof(expected), "[%s] %s: not built yet", l->section, l->key);
-		wrong(l->begin, l->key, l->good, expected);
-		snprintf(expected, sizeof(expected), "[%s] %s: `", l->section, l->key);
-		if (l->bad)
-			wrong(l->begin, l->key, l->bad, expected);
-		while (l->nothing && (nothing = strsep(&rest, "|"))) {
-			snprintf(text, sizeof(text), "%s%s = %s\n", l->begin, l->key, nothing);
-			config_destroy(good(text));
+	for (size_t i = 0; i < sizeof(good_ones) / sizeof(good_ones[0]); i++) {
+		snprintf(text, sizeof(text), ECHO "[http]\nlisten = %s\n", good_ones[i]);
+		if (!HAVE_LIBMICROHTTPD) {
+			refused(text, "5: [http] listen: this udprelayd was built without libmicrohttpd: write off");
+			continue;
 		}
-		free(copy);
+		struct config *config = good(text);
+		struct address address;
+
+		assert_string_equal(config->http.text, good_ones[i]);
+		assert_int_equal(config->http.line, 5);
+		assert_int_equal(address_parse(&address, good_ones[i]), 0);
+		assert_true(address_equal(&config->http.address, &address));
+		config_destroy(config);
 	}
+}
+
+static void http_is_off(void **state)
+{
+	static const char *const texts[] = {ECHO, ECHO "[http]\n", ECHO "[http]\nlisten = off\n",
+					    ECHO "[http]\nlisten = OFF\n"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct config *config = good(texts[i]);
+
+		assert_null(config->http.text);
+		config_destroy(config);
+	}
+}
+
+static void http_asks_for_an_address(void **state)
+{
+	(void)state;
+	wrong(ECHO "[http]\n", "listen", "on|127.0.0.1|localhost:9100|127.0.0.1:65536|/run/http|unix:http|[::1]",
+	      "[http] listen: `");
+	wrong(ECHO "[http]\n", "listen", "::ffff:127.0.0.1:9100|[::ffff:127.0.0.1]:9100|239.1.2.3:9100|[fe80::1]:9100",
+	      "[http] listen: `");
+	refused(ECHO "[http]\nlisten = *:9100\n", "5: [http] listen: `*:9100` lets everybody ask");
+	refused(ECHO "[http]\nlisten = 9100\n", "5: [http] listen: `9100` lets everybody ask");
+	refused(ECHO "[http]\nlisten = :9100\n", "5: [http] listen: `:9100` lets everybody ask");
+	refused(ECHO "[http]\nlisten = 0.0.0.0:9100\n", "5: [http] listen: `0.0.0.0:9100` lets everybody ask");
+	refused(ECHO "[http]\nlisten = [::]:9100\n", "5: [http] listen: `[::]:9100` lets everybody ask");
 }
 
 static void mistyped_keys_have_a_neighbour(void **state)
@@ -578,7 +599,9 @@ int main(void)
 		cmocka_unit_test(what_a_check_says),
 		cmocka_unit_test(a_check_may_be_hex),
 		cmocka_unit_test(a_check_has_bounds),
-		cmocka_unit_test(what_is_not_built_yet_is_refused),
+		cmocka_unit_test(where_http_listens),
+		cmocka_unit_test(http_is_off),
+		cmocka_unit_test(http_asks_for_an_address),
 		cmocka_unit_test(mistyped_keys_have_a_neighbour),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,6 +74,39 @@ static void peers_add_up(void **state)
 	assert_filled((const counter *)&b, sizeof(b), 1000);
 }
 
+static void receives_add_up(void **state)
+{
+	struct receive_counters a = {0}, b = {0};
+
+	(void)state;
+	fill((counter *)&a, sizeof(a), 1);
+	fill((counter *)&b, sizeof(b), 1000);
+	receive_counters_add(&a, &b);
+	assert_filled((counter *)&a, sizeof(a), 1001);
+}
+
+static void buckets_are_powers_of_two(void **state)
+{
+	(void)state;
+	assert_int_equal(size_bucket(0), 0);
+	for (unsigned bucket = 0; bucket < SIZE_BUCKETS; bucket++) {
+		assert_int_equal(size_bucket(1u << bucket), bucket);
+		if (bucket + 1 < SIZE_BUCKETS)
+			assert_int_equal(size_bucket((1u << bucket) + 1), bucket + 1);
+	}
+	assert_int_equal(size_bucket(UINT32_MAX), SIZE_BUCKETS - 1);
+}
+
+static void drops_have_a_total(void **state)
+{
+	counter drops[DROP_REASONS] = {0};
+
+	(void)state;
+	assert_int_equal(drops_total(drops), 0);
+	fill(drops, sizeof(drops), 1);
+	assert_int_equal(drops_total(drops), DROP_REASONS * (DROP_REASONS + 1) / 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -81,6 +114,9 @@ int main(void)
 		cmocka_unit_test(counters_count),
 		cmocka_unit_test(listeners_add_up),
 		cmocka_unit_test(peers_add_up),
+		cmocka_unit_test(receives_add_up),
+		cmocka_unit_test(buckets_are_powers_of_two),
+		cmocka_unit_test(drops_have_a_total),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
