@@ -4,8 +4,9 @@
  *
  * A forwarder remembers for 2 seconds what it forwarded and who sent it first. What comes again from the host of one of
  * its peers, though somebody else sent it first, may be a copy that the peer sent back. Clients on the peer's host may
- * say the same as others, too: but when one sender says it RING_RETURNS times more often than all others together, it
- * is a ring, and everything that it sends back is cut from then on, until that has stopped for 2 seconds.
+ * say the same as others, too: but when one sender, or each of up to four (workers have several ways to each
+ * other), says it RING_RETURNS times more often than all others together, it is a ring, and everything that it sends
+ * back is cut from then on, until that has stopped for 2 seconds.
  *
  * An echo takes one payload from one sender at a rate of about RING_ECHO_RATE a second, beyond the first
  * RING_ECHO_BURST or so of them. */

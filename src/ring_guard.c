@@ -12,8 +12,11 @@
 #define PART 64
 #define WORDS (2 * PART / sizeof(uint32_t))
 
+/* Senders that are counted for a payload. */
+#define RING_SENDERS 4
+
 /* Payloads that a forwarder remembers at a time; senders and payloads that an echo does. */
-#define PAYLOADS (1u << 15)
+#define PAYLOADS (1u << 14)
 #define ECHOES (1u << 13)
 
 /* Of trains that could be echoed, one in so many is looked at. */
@@ -25,11 +28,18 @@
 #define TICK_SHIFT 5
 #define MEMORY_TICKS (MEMORY_MS >> TICK_SHIFT)
 
+/* What is remembered of a payload, in two words. Workers may overwrite each other's: that forgets an arrival, and rings
+ * have many. Senders are so many bits of their hashes, where 0 is nobody. */
+struct memory {
+	_Atomic uint64_t payload; /* a tag of it (16 bits), who sent it first (16), when it was forwarded last (16) */
+	_Atomic uint64_t senders; /* on peers' hosts, the most frequent ones: who (9 bits), and by how much ahead (7) */
+};
+
 struct ring_guard {
 	uint32_t key[WORDS];
 	_Atomic uint64_t found; /* who sends back, and when it did so last */
 	struct rate_table *echoes; /* of an echo */
-	_Atomic uint64_t *payloads; /* of a forwarder */
+	struct memory *payloads; /* of a forwarder */
 };
 
 /* --- Life --- */
@@ -143,50 +153,91 @@ static bool admit_echo(struct ring_guard *guard, struct ring_draw *draw, const s
 
 /* --- A forwarder --- */
 
-/* What is remembered of a payload, in one word. A sender is so many bits of his hash: 0 is nobody. Two workers may
- * overwrite each other's: that forgets an arrival, and rings have many. */
-struct memory {
-	uint16_t tag; /* of the payload */
-	uint16_t first; /* who sent it first: 12 bits */
-	uint16_t most; /* which other sender, on a peer's host, is ahead of all others: 12 bits */
-	uint8_t lead; /* by how much */
-	uint16_t tick; /* when it was forwarded last */
+static uint64_t payload_word(uint64_t hash, uint32_t sender, uint16_t tick)
+{
+	return hash >> 48 << 32 | (uint64_t)(uint16_t)(sender % UINT16_MAX + 1) << 16 | tick;
+}
+
+static bool is_same_payload(uint64_t word, uint64_t other)
+{
+	uint16_t age = (uint16_t)((uint16_t)other - (uint16_t)word);
+
+	return word && word >> 32 == other >> 32 && age <= MEMORY_TICKS;
+}
+
+static bool is_same_sender(uint64_t word, uint64_t other)
+{
+	return (uint16_t)(word >> 16) == (uint16_t)(other >> 16);
+}
+
+struct vote {
+	uint16_t who;
+	uint16_t lead;
 };
 
-static uint64_t pack(struct memory memory)
+static void read_votes(uint64_t word, struct vote votes[RING_SENDERS])
 {
-	return (uint64_t)memory.tag << 48 | (uint64_t)memory.first << 36 | (uint64_t)memory.most << 24 |
-	       (uint64_t)memory.lead << 16 | memory.tick;
+	for (unsigned i = 0; i < RING_SENDERS; i++, word >>= 16)
+		votes[i] = (struct vote){.who = word >> 7 & 0x1ff, .lead = word & 0x7f};
 }
 
-static struct memory unpack(uint64_t word)
+static uint64_t votes_word(const struct vote votes[RING_SENDERS])
 {
-	return (struct memory){.tag = (uint16_t)(word >> 48),
-			       .first = word >> 36 & 0xfff,
-			       .most = word >> 24 & 0xfff,
-			       .lead = (uint8_t)(word >> 16),
-			       .tick = (uint16_t)word};
+	uint64_t word = 0;
+
+	for (unsigned i = RING_SENDERS; i-- > 0;)
+		word = word << 16 | (uint64_t)(votes[i].who << 7 | votes[i].lead);
+	return word;
 }
 
-/* A majority vote (Boyer and Moore) in which the others count twice. Returns false for the one that has won. */
-static bool vote(struct memory *memory, uint16_t sender)
+/* All others count twice. */
+static void vote_against(struct vote votes[RING_SENDERS])
 {
-	if (sender == memory->most && memory->lead >= RING_RETURNS)
-		return false;
-	if (sender == memory->most) {
-		memory->lead++;
-	} else if (memory->lead > 2) {
-		memory->lead = (uint8_t)(memory->lead - 2);
-	} else {
-		memory->most = sender;
-		memory->lead = 1;
+	for (unsigned i = 0; i < RING_SENDERS; i++)
+		votes[i].lead = votes[i].lead > 2 ? votes[i].lead - 2 : 0;
+}
+
+/* Finds frequent ones (Misra and Gries, "Finding repeated elements", 1982): a ring of hosts with several workers has
+ * several ways. Returns false for a sender that is far enough ahead. */
+static bool vote(struct vote votes[RING_SENDERS], uint16_t who)
+{
+	struct vote *none = NULL;
+
+	for (unsigned i = 0; i < RING_SENDERS; i++) {
+		if (!votes[i].lead)
+			none = &votes[i];
+		else if (votes[i].who == who)
+			return ++votes[i].lead <= RING_RETURNS;
 	}
+	if (none)
+		*none = (struct vote){who, 1};
+	else
+		vote_against(votes);
 	return true;
 }
 
-static void vote_against(struct memory *memory)
+/* Returns false where the payload came back too often, or comes from one that sends others back. */
+static bool admit_return(struct ring_guard *guard, struct memory *memory, uint32_t sender, uint64_t now_ms)
 {
-	memory->lead = memory->lead > 2 ? (uint8_t)(memory->lead - 2) : 0;
+	struct vote votes[RING_SENDERS];
+
+	read_votes(atomic_load_explicit(&memory->senders, memory_order_relaxed), votes);
+	if (is_found(guard, sender, now_ms) || !vote(votes, (uint16_t)(sender % 0x1ff + 1)))
+		return false;
+	atomic_store_explicit(&memory->senders, votes_word(votes), memory_order_relaxed);
+	return true;
+}
+
+static void note_other(struct memory *memory)
+{
+	uint64_t word = atomic_load_explicit(&memory->senders, memory_order_relaxed);
+	struct vote votes[RING_SENDERS];
+
+	if (!word)
+		return;
+	read_votes(word, votes);
+	vote_against(votes);
+	atomic_store_explicit(&memory->senders, votes_word(votes), memory_order_relaxed);
 }
 
 /* Only what is forwarded is remembered: a payload that is cut, and does not come any more, is soon forgotten. */
@@ -195,23 +246,22 @@ static bool admit_payload(struct ring_guard *guard, const struct train *train, u
 {
 	uint64_t hash = hash_payload(guard, train, i);
 	uint32_t sender = address_hash(&train->source);
-	uint16_t short_sender = (uint16_t)(sender % 0xfff + 1);
-	uint16_t tag = (uint16_t)(hash >> 48), tick = (uint16_t)(now_ms >> TICK_SHIFT);
-	_Atomic uint64_t *slot = &guard->payloads[hash % PAYLOADS];
-	struct memory memory = unpack(atomic_load_explicit(slot, memory_order_relaxed));
+	struct memory *memory = &guard->payloads[hash % PAYLOADS];
+	uint64_t word = atomic_load_explicit(&memory->payload, memory_order_relaxed);
+	uint64_t now = payload_word(hash, sender, (uint16_t)(now_ms >> TICK_SHIFT));
 
-	if (!memory.first || memory.tag != tag || (uint16_t)(tick - memory.tick) > MEMORY_TICKS) {
+	if (!is_same_payload(word, now)) {
 		if (i)
 			return true;
-		memory = (struct memory){.tag = tag, .first = short_sender};
-	} else if (!from_peer || short_sender == memory.first) {
-		vote_against(&memory);
-	} else if (is_found(guard, sender, now_ms) || !vote(&memory, short_sender)) {
+		word = now;
+		atomic_store_explicit(&memory->senders, 0, memory_order_relaxed);
+	} else if (!from_peer || is_same_sender(word, now)) {
+		note_other(memory);
+	} else if (!admit_return(guard, memory, sender, now_ms)) {
 		find(guard, sender, now_ms);
 		return false;
 	}
-	memory.tick = tick;
-	atomic_store_explicit(slot, pack(memory), memory_order_relaxed);
+	atomic_store_explicit(&memory->payload, (word & ~UINT64_C(0xffff)) | (now & 0xffff), memory_order_relaxed);
 	return true;
 }
 

@@ -165,6 +165,27 @@ static void test_a_ring_that_is_fed(void **state)
 	}
 }
 
+/* Workers of the hosts hand a copy round among themselves, too. */
+static void test_a_ring_with_several_ways(void **state)
+{
+	unsigned count = 0;
+
+	assert_true(says(*state, CLIENT, "round"));
+	while (says(*state, 5 + count % 4, "round"))
+		assert_true(count++ < 1000);
+	assert_int_equal(count, 4 * RING_RETURNS);
+}
+
+/* The first among equals says it as often as each of the others. */
+static void test_several_that_say_the_same(void **state)
+{
+	for (unsigned senders = 2; senders <= 12; senders++) {
+		now += 10000;
+		for (unsigned i = 0; i < 50000; i++)
+			assert_true(says(*state, 2 + i % senders, "tick"));
+	}
+}
+
 static void test_in_the_midst_of_a_train(void **state)
 {
 	assert_true(says_train(*state, CLIENT, "aaaabbbb", 4));
@@ -239,6 +260,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_who_sends_back_is_known_by_then, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_client_that_took_over, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_ring_that_is_fed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_ring_with_several_ways, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_several_that_say_the_same, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_in_the_midst_of_a_train, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_what_is_compared, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_an_echo, set_up_echo, tear_down),
