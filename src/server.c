@@ -42,6 +42,8 @@ struct server {
 	uv_signal_t signals[SIGNALS];
 	uv_timer_t deadline; /* of the end */
 	uv_timer_t burial;
+	uv_timer_t watchdog;
+	uint64_t watchdog_ms; /* what systemd waits before it starts us again; 0: for ever */
 	bool on_terminal; /* at the start */
 	bool ending;
 	int error; /* what ends it before its time */
@@ -366,6 +368,38 @@ static int create_http(struct server *server)
 	return error;
 }
 
+/* --- Watchdog --- */
+
+/* A busy worker's loop turns, too. */
+static bool all_turn(const struct server *server)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+
+	for (unsigned i = 0; i < server->setup.worker_count; i++) {
+		if (now_ms > worker_turned_ms(server->now->workers[i]) + server->watchdog_ms)
+			return false;
+	}
+	return true;
+}
+
+static void on_watchdog(uv_timer_t *timer)
+{
+	const struct server *server = timer->data;
+
+	if (all_turn(server))
+		systemd_notify_watchdog();
+}
+
+/* More often than is asked for, so that one word may come late. */
+static void start_watchdog(struct server *server)
+{
+	uint64_t each_ms = server->watchdog_ms / 3 + 1;
+
+	if (server->watchdog_ms)
+		uv_timer_start(&server->watchdog, on_watchdog, each_ms, each_ms);
+	uv_unref((uv_handle_t *)&server->watchdog);
+}
+
 /* Returns 0, or a negative errno after telling why. */
 static int server_start(struct server *server, struct config *config)
 {
@@ -443,6 +477,7 @@ static void serve(struct server *server, struct config *config)
 	if (!server->error) {
 		tell_ready(server, "udprelayd " UDPRELAYD_VERSION " ready");
 		start_peers(server->now);
+		start_watchdog(server);
 		uv_run(&server->loop, UV_RUN_DEFAULT);
 	}
 	if (server->now)
@@ -483,6 +518,9 @@ static struct server *server_create(const struct config *config, struct log *log
 	uv_timer_init(&server->loop, &server->deadline);
 	uv_timer_init(&server->loop, &server->burial);
 	server->burial.data = server;
+	uv_timer_init(&server->loop, &server->watchdog);
+	server->watchdog.data = server;
+	server->watchdog_ms = systemd_watchdog_ms();
 	return server;
 }
 

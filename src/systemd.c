@@ -24,6 +24,18 @@ void systemd_notify_stopping(void)
 	sd_notify(0, "STOPPING=1\nSTATUS=ending");
 }
 
+uint64_t systemd_watchdog_ms(void)
+{
+	uint64_t us = 0;
+
+	return sd_watchdog_enabled(0, &us) > 0 ? us / 1000 : 0;
+}
+
+void systemd_notify_watchdog(void)
+{
+	sd_notify(0, "WATCHDOG=1");
+}
+
 /* systemd compares the time with that of its own signal (Type=notify-reload). */
 void systemd_notify_reloading(void)
 {
@@ -44,6 +56,15 @@ void systemd_notify_ready(const char *status)
 }
 
 void systemd_notify_stopping(void)
+{
+}
+
+uint64_t systemd_watchdog_ms(void)
+{
+	return 0;
+}
+
+void systemd_notify_watchdog(void)
 {
 }
 
