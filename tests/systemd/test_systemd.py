@@ -113,6 +113,24 @@ class ServiceTest(unittest.TestCase):
         self.assertNotEqual(self.show("MainPID"), before)
         self.assert_echoes()
 
+    def test_one_that_stands_still_is_started_again(self):
+        """With less patience than the unit has."""
+        self.start()
+        self.assertEqual(self.show("WatchdogUSec"), "10s")
+        self.systemctl("stop", SERVICE)
+        directory = self.lab.path(f"/run/systemd/system/{SERVICE}.d")
+        os.makedirs(directory, exist_ok=True)
+        self.addCleanup(self.systemctl, "daemon-reload")
+        self.addCleanup(shutil.rmtree, directory)
+        with open(os.path.join(directory, "patience.conf"), "w", encoding="ascii") as file:
+            file.write("[Service]\nWatchdogSec=1s\n")
+        self.assertEqual(self.systemctl("daemon-reload").returncode, 0)
+        self.start()
+        self.assertEqual(self.systemctl("kill", "-s", "STOP", SERVICE).returncode, 0)
+        wait_until(lambda: self.show("NRestarts") == "1" and self.show("ActiveState") == "active", "it runs again")
+        wait_until(lambda: "Watchdog timeout" in self.journal(), "the journal tells why")
+        self.assert_echoes()
+
     def test_reload_keeps_it_running(self):
         if not os.path.exists("/bin/kill"):
             self.skipTest("there is no /bin/kill (Debian package procps)")
