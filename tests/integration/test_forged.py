@@ -17,7 +17,7 @@ from relay_peers import Echo, at, config
 harness.in_namespace()
 needs_raw_sockets()
 
-FLOOD = 200_000
+FLOOD = int(os.environ.get("FLOOD_SOURCES", "200000"))
 SEED = 7788
 ECHO = "[listener:a]\naddress = {}\naction = echo\n"
 

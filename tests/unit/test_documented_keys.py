@@ -106,7 +106,10 @@ class DocumentedTest(unittest.TestCase):
 
     def assert_example(self, setting, value):
         base, place = base_for(setting), (place_of(setting), setting[1])
-        self.assertNotEqual(self.values(base)[place], self.values(base.with_key(*place, value))[place])
+        example = base.with_key(*place, value)
+        if "was built without" in example.run().stderr:
+            self.skipTest(f"{place}: not in this build")
+        self.assertNotEqual(self.values(base)[place], self.values(example)[place])
 
 
 class ManualTest(DocumentedTest):
