@@ -37,8 +37,9 @@ class NamesTest(ExplainCase):
         daemon.end()
 
     def choose(self, daemon, found):
-        """The worker may learn of the names a moment after the log tells them: it has when it uses both."""
-        for i in range(100, 110):
+        """The worker may learn of the names a moment after the log tells them: it has when it uses both. Which of few
+        sources go where is up to the ports that the peers got."""
+        for i in range(100, 200):
             with self.udp(f"127.0.0.{i}") as sock:
                 sock.sendto(b"?", ("127.0.0.1", 7788))
                 found.add(self.told(daemon, at(sock))["verdict"])
