@@ -10,6 +10,7 @@
 #include "address.h"
 #include "config.h"
 #include "log.h"
+#include "passed.h"
 
 struct bound_socket {
 	const struct listener_config *config;
@@ -18,6 +19,8 @@ struct bound_socket {
 	unsigned worker; /* that it is for */
 	int fd; /* workers have copies of it */
 	struct bound_socket *from; /* whose socket it shares; NULL: it was bound anew */
+	bool passed; /* systemd keeps it itself: it is a unit's */
+	bool stored; /* systemd's store has a copy of it */
 	dev_t device; /* of an AF_UNIX socket, its file */
 	ino_t inode;
 };
@@ -34,13 +37,17 @@ struct bound_sockets {
 /* Binds every address of every listener, once for each worker; AF_UNIX addresses and groups are for worker 0 alone,
  * since the kernel does not spread them. Tells log where each listens, and, as one error with file and line, what could
  * not be bound. before (NULL: nothing is) are those of an earlier configuration, for as many workers: a socket of the
- * same address, interface and freebind is not bound again, but shared with them for now. Returns 0 or a negative errno,
- * and then none is open but theirs. */
+ * same address, interface and freebind is not bound again, but shared with them for now. Of passed, what an
+ * earlier run stored is not bound again either; fd:NAME gets copies of units' sockets, each for the next worker.
+ * Returns 0 or a negative errno, and then none is open but theirs. */
 int bound_sockets_open(struct bound_sockets *sockets, const struct config *config, unsigned workers,
-		       struct bound_sockets *before, struct log *log);
+		       struct bound_sockets *before, struct passed_sockets *passed, struct log *log);
+
+/* Leaves copies in systemd's store, where the next run finds them. */
+void bound_sockets_store(struct bound_sockets *sockets);
 
 /* Takes over for good what is shared with before, with buffers and groups as they are to be from now on, and counts
- * what the kernel has dropped of the others, which are closed with before. These are told, too. */
+ * what the kernel has dropped of the others, which are closed with before and leave the store. These are told, too. */
 void bound_sockets_take_over(struct bound_sockets *sockets, struct bound_sockets *before);
 
 /* What the kernel dropped for want of room in receive buffers, by the listener's index. */

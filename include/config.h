@@ -70,6 +70,7 @@ struct bind_config {
 	char *text; /* as written */
 	unsigned line;
 	bool any; /* '*:PORT': a socket of each family; then only the port of address counts */
+	char *fd_name; /* 'fd:NAME': the sockets that systemd passes by this name; then address is nothing. Or NULL */
 	struct address address;
 };
 
@@ -77,6 +78,9 @@ struct multicast_config {
 	struct address group; /* port 0 */
 	char interface[IF_NAMESIZE]; /* "" lets the kernel choose */
 };
+
+/* An address as it is bound: one, or the wildcards of both families, or none before systemd has passed it. */
+#define BIND_ADDRESSES_MAX 2
 
 struct listener_config {
 	char *name;
@@ -101,6 +105,7 @@ struct listener_config {
 	uint32_t max_datagram; /* bytes */
 	bool loop_guard;
 	struct port_set *refuse_source_ports;
+	bool refuses_default_ports; /* nothing was written: the ports that echo listeners get are refused, too */
 	bool ring_guard; /* of an echo or forward */
 	uint32_t source_limit; /* datagrams a second from one source; 0: no limit */
 	uint32_t source_burst; /* datagrams at once; 0: as many as in a second */
@@ -151,6 +156,9 @@ struct config *config_load(const char *path, FILE *errors);
 
 /* The same for an open stream, which path names in messages. */
 struct config *config_load_stream(const char *path, FILE *in, FILE *errors);
+
+/* The addresses of bind. Returns how many. */
+size_t config_bind_addresses(const struct bind_config *bind, struct address addresses[BIND_ADDRESSES_MAX]);
 
 /* The line of a key in its section; 0: it was not written, and has its default. */
 unsigned config_line(const struct section_lines *lines, const char *key);

@@ -22,6 +22,7 @@ struct generation_setup {
 	struct log *log;
 	unsigned worker_count; /* that no reload changes */
 	target_news news;
+	struct passed_sockets *passed; /* by systemd */
 };
 
 struct generation {

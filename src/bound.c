@@ -1,117 +1,35 @@
 #include "bound.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bind_failure.h"
 #include "socket.h"
+#include "systemd.h"
 
 /* With '*:0' both families are to get the same port, which may take several attempts. */
 #define ANY_PORT_ATTEMPTS 16
 
 struct binder {
 	struct bound_sockets *sockets, *before;
+	struct passed_sockets *passed;
 	const struct config *config;
 	unsigned workers;
 	struct log *log;
 };
 
-static size_t sockets_max(const struct config *config, unsigned workers)
+static size_t sockets_max(const struct config *config, unsigned workers, const struct passed_sockets *passed)
 {
-	size_t addresses = 0;
+	size_t binds = 0;
 
 	for (size_t i = 0; i < config->listener_count; i++)
-		addresses += config->listeners[i].bind_count;
-	return addresses * 2 * workers;
-}
-
-/* --- What the user is told --- */
-
-static const char *port_remedy(int error)
-{
-	switch (error) {
-	case EADDRINUSE:
-		return "another program has it (`ss -lunp` names it): stop that one, or choose another address";
-	case EACCES:
-	case EPERM:
-		return "not permitted: choose a port from 1024 on, or grant CAP_NET_BIND_SERVICE";
-	case EADDRNOTAVAIL:
-		return "no interface has this address: correct it, or set freebind = on if it comes later";
-	case EAFNOSUPPORT:
-		return "this system has no IPv6: write an IPv4 address";
-	default:
-		return "it cannot be bound";
-	}
-}
-
-static const char *path_remedy(int error)
-{
-	switch (error) {
-	case EADDRINUSE:
-		return "another program has it (`ss -lxp` names it): stop that one, or choose another path";
-	case EEXIST:
-		return "a file of another kind is in the way: remove it, or choose another path";
-	case EACCES:
-	case EPERM:
-		return "this user may not write to the directory: change its permissions, or choose another path";
-	case ENOENT:
-		return "the directory does not exist: create it";
-	default:
-		return "it cannot be bound";
-	}
-}
-
-static const char *interface_remedy(int error)
-{
-	return error == ENODEV ? "there is no such interface: `ip link` lists them" : "it cannot be bound to";
-}
-
-static const char *group_remedy(const struct multicast_config *group, int error)
-{
-	if (error == ENODEV)
-		return group->interface[0] ? "there is no such interface: `ip link` lists them"
-					   : "no route leads to the group: name an interface, as in GROUP%eth0";
-	return "it cannot be joined";
-}
-
-static void tell_failure(const struct binder *binder, const struct listener_config *listener, unsigned line,
-			 const char *what, const char *remedy, const struct socket_error *error)
-{
-	log_error(binder->log, "%s:%u: [listener:%s] %s: %s (%s: %s)", binder->config->path, line, listener->name, what,
-		  remedy, error->call, strerror(error->error));
-}
-
-static void tell_bind_failure(const struct binder *binder, const struct listener_config *listener,
-			      const struct bind_config *bind, const struct socket_error *error)
-{
-	bool is_unix = bind->address.any.sa_family == AF_UNIX;
-	char what[ADDRESS_TEXT_MAX + 16];
-
-	if (!strcmp(error->call, "SO_BINDTODEVICE")) {
-		snprintf(what, sizeof(what), "interface: %s", listener->interface);
-		tell_failure(binder, listener, listener->interface_line, what, interface_remedy(error->error), error);
-		return;
-	}
-	snprintf(what, sizeof(what), "address: %.*s", ADDRESS_TEXT_MAX, bind->text);
-	tell_failure(binder, listener, bind->line, what,
-		     is_unix ? path_remedy(error->error) : port_remedy(error->error), error);
-}
-
-static void tell_join_failure(const struct binder *binder, const struct listener_config *listener,
-			      const struct multicast_config *group, const struct socket_error *error)
-{
-	char ip[INET6_ADDRSTRLEN], what[INET6_ADDRSTRLEN + IF_NAMESIZE + 16];
-
-	inet_ntop(group->group.any.sa_family,
-		  group->group.any.sa_family == AF_INET ? (const void *)&group->group.v4.sin_addr
-							: (const void *)&group->group.v6.sin6_addr,
-		  ip, sizeof(ip));
-	snprintf(what, sizeof(what), "multicast: %s%s%s", ip, group->interface[0] ? "%" : "", group->interface);
-	tell_failure(binder, listener, listener->multicast_line, what, group_remedy(group, error->error), error);
+		binds += config->listeners[i].bind_count;
+	return binds * (BIND_ADDRESSES_MAX * workers + passed->count);
 }
 
 /* --- Binding --- */
@@ -186,9 +104,26 @@ static bool share(struct binder *binder, const struct listener_config *listener,
 	socket->asked = *asked;
 	socket->local = from->local;
 	socket->from = from;
+	socket->passed = from->passed;
+	socket->stored = from->stored;
 	socket->device = from->device;
 	socket->inode = from->inode;
 	return true;
+}
+
+/* What an earlier run left. Returns -1 where there is nothing. */
+static int take_stored(const struct binder *binder, const struct listener_config *listener,
+		       const struct address *address, unsigned worker)
+{
+	char name[STORE_NAME_MAX];
+	struct socket_error error;
+	int fd = passed_store_name(name, listener, address, worker) ? passed_sockets_take(binder->passed, name, address)
+								    : -1;
+
+	if (fd < 0 || !socket_adopt(fd, address, binder->workers > 1, &error))
+		return fd;
+	close(fd);
+	return -1;
 }
 
 /* Binds *address, which for worker 0 becomes what it got. */
@@ -196,12 +131,15 @@ static int bind_for_worker(struct binder *binder, const struct listener_config *
 			   struct address *address, unsigned worker, struct socket_error *error)
 {
 	bool is_unix = address->any.sa_family == AF_UNIX;
-	int fd = socket_bind(listener, address, worker == 0, !is_unix && binder->workers > 1, error);
+	int stored = take_stored(binder, listener, asked, worker), fd = stored;
 	struct bound_socket *socket;
 
 	if (fd < 0)
+		fd = socket_bind(listener, address, worker == 0, !is_unix && binder->workers > 1, error);
+	if (fd < 0)
 		return -error->error;
 	socket = keep(binder, listener, worker, fd);
+	socket->stored = stored >= 0;
 	if (worker == 0 && !is_unix)
 		getsockname(fd, &address->any, &address->length);
 	socket->asked = *asked;
@@ -250,7 +188,7 @@ static void close_from(struct bound_sockets *sockets, size_t first)
 	for (size_t i = first; i < sockets->count; i++) {
 		if (sockets->items[i].from || sockets->items[i].fd < 0)
 			continue;
-		if (sockets->items[i].local.any.sa_family == AF_UNIX)
+		if (sockets->items[i].local.any.sa_family == AF_UNIX && !sockets->items[i].passed)
 			remove_file(sockets, &sockets->items[i]);
 		close(sockets->items[i].fd);
 	}
@@ -282,19 +220,78 @@ static int bind_any(struct binder *binder, const struct listener_config *listene
 	return result;
 }
 
+/* --- fd:NAME --- */
+
+/* The worker that is to read the listener's next socket of that address. */
+static unsigned next_worker(const struct binder *binder, const struct listener_config *listener,
+			    const struct address *local)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < binder->sockets->count; i++) {
+		const struct bound_socket *socket = &binder->sockets->items[i];
+
+		count += socket->config == listener && address_equal(&socket->local, local);
+	}
+	return count % binder->workers;
+}
+
+static int copy_passed(struct binder *binder, const struct listener_config *listener,
+		       const struct passed_socket *passed, struct socket_error *error)
+{
+	unsigned worker = next_worker(binder, listener, &passed->local);
+	struct bound_socket *socket;
+	int fd;
+
+	if (share(binder, listener, &passed->local, worker))
+		return 0;
+	fd = fcntl(passed->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0) {
+		*error = (struct socket_error){"fcntl", errno};
+		return -error->error;
+	}
+	socket = keep(binder, listener, worker, fd);
+	socket->asked = socket->local = passed->local;
+	socket->passed = true;
+	return socket_adopt(fd, &passed->local, false, error) ? -error->error : 0;
+}
+
+static int bind_passed(struct binder *binder, const struct listener_config *listener, const char *name,
+		       struct socket_error *error)
+{
+	const struct passed_socket *passed = passed_sockets_next(binder->passed, name, NULL);
+	int result = 0;
+
+	if (!passed) {
+		*error = (struct socket_error){"sd_listen_fds", ENOENT};
+		return -ENOENT;
+	}
+	for (; passed && !result; passed = passed_sockets_next(binder->passed, name, passed))
+		result = copy_passed(binder, listener, passed, error);
+	return result;
+}
+
+/* --- Listeners --- */
+
 static int bind_one(struct binder *binder, const struct listener_config *listener, const struct bind_config *bind)
 {
 	struct socket_error error;
 	struct address address = bind->address;
-	int result = bind->any ? bind_any(binder, listener, address_port(&address), &error)
-			       : bind_for_workers(binder, listener, &address, &error);
+	int result;
 
+	if (bind->fd_name)
+		result = bind_passed(binder, listener, bind->fd_name, &error);
+	else if (bind->any)
+		result = bind_any(binder, listener, address_port(&address), &error);
+	else
+		result = bind_for_workers(binder, listener, &address, &error);
 	if (result)
-		tell_bind_failure(binder, listener, bind, &error);
+		bind_failure_tell(binder->log, binder->config, listener, bind, &error);
 	return result;
 }
 
-/* Worker 0 takes what is sent to groups: the kernel gives a copy to every socket that has joined. */
+/* Worker 0 takes what is sent to groups: the kernel gives a copy to every socket that has joined. One of an earlier run
+ * has joined them already. */
 static int join_groups(struct binder *binder, const struct bound_socket *socket)
 {
 	const struct listener_config *listener = socket->config;
@@ -306,9 +303,9 @@ static int join_groups(struct binder *binder, const struct bound_socket *socket)
 		if (group->group.any.sa_family != socket->local.any.sa_family)
 			continue;
 		error.error = -socket_join(socket->fd, group);
-		if (!error.error)
+		if (!error.error || (error.error == EADDRINUSE && (socket->stored || socket->passed)))
 			continue;
-		tell_join_failure(binder, listener, group, &error);
+		bind_failure_tell_group(binder->log, binder->config, listener, group, &error);
 		return -error.error;
 	}
 	return 0;
@@ -362,15 +359,17 @@ static void tell_addresses(const struct binder *binder)
 		const struct bound_socket *socket = &binder->sockets->items[i];
 
 		if (socket->worker == 0 && !socket->from)
-			log_notice(binder->log, "listener %s: listening on %s", socket->config->name,
-				   address_format(&socket->local, text));
+			log_notice(binder->log, "listener %s: listening on %s%s", socket->config->name,
+				   address_format(&socket->local, text),
+				   socket->stored || socket->passed ? ", a socket from systemd" : "");
 	}
 }
 
-static int create(struct bound_sockets *sockets, const struct config *config, unsigned workers, struct log *log)
+static int create(struct bound_sockets *sockets, const struct config *config, unsigned workers,
+		  const struct passed_sockets *passed, struct log *log)
 {
 	*sockets = (struct bound_sockets){.listener_count = config->listener_count, .log = log};
-	sockets->items = calloc(sockets_max(config, workers), sizeof(*sockets->items));
+	sockets->items = calloc(sockets_max(config, workers, passed), sizeof(*sockets->items));
 	sockets->closed_drops = calloc(config->listener_count, sizeof(*sockets->closed_drops));
 	if (sockets->items && sockets->closed_drops)
 		return 0;
@@ -380,13 +379,19 @@ static int create(struct bound_sockets *sockets, const struct config *config, un
 }
 
 int bound_sockets_open(struct bound_sockets *sockets, const struct config *config, unsigned workers,
-		       struct bound_sockets *before, struct log *log)
+		       struct bound_sockets *before, struct passed_sockets *passed, struct log *log)
 {
-	struct binder binder = {.sockets = sockets, .before = before, .config = config, .workers = workers, .log = log};
-	int result = create(sockets, config, workers, log);
+	struct binder binder = {.sockets = sockets,
+				.before = before,
+				.passed = passed,
+				.config = config,
+				.workers = workers,
+				.log = log};
+	int result = create(sockets, config, workers, passed, log);
 
 	if (result)
 		return result;
+	passed_sockets_forget(passed, config, workers);
 	for (size_t i = 0; i < config->listener_count; i++) {
 		int error = bind_listener(&binder, &config->listeners[i]);
 		result = result ? result : error;
@@ -396,6 +401,35 @@ int bound_sockets_open(struct bound_sockets *sockets, const struct config *confi
 	else
 		tell_addresses(&binder);
 	return result;
+}
+
+/* --- systemd's store --- */
+
+static void store(struct bound_socket *socket)
+{
+	char name[STORE_NAME_MAX];
+
+	if (socket->stored || socket->passed ||
+	    !passed_store_name(name, socket->config, &socket->asked, socket->worker))
+		return;
+	systemd_store_add(name, socket->fd);
+	socket->stored = true;
+}
+
+void bound_sockets_store(struct bound_sockets *sockets)
+{
+	for (size_t i = 0; i < sockets->count; i++)
+		store(&sockets->items[i]);
+}
+
+static void remove_from_store(struct bound_socket *socket)
+{
+	char name[STORE_NAME_MAX];
+
+	if (!socket->stored || !passed_store_name(name, socket->config, &socket->asked, socket->worker))
+		return;
+	systemd_store_remove(name);
+	socket->stored = false;
 }
 
 /* --- Taking over --- */
@@ -430,6 +464,18 @@ static void change_groups(struct bound_sockets *sockets, const struct bound_sock
 	}
 }
 
+/* With other groups it has another name in the store. */
+static void rename_stored(struct bound_socket *socket)
+{
+	char before[STORE_NAME_MAX], now[STORE_NAME_MAX];
+
+	if (passed_store_name(before, socket->from->config, &socket->asked, socket->worker) &&
+	    passed_store_name(now, socket->config, &socket->asked, socket->worker) && strcmp(before, now) != 0) {
+		remove_from_store(socket->from);
+		socket->stored = false;
+	}
+}
+
 static void take_over(struct bound_sockets *sockets, struct bound_socket *socket)
 {
 	set_buffers(sockets->log, socket, socket->worker == 0);
@@ -437,6 +483,7 @@ static void take_over(struct bound_sockets *sockets, struct bound_socket *socket
 		change_groups(sockets, socket, true);
 		change_groups(sockets, socket, false);
 	}
+	rename_stored(socket);
 	socket->from->fd = -1;
 	socket->from = NULL;
 }
@@ -479,6 +526,8 @@ void bound_sockets_take_over(struct bound_sockets *sockets, struct bound_sockets
 			take_over(sockets, &sockets->items[i]);
 	}
 	for (size_t i = 0; i < before->count; i++) {
+		if (before->items[i].fd >= 0)
+			remove_from_store(&before->items[i]);
 		tell_closed(sockets, &before->items[i]);
 		take_drops(sockets, before, &before->items[i]);
 	}

@@ -170,6 +170,17 @@ static void keep_line(struct section_lines *lines, const struct scope *scope)
 	lines->keys[lines->count++] = (struct key_line){scope->key->name, scope->entry->line};
 }
 
+size_t config_bind_addresses(const struct bind_config *bind, struct address addresses[BIND_ADDRESSES_MAX])
+{
+	if (bind->fd_name)
+		return 0;
+	addresses[0] = bind->address;
+	if (!bind->any)
+		return 1;
+	address_from_ip(&addresses[1], "::", address_port(&bind->address));
+	return 2;
+}
+
 unsigned config_line(const struct section_lines *lines, const char *key)
 {
 	for (size_t i = 0; i < lines->count; i++) {
@@ -224,6 +235,7 @@ static void refuse_default_ports(struct config *config, struct listener_config *
 	if (listener->refuse_source_ports || listener->action != ACTION_ECHO)
 		return;
 	set = listener->refuse_source_ports = must(calloc(1, sizeof(*set)));
+	listener->refuses_default_ports = true;
 	for (uint16_t port = 0; port < 1024; port++)
 		port_set_add(set, port);
 	for (size_t l = 0; l < config->listener_count; l++) {
@@ -360,8 +372,10 @@ struct config *config_load(const char *path, FILE *errors)
 
 static void listener_finish(struct listener_config *listener)
 {
-	for (size_t i = 0; i < listener->bind_count; i++)
+	for (size_t i = 0; i < listener->bind_count; i++) {
 		free(listener->binds[i].text);
+		free(listener->binds[i].fd_name);
+	}
 	for (size_t i = 0; i < listener->encoding_count; i++)
 		free(listener->encodings[i]);
 	free(listener->name);

@@ -66,7 +66,7 @@ static bool has_family(const struct listener_config *listener, int family)
 	for (size_t i = 0; i < listener->bind_count; i++) {
 		const struct bind_config *bind = &listener->binds[i];
 
-		if (bind->address.any.sa_family == family || (bind->any && family == AF_INET6))
+		if (bind->fd_name || bind->address.any.sa_family == family || (bind->any && family == AF_INET6))
 			return true;
 	}
 	return false;
@@ -87,7 +87,7 @@ static bool hears(const struct listener_config *listener, const struct address *
 		const struct address *address = &listener->binds[i].address;
 		bool wildcard = address_is_wildcard(address) && address->any.sa_family == group->any.sa_family;
 
-		if (listener->binds[i].any || wildcard || same_ip(address, group))
+		if (listener->binds[i].fd_name || listener->binds[i].any || wildcard || same_ip(address, group))
 			return true;
 	}
 	return false;
@@ -108,12 +108,31 @@ static void tell_unheard(const struct check *check, const struct address *group)
 	}
 }
 
+/* Only what is not bound yet can be told how. */
+static void check_passed(const struct check *check, const struct listener_config *listener)
+{
+	bool passed = false;
+
+	for (size_t i = 0; i < listener->bind_count; i++)
+		passed = passed || listener->binds[i].fd_name;
+	if (passed && listener->interface[0])
+		wrong(check, "interface",
+		      "a socket of fd:NAME has its interface from systemd: remove this, and write BindToDevice= into "
+		      "the "
+		      ".socket unit");
+	if (passed && listener->freebind)
+		wrong(check, "freebind",
+		      "a socket of fd:NAME is bound by systemd: remove this, and write FreeBind=yes into the .socket "
+		      "unit");
+}
+
 static void check_network_keys(const struct check *check, const struct listener_config *listener)
 {
 	bool networked = has_family(listener, AF_INET) || has_family(listener, AF_INET6);
 
 	if (!is_good(check, "address"))
 		return;
+	check_passed(check, listener);
 	if (listener->interface[0] && !networked)
 		wrong(check, "interface", "unix: addresses have no interface: remove it");
 	if (listener->allow && !networked)
@@ -236,6 +255,8 @@ static bool binds_clash(const struct bind_config *a, const struct bind_config *b
 {
 	uint16_t port = address_port(&a->address);
 
+	if (a->fd_name || b->fd_name)
+		return a->fd_name && b->fd_name && !strcmp(a->fd_name, b->fd_name);
 	if (a->address.any.sa_family == AF_UNIX || b->address.any.sa_family == AF_UNIX)
 		return address_equal(&a->address, &b->address);
 	if (!port || port != address_port(&b->address))

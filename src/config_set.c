@@ -11,6 +11,7 @@
 #include "build_config.h"
 #include "config_value.h"
 #include "must.h"
+#include "systemd.h"
 
 bool scope_wrong(struct scope *scope, const char *format, ...)
 {
@@ -188,18 +189,45 @@ bool set_http_listen(struct scope *scope, const char *value)
 
 /* --- [listener:NAME] --- */
 
+static void add_bind(struct listener_config *listener, struct bind_config bind, const char *text)
+{
+	bind.text = must(strdup(text));
+	*(struct bind_config *)append(&listener->binds, &listener->bind_count, sizeof(bind)) = bind;
+}
+
+/* What FileDescriptorName= of systemd.socket(5) takes. */
+static bool is_fd_name(const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *c = name; *c; c++) {
+		if (*c <= ' ' || *c > '~' || *c == ':')
+			return false;
+	}
+	return length && length <= 255;
+}
+
+static bool take_passed(struct scope *scope, const char *item)
+{
+	const char *name = item + 3;
+
+	if (!systemd_built_in())
+		return scope_wrong(scope, "`%s`: this udprelayd is built without systemd: write an address", item);
+	if (!is_fd_name(name))
+		return scope_wrong(scope, "`%s`: write fd:NAME, with the FileDescriptorName= of the .socket unit",
+				   item);
+	add_bind(scope->listener, (struct bind_config){.line = scope->line, .fd_name = must(strdup(name))}, item);
+	return true;
+}
+
 static bool take_bind(struct scope *scope, char *item)
 {
-	struct listener_config *listener = scope->listener;
 	struct bind_config bind = {.line = scope->line};
 	char host[ADDRESS_HOST_MAX], fault[ADDRESS_FAULT_MAX];
 	uint16_t port;
 
 	if (!strncmp(item, "fd:", 3))
-		return scope_wrong(scope,
-				   "`%s`: not built yet: sockets from systemd come in a later version; write an "
-				   "address",
-				   item);
+		return take_passed(scope, item);
 	if (!address_split(item, host, &port) && !strcmp(host, "*")) {
 		bind.any = true;
 		address_from_ip(&bind.address, "0.0.0.0", port);
@@ -208,8 +236,7 @@ static bool take_bind(struct scope *scope, char *item)
 	}
 	if (is_mapped(&bind.address))
 		return mapped(scope, item);
-	bind.text = must(strdup(item));
-	*(struct bind_config *)append(&listener->binds, &listener->bind_count, sizeof(bind)) = bind;
+	add_bind(scope->listener, bind, item);
 	return true;
 }
 

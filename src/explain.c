@@ -54,20 +54,17 @@ static const char *action(const struct explanation *explanation)
 
 /* --- Our own addresses, as the configuration has them --- */
 
-/* Those that ports are missing from are only known once they are bound. */
-static bool lacks_port(const struct bind_config *bind)
+/* Some are only known once they are bound, or passed. */
+static bool is_open(const struct bind_config *bind)
 {
-	return bind->address.any.sa_family != AF_UNIX && !address_port(&bind->address);
+	return bind->fd_name || (bind->address.any.sa_family != AF_UNIX && !address_port(&bind->address));
 }
 
 static size_t add_bind(struct address *addresses, const struct listener_config *listener,
 		       const struct bind_config *bind)
 {
-	size_t count = 0;
+	size_t count = config_bind_addresses(bind, addresses);
 
-	addresses[count++] = bind->address;
-	if (bind->any)
-		address_from_ip(&addresses[count++], "::", address_port(&bind->address));
 	for (size_t i = 0; i < listener->group_count; i++) {
 		addresses[count] = listener->groups[i].group;
 		address_set_port(&addresses[count++], address_port(&bind->address));
@@ -80,7 +77,7 @@ static size_t count_addresses(const struct config *config)
 	size_t count = 1;
 
 	for (size_t i = 0; i < config->listener_count; i++)
-		count += config->listeners[i].bind_count * (2 + config->listeners[i].group_count);
+		count += config->listeners[i].bind_count * (BIND_ADDRESSES_MAX + config->listeners[i].group_count);
 	return count;
 }
 
@@ -94,7 +91,7 @@ static int own_addresses_of(struct own_addresses **own, const struct config *con
 		const struct listener_config *listener = &config->listeners[l];
 
 		for (size_t i = 0; i < listener->bind_count; i++) {
-			if (!lacks_port(&listener->binds[i]))
+			if (!is_open(&listener->binds[i]))
 				count += add_bind(addresses + count, listener, &listener->binds[i]);
 		}
 	}
@@ -107,7 +104,7 @@ static bool has_open_ports(const struct config *config)
 {
 	for (size_t l = 0; l < config->listener_count; l++) {
 		for (size_t i = 0; i < config->listeners[l].bind_count; i++) {
-			if (lacks_port(&config->listeners[l].binds[i]))
+			if (is_open(&config->listeners[l].binds[i]))
 				return true;
 		}
 	}

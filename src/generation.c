@@ -75,8 +75,8 @@ static int open_files(struct generation *generation)
 {
 	const struct generation_setup *setup = generation->setup;
 	struct bound_sockets *before = generation->before ? &generation->before->sockets : NULL;
-	int error =
-		bound_sockets_open(&generation->sockets, generation->config, setup->worker_count, before, setup->log);
+	int error = bound_sockets_open(&generation->sockets, generation->config, setup->worker_count, before,
+				       setup->passed, setup->log);
 	int log_error = create_datagram_log(generation);
 
 	return error ? error : log_error;
@@ -96,6 +96,25 @@ static int tell_failure(const struct generation *generation, int error)
 {
 	log_error(generation->setup->log, "cannot start: %s", strerror(-error));
 	return error;
+}
+
+static void refuse_port(struct config *config, uint16_t port)
+{
+	for (size_t i = 0; i < config->listener_count; i++) {
+		if (config->listeners[i].refuses_default_ports)
+			port_set_add(config->listeners[i].refuse_source_ports, port);
+	}
+}
+
+/* Echo services of other hosts have the same port as ours, whatever that is: only now is it known of each. */
+static void refuse_echo_ports(struct generation *generation)
+{
+	for (size_t i = 0; i < generation->sockets.count; i++) {
+		const struct bound_socket *socket = &generation->sockets.items[i];
+
+		if (socket->config->action == ACTION_ECHO && socket->local.any.sa_family != AF_UNIX)
+			refuse_port(generation->config, address_port(&socket->local));
+	}
 }
 
 static int create_tables(struct generation *generation)
@@ -119,6 +138,8 @@ int generation_open(struct generation **out, struct generation_setup *setup, str
 	}
 	*generation = (struct generation){.setup = setup, .config = config, .before = before};
 	error = open_files(generation);
+	if (!error)
+		refuse_echo_ports(generation);
 	if (!error)
 		error = create_tables(generation);
 	if (!error)
@@ -254,6 +275,8 @@ int generation_start(struct generation *generation)
 		error = worker_start(generation->workers[generation->started]);
 		generation->started += !error;
 	}
+	if (!error)
+		bound_sockets_store(&generation->sockets);
 	return error ? tell_failure(generation, error) : 0;
 }
 

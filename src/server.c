@@ -50,6 +50,7 @@ struct server {
 	bool clean; /* nothing is left that must stay until the process ends */
 
 	struct generation_setup setup;
+	struct passed_sockets passed; /* by systemd */
 	struct generation *now; /* the one in force */
 	struct generation *past; /* those before, the oldest first, which are not quite closed */
 	unsigned past_count;
@@ -513,8 +514,9 @@ static struct server *server_create(const struct config *config, struct log *log
 	server->view.start_wall_us = clock_wall_us();
 	server->view.start_ms = clock_monotonic_ms();
 	server->on_terminal = isatty(STDERR_FILENO);
-	server->setup =
-		(struct generation_setup){.loop = &server->loop, .log = log, .worker_count = count_workers(config)};
+	passed_sockets_open(&server->passed, log);
+	server->setup = (struct generation_setup){
+		.loop = &server->loop, .log = log, .worker_count = count_workers(config), .passed = &server->passed};
 	uv_timer_init(&server->loop, &server->deadline);
 	uv_timer_init(&server->loop, &server->burial);
 	server->burial.data = server;
@@ -542,6 +544,7 @@ int server_run(struct config *config, struct log *log, bool *clean)
 		if (server->now)
 			generation_destroy(server->now);
 		http_socket_close(&server->http_socket, server->log);
+		passed_sockets_close(&server->passed);
 		free(server);
 	}
 	return error ? 1 : 0;

@@ -1,6 +1,7 @@
 #include "socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/sock_diag.h>
 #include <netinet/udp.h>
@@ -188,6 +189,24 @@ int socket_listen(const struct address *address, int backlog, struct socket_erro
 	*error = (struct socket_error){failed, errno};
 	close_quietly(fd);
 	return -1;
+}
+
+int socket_adopt(int fd, const struct address *local, bool port_shared, struct socket_error *error)
+{
+	int family = local->any.sa_family;
+	const char *failed = NULL;
+
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) || fcntl(fd, F_SETFL, O_NONBLOCK))
+		failed = "fcntl";
+	if (!failed && port_shared && family != AF_UNIX && set_flag(fd, SOL_SOCKET, SO_REUSEPORT))
+		failed = "SO_REUSEPORT";
+	if (!failed && family != AF_UNIX)
+		hear_own_groups(fd, family);
+	if (!failed)
+		failed = set_receive_options(fd, local);
+	if (failed)
+		*error = (struct socket_error){failed, errno};
+	return failed ? -1 : 0;
 }
 
 static int change_group(int fd, int option, const struct multicast_config *group)

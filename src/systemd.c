@@ -5,6 +5,7 @@
 #if HAVE_LIBSYSTEMD
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <systemd/sd-daemon.h>
 
 #include "clock.h"
@@ -36,6 +37,30 @@ void systemd_notify_watchdog(void)
 	sd_notify(0, "WATCHDOG=1");
 }
 
+int systemd_passed(int *first, char ***names)
+{
+	int count = sd_listen_fds_with_names(1, names);
+
+	*first = SD_LISTEN_FDS_START;
+	if (count <= 0)
+		*names = NULL;
+	return count > 0 ? count : 0;
+}
+
+/* A socket that is polled there would be taken out at its first error, an ICMP one say. */
+void systemd_store_add(const char *name, int fd)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
+	sd_pid_notify_with_fds(0, 0, text, &fd, 1);
+}
+
+void systemd_store_remove(const char *name)
+{
+	sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+}
+
 /* systemd compares the time with that of its own signal (Type=notify-reload). */
 void systemd_notify_reloading(void)
 {
@@ -44,6 +69,26 @@ void systemd_notify_reloading(void)
 }
 
 #else
+
+#include <stddef.h>
+
+int systemd_passed(int *first, char ***names)
+{
+	*first = 0;
+	*names = NULL;
+	return 0;
+}
+
+void systemd_store_add(const char *name, int fd)
+{
+	(void)name;
+	(void)fd;
+}
+
+void systemd_store_remove(const char *name)
+{
+	(void)name;
+}
 
 bool systemd_built_in(void)
 {

@@ -43,7 +43,7 @@ static void check_listener(const struct config *config, const struct listener_co
 	check(listener->max_datagram && listener->max_datagram <= CONFIG_DATAGRAM_MAX);
 	check(listener->balance <= BALANCE_FAILOVER && listener->idle_timeout_ms && listener->max_sessions);
 	for (size_t i = 0; i < listener->bind_count; i++)
-		check(listener->binds[i].address.length && listener->binds[i].line);
+		check((listener->binds[i].address.length || listener->binds[i].fd_name) && listener->binds[i].line);
 	for (size_t i = 0; i < listener->encoding_count; i++)
 		check(!strcasecmp(listener->encodings[i], "hex") || codec_known(listener->encodings[i]));
 }

@@ -238,12 +238,12 @@ class FloodTest(ForgedTest):
     GROWTH = 8 << 10
 
     def sources(self):
-        """Different ones, anywhere but where the guard refuses them."""
+        """Different ones, anywhere but where the guard refuses them: the port that an echo got is among those."""
         choose, seen = random.Random(SEED), set()
         while len(seen) < FLOOD:
             net = choose.randrange(1, 224)
             if net not in (127, 192):
-                seen.add((net << 24 | choose.getrandbits(24), choose.randrange(1024, 65536)))
+                seen.add((net << 24 | choose.getrandbits(24), choose.randrange(1024, 32768)))
         return [(socket.inet_ntoa(host.to_bytes(4, "big")), port) for host, port in sorted(seen, key=hash)]
 
     def flood(self, daemon, address, answer):

@@ -10,6 +10,7 @@
 #include "build_config.h"
 #include "config_keys.h"
 #include "config_text.h"
+#include "systemd.h"
 
 #define ECHO "[listener:e]\naddress = *:7788\naction = echo\n"
 #define PEER "[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\naddress = 192.0.2.1:1\n"
@@ -114,11 +115,38 @@ static void addresses_to_listen_on(void **state)
 	      "[listener:e] address: `");
 	wrong("[listener:e]\naction = sink\n", "address", "[::ffff:192.0.2.1]:1",
 	      "[listener:e] address: `[::ffff:192.0.2.1]:1` is an IPv4 address in IPv6 clothes");
-	wrong("[listener:e]\naction = sink\n", "address", "fd:echo", "[listener:e] address: `fd:echo`: not built yet");
 	wrong("[listener:e]\naction = sink\n", "address", ",|*:1,|,*:1|*:1,,*:2|*:1,,,*:2", "[listener:e] address: `");
 	wrong("[listener:e]\naction = sink\n", "address", "localhost:1",
 	      "[listener:e] address: `localhost:1`: names are not accepted here: write an IP address");
 	wrong("[listener:e]\naction = sink\n", "address", "::1:77", "[listener:e] address: `::1:77`: write [::1]:77");
+}
+
+static void sockets_from_systemd(void **state)
+{
+	struct config *config;
+
+	(void)state;
+	if (!systemd_built_in()) {
+		wrong("[listener:e]\naction = sink\n", "address", "fd:echo",
+		      "[listener:e] address: `fd:echo`: this udprelayd is built without systemd");
+		return;
+	}
+	config = good("[listener:e]\naction = sink\naddress = fd:dns, *:1, fd:a.b@c-1\n");
+	assert_int_equal(listener(config)->bind_count, 3);
+	assert_string_equal(listener(config)->binds[0].fd_name, "dns");
+	assert_null(listener(config)->binds[1].fd_name);
+	assert_string_equal(listener(config)->binds[2].fd_name, "a.b@c-1");
+	config_destroy(config);
+	wrong("[listener:e]\naction = sink\n", "address", "fd:|fd:a b|fd:a:b|fd:\xc3\xa4", "[listener:e] address: `");
+	wrong("[listener:e]\naction = sink\n", "address",
+	      "fd:", "[listener:e] address: `fd:`: write fd:NAME, with the FileDescriptorName= of");
+	wrong("[listener:e]\naction = sink\n", "address", "fd:a, fd:a",
+	      "[listener:e] address: `fd:a` is listed twice: remove one");
+	wrong("[listener:e]\naction = sink\naddress = fd:a\n", "interface", "lo",
+	      "[listener:e] interface: a socket of fd:NAME has its interface from systemd: remove this, and write "
+	      "BindToDevice=");
+	wrong("[listener:e]\naction = sink\naddress = fd:a\n", "freebind", "on",
+	      "[listener:e] freebind: a socket of fd:NAME is bound by systemd: remove this, and write FreeBind=yes");
 }
 
 static void actions(void **state)
@@ -580,6 +608,7 @@ int main(void)
 		cmocka_unit_test(log_keys),
 		cmocka_unit_test(datagram_log_keys),
 		cmocka_unit_test(addresses_to_listen_on),
+		cmocka_unit_test(sockets_from_systemd),
 		cmocka_unit_test(actions),
 		cmocka_unit_test(peers_of_a_listener),
 		cmocka_unit_test(encodings),

@@ -1,0 +1,17 @@
+/* What the user is told where a socket cannot be had: file, line, key and remedy, as one error in the log. */
+#ifndef UDPRELAYD_BIND_FAILURE_H
+#define UDPRELAYD_BIND_FAILURE_H
+
+#include "config.h"
+#include "log.h"
+#include "socket.h"
+
+/* An address, or the listener's interface, cannot be bound. */
+void bind_failure_tell(struct log *log, const struct config *config, const struct listener_config *listener,
+		       const struct bind_config *bind, const struct socket_error *error);
+
+/* A group cannot be joined. */
+void bind_failure_tell_group(struct log *log, const struct config *config, const struct listener_config *listener,
+			     const struct multicast_config *group, const struct socket_error *error);
+
+#endif
