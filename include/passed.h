@@ -42,8 +42,8 @@ bool passed_store_name(char name[STORE_NAME_MAX], const struct listener_config *
 		       unsigned worker);
 
 /* Closes what of the store the configuration does not want, and has systemd forget it, so that it is in nobody's way.
- */
-void passed_sockets_forget(struct passed_sockets *passed, const struct config *config, unsigned workers);
+ * Returns whether there was such a socket: systemd closes its copy a moment later. */
+bool passed_sockets_forget(struct passed_sockets *passed, const struct config *config, unsigned workers);
 
 /* The descriptor of the stored socket of that name, if it is bound to that address, or -1. It is the caller's from now
  * on. */

@@ -26,8 +26,9 @@ int socket_bind(const struct listener_config *config, const struct address *addr
  * program has ended is replaced. Returns the descriptor, or -1 and fills *error. */
 int socket_listen(const struct address *address, int backlog, struct socket_error *error);
 
-/* Makes a bound socket, which came from elsewhere, such a one; its device and freebind stay as they are. Returns 0, or
- * -1 and fills *error. */
+/* Makes a bound socket, which came from elsewhere, such a one; its device and freebind stay as they are. One of IPv6
+ * that takes IPv4, too, is refused (IPV6_V6ONLY): whose addresses these are could not be told from forged ones. Returns
+ * 0, or -1 and fills *error. */
 int socket_adopt(int fd, const struct address *local, bool port_shared, struct socket_error *error);
 
 /* Joins or leaves a group. Returns 0 or a negative errno. */

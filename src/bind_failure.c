@@ -41,9 +41,16 @@ static const char *path_remedy(int error)
 
 static const char *passed_remedy(int error)
 {
-	return error == ENOENT ? "systemd passed no socket of this name: start udprelayd.socket with this "
-				 "FileDescriptorName=, or write an address"
-			       : "it cannot be used";
+	switch (error) {
+	case ENOENT:
+		return "systemd passed no socket of this name: start udprelayd.socket with this FileDescriptorName=, "
+		       "or write an address";
+	case EAFNOSUPPORT:
+		return "its IPv6 socket takes IPv4, too: write BindIPv6Only=ipv6-only into the .socket unit, and a "
+		       "ListenDatagram= for IPv4";
+	default:
+		return "it cannot be used";
+	}
 }
 
 static const char *interface_remedy(int error)

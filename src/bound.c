@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "bind_failure.h"
 #include "socket.h"
@@ -15,11 +16,16 @@
 /* With '*:0' both families are to get the same port, which may take several attempts. */
 #define ANY_PORT_ATTEMPTS 16
 
+/* systemd takes a moment to close what it is told to forget: for a second in all an address may be in use by that. */
+#define FORGOTTEN_ATTEMPTS 100
+#define FORGOTTEN_PAUSE_MS 10
+
 struct binder {
 	struct bound_sockets *sockets, *before;
 	struct passed_sockets *passed;
 	const struct config *config;
 	unsigned workers;
+	unsigned attempts; /* that are left for addresses which systemd is about to give up */
 	struct log *log;
 };
 
@@ -126,6 +132,20 @@ static int take_stored(const struct binder *binder, const struct listener_config
 	return -1;
 }
 
+static int bind_patiently(struct binder *binder, const struct listener_config *listener, const struct address *address,
+			  unsigned worker, struct socket_error *error)
+{
+	bool shared = address->any.sa_family != AF_UNIX && binder->workers > 1;
+
+	for (;; binder->attempts--) {
+		int fd = socket_bind(listener, address, worker == 0, shared, error);
+
+		if (fd >= 0 || error->error != EADDRINUSE || !binder->attempts)
+			return fd;
+		uv_sleep(FORGOTTEN_PAUSE_MS);
+	}
+}
+
 /* Binds *address, which for worker 0 becomes what it got. */
 static int bind_for_worker(struct binder *binder, const struct listener_config *listener, const struct address *asked,
 			   struct address *address, unsigned worker, struct socket_error *error)
@@ -135,7 +155,7 @@ static int bind_for_worker(struct binder *binder, const struct listener_config *
 	struct bound_socket *socket;
 
 	if (fd < 0)
-		fd = socket_bind(listener, address, worker == 0, !is_unix && binder->workers > 1, error);
+		fd = bind_patiently(binder, listener, address, worker, error);
 	if (fd < 0)
 		return -error->error;
 	socket = keep(binder, listener, worker, fd);
@@ -391,7 +411,8 @@ int bound_sockets_open(struct bound_sockets *sockets, const struct config *confi
 
 	if (result)
 		return result;
-	passed_sockets_forget(passed, config, workers);
+	if (passed_sockets_forget(passed, config, workers))
+		binder.attempts = FORGOTTEN_ATTEMPTS;
 	for (size_t i = 0; i < config->listener_count; i++) {
 		int error = bind_listener(&binder, &config->listeners[i]);
 		result = result ? result : error;

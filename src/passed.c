@@ -134,8 +134,10 @@ static void want_all(struct passed_sockets *passed, const struct listener_config
 	}
 }
 
-void passed_sockets_forget(struct passed_sockets *passed, const struct config *config, unsigned workers)
+bool passed_sockets_forget(struct passed_sockets *passed, const struct config *config, unsigned workers)
 {
+	bool any = false;
+
 	for (size_t i = 0; i < config->listener_count; i++)
 		want_all(passed, &config->listeners[i], workers);
 	for (size_t i = 0; i < passed->count; i++) {
@@ -146,7 +148,9 @@ void passed_sockets_forget(struct passed_sockets *passed, const struct config *c
 		systemd_store_remove(socket->name);
 		close(socket->fd);
 		socket->fd = -1;
+		any = true;
 	}
+	return any;
 }
 
 int passed_sockets_take(struct passed_sockets *passed, const char *name, const struct address *address)

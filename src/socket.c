@@ -191,22 +191,40 @@ int socket_listen(const struct address *address, int backlog, struct socket_erro
 	return -1;
 }
 
+static bool takes_both_families(int fd, const struct address *local)
+{
+	int v6only = 0;
+	socklen_t size = sizeof(v6only);
+
+	return local->any.sa_family == AF_INET6 && address_is_wildcard(local) &&
+	       !getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &size) && !v6only;
+}
+
+/* Returns the name of the call that failed, or NULL. */
+static const char *adopt(int fd, const struct address *local, bool port_shared)
+{
+	if (takes_both_families(fd, local)) {
+		errno = EAFNOSUPPORT;
+		return "IPV6_V6ONLY";
+	}
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) || fcntl(fd, F_SETFL, O_NONBLOCK))
+		return "fcntl";
+	if (local->any.sa_family == AF_UNIX)
+		return NULL;
+	if (port_shared && set_flag(fd, SOL_SOCKET, SO_REUSEPORT))
+		return "SO_REUSEPORT";
+	hear_own_groups(fd, local->any.sa_family);
+	return set_receive_options(fd, local);
+}
+
 int socket_adopt(int fd, const struct address *local, bool port_shared, struct socket_error *error)
 {
-	int family = local->any.sa_family;
-	const char *failed = NULL;
+	const char *failed = adopt(fd, local, port_shared);
 
-	if (fcntl(fd, F_SETFD, FD_CLOEXEC) || fcntl(fd, F_SETFL, O_NONBLOCK))
-		failed = "fcntl";
-	if (!failed && port_shared && family != AF_UNIX && set_flag(fd, SOL_SOCKET, SO_REUSEPORT))
-		failed = "SO_REUSEPORT";
-	if (!failed && family != AF_UNIX)
-		hear_own_groups(fd, family);
 	if (!failed)
-		failed = set_receive_options(fd, local);
-	if (failed)
-		*error = (struct socket_error){failed, errno};
-	return failed ? -1 : 0;
+		return 0;
+	*error = (struct socket_error){failed, errno};
+	return -1;
 }
 
 static int change_group(int fd, int option, const struct multicast_config *group)

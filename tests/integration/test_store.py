@@ -1,0 +1,359 @@
+"""Sockets from systemd: those of a unit (fd:NAME), and its file descriptor store, which carries ours from one run to the
+next. A manager that does as systemd does stands in for it."""
+import array
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import harness
+
+harness.in_namespace()
+
+PORT = 7788
+ECHO = f"[udprelayd]\nworkers = 1\n[listener:a]\naddress = 127.0.0.1:{PORT}\naction = echo\nlog = none\n"
+REUSED = [(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)]
+
+# Puts descriptors where sd_listen_fds(3) looks for them, and becomes the daemon.
+PASS = """
+import fcntl, os, sys
+high = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 200) for fd in sys.argv[1].split(",") if fd]
+for i, fd in enumerate(high):
+    os.dup2(fd, 3 + i)
+os.closerange(3 + len(high), 400)
+os.environ.update(LISTEN_FDS=str(len(high)), LISTEN_FDNAMES=sys.argv[2], LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
+class Manager:
+    """Keeps what the daemon stores, and passes it on, as systemd(1) does. It is not always quick to hear."""
+
+    def __init__(self, test):
+        self.test, self.store, self.lock = test, [], threading.Lock()
+        directory = tempfile.TemporaryDirectory(prefix="udprelayd-store-")
+        test.addCleanup(directory.cleanup)
+        self.path = os.path.join(directory.name, "notify")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        self.socket.setblocking(False)
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.listen)
+        self.thread.start()
+        test.addCleanup(self.close)
+
+    def listen(self):
+        while not self.over.wait(0.1):
+            self.hear()
+
+    def close(self):
+        self.over.set()
+        self.thread.join()
+        for _, fd in self.store:
+            os.close(fd)
+        self.socket.close()
+
+    def hear(self):
+        """What the daemon has said by now."""
+        with self.lock, contextlib.suppress(BlockingIOError):
+            while True:
+                text, ancillary, _, _ = self.socket.recvmsg(4096, socket.CMSG_SPACE(4))
+                fds = array.array("i")
+                for _, _, data in ancillary:
+                    fds.frombytes(data)
+                self.take(dict(line.split("=", 1) for line in text.decode().splitlines()), fds)
+        return sorted(name for name, _ in self.store)
+
+    def take(self, said, fds):
+        name = said.get("FDNAME")
+        self.test.assertRegex(name or "-", r"^[ -9;-~]{1,255}$")
+        if "FDSTORE" in said:
+            self.test.assertEqual(said.get("FDPOLL"), "0")
+            self.store += [(name, fd) for fd in fds]
+        elif "FDSTOREREMOVE" in said:
+            for _, fd in [item for item in self.store if item[0] == name]:
+                os.close(fd)
+            self.store = [item for item in self.store if item[0] != name]
+
+    def start(self, config, units=()):
+        """units: names and sockets."""
+        self.hear()
+        passed = [*self.store, *((name, unit.fileno()) for name, unit in units)]
+        fds = [fd for _, fd in passed]
+        wrapper = [sys.executable, "-c", PASS, ",".join(map(str, fds)), ":".join(name for name, _ in passed)]
+        return self.test.start(config, wrapper=wrapper, pass_fds=fds, env={**os.environ, "NOTIFY_SOCKET": self.path})
+
+
+def bound_ports():
+    """Of all UDP sockets of the namespace, but for those that programs do not choose."""
+    ports = []
+    for name in ("udp", "udp6"):
+        with open(f"/proc/net/{name}", encoding="ascii") as file:
+            ports += [int(line.split()[1].rsplit(":", 1)[1], 16) for line in file.readlines()[1:]]
+    return [port for port in ports if port < 32768]
+
+
+class Load(threading.Thread):
+    """A thousand numbered datagrams a second, until it is told to end."""
+
+    def __init__(self, sock, address):
+        super().__init__()
+        self.sock, self.address, self.sent, self.over = sock, address, 0, threading.Event()
+        self.start()
+
+    def run(self):
+        begin = time.monotonic()
+        while not self.over.wait(max(0, begin + self.sent / 1000 - time.monotonic())):
+            self.sock.sendto(b"%d" % self.sent, self.address)
+            self.sent += 1
+
+    def end(self):
+        """The numbers that never came back."""
+        self.over.set()
+        self.join()
+        missing = set(range(self.sent))
+        self.sock.settimeout(2)
+        with contextlib.suppress(TimeoutError):
+            while missing:
+                missing.discard(int(self.sock.recv(100)))
+        return missing
+
+
+class StoreCase(harness.TestCase):
+    def setUp(self):
+        said = subprocess.run([harness.DAEMON, "-V"], capture_output=True, text=True, check=True).stdout
+        if "systemd yes" not in said:
+            self.skipTest("built without systemd")
+        self.manager = Manager(self)
+
+    def serve(self, config, units=(), **popen):
+        return self.manager.start(config, units).ready()
+
+    def end(self, daemon, number=signal.SIGTERM):
+        """As systemd does it, which then has the sockets that are stored, and no others."""
+        if number == signal.SIGKILL:
+            daemon.process.kill()
+            daemon.wait()
+        else:
+            daemon.end(number)
+
+    def reload(self, daemon, config):
+        before = len([line for line in daemon.lines if re.search("configuration .* in force", line)])
+        with open(daemon.path, "w", encoding="utf-8") as file:
+            file.write(config)
+        daemon.send_signal(signal.SIGHUP)
+        daemon.await_line("configuration .* in force", before + 1)
+        return self.manager.hear()
+
+
+class RestartTest(StoreCase):
+    def restart_under_load(self, workers, number):
+        config = ECHO.replace("workers = 1", f"workers = {workers}")
+        daemon = self.serve(config)
+        client = self.udp()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        load = Load(client, ("127.0.0.1", PORT))
+        try:
+            for _ in range(3):
+                heard = load.sent
+                daemon.await_that(lambda: load.sent > heard + 100, "no load")
+                self.end(daemon, number)
+                heard = load.sent
+                daemon = self.serve(config)
+                self.assertIn(", a socket from systemd", daemon.lines[0])
+        finally:
+            missing = load.end()
+        daemon.end()
+        return missing
+
+    def test_terminated(self):
+        for workers in (1, 3):
+            self.assertEqual(self.restart_under_load(workers, signal.SIGTERM), set())
+
+    def test_killed(self):
+        """But for what it has in hand at that moment."""
+        self.assertLessEqual(len(self.restart_under_load(2, signal.SIGKILL)), 3)
+
+    def test_killed_with_nothing_in_hand(self):
+        daemon, client = self.serve(ECHO), self.udp()
+        self.assert_echoes(client, ("127.0.0.1", PORT), b"before")
+        self.end(daemon, signal.SIGKILL)
+        for i in range(200):
+            client.sendto(b"%d" % i, ("127.0.0.1", PORT))
+        daemon = self.serve(ECHO)
+        self.assertEqual([client.recv(100) for _ in range(200)], [b"%d" % i for i in range(200)])
+        daemon.end()
+
+
+class ChangeTest(StoreCase):
+    def test_nothing_stays_bound(self):
+        """Not even one that would be in the way of the new one."""
+        for old, new in (("127.0.0.1:7788", "127.0.0.1:7799"), ("*:7788", "127.0.0.1:7788"),
+                         ("127.0.0.1:7788", "0.0.0.0:7788")):
+            with self.subTest(old=old, new=new):
+                daemon = self.serve(ECHO.replace("127.0.0.1:7788", old))
+                self.end(daemon)
+                self.assertEqual(set(bound_ports()), {PORT})
+                daemon = self.serve(ECHO.replace("127.0.0.1:7788", new))
+                port = int(new.split(":")[1])
+                count = len(self.manager.hear())
+                self.assertEqual(bound_ports(), [port])
+                self.assertEqual(count, 1)
+                self.assert_echoes(self.udp(), ("127.0.0.1", port), b"anew")
+                self.end(daemon)
+                for _, fd in self.manager.store:
+                    os.close(fd)
+                self.manager.store = []
+                self.assertEqual(bound_ports(), [])
+
+    def test_reload(self):
+        daemon = self.serve(ECHO)
+        first = self.manager.hear()
+        self.assertEqual(len(first), 1)
+        both = self.reload(daemon, ECHO.replace("127.0.0.1:7788", "127.0.0.1:7788, [::1]:7799"))
+        self.assertEqual(len(both), 2)
+        self.assertLess(set(first), set(both))
+        self.assertEqual(self.reload(daemon, ECHO.replace("127.0.0.1:7788", "[::1]:7799")), list(set(both) - set(first)))
+        daemon.await_that(lambda: bound_ports() == [7799], "the old port stays bound")
+        daemon.end()
+
+    def test_groups(self):
+        """A socket hears the groups that it has joined as long as it is open, in whatever run."""
+        def config(groups):
+            return (f"[udprelayd]\nworkers = 1\n[listener:a]\naddress = 0.0.0.0:{PORT}\naction = sink\nmulticast = {groups}\n")
+
+        harness.ip("route", "add", "224.0.0.0/4", "dev", "lo")
+        self.addCleanup(harness.ip, "route", "del", "224.0.0.0/4", "dev", "lo")
+        daemon = self.serve(config("239.1.1.1%lo"))
+        first = self.manager.hear()
+        self.end(daemon)
+        daemon = self.serve(config("239.1.1.1%lo"))
+        self.assertIn(", a socket from systemd", daemon.lines[0])
+        self.assertEqual(self.manager.hear(), first)
+        second = self.reload(daemon, config("239.1.1.2%lo"))
+        self.assertEqual(len(second), 1)
+        self.assertNotEqual(first, second)
+        self.end(daemon)
+        daemon = self.serve(config("239.1.1.3%lo"))
+        client = self.udp()
+        client.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+        for number in (1, 2, 3):
+            client.sendto(b"group %d" % number, (f"239.1.1.{number}", PORT))
+        client.sendto(b"last", ("127.0.0.1", PORT))
+        self.assertEqual([record["payload"] for record in daemon.records(2)], ["group 3", "last"])
+        daemon.end()
+
+    def test_workers(self):
+        """More than before join those that there are; of fewer the others' are closed: who hits them would wait."""
+        counts = []
+        for workers in (1, 3, 2):
+            daemon = self.serve(ECHO.replace("workers = 1", f"workers = {workers}"))
+            self.manager.hear()
+            for _ in range(40):
+                self.assert_echoes(self.udp(), ("127.0.0.1", PORT), b"anybody there?")
+            counts.append(len(self.manager.hear()))
+            self.end(daemon)
+        self.assertEqual(counts, [1, 3, 2])
+
+    def test_any_port_is_a_new_one_every_time(self):
+        daemon = self.serve(ECHO.replace("7788", "0"))
+        self.assertEqual(self.manager.hear(), [])
+        daemon.end()
+
+    def test_a_broken_start_keeps_what_is_stored(self):
+        self.end(self.serve(ECHO))
+        before = self.manager.hear()
+        daemon = self.manager.start(ECHO + "nonsense = 1\n")
+        self.assertEqual(daemon.wait(), 78)
+        self.assertEqual(self.manager.hear(), before)
+
+
+class UnitTest(StoreCase):
+    CONFIG = ECHO.replace(f"127.0.0.1:{PORT}", "fd:echo")
+
+    def unit_socket(self, family=socket.AF_INET, address=("127.0.0.1", PORT), options=()):
+        unit = socket.socket(family, socket.SOCK_DGRAM)
+        self.addCleanup(unit.close)
+        for option in options:
+            unit.setsockopt(*option)
+        unit.bind(address)
+        return unit
+
+    def test_families(self):
+        path = os.path.join(os.path.dirname(self.manager.path), "echo.sock")
+        units = [("echo", self.unit_socket()),
+                 ("other", self.unit_socket(address=("127.0.0.1", 7799))),
+                 ("echo", self.unit_socket(socket.AF_INET6, ("::1", PORT))),
+                 ("echo", self.unit_socket(socket.AF_UNIX, path))]
+        daemon = self.serve(self.CONFIG, units)
+        self.assert_echoes(self.udp(), ("127.0.0.1", PORT), b"four")
+        self.assert_echoes(self.udp("::1"), ("::1", PORT), b"six")
+        client = self.unit_socket(socket.AF_UNIX, path + ".client")
+        client.settimeout(harness.PATIENCE)
+        self.assertEqual(self.ask(client, path, b"file"), (b"file", path))
+        self.assertEqual(self.manager.hear(), [])
+        daemon.end()
+        self.assertTrue(os.path.exists(path), "the file is systemd's")
+
+    def test_wildcard(self):
+        """The answer comes from the address that was asked."""
+        daemon = self.serve(self.CONFIG, [("echo", self.unit_socket(address=("0.0.0.0", PORT)))])
+        for host in ("127.0.0.1", "127.1.2.3"):
+            self.assert_echoes(self.udp(), (host, PORT), b"who?")
+        daemon.end()
+
+    def test_both_families_in_one(self):
+        """What systemd does unless told otherwise."""
+        unit = self.unit_socket(socket.AF_INET6, ("::", PORT), [(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)])
+        daemon = self.manager.start(self.CONFIG, [("echo", unit)])
+        self.assertEqual(daemon.wait(), 1)
+        self.assertRegex("\n".join(daemon.lines), r"address: fd:echo: its IPv6 socket takes IPv4, too: write BindIPv6Only=")
+
+    def test_workers_take_turns(self):
+        units = [("echo", self.unit_socket(options=REUSED)) for _ in range(3)]
+        daemon = self.serve(self.CONFIG.replace("workers = 1", "workers = 2"), units)
+        for _ in range(40):
+            self.assert_echoes(self.udp(), ("127.0.0.1", PORT), b"anybody there?")
+        daemon.end()
+
+    def test_reload(self):
+        """A copy is used: it is there again when the configuration wants it again."""
+        unit = self.unit_socket()
+        daemon = self.serve(self.CONFIG, [("echo", unit)])
+        elsewhere = ECHO.replace(f"{PORT}", "7799")
+        client = self.udp()
+        for config, port in ((self.CONFIG, PORT), (elsewhere, 7799), (self.CONFIG, PORT)):
+            self.reload(daemon, config)
+            self.assert_echoes(client, ("127.0.0.1", port), b"here")
+        daemon.end()
+        client.sendto(b"later", ("127.0.0.1", PORT))
+        self.assertEqual(unit.recvfrom(10)[0], b"later")
+
+    def test_the_port_of_an_echo_is_refused_as_a_source(self):
+        daemon = self.serve(self.CONFIG, [("echo", self.unit_socket())])
+        self.udp("127.0.0.2", PORT).sendto(b"I am an echo, too", ("127.0.0.1", PORT))
+        daemon.await_counter("listener a", "source_port", 1)
+        daemon.end()
+
+    def test_not_passed(self):
+        daemon = self.manager.start(self.CONFIG, [("other", self.unit_socket())])
+        self.assertEqual(daemon.wait(), 1)
+        self.assertRegex("\n".join(daemon.lines), r"ini:4: \[listener:a\] address: fd:echo: systemd passed no socket of "
+                                                  r"this name: start udprelayd\.socket with this FileDescriptorName=")
+
+    def test_no_datagrams(self):
+        stream = socket.socket()
+        self.addCleanup(stream.close)
+        daemon = self.manager.start(self.CONFIG, [("echo", stream)])
+        self.assertEqual(daemon.wait(), 1)
+        self.assertIn("systemd passed `echo`, which is no datagram socket: it is not used", "\n".join(daemon.lines))
+
+
+if __name__ == "__main__":
+    harness.main()
