@@ -163,8 +163,9 @@ static void tell_good(const struct explanation *explanation)
 		fact(explanation, "guard: passed: a host's address, none of ours (%s), and no refused port (%s)",
 		     place(explanation, "loop_guard").text, place(explanation, "refuse_source_ports").text);
 	if (has_open_ports(explanation->config))
-		fact(explanation, "guard: addresses with port 0 get theirs at the start: whether the source is one of "
-				  "them is not known");
+		fact(explanation,
+		     "guard: ports of addresses with port 0, and addresses of fd:NAME, are known from the start "
+		     "on: whether the source is one of them is not");
 }
 
 static void tell_guard(const struct explanation *explanation, enum guard_ground ground)

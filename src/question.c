@@ -71,7 +71,7 @@ enum fit { FIT_NOT, FIT_COVERED, FIT_EXACT };
 
 static bool takes_family(const struct bind_config *bind, int family)
 {
-	return bind->address.any.sa_family == family || (bind->any && family == AF_INET6);
+	return bind->fd_name || bind->address.any.sa_family == family || (bind->any && family == AF_INET6);
 }
 
 /* any: "*:PORT" is meant, of which only the port is in the address. */
@@ -201,7 +201,8 @@ static bool find_destination(const struct reader *reader)
 	}
 	if (!count || (question->destination.length && question->destination.any.sa_family != family))
 		return false;
-	if (count == 1 && !address_is_wildcard(&only->address) && (family == AF_UNIX || address_port(&only->address)))
+	if (count == 1 && !only->fd_name && !address_is_wildcard(&only->address) &&
+	    (family == AF_UNIX || address_port(&only->address)))
 		question->destination = only->address;
 	return true;
 }

@@ -200,12 +200,22 @@ class FactsTest(ExplainCase):
         self.assertIn("session: a new one; one that 127.0.0.2:4242 has already stays with its peer while that is up",
                       facts)
 
+    UNKNOWN = ("guard: ports of addresses with port 0, and addresses of fd:NAME, are known from the start on: whether the "
+               "source is one of them is not")
+
     def test_ports_that_are_not_known_yet(self):
         facts = self.facts(ECHO.replace("7788", "0"), "127.0.0.2:4242 > e")
-        self.assertIn("guard: addresses with port 0 get theirs at the start: whether the source is one of them is not "
-                      "known", facts)
+        self.assertIn(self.UNKNOWN, facts)
         facts = self.facts(ECHO.replace("7788", "0"), "127.0.0.1:0 > e")
         self.assertEqual(facts[-1], "verdict: dropped:source_port")
+
+    def test_a_socket_from_systemd(self):
+        if "systemd yes" not in self.run_it("-", "-V").stdout.decode():
+            self.skipTest("built without systemd")
+        for source in ("127.0.0.2:4242", "[::1]:4242", "unix:/run/x"):
+            facts = self.facts(ECHO.replace("127.0.0.1:7788", "fd:echo"), source + " > e")
+            self.assertEqual(facts[-1], "verdict: echoed")
+            self.assertIn(self.UNKNOWN, facts)
 
 
 class SameAsTheDaemonTest(ExplainCase):
