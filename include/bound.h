@@ -46,6 +46,9 @@ int bound_sockets_open(struct bound_sockets *sockets, const struct config *confi
 /* Leaves copies in systemd's store, where the next run finds them. */
 void bound_sockets_store(struct bound_sockets *sockets);
 
+/* Whether they all stay open when this process ends, for the next one: systemd has them. */
+bool bound_sockets_stay(const struct bound_sockets *sockets);
+
 /* Takes over for good what is shared with before, with buffers and groups as they are to be from now on, and counts
  * what the kernel has dropped of the others, which are closed with before and leave the store. These are told, too. */
 void bound_sockets_take_over(struct bound_sockets *sockets, struct bound_sockets *before);

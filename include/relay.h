@@ -106,6 +106,9 @@ void relay_answered(struct relay *relay, struct session *session, uint64_t now_m
  * ends it where that broke, or where all answers have come. */
 void relay_settle(struct relay *relay, struct session *session, uint64_t now_ms);
 
+/* Whether a session that was used at since_ms or later has had fewer answers than datagrams, and may get more. */
+bool relay_awaits(const struct relay *relay, uint64_t since_ms);
+
 /* Ends at most limit sessions that have been idle for long enough. No batch may be under way. Returns when the next one
  * will be, or UINT64_MAX where there is none. */
 uint64_t relay_expire(struct relay *relay, uint64_t now_ms, unsigned limit);

@@ -443,6 +443,15 @@ void bound_sockets_store(struct bound_sockets *sockets)
 		store(&sockets->items[i]);
 }
 
+bool bound_sockets_stay(const struct bound_sockets *sockets)
+{
+	for (size_t i = 0; i < sockets->count; i++) {
+		if (!sockets->items[i].stored && !sockets->items[i].passed)
+			return false;
+	}
+	return true;
+}
+
 static void remove_from_store(struct bound_socket *socket)
 {
 	char name[STORE_NAME_MAX];

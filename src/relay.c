@@ -380,6 +380,18 @@ void relay_answered(struct relay *relay, struct session *session, uint64_t now_m
 	target_answered(session->member->target);
 }
 
+bool relay_awaits(const struct relay *relay, uint64_t since_ms)
+{
+	for (struct session_node *node = session_table_newest(relay->table); node && node->used_ms >= since_ms;
+	     node = node->older) {
+		const struct session *session = session_of(node);
+
+		if (session->awaited && session->answers < session->datagrams)
+			return true;
+	}
+	return false;
+}
+
 void relay_tell_unread(struct relay *relay, const struct session *session, int error)
 {
 	log_write_limited(relay->setup.log, &relay->receive_limit, LOG_LEVEL_ERROR,

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -173,6 +174,26 @@ void relay_loop_drain(struct relay_loop *loop, uint64_t limit_ms)
 	turns_end_blocked(loop->turns);
 	while (loop->epoll >= 0 && clock_monotonic_ms() < end_ms && drain_batch(loop))
 		;
+}
+
+static bool awaits(const struct relay_loop *loop, uint64_t since_ms)
+{
+	for (size_t i = 0; i < loop->count; i++) {
+		if (relay_awaits(loop->relays[i], since_ms))
+			return true;
+	}
+	return false;
+}
+
+void relay_loop_await(struct relay_loop *loop, uint64_t limit_ms)
+{
+	uint64_t now_ms = clock_monotonic_ms(), since_ms = now_ms - limit_ms, end_ms = now_ms + limit_ms;
+	struct pollfd sockets = {.fd = loop->epoll, .events = POLLIN};
+
+	for (; now_ms < end_ms && awaits(loop, since_ms); now_ms = clock_monotonic_ms()) {
+		if (poll(&sockets, 1, (int)(end_ms - now_ms)) > 0)
+			drain_batch(loop);
+	}
 }
 
 void relay_loop_close(struct relay_loop *loop)

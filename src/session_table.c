@@ -135,6 +135,11 @@ struct session_node *session_table_oldest(const struct session_table *table)
 	return table->oldest;
 }
 
+struct session_node *session_table_newest(const struct session_table *table)
+{
+	return table->newest;
+}
+
 /* --- Coming and going --- */
 
 void session_table_add(struct session_table *table, struct session_node *node, uint64_t now_ms)

@@ -27,6 +27,9 @@
 /* At the end, what waits in the sockets is still taken, for as long. */
 #define DRAIN_MS 100
 
+/* And answers to what was relayed so shortly before are waited for, as long again. */
+#define AWAIT_MS 200
+
 struct worker {
 	unsigned index;
 	const struct worker_setup *setup;
@@ -80,16 +83,31 @@ static void end_relay(struct worker *worker, size_t i)
 	relay_finish(worker->relays[i]);
 }
 
+static void drain(struct worker *worker)
+{
+	listener_set_drain(&worker->listeners, DRAIN_MS);
+	relay_loop_drain(&worker->relay_loop, DRAIN_MS);
+}
+
+/* Sessions end here. What comes while they wait for answers is for the next process, or taken, too. */
+static void end_relays(struct worker *worker)
+{
+	relay_loop_await(&worker->relay_loop, AWAIT_MS);
+	if (!bound_sockets_stay(worker->setup->sockets))
+		drain(worker);
+	for (size_t i = 0; i < worker->setup->config->listener_count; i++)
+		end_relay(worker, i);
+}
+
 /* Sends what was read, ends the sessions unless another worker takes them over, and closes every handle; the loop
  * completes that. */
 static void stop(struct worker *worker)
 {
-	size_t listeners = worker->setup->config->listener_count, peers = worker->setup->config->peer_count;
+	size_t peers = worker->setup->config->peer_count;
 
-	listener_set_drain(&worker->listeners, DRAIN_MS);
-	relay_loop_drain(&worker->relay_loop, DRAIN_MS);
-	for (size_t i = 0; i < listeners && !atomic_load(&worker->hands_over); i++)
-		end_relay(worker, i);
+	drain(worker);
+	if (!atomic_load(&worker->hands_over))
+		end_relays(worker);
 	turns_close(&worker->turns);
 	listener_set_close(&worker->listeners);
 	relay_loop_close(&worker->relay_loop);

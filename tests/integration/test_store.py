@@ -191,6 +191,37 @@ class RestartTest(StoreCase):
         daemon.end()
 
 
+class RelayTest(StoreCase):
+    """Sessions end with the daemon. It waits a moment for answers."""
+
+    def test_answers_under_way(self):
+        peer, client = self.udp(), self.udp()
+        config = (f"[udprelayd]\nworkers = 1\n[listener:a]\naddress = 127.0.0.1:{PORT}\naction = relay\npeers = p\n"
+                  f"[peer:p]\naddress = 127.0.0.1:{peer.getsockname()[1]}\n")
+        daemon = self.serve(config)
+        for i in range(3):
+            client.sendto(b"%d" % i, ("127.0.0.1", PORT))
+        asked = [peer.recvfrom(10) for _ in range(3)]
+        daemon.send_signal(signal.SIGTERM)
+        for question, session in asked:
+            peer.sendto(b"answer to " + question, session)
+        self.assertEqual([client.recv(100) for _ in asked], [b"answer to %d" % i for i in range(3)])
+        client.sendto(b"late", ("127.0.0.1", PORT))
+        self.assertEqual(daemon.end()["relay a"]["answered"], 3)
+        daemon = self.serve(config)
+        self.assertEqual(peer.recv(10), b"late")
+        daemon.end()
+
+    def test_no_answer(self):
+        """It does not wait for ever."""
+        peer, client = self.udp(), self.udp()
+        daemon = self.serve(f"[listener:a]\naddress = 127.0.0.1:{PORT}\naction = relay\npeers = p\n"
+                            f"[peer:p]\naddress = 127.0.0.1:{peer.getsockname()[1]}\n")
+        client.sendto(b"hello?", ("127.0.0.1", PORT))
+        peer.recv(10)
+        self.assertEqual(daemon.end()["relay a"]["answers"], 0)
+
+
 class ChangeTest(StoreCase):
     def test_nothing_stays_bound(self):
         """Not even one that would be in the way of the new one."""
