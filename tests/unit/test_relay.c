@@ -536,6 +536,29 @@ static void a_peer_that_cannot_be_reached_counts_as_failing(void **state)
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void an_answer_may_be_under_way(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *first, *second;
+
+	f->config.responses = 1;
+	relay_fixture_begin(f);
+	assert_false(relay_awaits(&f->relay, 0));
+	assert_int_equal(find(f, 1, 10, &first), DROP_NONE);
+	assert_int_equal(find(f, 2, 20, &second), DROP_NONE);
+	assert_false(relay_awaits(&f->relay, 0));
+	relay_sent(&f->relay, first, 2);
+	assert_true(relay_awaits(&f->relay, 10));
+	assert_false(relay_awaits(&f->relay, 11)); /* it was asked too long ago */
+	first->answers = 1;
+	assert_true(relay_awaits(&f->relay, 10));
+	first->answers = 2;
+	assert_false(relay_awaits(&f->relay, 10));
+	first->answers = 0;
+	first->awaited = 0; /* as with responses = 0 */
+	assert_false(relay_awaits(&f->relay, 10));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -565,6 +588,7 @@ int main(void)
 		test(without_any_address_clients_are_dropped),
 		test(our_own_listener_is_left_out),
 		test(a_peer_that_cannot_be_reached_counts_as_failing),
+		test(an_answer_may_be_under_way),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
