@@ -49,8 +49,12 @@ void bound_sockets_store(struct bound_sockets *sockets);
 /* Whether they all stay open when this process ends, for the next one: systemd has them. */
 bool bound_sockets_stay(const struct bound_sockets *sockets);
 
+/* Before the workers of before read for the last time: what is closed for good hears nothing new any more, which is
+ * left to sockets that cover its address. */
+void bound_sockets_deafen(const struct bound_sockets *sockets, const struct bound_sockets *before);
+
 /* Takes over for good what is shared with before, with buffers and groups as they are to be from now on, and counts
- * what the kernel has dropped of the others, which are closed with before and leave the store. These are told, too. */
+ * what the kernel has dropped of the others, which are closed and leave the store. These are told, too. */
 void bound_sockets_take_over(struct bound_sockets *sockets, struct bound_sockets *before);
 
 /* What the kernel dropped for want of room in receive buffers, by the listener's index. */

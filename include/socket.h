@@ -26,6 +26,13 @@ int socket_bind(const struct listener_config *config, const struct address *addr
  * program has ended is replaced. Returns the descriptor, or -1 and fills *error. */
 int socket_listen(const struct address *address, int backlog, struct socket_error *error);
 
+/* Lets other sockets of this user bind the same port. Returns 0 or a negative errno. */
+int socket_share_port(int fd);
+
+/* Makes a UDP socket hear nobody but itself, while what waits in it can still be read: its port's datagrams are other
+ * sockets' from now on. Where that fails they are not. */
+void socket_deafen(int fd, const struct address *local);
+
 /* Makes a bound socket, which came from elsewhere, such a one; its device and freebind stay as they are. One of IPv6
  * that takes IPv4, too, is refused (IPV6_V6ONLY): whose addresses these are could not be told from forged ones. Returns
  * 0, or -1 and fills *error. */

@@ -132,18 +132,35 @@ static int take_stored(const struct binder *binder, const struct listener_config
 	return -1;
 }
 
+/* Whether a socket of the configuration before has the port, with an address that covers this one or the other way
+ * round: both are there until it closes. */
+static bool share_port(const struct binder *binder, const struct address *address)
+{
+	bool any = false;
+
+	for (size_t i = 0; binder->before && i < binder->before->count; i++) {
+		const struct bound_socket *socket = &binder->before->items[i];
+
+		if (socket->local.any.sa_family == address->any.sa_family && socket->local.any.sa_family != AF_UNIX &&
+		    address_port(&socket->local) == address_port(address))
+			any |= socket_share_port(socket->fd) == 0;
+	}
+	return any;
+}
+
 static int bind_patiently(struct binder *binder, const struct listener_config *listener, const struct address *address,
 			  unsigned worker, struct socket_error *error)
 {
 	bool shared = address->any.sa_family != AF_UNIX && binder->workers > 1;
+	int fd = socket_bind(listener, address, worker == 0, shared, error);
 
-	for (;; binder->attempts--) {
-		int fd = socket_bind(listener, address, worker == 0, shared, error);
-
-		if (fd >= 0 || error->error != EADDRINUSE || !binder->attempts)
-			return fd;
+	if (fd < 0 && error->error == EADDRINUSE && share_port(binder, address))
+		fd = socket_bind(listener, address, false, true, error);
+	for (; fd < 0 && error->error == EADDRINUSE && binder->attempts; binder->attempts--) {
 		uv_sleep(FORGOTTEN_PAUSE_MS);
+		fd = socket_bind(listener, address, worker == 0, shared, error);
 	}
+	return fd;
 }
 
 /* Binds *address, which for worker 0 becomes what it got. */
@@ -203,15 +220,20 @@ static void remove_file(struct bound_sockets *sockets, const struct bound_socket
 	sockets->told = true;
 }
 
+static void close_one(struct bound_sockets *sockets, struct bound_socket *socket)
+{
+	if (socket->from || socket->fd < 0)
+		return;
+	if (socket->local.any.sa_family == AF_UNIX && !socket->passed)
+		remove_file(sockets, socket);
+	close(socket->fd);
+	socket->fd = -1;
+}
+
 static void close_from(struct bound_sockets *sockets, size_t first)
 {
-	for (size_t i = first; i < sockets->count; i++) {
-		if (sockets->items[i].from || sockets->items[i].fd < 0)
-			continue;
-		if (sockets->items[i].local.any.sa_family == AF_UNIX && !sockets->items[i].passed)
-			remove_file(sockets, &sockets->items[i]);
-		close(sockets->items[i].fd);
-	}
+	for (size_t i = first; i < sockets->count; i++)
+		close_one(sockets, &sockets->items[i]);
 	sockets->count = first;
 }
 
@@ -549,6 +571,16 @@ static void tell_closed(const struct bound_sockets *sockets, const struct bound_
 			   address_format(&socket->local, text));
 }
 
+void bound_sockets_deafen(const struct bound_sockets *sockets, const struct bound_sockets *before)
+{
+	for (size_t i = 0; i < before->count; i++) {
+		const struct bound_socket *socket = &before->items[i];
+
+		if (socket->local.any.sa_family != AF_UNIX && !socket->passed && !is_shared(sockets, socket))
+			socket_deafen(socket->fd, &socket->local);
+	}
+}
+
 void bound_sockets_take_over(struct bound_sockets *sockets, struct bound_sockets *before)
 {
 	for (size_t i = 0; i < sockets->count; i++) {
@@ -560,6 +592,7 @@ void bound_sockets_take_over(struct bound_sockets *sockets, struct bound_sockets
 			remove_from_store(&before->items[i]);
 		tell_closed(sockets, &before->items[i]);
 		take_drops(sockets, before, &before->items[i]);
+		close_one(before, &before->items[i]);
 	}
 }
 

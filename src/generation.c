@@ -247,6 +247,7 @@ static void take_over(struct generation *generation)
 	struct generation *before = generation->before;
 
 	generation_retire(before);
+	bound_sockets_deafen(&generation->sockets, &before->sockets);
 	stop_workers(before, worker_hand_over);
 	for (unsigned i = 0; i < generation->setup->worker_count; i++)
 		worker_take_over(generation->workers[i], before->workers[i]);

@@ -191,6 +191,21 @@ int socket_listen(const struct address *address, int backlog, struct socket_erro
 	return -1;
 }
 
+int socket_share_port(int fd)
+{
+	return set_flag(fd, SOL_SOCKET, SO_REUSEPORT) ? -errno : 0;
+}
+
+/* A connected socket hears only what it is connected to (udp(7)). */
+void socket_deafen(int fd, const struct address *local)
+{
+	struct address self = *local;
+
+	if (address_is_wildcard(local))
+		address_from_ip(&self, local->any.sa_family == AF_INET ? "127.0.0.1" : "::1", address_port(local));
+	connect(fd, &self.any, self.length);
+}
+
 static bool takes_both_families(int fd, const struct address *local)
 {
 	int v6only = 0;

@@ -17,6 +17,7 @@ import harness
 harness.in_namespace()
 
 PORT = 7788
+SO_RCVBUFFORCE = 33  # socket(7); Python has no name for it
 ECHO = f"[udprelayd]\nworkers = 1\n[listener:a]\naddress = 127.0.0.1:{PORT}\naction = echo\nlog = none\n"
 REUSED = [(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)]
 
@@ -105,6 +106,7 @@ class Load(threading.Thread):
     def __init__(self, sock, address):
         super().__init__()
         self.sock, self.address, self.sent, self.over = sock, address, 0, threading.Event()
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)  # it is read at the end
         self.start()
 
     def run(self):
@@ -157,7 +159,6 @@ class RestartTest(StoreCase):
         config = ECHO.replace("workers = 1", f"workers = {workers}")
         daemon = self.serve(config)
         client = self.udp()
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         load = Load(client, ("127.0.0.1", PORT))
         try:
             for _ in range(3):
@@ -253,6 +254,35 @@ class ChangeTest(StoreCase):
         self.assertEqual(self.reload(daemon, ECHO.replace("127.0.0.1:7788", "[::1]:7799")), list(set(both) - set(first)))
         daemon.await_that(lambda: bound_ports() == [7799], "the old port stays bound")
         daemon.end()
+
+    def test_one_that_covers_another(self):
+        """The new one is bound while the old one is."""
+        addresses = ["127.0.0.1:7788", "0.0.0.0:7788", "*:7788", "127.0.0.1:7788", "*:7788", "[::1]:7788"]
+        for workers in (1, 2):
+            config = ECHO.replace("workers = 1", f"workers = {workers}")
+            daemon = self.serve(config)
+            for address in addresses[1:]:
+                stored = self.reload(daemon, config.replace(addresses[0], address))
+                self.assertEqual(len(stored), (2 if "*" in address else 1) * workers)
+                self.assert_echoes(self.udp("::1" if "::" in address else "127.0.0.1"),
+                                   ("::1" if "::" in address else "127.0.0.1", PORT), b"covered")
+            daemon.end()
+
+    def test_one_that_covers_another_under_load(self):
+        """The old one hears nothing more from the moment on that it is read for the last time."""
+        for workers in (1, 2):
+            config = ECHO.replace("workers = 1", f"workers = {workers}")
+            daemon = self.serve(config)
+            load = Load(self.udp(), ("127.0.0.1", PORT))
+            try:
+                for address in ["*:7788", "127.0.0.1:7788"] * 5:
+                    heard = load.sent
+                    self.reload(daemon, config.replace("127.0.0.1:7788", address))
+                    daemon.await_that(lambda: load.sent > heard + 20, "no load")
+            finally:
+                missing = load.end()
+            self.assertEqual(missing, set())
+            daemon.end()
 
     def test_groups(self):
         """A socket hears the groups that it has joined as long as it is open, in whatever run."""
