@@ -53,6 +53,9 @@ bool bound_sockets_stay(const struct bound_sockets *sockets);
  * left to sockets that cover its address. */
 void bound_sockets_deafen(const struct bound_sockets *sockets, const struct bound_sockets *before);
 
+/* Whether one of sockets shares that socket of before. */
+bool bound_sockets_share(const struct bound_sockets *sockets, const struct bound_socket *socket);
+
 /* Takes over for good what is shared with before, with buffers and groups as they are to be from now on, and counts
  * what the kernel has dropped of the others, which are closed and leave the store. These are told, too. */
 void bound_sockets_take_over(struct bound_sockets *sockets, struct bound_sockets *before);
@@ -63,5 +66,8 @@ uint64_t bound_sockets_drops(const struct bound_sockets *sockets, size_t listene
 /* Closes what is not shared, and removes the files of AF_UNIX sockets, where they are still ours. Whoever
  * has dropped the rights of root may not be permitted to, which is told once: the next start takes such a file away. */
 void bound_sockets_close(struct bound_sockets *sockets);
+
+/* The same from the first one on; earlier ones stay. */
+void bound_sockets_close_from(struct bound_sockets *sockets, size_t first);
 
 #endif
