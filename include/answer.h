@@ -34,8 +34,8 @@ struct answers {
 	uint64_t now_ms; /* monotonic */
 };
 
-/* Zeroed memory is not ready. */
-void answers_init(struct answers *answers);
+/* epoll watches the sessions. Zeroed memory is not ready. */
+void answers_init(struct answers *answers, int epoll);
 
 /* Reads at most limit (to BATCH_TRAINS) trains from the sessions that epoll (epoll(7), level-triggered) names. There
  * may be errors and no trains: begin and end the batch then, too. A session that cannot be read again and again is put

@@ -3,7 +3,8 @@
 #ifndef UDPRELAYD_BINDER_H
 #define UDPRELAYD_BINDER_H
 
-#include "bound.h"
+#include "bound_socket.h"
+#include "passed.h"
 
 struct binder {
 	struct bound_sockets *sockets, *before;

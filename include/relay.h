@@ -90,9 +90,6 @@ struct relay_client {
 enum drop_reason relay_find(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
 			    struct session **session);
 
-/* Has epoll watch the session's socket for answers. Returns 0 or a negative errno. */
-int relay_watch(struct session *session);
-
 /* The session's socket cannot be read, for another reason than that ICMP refused what it sent. */
 void relay_tell_unread(struct relay *relay, const struct session *session, int error);
 

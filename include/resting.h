@@ -9,10 +9,11 @@
 
 /* The ends of the queue, which stays where it is. */
 struct resting {
+	int epoll; /* that watches sessions */
 	struct rest ends;
 };
 
-void resting_init(struct resting *resting);
+void resting_init(struct resting *resting, int epoll);
 
 bool resting_any(const struct resting *resting);
 

@@ -60,4 +60,8 @@ void session_pool_finish(struct session_pool *pool);
 struct session *session_pool_take(struct session_pool *pool);
 void session_pool_give(struct session_pool *pool, struct session *session);
 
+/* Has epoll tell of what the session's peer answers; the session is the data of its event. Returns 0 or a negative
+ * errno. */
+int session_watch(struct session *session, int epoll);
+
 #endif

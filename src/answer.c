@@ -29,10 +29,10 @@ static struct route_peer *peer_of(const struct session *session)
 
 /* --- Reception --- */
 
-void answers_init(struct answers *answers)
+void answers_init(struct answers *answers, int epoll)
 {
 	*answers = (struct answers){0};
-	resting_init(&answers->resting);
+	resting_init(&answers->resting, epoll);
 }
 
 /* A socket says by an error what became of what it sent: that is counted when the batch ends, and is told once. An

@@ -23,50 +23,6 @@ static size_t sockets_max(const struct config *config, unsigned workers, const s
 	return binds * (BIND_ADDRESSES_MAX * workers + passed->count);
 }
 
-/* --- Closing --- */
-
-/* Another program may have put its own socket there meanwhile. */
-static void remove_file(struct bound_sockets *sockets, const struct bound_socket *socket)
-{
-	const char *path = socket->local.local.sun_path;
-	struct stat status;
-
-	if (lstat(path, &status) || status.st_dev != socket->device || status.st_ino != socket->inode || !unlink(path))
-		return;
-	if (!sockets->told)
-		log_warning(
-			sockets->log,
-			"listener %s: cannot remove unix:%s: %s: it stays until the next start, unless the daemon's "
-			"user may write to the directory",
-			socket->config->name, path, strerror(errno));
-	sockets->told = true;
-}
-
-static void close_one(struct bound_sockets *sockets, struct bound_socket *socket)
-{
-	if (socket->from || socket->fd < 0)
-		return;
-	if (socket->local.any.sa_family == AF_UNIX && !socket->passed)
-		remove_file(sockets, socket);
-	close(socket->fd);
-	socket->fd = -1;
-}
-
-void bound_sockets_close_from(struct bound_sockets *sockets, size_t first)
-{
-	for (size_t i = first; i < sockets->count; i++)
-		close_one(sockets, &sockets->items[i]);
-	sockets->count = first;
-}
-
-void bound_sockets_close(struct bound_sockets *sockets)
-{
-	bound_sockets_close_from(sockets, 0);
-	free(sockets->items);
-	free(sockets->closed_drops);
-	*sockets = (struct bound_sockets){0};
-}
-
 /* --- Opening --- */
 
 /* Worker 0 takes what is sent to groups: the kernel gives a copy to every socket that has joined. One of an earlier run
@@ -202,15 +158,6 @@ void bound_sockets_store(struct bound_sockets *sockets)
 		store(&sockets->items[i]);
 }
 
-bool bound_sockets_stay(const struct bound_sockets *sockets)
-{
-	for (size_t i = 0; i < sockets->count; i++) {
-		if (!sockets->items[i].stored && !sockets->items[i].passed)
-			return false;
-	}
-	return true;
-}
-
 static void remove_from_store(struct bound_socket *socket)
 {
 	char name[STORE_NAME_MAX];
@@ -222,15 +169,6 @@ static void remove_from_store(struct bound_socket *socket)
 }
 
 /* --- Taking over --- */
-
-bool bound_sockets_share(const struct bound_sockets *sockets, const struct bound_socket *socket)
-{
-	for (size_t i = 0; i < sockets->count; i++) {
-		if (sockets->items[i].from == socket)
-			return true;
-	}
-	return false;
-}
 
 static bool has_group(const struct listener_config *listener, const struct multicast_config *group)
 {
@@ -338,17 +276,6 @@ void bound_sockets_take_over(struct bound_sockets *sockets, struct bound_sockets
 			remove_from_store(&before->items[i]);
 		tell_closed(sockets, &before->items[i]);
 		take_drops(sockets, before, &before->items[i]);
-		close_one(before, &before->items[i]);
+		bound_socket_close(before, &before->items[i]);
 	}
-}
-
-uint64_t bound_sockets_drops(const struct bound_sockets *sockets, size_t listener)
-{
-	uint64_t drops = sockets->closed_drops[listener];
-
-	for (size_t i = 0; i < sockets->count; i++) {
-		if (sockets->items[i].config->index == listener)
-			drops += socket_kernel_drops(sockets->items[i].fd);
-	}
-	return drops;
 }

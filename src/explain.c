@@ -1,10 +1,8 @@
 #include "explain.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 
 #include "batch.h"
-#include "config_keys.h"
 #include "diagnostics.h"
 #include "explain_payload.h"
 #include "explain_peers.h"
@@ -13,34 +11,6 @@
 #include "source_limit.h"
 
 /* --- Words --- */
-
-void fact(const struct explanation *explanation, const char *format, ...)
-{
-	va_list arguments;
-
-	fputs(FACT_INDENT, explanation->out);
-	va_start(arguments, format);
-	vfprintf(explanation->out, format, arguments);
-	va_end(arguments);
-	putc('\n', explanation->out);
-}
-
-struct key_place place_of(const struct section_lines *lines, const char *key)
-{
-	unsigned line = config_line(lines, key);
-	struct key_place place;
-
-	if (line)
-		snprintf(place.text, sizeof(place.text), "%s, line %u", key, line);
-	else
-		snprintf(place.text, sizeof(place.text), "%s, default", key);
-	return place;
-}
-
-const char *listener_word(const char *key, unsigned choice)
-{
-	return config_key_find(SECTION_LISTENER, key)->words[choice];
-}
 
 static struct key_place place(const struct explanation *explanation, const char *key)
 {

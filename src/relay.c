@@ -127,13 +127,6 @@ void relay_finish(struct relay *relay)
 	relay->patience = NULL;
 }
 
-int relay_watch(struct session *session)
-{
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = session};
-
-	return epoll_ctl(session->relay->setup.epoll, EPOLL_CTL_ADD, session->outlet.fd, &event) ? -errno : 0;
-}
-
 /* --- Another configuration --- */
 
 /* The peer of that name among the listener's, or peer_count. */
@@ -173,7 +166,7 @@ static void rehome(struct relay *relay, struct session *session, const struct re
 	session->outlet.shared_patience = &relay->patience[peer];
 	session->back = home->outlet(session->back, home->data);
 	resting_leave(session);
-	if (relay_watch(session))
+	if (session_watch(session, session->relay->setup.epoll))
 		session->outlet.broken = true;
 }
 
@@ -220,7 +213,7 @@ static int open_socket(struct relay *relay, struct session *session, const struc
 					  .connected = true,
 					  .gso = to->any.sa_family != AF_UNIX,
 					  .shared_patience = &relay->patience[session->member->peer]};
-	error = relay_watch(session);
+	error = session_watch(session, session->relay->setup.epoll);
 	if (error) {
 		close(fd);
 		session->outlet.fd = -1;

@@ -119,7 +119,6 @@ static void on_before_sleep(uv_prepare_t *prepare)
 int relay_loop_init(struct relay_loop *loop, struct turns *turns, size_t max)
 {
 	*loop = (struct relay_loop){.turns = turns, .epoll = -1, .limit = BATCH_TRAINS, .expiry_ms = UINT64_MAX};
-	answers_init(&loop->answers);
 	if (!max)
 		return 0;
 	loop->relays = calloc(max, sizeof(struct relay *));
@@ -128,6 +127,7 @@ int relay_loop_init(struct relay_loop *loop, struct turns *turns, size_t max)
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (loop->epoll < 0)
 		return -errno;
+	answers_init(&loop->answers, loop->epoll);
 	uv_timer_init(turns->loop, &loop->expiry);
 	loop->expiry.data = loop;
 	uv_timer_init(turns->loop, &loop->wake);

@@ -1,16 +1,16 @@
 #include "resting.h"
 
+#include <stddef.h>
 #include <sys/epoll.h>
-
-#include "relay.h"
 
 static struct session *resting_session(struct rest *rest)
 {
 	return (struct session *)((char *)rest - offsetof(struct session, rest));
 }
 
-void resting_init(struct resting *resting)
+void resting_init(struct resting *resting, int epoll)
 {
+	resting->epoll = epoll;
 	resting->ends.previous = resting->ends.next = &resting->ends;
 }
 
@@ -41,7 +41,7 @@ void resting_leave(struct session *session)
 /* Out of epoll altogether: errors of a socket are told even where no event is asked for. */
 void resting_add(struct resting *resting, struct session *session)
 {
-	if (!resting_has(session) && !epoll_ctl(session->relay->setup.epoll, EPOLL_CTL_DEL, session->outlet.fd, NULL))
+	if (!resting_has(session) && !epoll_ctl(resting->epoll, EPOLL_CTL_DEL, session->outlet.fd, NULL))
 		append(resting, session);
 }
 
@@ -54,7 +54,7 @@ void resting_wake(struct resting *resting, unsigned count)
 		struct session *session = resting_session(rest);
 
 		resting_leave(session);
-		if (relay_watch(session))
+		if (session_watch(session, resting->epoll))
 			append(resting, session);
 	}
 }

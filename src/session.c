@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 
 int session_pool_init(struct session_pool *pool, size_t max)
@@ -46,4 +47,11 @@ void session_pool_give(struct session_pool *pool, struct session *session)
 {
 	session->node.chain = pool->free;
 	pool->free = &session->node;
+}
+
+int session_watch(struct session *session, int epoll)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = session};
+
+	return epoll_ctl(epoll, EPOLL_CTL_ADD, session->outlet.fd, &event) ? -errno : 0;
 }

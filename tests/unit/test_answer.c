@@ -62,7 +62,7 @@ static int set_up(void **state)
 	relay_fixture_set_up(&f->relay);
 	f->relay.config.encodings = encodings;
 	f->relay.config.encoding_count = 1;
-	answers_init(&f->answers);
+	answers_init(&f->answers, f->relay.epoll);
 	for (size_t i = 0; i < CLIENTS; i++)
 		f->clients[i] = bound(&f->at[i]);
 	*state = f;
