@@ -185,15 +185,18 @@ static bool awaits(const struct relay_loop *loop, uint64_t since_ms)
 	return false;
 }
 
-void relay_loop_await(struct relay_loop *loop, uint64_t limit_ms)
+bool relay_loop_await(struct relay_loop *loop, uint64_t limit_ms)
 {
+	bool awaited = false;
 	uint64_t now_ms = clock_monotonic_ms(), since_ms = now_ms - limit_ms, end_ms = now_ms + limit_ms;
 	struct pollfd sockets = {.fd = loop->epoll, .events = POLLIN};
 
 	for (; now_ms < end_ms && awaits(loop, since_ms); now_ms = clock_monotonic_ms()) {
+		awaited = true;
 		if (poll(&sockets, 1, (int)(end_ms - now_ms)) > 0)
 			drain_batch(loop);
 	}
+	return awaited;
 }
 
 void relay_loop_close(struct relay_loop *loop)

@@ -92,8 +92,7 @@ static void drain(struct worker *worker)
 /* Sessions end here. What comes while they wait for answers is for the next process, or taken, too. */
 static void end_relays(struct worker *worker)
 {
-	relay_loop_await(&worker->relay_loop, AWAIT_MS);
-	if (!bound_sockets_stay(worker->setup->sockets))
+	if (relay_loop_await(&worker->relay_loop, AWAIT_MS) && !bound_sockets_stay(worker->setup->sockets))
 		drain(worker);
 	for (size_t i = 0; i < worker->setup->config->listener_count; i++)
 		end_relay(worker, i);
