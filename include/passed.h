@@ -34,6 +34,9 @@ void passed_sockets_open(struct passed_sockets *passed, struct log *log);
 const struct passed_socket *passed_sockets_next(const struct passed_sockets *passed, const char *name,
 						const struct passed_socket *after);
 
+/* Tells of units' sockets that no listener of the configuration uses: what is sent there waits in vain. */
+void passed_sockets_tell_unused(const struct passed_sockets *passed, const struct config *config, struct log *log);
+
 /* --- The store --- */
 
 /* Writes the name in the store of a worker's socket for an address of the listener: all that makes it another socket is

@@ -29,6 +29,9 @@ int socket_listen(const struct address *address, int backlog, struct socket_erro
 /* Lets other sockets of this user bind the same port. Returns 0 or a negative errno. */
 int socket_share_port(int fd);
 
+/* What it has of SO_RCVBUF or SO_SNDBUF, in bytes. */
+int socket_buffer(int fd, int option);
+
 /* Makes a UDP socket hear nobody but itself, while what waits in it can still be read: its port's datagrams are other
  * sockets' from now on. Where that fails they are not. */
 void socket_deafen(int fd, const struct address *local);

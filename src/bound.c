@@ -46,11 +46,14 @@ static int join_groups(struct binder *binder, const struct bound_socket *socket)
 	return 0;
 }
 
+/* systemd may give more than we are permitted to: that stays. */
 static void set_buffer(struct log *log, const struct bound_socket *socket, bool tell, int option, const char *key,
 		       int bytes)
 {
-	int granted = socket_set_buffer(socket->fd, option, bytes);
+	int granted = socket_buffer(socket->fd, option);
 
+	if (!socket->passed || granted < bytes)
+		granted = socket_set_buffer(socket->fd, option, bytes);
 	if (granted < bytes && tell)
 		log_warning(log, "listener %s: %s: asked for %d bytes, the kernel grants %d: raise net.core.%s",
 			    socket->config->name, key, bytes, granted, option == SO_RCVBUF ? "rmem_max" : "wmem_max");
@@ -136,6 +139,7 @@ int bound_sockets_open(struct bound_sockets *sockets, const struct config *confi
 		bound_sockets_close(sockets);
 	else
 		tell_addresses(&binder);
+	passed_sockets_tell_unused(passed, config, log);
 	return result;
 }
 

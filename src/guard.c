@@ -54,7 +54,7 @@ static int local_read(struct own_addresses *own)
 	size_t count = 0;
 
 	if (getifaddrs(&first))
-		return -errno;
+		return errno == EAFNOSUPPORT ? 0 : -errno; /* no socket may be made that would tell */
 	for (struct ifaddrs *i = first; i; i = i->ifa_next)
 		count += 2;
 	own->local = calloc(count + 1, sizeof(*own->local));

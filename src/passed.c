@@ -62,6 +62,35 @@ const struct passed_socket *passed_sockets_next(const struct passed_sockets *pas
 	return NULL;
 }
 
+static bool is_used(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const struct listener_config *listener = &config->listeners[i];
+
+		for (size_t j = 0; j < listener->bind_count; j++) {
+			if (listener->binds[j].fd_name && !strcmp(listener->binds[j].fd_name, name))
+				return true;
+		}
+	}
+	return false;
+}
+
+void passed_sockets_tell_unused(const struct passed_sockets *passed, const struct config *config, struct log *log)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	for (size_t i = 0; i < passed->count; i++) {
+		const struct passed_socket *socket = &passed->items[i];
+
+		if (!socket->stored && !is_used(config, socket->name))
+			log_warning(
+				log,
+				"systemd passed a socket at %s, which no listener uses: write `address = fd:%s`, or "
+				"stop its unit",
+				address_format(&socket->local, text), socket->name);
+	}
+}
+
 /* --- The store --- */
 
 /* Groups are joined as long as a socket is open: one that has joined others is another socket. */

@@ -23,16 +23,23 @@ static int open_datagram(int family)
 	return socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-int socket_set_buffer(int fd, int option, int bytes)
+/* The kernel tells twice of what was asked for (socket(7)). */
+int socket_buffer(int fd, int option)
 {
-	int force = option == SO_RCVBUF ? SO_RCVBUFFORCE : SO_SNDBUFFORCE;
 	int granted = 0;
 	socklen_t size = sizeof(granted);
 
-	if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof(bytes)))
-		setsockopt(fd, SOL_SOCKET, option, &bytes, sizeof(bytes));
 	getsockopt(fd, SOL_SOCKET, option, &granted, &size);
 	return granted / 2;
+}
+
+int socket_set_buffer(int fd, int option, int bytes)
+{
+	int force = option == SO_RCVBUF ? SO_RCVBUFFORCE : SO_SNDBUFFORCE;
+
+	if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof(bytes)))
+		setsockopt(fd, SOL_SOCKET, option, &bytes, sizeof(bytes));
+	return socket_buffer(fd, option);
 }
 
 uint64_t socket_kernel_drops(int fd)

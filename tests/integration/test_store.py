@@ -361,6 +361,16 @@ class UnitTest(StoreCase):
         self.assertEqual(self.manager.hear(), [])
         daemon.end()
         self.assertTrue(os.path.exists(path), "the file is systemd's")
+        warnings = [line for line in daemon.lines if "which no listener uses" in line]
+        self.assertEqual(len(warnings), 1)
+        self.assertIn("a socket at 127.0.0.1:7799, which no listener uses: write `address = fd:other`, or", warnings[0])
+
+    def test_buffers_stay(self):
+        """systemd may give more than the daemon could have."""
+        unit = self.unit_socket(options=[(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)])
+        daemon = self.serve(self.CONFIG + "receive_buffer = 64K\n", [("echo", unit)])
+        self.assertEqual(unit.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF), 16 << 20)
+        daemon.end()
 
     def test_wildcard(self):
         """The answer comes from the address that was asked."""
