@@ -132,6 +132,11 @@ class Lab:
         """In the network of the lab, but with the host's files."""
         return subprocess.run(["nsenter", "-t", self.pid, "--net", *command], timeout=COMMAND_S, **options)
 
+    def popen_on_host_files(self, command):
+        """Talked with by pipes."""
+        return subprocess.Popen(["nsenter", "-t", self.pid, "--net", *command], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, text=True)
+
     def path(self, path):
         """A path inside, as seen from here."""
         return f"/proc/{self.pid}/root{path}"

@@ -50,10 +50,11 @@ make_etc() {
 	done
 }
 
-# The unit as it is, but for the place of the daemon. A sanitizer's search for leaks needs system calls that the unit
+# The units as they are, but for the place of the daemon. A sanitizer's search for leaks needs system calls that the unit
 # denies.
 make_service() {
 	cp "$unit" etc/systemd/system/udprelayd.service
+	cp "$(dirname "$unit")/udprelayd.socket" etc/systemd/system/
 	cp "$daemon" opt/udprelayd
 	cat >etc/systemd/system/udprelayd.service.d/lab.conf <<-END
 		[Service]

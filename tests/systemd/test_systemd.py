@@ -1,7 +1,9 @@
-"""The unit under a real systemd: start, echo, stop, a wrong configuration, a crash, a reload, a rotation of logs.
+"""The units under a real systemd: start, echo, stop, a wrong configuration, crashes, reloads and restarts under load,
+sockets that systemd keeps or makes, a rotation of logs.
 
-Usage: test_systemd.py DAEMON UNIT LOGROTATE-FILE
+Usage: test_systemd.py DAEMON UNIT LOGROTATE-FILE SEALED-DROP-IN [TEST]…
 """
+import contextlib
 import os
 import re
 import shutil
@@ -12,7 +14,7 @@ import unittest
 from lab import Lab, Unavailable, wait_until
 
 SKIPPED = 77
-SERVICE = "udprelayd.service"
+SERVICE, SOCKET = "udprelayd.service", "udprelayd.socket"
 TEXT = "你好, systemd"
 
 GOOD = """
@@ -21,6 +23,8 @@ address = *:7788
 action = echo
 encoding = utf-8, gbk
 """
+QUIET = "[udprelayd]\nworkers = {workers}\n[datagram_log]\ntarget = off\n[listener:echo]\naddress = {address}\naction = echo\n"
+PASSED = QUIET.format(workers=1, address="fd:udprelayd")
 WRONG = GOOD.replace("action", "actoin")
 FILES = """
 [datagram_log]
@@ -46,11 +50,40 @@ with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SO
             print(error, file=sys.stderr)
 """
 
+# A thousand numbered datagrams a second, until a line comes; then prints how many, and the numbers that never came back.
+LOAD = """
+import select, socket, sys, time
+SO_RCVBUFFORCE, missing, sent = 33, set(), 0
+def hear(sock):
+    try:
+        while True:
+            missing.discard(int(sock.recv(100)))
+    except (BlockingIOError, ConnectionRefusedError):
+        pass
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
+    sock.setblocking(False)
+    begin = time.monotonic()
+    while not select.select([sys.stdin], [], [], max(0, begin + sent / 1000 - time.monotonic()))[0]:
+        missing.add(sent)
+        sock.sendto(b"%d" % sent, (sys.argv[1], int(sys.argv[2])))
+        sent += 1
+        hear(sock)
+        if sent == 100:
+            print("going", flush=True)
+    end = time.monotonic() + 5
+    while missing and time.monotonic() < end:
+        select.select([sock], [], [], 0.1)
+        hear(sock)
+print(sent, *sorted(missing))
+"""
 
-class ServiceTest(unittest.TestCase):
+
+class LabCase(unittest.TestCase):
     def setUp(self):
-        self.addCleanup(self.lab.run, ["systemctl", "reset-failed", SERVICE])
-        self.addCleanup(self.lab.run, ["systemctl", "stop", SERVICE])
+        for unit in (SERVICE, SOCKET):
+            self.addCleanup(self.lab.run, ["systemctl", "reset-failed", unit])
+            self.addCleanup(self.lab.run, ["systemctl", "stop", unit])
 
     # --- Steps ---
 
@@ -78,13 +111,45 @@ class ServiceTest(unittest.TestCase):
         command = ["journalctl", "-q", "--no-pager", "-o", "cat", f"_SYSTEMD_INVOCATION_ID={invocation}"]
         return wait_until(lambda: re.search(pattern, self.lab.run(command).stdout), f"the journal has {pattern!r}")
 
-    def assert_echoes(self, payload=TEXT.encode(), host="127.0.0.1"):
-        done = self.lab.run_on_host_files([sys.executable, "-c", CLIENT, host, "7788", payload.hex()],
+    def assert_echoes(self, payload=TEXT.encode(), host="127.0.0.1", port=7788):
+        done = self.lab.run_on_host_files([sys.executable, "-c", CLIENT, host, str(port), payload.hex()],
                                           capture_output=True, text=True)
         self.assertEqual(done.stdout.strip(), payload.hex(), f"{done.stderr}\n{self.journal()}")
 
-    # --- Tests ---
+    def add_drop_in(self, unit, text):
+        directory = self.lab.path(f"/run/systemd/system/{unit}.d")
+        os.makedirs(directory, exist_ok=True)
+        self.addCleanup(self.systemctl, "daemon-reload")
+        self.addCleanup(shutil.rmtree, directory)
+        with open(os.path.join(directory, "test.conf"), "w", encoding="utf-8") as file:
+            file.write(text)
+        self.assertEqual(self.systemctl("daemon-reload").returncode, 0)
 
+    def bound_ports(self):
+        """Those of UDP sockets that somebody chose."""
+        ports = []
+        for name in ("udp", "udp6"):
+            lines = self.lab.run(["cat", f"/proc/net/{name}"]).stdout.splitlines()[1:]
+            ports += [int(line.split()[1].rsplit(":", 1)[1], 16) for line in lines]
+        return {port for port in ports if port < 32768}
+
+    def stored(self):
+        return int(self.show("NFileDescriptorStore"))
+
+    @contextlib.contextmanager
+    def load(self, lost, host="127.0.0.1", port=7788):
+        """While it lasts, a thousand datagrams a second; then the numbers of those without an answer are in lost."""
+        with self.lab.popen_on_host_files([sys.executable, "-c", LOAD, host, str(port)]) as client:
+            self.assertEqual(client.stdout.readline(), "going\n")
+            try:
+                yield
+            finally:
+                sent, *numbers = client.communicate("end\n", timeout=60)[0].split()
+        lost += numbers
+        print(f"{self.id()}: lost of {sent}: {' '.join(numbers) or 'none'}", file=sys.stderr)
+
+
+class ServiceTest(LabCase):
     def test_start_echo_stop(self):
         self.start()
         self.assertEqual(self.show("ActiveState"), "active")
@@ -118,13 +183,7 @@ class ServiceTest(unittest.TestCase):
         self.start()
         self.assertEqual(self.show("WatchdogUSec"), "10s")
         self.systemctl("stop", SERVICE)
-        directory = self.lab.path(f"/run/systemd/system/{SERVICE}.d")
-        os.makedirs(directory, exist_ok=True)
-        self.addCleanup(self.systemctl, "daemon-reload")
-        self.addCleanup(shutil.rmtree, directory)
-        with open(os.path.join(directory, "patience.conf"), "w", encoding="ascii") as file:
-            file.write("[Service]\nWatchdogSec=1s\n")
-        self.assertEqual(self.systemctl("daemon-reload").returncode, 0)
+        self.add_drop_in(SERVICE, "[Service]\nWatchdogSec=1s\n")
         self.start()
         self.assertEqual(self.systemctl("kill", "-s", "STOP", SERVICE).returncode, 0)
         wait_until(lambda: self.show("NRestarts") == "1" and self.show("ActiveState") == "active", "it runs again")
@@ -170,23 +229,127 @@ class ServiceTest(unittest.TestCase):
         self.assertFalse(os.path.exists(self.lab.path(log)))
 
     def test_nothing_in_the_unit_is_unknown(self):
-        done = self.lab.run(["systemd-analyze", "verify", SERVICE])
-        complaints = [line for line in done.stderr.splitlines() if "udprelayd.service:" in line]
+        done = self.lab.run(["systemd-analyze", "verify", SERVICE, SOCKET])
+        complaints = [line for line in done.stderr.splitlines() if re.search(r"udprelayd\.(service|socket):", line)]
         self.assertEqual(complaints, [])
 
 
+class StoreTest(LabCase):
+    """What is sent while nobody reads waits in the sockets that systemd keeps."""
+
+    def test_restarts_under_load(self):
+        for workers in (1, 3):
+            with self.subTest(workers=workers):
+                self.start(QUIET.format(workers=workers, address="*:7788"))
+                self.assertEqual(self.stored(), 2 * workers)
+                lost = []
+                with self.load(lost):
+                    for _ in range(3):
+                        before = self.show("MainPID")
+                        self.assertEqual(self.systemctl("restart", SERVICE).returncode, 0)
+                        self.assertNotEqual(self.show("MainPID"), before)
+                self.assertEqual(lost, [])
+                self.systemctl("stop", SERVICE)
+
+    def test_reloads_under_load(self):
+        self.start(QUIET.format(workers=2, address="*:7788"))
+        lost = []
+        with self.load(lost):
+            for address in ("127.0.0.1:7788", "*:7788", "*:7788, *:7799", "*:7788"):
+                self.configure(QUIET.format(workers=2, address=address))
+                self.assertEqual(self.systemctl("reload", SERVICE).returncode, 0)
+        self.assertEqual(lost, [])
+
+    def test_killed_under_load(self):
+        """But for what the daemon has in its hands at that moment: one batch of each worker, of a datagram mostly."""
+        self.start(QUIET.format(workers=1, address="127.0.0.1:7788"))
+        lost = []
+        with self.load(lost):
+            for kill in range(1, 3):
+                self.systemctl("kill", "-s", "KILL", SERVICE)
+                wait_until(lambda: self.show("NRestarts") == str(kill) and self.show("ActiveState") == "active",
+                           "it runs again")
+        self.assertLessEqual(len(lost), 4)
+
+    def test_another_address(self):
+        for old, new in (("127.0.0.1:7788", "127.0.0.1:7799"), ("*:7788", "127.0.0.1:7788")):
+            for change in ("restart", "reload"):
+                with self.subTest(old=old, new=new, change=change):
+                    self.start(QUIET.format(workers=1, address=old))
+                    self.assertEqual(self.bound_ports(), {7788})
+                    self.configure(QUIET.format(workers=1, address=new))
+                    done = self.systemctl(change, SERVICE)
+                    self.assertEqual(done.returncode, 0, f"{done.stderr}\n{self.journal()}")
+                    port = int(new.split(":")[1])
+                    wait_until(lambda: self.bound_ports() == {port} and self.stored() == 1, "the old one is closed")
+                    self.assert_echoes(port=port)
+                    self.assertEqual(self.show("NRestarts"), "0")
+                    self.systemctl("stop", SERVICE)
+                    wait_until(lambda: not self.bound_ports(), "all are closed")
+
+
+class SocketTest(LabCase):
+    def start_socket(self, config=PASSED):
+        self.configure(config)
+        done = self.systemctl("start", SOCKET)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.show("ActiveState"), "inactive")
+
+    def test_a_datagram_starts_the_service(self):
+        self.start_socket()
+        self.assert_echoes()
+        self.assert_echoes(host="::1")
+        self.assertEqual([self.show("ActiveState"), self.stored()], ["active", 0])
+
+    def test_restarts_under_load(self):
+        self.start_socket()
+        lost = []
+        with self.load(lost):
+            for _ in range(2):
+                self.assertEqual(self.systemctl("restart", SERVICE).returncode, 0)
+        self.assertEqual(lost, [])
+
+    def test_a_port_that_takes_rights(self):
+        self.add_drop_in(SOCKET, "[Socket]\nListenDatagram=\nListenDatagram=127.0.0.1:53\n")
+        self.assertEqual(self.lab.run(["cat", "/proc/sys/net/ipv4/ip_unprivileged_port_start"]).stdout.strip(), "1024")
+        self.start_socket()
+        self.assert_echoes(port=53)
+        status = self.lab.run(["cat", f"/proc/{self.show('MainPID')}/status"]).stdout
+        for rights in ("CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            self.assertRegex(status, rf"{rights}:\t0{{16}}\n")
+
+    def test_sealed(self):
+        """Without a network of its own."""
+        with open(self.sealed, encoding="utf-8") as file:
+            self.add_drop_in(SERVICE, file.read())
+        self.start_socket(PASSED.replace("target = off", "target = /var/log/udprelayd/sealed.log"))
+        self.assert_echoes()
+        record = wait_until(lambda: self.lab.run(["cat", "/var/log/udprelayd/sealed.log"]).stdout, "a record is there")
+        self.assertRegex(record, rf'7788 \d+B utf-8 echoed "{TEXT}"\n$')
+        self.assertIn("ready", self.journal())
+
+    def test_without_the_socket(self):
+        """It is tried again, and works as soon as the socket is there."""
+        self.configure(PASSED)
+        self.assertNotEqual(self.systemctl("start", SERVICE).returncode, 0)
+        wait_until(lambda: "start udprelayd.socket with this FileDescriptorName=" in self.journal(), "it tells why")
+        self.assertEqual(self.systemctl("start", SOCKET).returncode, 0)
+        wait_until(lambda: self.show("ActiveState") == "active", "it runs")
+        self.assert_echoes()
+
+
 def main():
-    daemon, unit, ServiceTest.rules = sys.argv[1:4]
+    daemon, unit, LabCase.rules, LabCase.sealed = sys.argv[1:5]
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
-        ServiceTest.lab = Lab(unit, daemon)
+        LabCase.lab = Lab(unit, daemon)
     except Unavailable as reason:
         print(f"skipped: {reason}")
         return SKIPPED
     try:
-        return 0 if unittest.main(argv=sys.argv[:1], exit=False, verbosity=2).result.wasSuccessful() else 1
+        return 0 if unittest.main(argv=[sys.argv[0], *sys.argv[5:]], exit=False, verbosity=2).result.wasSuccessful() else 1
     finally:
-        ServiceTest.lab.close()
+        LabCase.lab.close()
 
 
 if __name__ == "__main__":
