@@ -34,7 +34,7 @@ size_t record_size_max(uint32_t shown);
 
 /* Writes the line, its newline included, and returns its bytes. The first shown bytes of the payload (at most its size)
  * are decoded by codec; where shown_max, the configured limit, is 0, the line has no payload and its encoding is "-"
- * (text) or null (JSON). */
+ * (text) or null (JSON). LOG_FORMAT_SAID takes no more of the record than source and payload. */
 size_t record_format(char *out, const struct datagram_record *record, uint32_t shown, uint32_t shown_max,
 		     struct codec *codec, enum log_format format);
 

@@ -105,6 +105,15 @@ static char *put_json(char *out, const struct datagram_record *record, const str
 	return stpcpy(out, truncated ? ",\"truncated\":true}\n" : ",\"truncated\":false}\n");
 }
 
+/* Who said what, and nothing else. */
+static char *put_said(char *out, const struct datagram_record *record, const struct codec_text *text)
+{
+	out = stpcpy(put_address(out, record->source), ": ");
+	if (text)
+		out += escape_text(out, text->utf8, text->length);
+	return stpcpy(out, "\n");
+}
+
 size_t record_format(char *out, const struct datagram_record *record, uint32_t shown, uint32_t shown_max,
 		     struct codec *codec, enum log_format format)
 {
@@ -116,6 +125,8 @@ size_t record_format(char *out, const struct datagram_record *record, uint32_t s
 		codec_decode(codec, record->payload, shown, truncated, &text);
 	if (format == LOG_FORMAT_JSON)
 		end = put_json(out, record, shown_max ? &text : NULL, truncated && shown_max);
+	else if (format == LOG_FORMAT_SAID)
+		end = put_said(out, record, shown_max ? &text : NULL);
 	else
 		end = put_text(out, record, shown_max ? &text : NULL, truncated && shown_max);
 	return (size_t)(end - out);
