@@ -25,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tracker.h"
+#include "udprelay/tracker.h"
 
 #define BATCH 64
 #define SLOT 65536

@@ -1,7 +1,7 @@
-/* What became of numbered datagrams: each flow counts its own from 0 on, and every receiver ought to see each once and in
- * order. */
-#ifndef UDPRELAYD_BENCH_TRACKER_H
-#define UDPRELAYD_BENCH_TRACKER_H
+/* What became of numbered datagrams: each flow counts its own from 0 on, and every receiver ought to see each once and
+ * in order. */
+#ifndef UDPRELAY_TRACKER_H
+#define UDPRELAY_TRACKER_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "tracker.h"
+#include "udprelay/tracker.h"
 
 static bool get(const struct tracker *tracker, uint64_t seq)
 {
