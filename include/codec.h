@@ -13,6 +13,9 @@ enum codec_errors {
 	CODEC_BACKSLASHREPLACE,
 };
 
+/* The rules' names, in that order; the last is NULL. */
+extern const char *const codec_errors_names[];
+
 /* Text is UTF-8. Under backslashreplace a byte that did not decode stands in it as the lone surrogate
  * U+DC00 + byte (three bytes, ED B0 80 to ED B3 BF), which no charset decodes to; so it cannot be mistaken for a
  * backslash that somebody wrote. escape.h prints it as \xNN. */

@@ -35,6 +35,10 @@ bool value_interface(const char *text, char result[IF_NAMESIZE]);
  * Returns NULL, or what is wrong and what would be right. */
 const char *value_hex(const char *text, uint8_t *out);
 
+/* The same for words of digits with blanks or commas between them; text is cut up. *size is the bytes in all. Where
+ * something is wrong, *word is where. */
+const char *value_hex_words(char *text, uint8_t *out, size_t *size, const char **word);
+
 /* The next item of a list separated by commas, blanks around it removed; NULL at the end. *cursor begins at a copy of
  * the value, which is cut up. An item may be empty, which is for the caller to refuse. */
 char *value_next(char **cursor);

@@ -9,6 +9,8 @@
 #include "charset.h"
 #include "utf8.h"
 
+const char *const codec_errors_names[] = {"strict", "replace", "ignore", "backslashreplace", NULL};
+
 /* No charset makes more of a byte than this: a character of three bytes in UTF-8, or the placeholder of a byte that did
  * not decode. One that does (TSCII) ends the text early. */
 #define EXPANSION 3

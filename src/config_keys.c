@@ -81,7 +81,6 @@ static bool set_word_or_number(struct scope *scope, const char *value)
 static const char *const levels[] = {"error", "warning", "notice", "info", "debug", NULL};
 static const char *const formats[] = {"text", "json", NULL};
 static const char *const actions[] = {"sink", "echo", "forward", "relay", NULL};
-static const char *const error_rules[] = {"strict", "replace", "ignore", "backslashreplace", NULL};
 static const char *const balances[] = {"hash", "round-robin", "random", "least-sessions", "failover", NULL};
 static const char *const automatic[] = {"auto", NULL};
 static const char *const unlimited[] = {"unlimited", NULL};
@@ -125,8 +124,8 @@ static const struct config_key keys[] = {
 	{SECTION_LISTENER, "action", set_choice, "sink, echo, forward or relay", .words = actions, LISTENER(action)},
 	{SECTION_LISTENER, "peers", set_peers, "names of [peer:NAME] sections"},
 	{SECTION_LISTENER, "encoding", set_listener_encoding, "names of charsets"},
-	{SECTION_LISTENER, "errors", set_choice, "strict, replace, ignore or backslashreplace", .words = error_rules,
-	 LISTENER(errors)},
+	{SECTION_LISTENER, "errors", set_choice, "strict, replace, ignore or backslashreplace",
+	 .words = codec_errors_names, LISTENER(errors)},
 	{SECTION_LISTENER, "log", set_log, "all, none, or 1/N for each Nth datagram"},
 	{SECTION_LISTENER, "interface", set_interface, "the name of an interface (`ip link` lists them)"},
 	{SECTION_LISTENER, "multicast", set_multicast, "groups to join, such as 239.1.2.3 or ff02::1234%eth0"},

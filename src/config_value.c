@@ -140,12 +140,24 @@ const char *value_hex(const char *text, uint8_t *out)
 	size_t count = strspn(text, "0123456789abcdefABCDEF");
 
 	if (text[count])
-		return "is no hex number: write bytes such as `hex: 00 ff`";
+		return "is no hex number: write two digits for each byte, such as `00 ff`";
 	if (count % 2)
 		return "has an odd number of hex digits: write two for each byte";
 	for (; *text; text += 2)
 		sscanf(text, "%2hhx", out++);
 	return NULL;
+}
+
+const char *value_hex_words(char *text, uint8_t *out, size_t *size, const char **word)
+{
+	const char *fault = NULL;
+
+	*size = 0;
+	while (!fault && (*word = strsep(&text, " \t\n,"))) {
+		fault = value_hex(*word, out + *size);
+		*size += strlen(*word) / 2;
+	}
+	return fault;
 }
 
 char *value_next(char **cursor)

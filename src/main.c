@@ -14,18 +14,13 @@
 #include "config.h"
 #include "diagnostics.h"
 #include "explain.h"
+#include "foreground.h"
 #include "http.h"
-#include "log.h"
-#include "privileges.h"
 #include "question.h"
 #include "seccomp_filter.h"
-#include "server.h"
 #include "systemd.h"
 
 #define DEFAULT_CONFIG UDPRELAYD_SYSCONFDIR "/udprelayd.ini"
-
-/* How long the last lines may take when nobody reads standard error. */
-#define END_LOG_MS 200
 
 #define EXAMPLE "for example: udprelayd -c FILE --explain '192.0.2.7:4242 > echo' 'hello'\n"
 
@@ -140,32 +135,6 @@ static void open_standard_streams(void)
 		close(fd);
 }
 
-static int run(struct config *config)
-{
-	struct log *log;
-	bool clean = true;
-	int error = privileges_forbid_gain(), status = 1;
-
-	if (error) {
-		fprintf(stderr, "udprelayd: cannot forbid new privileges: %s\n", strerror(-error));
-		return 1;
-	}
-	error = log_create(&log, STDERR_FILENO, config->log_level, config->log_format);
-	if (!error)
-		error = log_start(log);
-	if (error) {
-		fprintf(stderr, "udprelayd: cannot start the log: %s\n", strerror(-error));
-		return 1;
-	}
-	status = server_run(config, log, &clean);
-	if (status == 0)
-		log_notice(log, "ended");
-	log_destroy(log, END_LOG_MS);
-	if (!clean)
-		_exit(status);
-	return status;
-}
-
 static int explain_to_user(const struct config *config, const struct options *options)
 {
 	struct question question;
@@ -206,7 +175,7 @@ int main(int argc, char **argv)
 	if (!config)
 		return EX_CONFIG;
 	if (!options.check && !options.explain)
-		return run(config);
+		return foreground_run(config, "udprelayd");
 	status = 0;
 	if (options.explain)
 		status = explain_to_user(config, &options);

@@ -254,16 +254,13 @@ static bool read_way(const struct reader *reader, const char *way)
 static bool read_hex(const struct reader *reader, const char *text)
 {
 	struct question *question = reader->question;
-	char *copy = must(strdup(text)), *rest = copy, *word;
-	const char *fault = NULL;
+	char *copy = must(strdup(text));
+	const char *fault, *word;
 
 	question->payload = must(malloc(strlen(text) + 1));
-	while (!fault && (word = strsep(&rest, BLANKS ","))) {
-		fault = value_hex(word, question->payload + question->size);
-		question->size += strlen(word) / 2;
-		if (fault)
-			wrong(reader, word, "this %s", fault);
-	}
+	fault = value_hex_words(copy, question->payload, &question->size, &word);
+	if (fault)
+		wrong(reader, word, "this %s", fault);
 	free(copy);
 	if (!fault && !question->size)
 		return wrong(reader, "hex:", "no bytes follow: write some, such as `hex: 00 ff`");

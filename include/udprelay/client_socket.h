@@ -22,7 +22,7 @@ struct client_socket {
 struct refusal {
 	int error; /* a positive errno */
 	struct address to; /* where it was sent to */
-	struct address by; /* who says so; length 0: this host */
+	struct address by; /* who says so by ICMP; length 0: the kernel of this host */
 	uint8_t head[64]; /* the beginning of that datagram, as much as came back */
 	size_t head_size;
 };
@@ -36,6 +36,9 @@ int client_socket_open(struct client_socket *client, const struct address *to, c
 /* Removes the file that an AF_UNIX one made. */
 void client_socket_close(struct client_socket *client);
 
+/* Whether answers may come from others than to itself: a group, or a broadcast. */
+bool client_socket_reaches_many(const struct address *to);
+
 /* Returns 0, -EAGAIN where there is no room in the send buffer, or another negative errno that is about this datagram.
  */
 int client_socket_send(struct client_socket *client, const struct address *to, const void *data, size_t size);
@@ -44,7 +47,7 @@ int client_socket_send(struct client_socket *client, const struct address *to, c
  * -EAGAIN where there is none. */
 ssize_t client_socket_receive(struct client_socket *client, void *data, size_t capacity, struct address *source);
 
-/* The next refusal, if any. */
+/* The next refusal that ICMP told of, if any. */
 bool client_socket_refused(struct client_socket *client, struct refusal *refusal);
 
 /* "nobody listens at 192.0.2.1:7788", and who says so, and how. Returns text. */

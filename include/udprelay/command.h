@@ -24,6 +24,9 @@ struct command {
 	int (*run)(int argc, char **argv); /* argv[0] is the command; returns the exit status */
 };
 
+extern const struct command command_send;
+extern const struct command command_listen;
+
 /* All of them; the last is NULL. */
 extern const struct command *const commands[];
 

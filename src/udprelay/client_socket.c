@@ -76,6 +76,17 @@ void client_socket_close(struct client_socket *client)
 	client->fd = -1;
 }
 
+/* Without SO_BROADCAST the kernel connects to no broadcast address. */
+bool client_socket_reaches_many(const struct address *to)
+{
+	int fd = socket(to->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool broadcast = fd >= 0 && connect(fd, &to->any, to->length) && errno == EACCES;
+
+	if (fd >= 0)
+		close(fd);
+	return address_is_multicast(to) || (broadcast && to->any.sa_family == AF_INET);
+}
+
 /* The error of a call may be an earlier datagram's, once. */
 int client_socket_send(struct client_socket *client, const struct address *to, const void *data, size_t size)
 {
@@ -131,7 +142,8 @@ static void read_refusal(struct refusal *refusal, const struct cmsghdr *c)
 								     : 0;
 }
 
-bool client_socket_refused(struct client_socket *client, struct refusal *refusal)
+/* Returns whether there was one. What this host itself refused, the call to send has told. */
+static bool next_refusal(const struct client_socket *client, struct refusal *refusal)
 {
 	_Alignas(struct cmsghdr) char control[CONTROL_SIZE];
 	struct iovec head = {refusal->head, sizeof(refusal->head)};
@@ -141,14 +153,10 @@ bool client_socket_refused(struct client_socket *client, struct refusal *refusal
 				 .msg_iovlen = 1,
 				 .msg_control = control,
 				 .msg_controllen = sizeof(control)};
-	ssize_t size;
+	ssize_t size = recvmsg(client->fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT);
 
-	if (family_of(client) == AF_UNIX)
-		return false;
-	size = recvmsg(client->fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT);
 	if (size < 0)
 		return false;
-	refusal->error = EIO;
 	refusal->by.length = 0;
 	refusal->to.length = message.msg_namelen;
 	refusal->head_size = (size_t)size;
@@ -157,6 +165,17 @@ bool client_socket_refused(struct client_socket *client, struct refusal *refusal
 			read_refusal(refusal, c);
 	}
 	return true;
+}
+
+bool client_socket_refused(struct client_socket *client, struct refusal *refusal)
+{
+	if (family_of(client) == AF_UNIX)
+		return false;
+	while (next_refusal(client, refusal)) {
+		if (refusal->by.length)
+			return true;
+	}
+	return false;
 }
 
 static const char *what_is_wrong(int error)

@@ -63,7 +63,8 @@ static int run(int argc, char **argv)
 		return 0;
 	}
 	if (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version")) {
-		printf("udprelay %s (libuv %s)\n", UDPRELAYD_VERSION, uv_version_string());
+		printf("udprelay %s (libuv %s, editing %s)\n", UDPRELAYD_VERSION, uv_version_string(),
+		       HAVE_LIBEDIT ? "yes" : "no");
 		return 0;
 	}
 	command = find_command(argv[1]);

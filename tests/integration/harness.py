@@ -44,12 +44,15 @@ class Daemon:
             file.write(config)
         self.lines, self.output = [], []
         self.changed = threading.Condition()
-        self.process = subprocess.Popen([*wrapper, DAEMON, "-c", self.path], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([*wrapper, *self.command()], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, **popen)
         self.readers = [threading.Thread(target=self._read, args=(stream, lines), daemon=True) for stream, lines in
                         [(self.process.stderr, self.lines), (self.process.stdout, self.output)]]
         for reader in self.readers:
             reader.start()
+
+    def command(self):
+        return [DAEMON, "-c", self.path]
 
     def _read(self, stream, lines):
         for line in stream:

@@ -1,6 +1,6 @@
-"""The completion for bash: what it offers is what the daemon has.
+"""The completion for bash: what it offers is what the programs have.
 
-Usage: test_completion.py DAEMON COMPLETION
+Usage: test_completion.py DAEMON TOOL COMPLETION COMPLETION
 """
 import os
 import re
@@ -11,21 +11,23 @@ import tempfile
 import unittest
 
 SKIPPED = 77
-DAEMON, COMPLETION = sys.argv[1:3] if len(sys.argv) > 2 else ("udprelayd", "conf/completion/udprelayd")
+DAEMON, TOOL, *COMPLETIONS = sys.argv[1:]
 
 # As bash does at a TAB behind the last word.
 SCRIPT = """
 source "$1"
 shift
-function=$(complete -p udprelayd)
+function=$(complete -p "$1")
 function=${function#*-F }
 COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
-${function% *} udprelayd "${@: -1}" "${@: -2:1}"
+${function% *} "$1" "${@: -1}" "${@: -2:1}"
 printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
-class CompletionTest(unittest.TestCase):
+class CompletionTestCase(unittest.TestCase):
+    program = completion = None
+
     def setUp(self):
         self.directory = tempfile.TemporaryDirectory()
         self.addCleanup(self.directory.cleanup)
@@ -34,17 +36,26 @@ class CompletionTest(unittest.TestCase):
                 pass
 
     def complete(self, *words):
-        done = subprocess.run(["bash", "--norc", "-c", SCRIPT, "bash", os.path.abspath(COMPLETION), "udprelayd", *words],
+        done = subprocess.run(["bash", "--norc", "-c", SCRIPT, "bash", os.path.abspath(self.completion),
+                               self.program, *words],
                               cwd=self.directory.name, capture_output=True, text=True, timeout=20)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return sorted(done.stdout.split("\n")[:-1] if done.stdout.strip() else [])
 
-    def test_every_option(self):
-        text = subprocess.run([DAEMON, "--help"], capture_output=True, text=True, timeout=20).stdout
+    def options(self, *command):
+        """Of --help; and the whole of it."""
+        text = subprocess.run([*command, "--help"], capture_output=True, text=True, timeout=20).stdout
         pairs = re.findall(r"^  (?:(-\w), |    )(--[\w-]+)", text, re.MULTILINE)
         known = [option for pair in pairs for option in pair if option]
         self.assertTrue(known)
-        self.assertEqual(self.complete(""), sorted(known))
+        return known, text
+
+
+class DaemonTest(CompletionTestCase):
+    program, completion = "udprelayd", COMPLETIONS[0]
+
+    def test_every_option(self):
+        self.assertEqual(self.complete(""), sorted(self.options(DAEMON)[0]))
 
     def test_the_rest_of_an_option(self):
         self.assertEqual(self.complete("--c"), ["--check-config", "--config"])
@@ -60,6 +71,25 @@ class CompletionTest(unittest.TestCase):
 
     def test_behind_a_file(self):
         self.assertIn("-t", self.complete("-c", "one.ini", "-"))
+
+
+class ToolTest(CompletionTestCase):
+    program, completion = "udprelay", COMPLETIONS[1]
+
+    def test_commands(self):
+        known, text = self.options(TOOL)
+        names = re.findall(r"^  ([a-z]+) ", text, re.MULTILINE)
+        self.assertEqual(self.complete(""), sorted(known + names))
+        self.assertEqual(self.complete("l"), ["listen", "load"])
+        for name in names:
+            self.assertEqual(self.complete(name, ""), sorted(self.options(TOOL, name)[0]), name)
+
+    def test_values(self):
+        self.assertEqual(self.complete("send", "--errors", "r"), ["replace"])
+        self.assertEqual(self.complete("listen", "--errors", ""), ["backslashreplace", "ignore", "replace", "strict"])
+        self.assertEqual(self.complete("send", "-f", "o"), ["one.ini", "other"])
+        self.assertEqual(self.complete("send", "--file", "=", "a"), ["a two.ini"])
+        self.assertEqual(self.complete("shout", ""), [])
 
 
 if __name__ == "__main__":

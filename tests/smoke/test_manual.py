@@ -1,6 +1,6 @@
 """The manual pages: nothing in them is wrong for those who print them, and they name the options that there are.
 
-Usage: test_manual.py DAEMON PAGE…
+Usage: test_manual.py DAEMON TOOL UDPRELAYD.8 UDPRELAY.1 PAGE…
 """
 import re
 import shutil
@@ -9,7 +9,9 @@ import sys
 import unittest
 
 SKIPPED = 77
-DAEMON, PAGES = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 2 else ("udprelayd", [])
+DAEMON, TOOL, *PAGES = sys.argv[1:]
+OPTIONS = r"^  (?:-(\w), |    )--([\w-]+)"  # of --help
+ITEMS = r"^\.It Fl (?:(\w) , Fl )?-([\w-]+)"  # of a page
 
 
 def run(*command):
@@ -30,13 +32,25 @@ class ManualTest(unittest.TestCase):
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertIn("SEE ALSO", done.stdout)
 
-    def test_options(self):
+    def assert_options(self, text, *command):
         """Those of --help, all of them and no others."""
-        wanted = re.findall(r"^  (?:-(\w), |    )--([\w-]+)", run(DAEMON, "--help").stdout, re.MULTILINE)
-        with open(PAGES[0], encoding="utf-8") as page:
-            named = re.findall(r"^\.It Fl (?:(\w) , Fl )?-([\w-]+)", page.read(), re.MULTILINE)
+        wanted = re.findall(OPTIONS, run(*command, "--help").stdout, re.MULTILINE)
         self.assertTrue(wanted)
-        self.assertEqual(named, wanted)
+        self.assertEqual(re.findall(ITEMS, text, re.MULTILINE), wanted)
+
+    def test_options(self):
+        with open(PAGES[0], encoding="utf-8") as page:
+            self.assert_options(page.read(), DAEMON)
+
+    def test_options_of_commands(self):
+        """Each command has a part of its own."""
+        with open(PAGES[1], encoding="utf-8") as page:
+            common, *parts = re.split(r"^\.S[sh] ([a-z]+)$", page.read(), flags=re.MULTILINE)
+        self.assert_options(common, TOOL)
+        names = re.findall(r"^  ([a-z]+) ", run(TOOL, "--help").stdout, re.MULTILINE)
+        self.assertEqual(parts[::2], names)
+        for name, part in zip(names, parts[1::2]):
+            self.assert_options(part.split("\n.Sh ")[0] + "\n.It Fl h , Fl -help\n", TOOL, name)
 
     def test_versions(self):
         version = run(DAEMON, "--version").stdout.split()[1]

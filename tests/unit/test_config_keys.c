@@ -466,7 +466,7 @@ static void a_check_may_be_hex(void **state)
 	      "[peer:p] check_send: `001` has an odd number of hex digits: write two for each byte");
 	wrong(CHECKED, "check_expect", "hex:00 zz|hex:zz00", "[peer:p] check_expect: `zz");
 	wrong(CHECKED, "check_expect", "hex:0x00|hex:00 0x00",
-	      "[peer:p] check_expect: `0x00` is no hex number: write bytes such as `hex: 00 ff`");
+	      "[peer:p] check_expect: `0x00` is no hex number: write two digits for each byte, such as `00 ff`");
 	wrong(CHECKED, "check_expect", "hex:-1|hex:+1|hex:00:01|hex:0\xc3\xa9", "[peer:p] check_expect: `");
 	wrong(CHECKED, "check_send", "hex:|hex: ; 00",
 	      "[peer:p] check_send: no bytes follow `hex:`: write some, such as `hex: 00 ff`");

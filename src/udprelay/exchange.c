@@ -1,0 +1,356 @@
+#include "udprelay/exchange.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <uv.h>
+
+#include "must.h"
+#include "udprelay/command.h"
+#include "udprelay/readable.h"
+
+/* Answers that are shown before keys and lines have their turn again. */
+#define ANSWERS_AT_ONCE 64
+
+enum { SIGNALS = 2 };
+
+struct exchange {
+	const struct exchange_plan *plan;
+	uv_loop_t loop;
+	uv_poll_t socket;
+	uv_timer_t patience;
+	uv_signal_t signals[SIGNALS];
+	struct readable readable;
+
+	const uint8_t *data; /* what is to be sent now */
+	size_t size;
+	bool waits_for_room; /* in the send buffer */
+	bool sent_all; /* nothing more is to be sent */
+	bool ending;
+	uint64_t line; /* number of the last one */
+	uint64_t sent, answers, refusals;
+	bool to_many; /* anybody may answer */
+	bool failed; /* to send something */
+	bool absent; /* nobody was there */
+	uint8_t buffer[CLIENT_DATAGRAM_MAX];
+};
+
+/* --- Ending --- */
+
+static void close_any(uv_handle_t *handle, void *data)
+{
+	(void)data;
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+static void end(struct exchange *exchange)
+{
+	if (exchange->ending)
+		return;
+	exchange->ending = true;
+	if (exchange->plan->input)
+		readable_close(&exchange->readable);
+	uv_walk(&exchange->loop, close_any, NULL);
+}
+
+/* What was refused is not answered. */
+static bool has_all_answers(const struct exchange *exchange)
+{
+	return !exchange->plan->waits || exchange->answers + exchange->refusals >= exchange->sent;
+}
+
+static void end_if_done(struct exchange *exchange)
+{
+	if (exchange->sent_all && has_all_answers(exchange))
+		end(exchange);
+}
+
+static void on_patience(uv_timer_t *timer)
+{
+	end(timer->data);
+}
+
+static void end_sending(struct exchange *exchange)
+{
+	exchange->sent_all = true;
+	if (exchange->plan->input)
+		readable_stop(&exchange->readable);
+	end_if_done(exchange);
+	if (!exchange->ending)
+		uv_timer_start(&exchange->patience, on_patience, exchange->plan->wait_ns / 1000000, 0);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	(void)number;
+	end(handle->data);
+}
+
+/* --- Showing --- */
+
+static void begin_output(struct exchange *exchange)
+{
+	if (exchange->plan->input)
+		line_input_hide(exchange->plan->input);
+}
+
+static void end_output(struct exchange *exchange)
+{
+	if (exchange->plan->input && !exchange->sent_all && !exchange->ending)
+		line_input_show(exchange->plan->input);
+}
+
+static void tell_fault(struct exchange *exchange, const char *fault)
+{
+	begin_output(exchange);
+	if (exchange->plan->input)
+		command_tell("line %" PRIu64 " is not sent: %s", exchange->line, fault);
+	else
+		command_tell("nothing is sent: %s", fault);
+	exchange->failed = true;
+}
+
+static bool tells_of_absence(int error)
+{
+	return error == ECONNREFUSED || error == ENOENT || error == EHOSTUNREACH || error == ENETUNREACH;
+}
+
+static void tell_refusal(struct exchange *exchange, const struct refusal *refusal)
+{
+	char text[REFUSAL_TEXT_MAX];
+
+	begin_output(exchange);
+	command_tell("%s", refusal_text(refusal, text));
+	exchange->absent |= tells_of_absence(refusal->error);
+	exchange->refusals++;
+	end_if_done(exchange);
+	end_output(exchange);
+}
+
+/* --- Sending --- */
+
+static void on_socket(uv_poll_t *poll, int status, int events);
+
+static void watch_socket(struct exchange *exchange)
+{
+	int events = UV_READABLE | UV_PRIORITIZED | (exchange->waits_for_room ? UV_WRITABLE : 0);
+
+	uv_poll_start(&exchange->socket, events, on_socket);
+}
+
+static void tell_unsent(struct exchange *exchange, int error)
+{
+	struct refusal refusal = {.error = error, .to = *exchange->plan->to};
+	char text[REFUSAL_TEXT_MAX];
+
+	tell_fault(exchange, refusal_text(&refusal, text));
+	exchange->absent |= tells_of_absence(error);
+}
+
+/* Returns whether the datagram is done with; if not, there is no room for it yet. */
+static bool send_now(struct exchange *exchange)
+{
+	const struct exchange_plan *plan = exchange->plan;
+	int error = client_socket_send(plan->client, plan->to, exchange->data, exchange->size);
+	bool waited = exchange->waits_for_room;
+
+	exchange->waits_for_room = error == -EAGAIN;
+	if (exchange->waits_for_room != waited)
+		watch_socket(exchange);
+	if (exchange->waits_for_room)
+		return false;
+	if (error)
+		tell_unsent(exchange, -error);
+	else
+		exchange->sent++;
+	return true;
+}
+
+/* Returns whether the next line may follow. */
+static bool send_line(struct exchange *exchange, const char *line, size_t length)
+{
+	const char *fault;
+	ssize_t size = wording_say(exchange->plan->wording, line, length, &exchange->data, &fault);
+
+	if (size < 0) {
+		tell_fault(exchange, fault);
+		return true;
+	}
+	exchange->size = (size_t)size;
+	return send_now(exchange);
+}
+
+static void send_lines(struct exchange *exchange)
+{
+	bool more = true;
+
+	while (more && !exchange->ending) {
+		const char *line;
+		size_t length;
+
+		switch (line_input_next(exchange->plan->input, &line, &length)) {
+		case LINE_READY:
+			exchange->line++;
+			more = send_line(exchange, line, length);
+			break;
+		case LINE_TOO_LONG:
+			exchange->line++;
+			tell_fault(exchange, "it has more bytes than a datagram carries");
+			break;
+		case LINE_WANTED:
+			line_input_show(exchange->plan->input);
+			readable_start(&exchange->readable);
+			return;
+		case LINE_END:
+			end_sending(exchange);
+			return;
+		}
+	}
+	readable_stop(&exchange->readable);
+}
+
+static void on_input(void *data)
+{
+	struct exchange *exchange = data;
+
+	line_input_read(exchange->plan->input);
+	send_lines(exchange);
+}
+
+static void go_on_sending(struct exchange *exchange)
+{
+	if (!send_now(exchange))
+		return;
+	if (exchange->plan->input)
+		send_lines(exchange);
+	else
+		end_sending(exchange);
+}
+
+/* --- Hearing --- */
+
+static void take_answer(struct exchange *exchange, const struct address *source, size_t size)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	begin_output(exchange);
+	if (size > sizeof(exchange->buffer))
+		command_tell("%s: a datagram of %zu bytes is too large to be shown", address_format(source, text),
+			     size);
+	else
+		transcript_write(exchange->plan->transcript, stdout, source, exchange->buffer, size);
+	exchange->answers += exchange->to_many || address_equal(source, exchange->plan->to);
+	if (ferror(stdout))
+		end(exchange);
+	end_if_done(exchange);
+	end_output(exchange);
+}
+
+static void hear(struct exchange *exchange)
+{
+	struct client_socket *client = exchange->plan->client;
+	struct address source;
+	struct refusal refusal;
+	ssize_t size;
+
+	for (int i = 0; i < ANSWERS_AT_ONCE && !exchange->ending; i++) {
+		size = client_socket_receive(client, exchange->buffer, sizeof(exchange->buffer), &source);
+		if (size < 0)
+			break;
+		take_answer(exchange, &source, (size_t)size);
+	}
+	while (client_socket_refused(client, &refusal))
+		tell_refusal(exchange, &refusal);
+}
+
+static void on_socket(uv_poll_t *poll, int status, int events)
+{
+	struct exchange *exchange = poll->data;
+
+	hear(exchange);
+	if (status && !exchange->ending) /* which has ended the watch */
+		watch_socket(exchange);
+	if (events & UV_WRITABLE && exchange->waits_for_room && !exchange->ending)
+		go_on_sending(exchange);
+}
+
+/* --- Running --- */
+
+static int watch_signals(struct exchange *exchange)
+{
+	static const int numbers[SIGNALS] = {SIGINT, SIGTERM};
+	int error = 0;
+
+	for (int i = 0; i < SIGNALS && !error; i++) {
+		error = uv_signal_init(&exchange->loop, &exchange->signals[i]);
+		exchange->signals[i].data = exchange;
+		if (!error)
+			error = uv_signal_start(&exchange->signals[i], on_signal, numbers[i]);
+	}
+	return error;
+}
+
+static int set_up(struct exchange *exchange)
+{
+	const struct exchange_plan *plan = exchange->plan;
+	int error = uv_timer_init(&exchange->loop, &exchange->patience);
+
+	exchange->patience.data = exchange;
+	exchange->socket.data = exchange;
+	exchange->readable.call = on_input;
+	exchange->readable.data = exchange;
+	if (!error)
+		error = watch_signals(exchange);
+	if (!error)
+		error = uv_poll_init(&exchange->loop, &exchange->socket, plan->client->fd);
+	if (!error && plan->input)
+		error = readable_init(&exchange->readable, &exchange->loop, plan->input_fd);
+	return error;
+}
+
+static void begin(struct exchange *exchange)
+{
+	watch_socket(exchange);
+	if (exchange->plan->input) {
+		send_lines(exchange);
+		return;
+	}
+	exchange->data = exchange->plan->data;
+	exchange->size = exchange->plan->size;
+	go_on_sending(exchange);
+}
+
+static int status_of(const struct exchange *exchange)
+{
+	bool missing = exchange->plan->waits && exchange->answers < exchange->sent;
+
+	if (exchange->absent)
+		return EX_UNAVAILABLE;
+	return exchange->failed || missing;
+}
+
+int exchange_run(const struct exchange_plan *plan)
+{
+	struct exchange *exchange = must(calloc(1, sizeof(*exchange)));
+	int error = uv_loop_init(&exchange->loop), status = 1;
+
+	exchange->plan = plan;
+	exchange->to_many = client_socket_reaches_many(plan->to);
+	if (!error)
+		error = set_up(exchange);
+	if (error) {
+		command_tell("cannot wait for events: %s", uv_strerror(error));
+	} else {
+		begin(exchange);
+		uv_run(&exchange->loop, UV_RUN_DEFAULT);
+		uv_loop_close(&exchange->loop);
+		hear(exchange);
+		status = status_of(exchange);
+	}
+	free(exchange);
+	return status;
+}

@@ -1,0 +1,139 @@
+"""`udprelay listen`: the daemon's sink in one command."""
+import os
+import re
+import signal
+import socket
+import tempfile
+import unittest
+
+import harness
+import tool
+from escapes import unescape
+
+HELLO = "你好, udp"
+
+
+class ListenTest(harness.TestCase):
+    def listen(self, *arguments):
+        listener = tool.Listener(*arguments)
+        self.addCleanup(self._end, listener)
+        return listener.ready()
+
+    def hear(self, listener, payload):
+        """What it shows of one datagram, without whence it came."""
+        client, count = self.udp(), len(listener.output) + 1
+        client.sendto(payload, listener.address("listen"))
+        line = listener.await_output(count)[-1]
+        source = "%s:%d: " % client.getsockname()
+        self.assertTrue(line.startswith(source), (line, source))
+        return line.removeprefix(source)
+
+    def test_who_said_what(self):
+        listener = self.listen("127.0.0.1:0")
+        self.assertEqual(self.hear(listener, HELLO.encode()), HELLO)
+        self.assertEqual(self.hear(listener, b""), "")
+        self.assertEqual(listener.end()["listener listen"]["sunk"], 2)
+
+    def test_charsets(self):
+        listener = self.listen("-e", "utf-8, gbk", "127.0.0.1:0")
+        for encoding in ("utf-8", "gbk"):
+            self.assertEqual(self.hear(listener, HELLO.encode(encoding)), HELLO)
+
+    def test_errors(self):
+        for rule, shown in (("strict", "61ff62"), ("replace", "a\ufffdb"), ("ignore", "ab"), ("backslashreplace", r"a\xffb")):
+            self.assertEqual(self.hear(self.listen("--errors", rule, "127.0.0.1:0"), b"a\xffb"), shown)
+
+    def test_a_line_whatever_is_said(self):
+        """Of any bytes, up to the most that a datagram has; and it can be undone."""
+        listener = self.listen("127.0.0.1:0")
+        for payload in (b"a\r\nb\0", "\u202e\u2028\x1b[31m\x85".encode(), b'"\\', bytes(range(256)), b"\n" * 65507,
+                        b"\xff" * 65507):
+            shown = self.hear(listener, payload)
+            self.assertTrue(shown.isprintable())
+            self.assertEqual(unescape(shown), payload)
+
+    def test_echo(self):
+        listener = self.listen("--echo", "127.0.0.1:0")
+        self.assert_echoes(self.udp(), listener.address("listen"), b"\xff\0")
+        self.assertEqual(listener.end()["listener listen"]["echoed"], 1)
+
+    def test_a_sink_does_not_answer(self):
+        listener = self.listen("127.0.0.1:0")
+        client = self.udp()
+        client.sendto(b"?", listener.address("listen"))
+        listener.end()
+        self.assert_nothing_waits(client)
+
+    def test_a_port_alone(self):
+        """Of both families."""
+        listener = self.listen("0")
+        ports = [listener.address("listen", number) for number in (1, 2)]
+        self.assertEqual([host for host, _ in ports], ["0.0.0.0", "::"])
+        for host, (_, port) in zip(("127.0.0.1", "::1"), ports):
+            self.udp(host).sendto(b"x", (host, port))
+        self.assertEqual(sorted(line[0] for line in listener.await_output(2)), ["1", "["])
+
+    def test_a_path(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "socket")
+            listener = self.listen(f"unix:{path}")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+                client.sendto(b"x", path)
+            self.assertEqual(listener.await_output(1), ["unix:: x"])
+            listener.end()
+            self.assertFalse(os.path.exists(path))
+
+    def test_quiet(self):
+        listener = tool.Listener("-q", "127.0.0.1:0")
+        self.addCleanup(self._end, listener)
+        port = self.port_of(listener)
+        self.udp().sendto(b"x", ("127.0.0.1", port))
+        listener.await_output(1)
+        listener.end(signal.SIGINT)
+        self.assertEqual(listener.lines, [])
+
+    def port_of(self, listener):
+        """Of one that does not say it: as the kernel has it."""
+        def find():
+            inodes = set()
+            for fd in os.scandir(f"/proc/{listener.process.pid}/fd"):
+                inodes |= set(re.findall(r"socket:\[(\d+)\]", os.readlink(fd.path)))
+            with open("/proc/net/udp", encoding="ascii") as table:
+                rows = [row.split() for row in table.readlines()[1:]]
+            return next((int(row[1].split(":")[1], 16) for row in rows if row[9] in inodes), None)
+        return listener.await_that(find, "no port is open")
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
+    def test_root_becomes_nobody(self):
+        listener = self.listen("127.0.0.1:0")
+        with open(f"/proc/{listener.process.pid}/status", encoding="ascii") as status:
+            user = re.search(r"^Uid:\s(.*)$", status.read(), re.MULTILINE)[1]
+        self.assertEqual(set(user.split()), {"65534"})
+
+    def test_what_is_taken(self):
+        port = self.udp().getsockname()[1]
+        status, output, said = tool.run("listen", f"127.0.0.1:{port}")
+        self.assertEqual((status, output), (69, ""))
+        self.assertIn(f"127.0.0.1:{port}", said)
+
+    def test_wrong_command_lines(self):
+        for arguments, fault in [([], "there is no port"), (["1", "2"], "more than one port"),
+                                 (["65536"], "`65536`"), (["host:1"], "`host:1`"), (["1.2.3.4"], "`1.2.3.4`"),
+                                 (["::1:7788"], "`::1:7788`"), (["7788\naction = echo"], "`7788"),
+                                 (["-e", "klingon", "7788"], "`klingon` is no charset"),
+                                 (["-e", "utf-8\nlog = none", "7788"], "is no charset"), (["-e", "", "7788"], "``"),
+                                 (["--errors", "lax", "7788"], "`lax` is wrong"), (["--loud", "7788"], "--loud")]:
+            with self.subTest(arguments):
+                status, output, said = tool.run("listen", *arguments)
+                self.assertEqual((status, output), (64, ""))
+                self.assertIn(fault, said)
+                self.assertIn("Try `udprelay listen --help`.", said)
+
+    def test_help(self):
+        status, output, said = tool.run("listen", "--help")
+        self.assertEqual((status, said), (0, ""))
+        self.assertIn("[ADDR:]PORT", output)
+
+
+if __name__ == "__main__":
+    harness.main()

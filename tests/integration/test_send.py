@@ -1,0 +1,454 @@
+"""`udprelay send`: texts go out, answers are shown."""
+import os
+import select
+import signal
+import socket
+import tempfile
+import threading
+import unittest
+
+import harness
+import tool
+
+HELLO = "你好, udp"
+SMILE = "a🙂b"  # GBK has no code for it
+
+
+class Server(threading.Thread):
+    """Answers each datagram as answer(socket, data, source) does, by itself an echo."""
+
+    def __init__(self, sock, answer=lambda sock, data, source: sock.sendto(data, source)):
+        super().__init__(daemon=True)
+        self.sock, self.answer, self.heard, self.sources = sock, answer, [], []
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                data, source = self.sock.recvfrom(1 << 18)
+            except OSError:  # the test has closed it
+                return
+            self.heard.append(data)
+            self.sources.append(source)
+            self.answer(self.sock, data, source)
+
+
+class SendTestCase(harness.TestCase):
+    def setUp(self):
+        self.sock = self.udp()
+        self.host, self.port = self.sock.getsockname()
+
+    def send(self, *arguments, status=0, to=None, **options):
+        """Sends quietly. Returns what it shows, after checking the exit status."""
+        host, port = to or (self.host, self.port)
+        got, output, said = tool.run("send", "-q", *arguments[:-1], host, port, *arguments[-1], **options)
+        self.assertEqual(got, status, said)
+        self.said = said
+        return output
+
+    def received(self, count=1):
+        return [self.sock.recv(65536) for _ in range(count)]
+
+
+class PayloadTest(SendTestCase):
+    """What is sent, to a socket that only hears."""
+
+    def test_a_text(self):
+        self.assertEqual(self.send([HELLO]), "")
+        self.assertEqual(self.received(), [HELLO.encode()])
+
+    def test_words_are_one_text(self):
+        self.send(["three", "small", "words"])
+        self.assertEqual(self.received(), [b"three small words"])
+
+    def test_lines(self):
+        self.send([], input=f"one\n\n{HELLO}\nthe last has no end")
+        self.assertEqual(self.received(4), [b"one", b"", HELLO.encode(), b"the last has no end"])
+        self.assert_nothing_waits(self.sock)
+
+    def test_no_lines(self):
+        self.send([], input="")
+        self.assert_nothing_waits(self.sock)
+
+    def test_lines_of_a_file(self):
+        with tempfile.TemporaryFile() as file:
+            file.write(b"one\ntwo\n")
+            file.seek(0)
+            self.send([], stdin=file)
+        self.assertEqual(self.received(2), [b"one", b"two"])
+
+    def test_newline(self):
+        self.send("--newline", ["one"])
+        self.send("--newline", [], input="two\n")
+        self.assertEqual(self.received(2), [b"one\n", b"two\n"])
+
+    def test_charsets(self):
+        for encoding in ("gbk", "big5", "shift_jis", "utf-16-le", "latin-1"):
+            text = "é" if encoding == "latin-1" else "中文"
+            self.send("-e", encoding, [text])
+            self.assertEqual(self.received(), [text.encode(encoding)])
+
+    def test_errors(self):
+        for rule in ("replace", "ignore", "backslashreplace"):
+            self.send("-e", "gbk", "--errors", rule, [SMILE])
+            self.assertEqual(self.received(), [SMILE.encode("gbk", rule)])
+
+    def test_what_cannot_be_written(self):
+        """Is not sent, and the lines around it are."""
+        self.send("-e", "gbk", [SMILE], status=1)
+        self.assertIn("nothing is sent: it cannot be written in gbk", self.said)
+        self.send("-e", "gbk", "--errors", "strict", [], input=f"one\n{SMILE}\nthree\n", status=1)
+        self.assertIn("line 2 is not sent: it cannot be written in gbk", self.said)
+        self.assertEqual(self.received(2), [b"one", b"three"])
+        self.assert_nothing_waits(self.sock)
+
+    def test_what_is_no_utf8(self):
+        self.send([], input=b"\xff\n", status=1, text=False)
+        self.assertIn(b"line 1 is not sent: it is no UTF-8", self.said)
+
+    def test_hex(self):
+        self.send("-x", ["00", "fF0a"])
+        self.send("-x", [], input="01 02,03\n\n")
+        self.assertEqual(self.received(3), [b"\x00\xff\x0a", b"\x01\x02\x03", b""])
+        for text, fault in (("0", "`0` has an odd number"), ("0 0", "`0` has an odd number"), ("zz", "`zz` is no hex")):
+            self.send("-x", [text], status=1)
+            self.assertIn(fault, self.said)
+        self.assert_nothing_waits(self.sock)
+
+    def test_files(self):
+        payload = bytes(range(256)) * 16
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(payload)
+            file.flush()
+            self.send("-f", file.name, [])
+        self.send("-f", "-", [], input=payload, text=False)
+        self.send("-f", "/dev/null", [])
+        self.assertEqual(self.received(3), [payload, payload, b""])
+        self.send("-f", "/nonexistent", [], status=1)
+        self.assertIn("cannot read `/nonexistent`: No such file", self.said)
+
+    def test_the_largest(self):
+        self.send(["x" * 65507])
+        self.assertEqual(self.received(), [b"x" * 65507])
+
+    def test_more_than_a_datagram_carries(self):
+        self.send(["x" * 65508], status=1)
+        self.assertIn("it is too large for the way to", self.said)
+        self.send([], input="one\n" + 65528 * "x" + "\n" + 300000 * "x" + "\nfour\n", status=1)
+        for line in (2, 3):
+            self.assertIn(f"line {line} is not sent: it has more bytes than a datagram carries", self.said)
+        with tempfile.NamedTemporaryFile() as file:
+            file.truncate(65528)
+            self.send("-f", file.name, [], status=1)
+        self.assertIn("has more bytes than a datagram carries", self.said)
+        self.assertEqual(self.received(2), [b"one", b"four"])
+        self.assert_nothing_waits(self.sock)
+
+
+class AnswerTest(SendTestCase):
+    def test_answers_are_shown(self):
+        Server(self.sock)
+        self.assertEqual(self.send("-w", "20", ["hello\n"]), f"{self.host}:{self.port}: hello\\n\n")
+        self.assertEqual(self.send("-w", "20", [], input="one\ntwo\n").splitlines(),
+                         [f"{self.host}:{self.port}: {word}" for word in ("one", "two")])
+
+    def test_charsets(self):
+        """An answer's charset is the question's, unless it is told."""
+        Server(self.sock)
+        self.assertIn(HELLO, self.send("-w", "20", "-e", "gbk", [HELLO]))
+        Server(other := self.udp(), lambda sock, data, source: sock.sendto(HELLO.encode("big5"), source))
+        self.assertIn(HELLO, self.send("-w", "20", "-e", "gbk", "-d", "utf-8, big5", ["?"], to=other.getsockname()))
+
+    def test_bytes_that_do_not_fit(self):
+        Server(self.sock, lambda sock, data, source: sock.sendto(b"a\xffb", source))
+        for rule, text in ((None, r"a\xffb"), ("replace", "a\ufffdb"), ("ignore", "ab"), ("strict", "61ff62")):
+            rules = ["--errors", rule] if rule else []
+            self.assertEqual(self.send("-w", "20", *rules, ["?"]), f"{self.host}:{self.port}: {text}\n")
+
+    def test_raw(self):
+        payload = bytes(range(256))
+        Server(self.sock, lambda sock, data, source: sock.sendto(payload, source))
+        self.assertEqual(self.send("-w", "20", "--raw", ["?"], text=False), payload)
+
+    def test_a_missing_answer(self):
+        self.assertEqual(self.send("-w", "0.05", ["?"], status=1), "")
+        self.received()
+        Server(self.sock, lambda sock, data, source: data == b"one" and sock.sendto(data, source))
+        self.assertIn("one", self.send("-w", "0.05", [], input="one\ntwo\n", status=1))
+
+    def test_an_answer_from_elsewhere(self):
+        """Is shown, but is not the one that was waited for."""
+        other = self.udp()
+        Server(self.sock, lambda sock, data, source: other.sendto(data, source))
+        self.assertEqual(self.send("-w", "0.2", ["?"], status=1), "%s:%d: ?\n" % other.getsockname())
+
+    def test_nobody_listens(self):
+        """ICMP says so: at once, whether an answer is waited for or not."""
+        self.sock.close()
+        for wait in ([], ["-w", "20"]):
+            for options, arguments in (({}, ["?"]), ({"input": "one\ntwo\n"}, [])):
+                self.send(*wait, arguments, status=69, **options)
+                self.assertIn(f"nobody listens at {self.host}:{self.port} (ICMP from {self.host})", self.said)
+
+    def test_a_refusal_takes_nothing_from_others(self):
+        """The next line is sent, although the kernel reports the last one's error."""
+        self.sock.close()
+        process = self.begin()
+        process.stdin.write(b"one\n")
+        process.stdin.flush()
+        self.assertIn(b"nobody listens", process.stderr.readline())
+        server = Server(self.udp(port=self.port))
+        process.stdin.write(b"two\nthree\n")
+        process.stdin.flush()
+        self.assertTrue(all(process.stdout.readline().endswith(word) for word in (b" two\n", b" three\n")))
+        self.assertEqual(server.heard, [b"two", b"three"])
+
+    def begin(self, *arguments):
+        process = tool.start("send", "-q", *arguments, self.host, self.port)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def test_both_at_once(self):
+        """Answers come before the next line is there; and what the other end says by itself is shown, too."""
+        Server(self.sock, lambda sock, data, source: [sock.sendto(word, source) for word in data.split()])
+        process = self.begin()
+        for line in (b"one", b"two three", b"four"):
+            process.stdin.write(line + b"\n")
+            process.stdin.flush()
+            for word in line.split():
+                self.assertEqual(process.stdout.readline(), b"%s:%d: %s\n" % (self.host.encode(), self.port, word))
+
+    def test_signals(self):
+        """It ends at once; what is missing then is missing."""
+        for number, wait, status in ((signal.SIGINT, [], 0), (signal.SIGTERM, [], 0), (signal.SIGINT, ["-w", "9"], 1)):
+            process = self.begin(*wait)
+            process.stdin.write(b"?\n")
+            process.stdin.flush()
+            self.received()
+            process.send_signal(number)
+            self.assertEqual(process.wait(harness.PATIENCE), status)
+
+    def test_nobody_reads(self):
+        Server(self.sock)
+        process = self.begin("-w", "20")
+        process.stdout.close()
+        process.stdin.write(b"?\n")
+        process.stdin.flush()
+        self.assertEqual(process.wait(harness.PATIENCE), 1)
+        self.assertIn(b"cannot write to standard output", process.stderr.read())
+        process.stdout = None
+
+
+class AddressTest(SendTestCase):
+    def test_forms(self):
+        self.sock.close()
+        for host, arguments in (("127.0.0.1", ["127.0.0.1:PORT"]), ("::1", ["::1", "PORT"]), ("::1", ["[::1]", "PORT"]),
+                                ("::1", ["[::1]:PORT"]), ("127.0.0.1", ["-4", "localhost", "PORT"])):
+            sock = self.udp(host)
+            arguments = [word.replace("PORT", str(sock.getsockname()[1])) for word in arguments]
+            status, _, said = tool.run("send", *arguments, "hello")
+            self.assertEqual((status, sock.recv(100)), (0, b"hello"), said)
+
+    def test_the_port_that_is_sent_from(self):
+        status, _, said = tool.run("send", self.host, self.port, "?")
+        _, source = self.sock.recvfrom(100)
+        self.assertEqual((status, said), (0, f"udprelay: from port {source[1]} to {self.host}:{self.port}\n"))
+
+    def test_bind(self):
+        with self.udp() as free:
+            port = free.getsockname()[1]
+        for bind in (f"127.0.0.1:{port}", f"*:{port}"):
+            status, _, said = tool.run("send", "-b", bind, self.host, self.port, "?")
+            self.assertEqual((status, said), (0, ""))
+            self.assertEqual(self.sock.recvfrom(100)[1], ("127.0.0.1", port))
+        with self.udp("127.0.0.1", port):
+            self.send("-b", f"127.0.0.1:{port}", ["?"], status=69)
+        self.assertIn(f"cannot send from 127.0.0.1:{port}: another program has it", self.said)
+
+    def test_two_talk(self):
+        """Each bound to the port that the other sends to."""
+        with self.udp() as free, self.udp() as other:
+            ports = free.getsockname()[1], other.getsockname()[1]
+        ends = []
+        for own, peer in (ports, ports[::-1]):
+            ends.append(tool.start("send", "-b", f"127.0.0.1:{own}", "127.0.0.1", peer))
+            self.addCleanup(ends[-1].communicate)
+            self.addCleanup(ends[-1].kill)
+            self.await_port(own)
+        for end, other, own in ((ends[0], ends[1], ports[0]), (ends[1], ends[0], ports[1])):
+            end.stdin.write(f"I am {own}\n".encode())
+            end.stdin.flush()
+            self.assertEqual(other.stdout.readline().decode(), f"127.0.0.1:{own}: I am {own}\n")
+
+    def await_port(self, port):
+        """Until a socket is bound to it, which this finds out without sending anything."""
+        wanted, seen = f":{port:04X} ", ""
+        for _ in range(100000):
+            with open("/proc/net/udp", encoding="ascii") as table:
+                seen = table.read()
+            if wanted in seen:
+                return
+        self.fail(f"nobody binds port {port}")
+
+    def test_paths(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path, own = os.path.join(directory, "server"), os.path.join(directory, "client")
+            Server(self.unix(path))
+            for bind in ([], ["-b", f"unix:{own}"]):
+                status, output, said = tool.run("send", *bind, "-w", "20", f"unix:{path}", "hello")
+                self.assertEqual((status, output, said), (0, f"unix:{path}: hello\n", ""))
+                self.assertFalse(os.path.exists(own))
+
+    def test_paths_where_nobody_is(self):
+        with tempfile.TemporaryDirectory() as directory:
+            left, none = os.path.join(directory, "left"), os.path.join(directory, "none")
+            self.unix(left).close()
+            for path, why in ((left, "nobody listens at"), (none, "No such file or directory")):
+                status, _, said = tool.run("send", f"unix:{path}", "hello")
+                self.assertEqual(status, 69)
+                self.assertIn(why, said)
+                self.assertIn(f"unix:{path}", said)
+
+    def unix(self, path):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(sock.close)
+        sock.settimeout(harness.PATIENCE)
+        sock.bind(path)
+        return sock
+
+    def test_a_slow_receiver(self):
+        """Where there is no room yet, lines wait: none is lost, and their order stays."""
+        lines = [b"%d" % i for i in range(2000)]
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "server")
+            sock = self.unix(path)
+            with tempfile.TemporaryFile() as file:
+                file.write(b"\n".join(lines))
+                file.seek(0)
+                process = tool.start("send", f"unix:{path}", stdin=file)
+            self.addCleanup(process.communicate)
+            self.addCleanup(process.kill)
+            self.assertTrue(select.select([sock], [], [], harness.PATIENCE)[0])
+            self.assertEqual([sock.recv(100) for _ in lines], lines)
+            self.assertEqual(process.wait(harness.PATIENCE), 0)
+
+    def test_broadcast(self):
+        """Anybody may answer."""
+        sock = self.udp("0.0.0.0")
+        port = sock.getsockname()[1]
+        Server(sock, lambda sock, data, source: sock.sendto(b"here", source))
+        self.assertEqual(self.send("-w", "20", ["?"], to=("127.255.255.255", port)), f"127.0.0.1:{port}: here\n")
+
+    def test_unknown_hosts(self):
+        for arguments in (["no such host", "1"], ["-6", "127.0.0.1", "1"], ["-4", "::1", "1"]):
+            status, _, said = tool.run("send", *arguments, "?")
+            self.assertEqual(status, 69)
+            self.assertIn("cannot find `", said)
+
+
+class CommandLineTest(SendTestCase):
+    def test_wrong_ones(self):
+        for arguments, fault in [([], "there is no host"), (["h"], "there is no port behind `h`"),
+                                 (["h", "x"], "`x` is no port"), (["h", "65536"], "`65536` is no port"),
+                                 (["h", "0"], "port 0 is nobody's"), (["*", "1"], "`*` is no host"), (["", "1"], "`` is no"),
+                                 (["unix:relative"], "`unix:relative`"),
+                                 (["-e", "klingon", "::1", "1"], "`klingon` is no charset"),
+                                 (["-e", "hex", "::1", "1"], "`hex` is no charset"),
+                                 (["-d", "utf-8,klingon", "::1", "1"], "`utf-8,klingon` has a charset"),
+                                 (["--errors", "lax", "::1", "1"], "`lax` is wrong"),
+                                 (["-w", "soon", "::1", "1"], "`soon` is wrong"), (["-w", "-1", "::1", "1"], "`-1` is wrong"),
+                                 (["-w", "1e9", "::1", "1"], "`1e9` is wrong"), (["-w", ".", "::1", "1"], "`.` is wrong"),
+                                 (["-b", "1.2.3", "::1", "1"], "`1.2.3` is wrong"),
+                                 (["-b", "127.0.0.1:1", "::1", "1"], "it is IPv4, and what is sent to is IPv6"),
+                                 (["-f", "x", "::1", "1", "text"], "a text beside --file"),
+                                 (["-f", "x", "-x", "::1", "1"], "--file sends bytes"), (["--loud"], "--loud")]:
+            with self.subTest(arguments):
+                status, output, said = tool.run("send", *arguments)
+                self.assertEqual((status, output), (64, ""), said)
+                self.assertIn(fault, said)
+                self.assertIn("Try `udprelay send --help`.", said)
+
+    def test_what_looks_like_an_option(self):
+        self.send(["--", "-x"])
+        self.assertEqual(self.received(), [b"-x"])
+
+    def test_commands(self):
+        self.assertEqual(tool.run("--version")[0], 0)
+        self.assertRegex(tool.run("--version")[1], r"^udprelay \d+\.\d+\.\d+ \(libuv \S+, editing (yes|no)\)\n$")
+        status, output, _ = tool.run("--help")
+        self.assertEqual(status, 0)
+        for command in ("send", "listen", "ping", "load"):
+            self.assertIn(f"\n  {command} ", output)
+            self.assertEqual(tool.run(command, "-h")[::2], (0, ""))
+        self.assertEqual(tool.run()[:2], (64, ""))
+        self.assertEqual(tool.run("shout")[0], 64)
+        self.assertIn("there is no command `shout`", tool.run("shout")[2])
+
+
+class TerminalTest(SendTestCase):
+    """At a prompt."""
+
+    def terminal(self, *arguments, **environment):
+        terminal = tool.Terminal("send", *arguments, self.host, self.port, **environment)
+        self.addCleanup(terminal.close)
+        terminal.await_text(rb"from port \d+ to .*\r\n> ")
+        return terminal
+
+    def setUp(self):
+        super().setUp()
+        self.server = Server(self.sock)
+        self.answer = f"{self.host}:{self.port}: ".encode()
+
+    def test_lines(self):
+        terminal = self.terminal()
+        for text in ("hello", HELLO):
+            terminal.type(f"{text}\r".encode())
+            terminal.await_text(self.answer + text.encode() + rb"\r\n> ")
+        terminal.type(b"\x04")
+        self.assertEqual(terminal.status(), 0)
+        self.assertEqual(self.server.heard, [b"hello", HELLO.encode()])
+
+    @unittest.skipUnless(tool.built_with("editing"), "built without libedit")
+    def test_editing(self):
+        """Keys change the line, and earlier lines come back."""
+        terminal = self.terminal()
+        terminal.type("hxllo 你\x01\x06\x04e\x05好\r".encode())  # to the beginning, right, delete, e, to the end
+        terminal.await_text(self.answer + "hello 你好".encode())
+        terminal.type(b"\x1b[A!\r")  # the line before, and more behind it
+        terminal.await_text(self.answer + "hello 你好!".encode())
+        terminal.type(b"\x1b[A\x1b[A\r")
+        terminal.await_text(self.answer + "hello 你好".encode() + rb"\r\n")
+        self.assertEqual([data.decode() for data in self.server.heard], ["hello 你好", "hello 你好!", "hello 你好"])
+
+    @unittest.skipUnless(tool.built_with("editing"), "built without libedit")
+    def test_an_answer_while_a_line_is_typed(self):
+        """It stands above, and the line goes on below."""
+        terminal = self.terminal()
+        terminal.type(b"first\r")
+        terminal.await_text(self.answer + rb"first\r\n> ")
+        terminal.type(b"sec")
+        terminal.await_text(b"sec")
+        self.sock.sendto(b"by the way", self.server.sources[0])
+        terminal.await_text(rb"\r\x1b\[K" + self.answer + rb"by the way\r\n> sec")
+        terminal.type(b"ond\r")
+        terminal.await_text(self.answer + b"second")
+
+    def test_the_end(self):
+        """Ctrl-D waits for what is missing, Ctrl-C does not; and the terminal is as it was."""
+        self.server.answer = lambda sock, data, source: None
+        for key, status in ((b"\x04", 1), (b"\x03", 1)):
+            terminal = self.terminal("-w", "0.1")
+            terminal.type(b"?\r")
+            terminal.await_text(rb"\?\r\n> ")
+            terminal.type(key)
+            self.assertEqual(terminal.status(), status)
+
+    def test_a_dumb_terminal(self):
+        terminal = self.terminal(TERM="dumb")
+        terminal.type(b"hello\r")
+        terminal.await_text(self.answer + b"hello")
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,96 @@
+"""udprelay in a test: run to its end, or beside the test, on a terminal or without."""
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+
+from harness import PATIENCE, Daemon
+
+PROGRAM = os.path.abspath(os.environ.get("UDPRELAY", "build/src/udprelay/udprelay"))
+
+
+def run(*arguments, **options):
+    """Ends by itself. Returns exit status, standard output and standard error; as bytes where text is False."""
+    options = {"text": True, "stdin": subprocess.DEVNULL, "errors": "backslashreplace"} | options
+    if "input" in options:
+        del options["stdin"]
+    if not options["text"]:
+        del options["errors"]
+    done = subprocess.run([PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=2 * PATIENCE, **options)
+    return done.returncode, done.stdout, done.stderr
+
+
+def start(*arguments, **options):
+    """Goes on beside the test, which is to end it."""
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.Popen([PROGRAM, *map(str, arguments)], **options)
+
+
+def built_with(feature):
+    return f"{feature} yes" in run("--version")[1]
+
+
+class Listener(Daemon):
+    """`udprelay listen`, which is a daemon but for how it is started. What it shows stands in .output."""
+
+    def __init__(self, *arguments, **popen):
+        self.arguments = arguments
+        super().__init__("[udprelayd]\n", **popen)
+
+    def command(self):
+        return [PROGRAM, "listen", *map(str, self.arguments)]
+
+    def await_output(self, count):
+        return self.await_that(lambda: self.output[:] if len(self.output) >= count else None, f"not {count} lines")
+
+
+class Terminal:
+    """udprelay on a terminal of its own."""
+
+    def __init__(self, *arguments, **environment):
+        self.seen = b""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execve(PROGRAM, [PROGRAM, *map(str, arguments)], os.environ | {"TERM": "xterm"} | environment)
+
+    def type(self, keys):
+        os.write(self.fd, keys)
+
+    def await_text(self, pattern, timeout=PATIENCE):
+        """Reads until the pattern is seen behind what was awaited before. Returns its match."""
+        end = time.monotonic() + timeout
+        while not (match := re.search(pattern, self.seen)):
+            if not self._read(end - time.monotonic()):
+                raise AssertionError(f"{pattern!r} is not seen in {self.seen!r}")
+        self.seen = self.seen[match.end():]
+        return match
+
+    def _read(self, timeout):
+        """Returns false at the end."""
+        if timeout <= 0 or not select.select([self.fd], [], [], timeout)[0]:
+            return False
+        try:
+            data = os.read(self.fd, 65536)
+        except OSError:  # EIO: nobody has it open any more
+            data = b""
+        self.seen += data
+        return bool(data)
+
+    def status(self):
+        """Reads until the program ends. Returns its exit status."""
+        while self._read(PATIENCE):
+            pass
+        if self.pid:
+            self.ended = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            self.pid = 0
+        return self.ended
+
+    def close(self):
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self.fd)
