@@ -26,6 +26,7 @@ struct command {
 
 extern const struct command command_send;
 extern const struct command command_listen;
+extern const struct command command_ping;
 
 /* All of them; the last is NULL. */
 extern const struct command *const commands[];

@@ -1,0 +1,190 @@
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "must.h"
+#include "udprelay/bind.h"
+#include "udprelay/client_socket.h"
+#include "udprelay/command.h"
+#include "udprelay/destination.h"
+#include "udprelay/ping_report.h"
+#include "udprelay/pinger.h"
+#include "udprelay/probe.h"
+
+/* What UDP carries by IPv4. */
+#define SIZE_MAX_SENT 65507
+
+#define COUNT_MAX UINT32_MAX
+
+/* Seconds. The shortest interval is that of ping(8). */
+#define INTERVAL_MIN 0.002
+#define INTERVAL_MAX 3600
+#define TIMEOUT_MAX 3600
+
+enum { OPTION_FLOOD = OPTION_WORDS, OPTION_JSON };
+
+static const struct option_spec ping_options[] = {
+	{'c', "count", "N", "send so many datagrams (default: until interrupted)"},
+	{'i', "interval", "SECONDS", "from one to the next (default: 1, least: 0.002)"},
+	{'s', "size", "BYTES", "of each datagram, 24 to 65507 (default: 64)"},
+	{'W', "timeout", "SECONDS", "wait that long for the last answers (default: 2)"},
+	{OPTION_FLOOD, "flood", NULL,
+	 "send the next one as soon as an answer comes, and 100 a second at\n"
+	 "least; needs --count"},
+	{OPTION_JSON, "json", NULL, "print one JSON object at the end, and nothing else"},
+	{'q', "quiet", NULL, "print only the summary"},
+	{'b', "bind", "ADDR:PORT", "send from there (*:PORT: from any address; unix:/path)"},
+	{'4', "ipv4", NULL, "take no other address of a name than IPv4"},
+	{'6', "ipv6", NULL, "take no other address of a name than IPv6"},
+	{0},
+};
+
+static int ping_run(int argc, char **argv);
+
+const struct command command_ping = {
+	.name = "ping",
+	.operands = "HOST PORT",
+	.purpose = "Measure round trips to an echo: time, loss, duplicates, order.\n"
+		   "\n"
+		   "Whatever sends datagrams back will do. HOST PORT may be unix:/path, too. The exit\n"
+		   "status is 0 where an answer came, 1 for silence, 69 where nobody listens.\n",
+	.options = ping_options,
+	.example = "-c 5 192.0.2.1 7788",
+	.run = ping_run,
+};
+
+struct ping_request {
+	struct pinger_options options;
+	uint64_t size;
+	const char *bind;
+	int family;
+	bool paced; /* by -i */
+	bool json, quiet;
+	struct address from;
+	struct client_socket client;
+	struct ping_result *result;
+};
+
+/* --- Options --- */
+
+static bool take(void *data, int letter, const char *value)
+{
+	struct ping_request *request = data;
+	struct pinger_options *options = &request->options;
+
+	switch (letter) {
+	case 'c':
+		return command_number(&command_ping, 'c', value, 1, COUNT_MAX, &options->count);
+	case 'i':
+		request->paced = true;
+		return command_seconds(&command_ping, 'i', value, INTERVAL_MIN, INTERVAL_MAX, &options->interval_ns);
+	case 's':
+		return command_number(&command_ping, 's', value, PROBE_SIZE, SIZE_MAX_SENT, &request->size);
+	case 'W':
+		return command_seconds(&command_ping, 'W', value, 0, TIMEOUT_MAX, &options->timeout_ns);
+	case OPTION_FLOOD:
+		return options->flood = true;
+	case OPTION_JSON:
+		return request->json = true;
+	case 'b':
+		request->bind = value;
+		return true;
+	case '4':
+		request->family = AF_INET;
+		return true;
+	case '6':
+		request->family = AF_INET6;
+		return true;
+	default:
+		return request->quiet = true;
+	}
+}
+
+/* What was asked for fits together. */
+static int check(const struct ping_request *request, int argc, char **argv)
+{
+	const struct pinger_options *options = &request->options;
+
+	if (optind < argc)
+		return command_wrong(&command_ping, "`%s` stands behind host and port", argv[optind]);
+	if (options->flood && !options->count)
+		return command_wrong(&command_ping, "--flood has no end: add --count");
+	if (options->flood && request->paced)
+		return command_wrong(&command_ping, "--flood goes as fast as answers come: leave --interval out");
+	return 0;
+}
+
+/* --- Running --- */
+
+static int open_client(struct ping_request *request)
+{
+	const struct address *to = &request->result->to, *from = request->bind ? &request->from : NULL;
+	int error = client_socket_open(&request->client, to, from);
+
+	if (error) {
+		bind_tell(request->bind, to, -error);
+		return EX_UNAVAILABLE;
+	}
+	if (!request->json && !request->quiet)
+		bind_tell_port(&request->client, from, to);
+	return 0;
+}
+
+static int set_up(struct ping_request *request, int argc, char **argv)
+{
+	int status = destination_take(&command_ping, argc, argv, request->family, &request->result->to);
+
+	if (!status)
+		status = check(request, argc, argv);
+	if (!status && request->bind)
+		status = bind_take(&command_ping, request->bind, &request->result->to, &request->from);
+	return status ? status : open_client(request);
+}
+
+static void report(const struct ping_request *request)
+{
+	if (request->json) {
+		ping_report_json(stdout, request->result);
+		return;
+	}
+	ping_report_text(stdout, request->result);
+	if (isatty(STDOUT_FILENO))
+		ping_report_drawing(stdout, request->result);
+}
+
+static int measure(struct ping_request *request)
+{
+	int error;
+
+	request->result->size = request->size;
+	request->options.lines = request->json || request->quiet ? NULL : stdout;
+	error = pinger_run(&request->options, &request->client, request->result);
+	client_socket_close(&request->client);
+	if (error) {
+		command_tell("cannot wait for events: %s", uv_strerror(error));
+		return 1;
+	}
+	report(request);
+	return ping_result_status(request->result);
+}
+
+static int ping_run(int argc, char **argv)
+{
+	struct ping_request request = {
+		.options = {.interval_ns = 1000000000, .timeout_ns = 2000000000},
+		.size = 64,
+	};
+	int status = command_parse(&command_ping, argc, argv, take, &request);
+
+	if (status >= 0)
+		return status;
+	request.result = must(calloc(1, sizeof(*request.result)));
+	status = set_up(&request, argc, argv);
+	if (!status)
+		status = measure(&request);
+	free(request.result);
+	return status;
+}
