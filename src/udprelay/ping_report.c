@@ -1,5 +1,6 @@
 #include "udprelay/ping_report.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <sysexits.h>
 
@@ -232,7 +233,7 @@ void ping_report_drawing(FILE *out, const struct ping_result *result)
 	size_t count = histogram_bins(&result->times, bins, BINS);
 	uint64_t most = highest(bins, count);
 
-	_Static_assert(sizeof(bar) == BAR + 1, "the longest bar");
+	static_assert(sizeof(bar) == BAR + 1, "the longest bar");
 	if (histogram_count(&result->times) < 2)
 		return;
 	for (size_t i = 0; i < count; i++) {
