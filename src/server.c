@@ -177,6 +177,8 @@ static void retire(struct server *server, struct generation *generation)
 	server->past_count++;
 	generation_close(generation);
 	generation->retired_ms = uv_now(&server->loop);
+	if (uv_is_active((uv_handle_t *)&server->burial))
+		return; /* begun anew, it would never come where reloads come faster */
 	uv_timer_start(&server->burial, on_burial, BURIAL_MS, BURIAL_MS);
 	uv_unref((uv_handle_t *)&server->burial);
 }

@@ -124,6 +124,17 @@ class LoadTest(ReloadCase):
                 payloads = [harness.RECORD.match(line)["payload"] for line in file]
             self.assertEqual(payloads, sum([[str(i), f"0:{i}"] for i in range(RELOADS)], []))
 
+    def test_one_after_another(self):
+        """Not even then do earlier configurations heap up, of which each has its file and its thread open for a while."""
+        with tempfile.TemporaryDirectory(prefix="udprelayd-reload-") as directory:
+            config = ECHO.replace("target = off", f"target = {directory}/log")
+            daemon = self.serve(config)
+            before, most = descriptors(daemon), 0
+            for _ in range(200):
+                self.reload(daemon, config)
+                most = max(most, descriptors(daemon))
+            self.assertLess(most - before, 100)
+
     def test_what_waits_is_not_lost(self):
         """More than one batch comes while workers change places."""
         daemon = self.serve(ECHO.replace("echo", "sink"))
