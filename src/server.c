@@ -285,9 +285,11 @@ static void reload(struct server *server)
 	char text[128];
 
 	systemd_notify_reloading();
-	if (load_next(server)) {
+	server->view.last_reload_failed = !load_next(server);
+	if (!server->view.last_reload_failed) {
 		snprintf(text, sizeof(text), "configuration %u in force", server->number);
 	} else {
+		server->view.reloads_failed++;
 		log_error(server->log, "the configuration is not loaded again: see above; the one before stays");
 		snprintf(text, sizeof(text), "the last reload failed, configuration %u stays", server->number);
 	}
