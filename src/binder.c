@@ -28,12 +28,14 @@ static struct bound_socket *keep(struct binder *binder, const struct listener_co
 static bool is_same(const struct bound_socket *socket, const struct listener_config *listener,
 		    const struct address *asked, unsigned worker, bool passed)
 {
-	return socket->worker == worker && socket->passed == passed && address_equal(&socket->asked, asked) &&
-	       !strcmp(socket->config->interface, listener->interface) &&
-	       (passed || socket_is_bound_to_device(socket->fd, listener->interface)) &&
+	if (socket->worker != worker || socket->passed != passed || !address_equal(&socket->asked, asked))
+		return false;
+	if (passed || asked->any.sa_family == AF_UNIX)
+		return true;
+	return !strcmp(socket->config->interface, listener->interface) &&
+	       socket_is_bound_to_device(socket->fd, listener->interface) &&
 	       socket->config->freebind == listener->freebind &&
-	       (asked->any.sa_family == AF_UNIX || address_port(asked) ||
-		!strcmp(socket->config->name, listener->name));
+	       (address_port(asked) || !strcmp(socket->config->name, listener->name));
 }
 
 static struct bound_socket *find_before(const struct binder *binder, const struct listener_config *listener,

@@ -264,6 +264,9 @@ class ChangeTest(ReloadCase):
             self.reload(daemon, config)
             client.send(b"two")
             daemon.await_counter("listener a", "sunk", 2)
+            self.reload(daemon, config.replace("unix:", "127.0.0.1:0, unix:") + "freebind = on\ninterface = lo\n")
+            client.send(b"three")
+            daemon.await_counter("listener a", "sunk", 3)
             self.reload(daemon, ECHO)
             end = time.monotonic() + harness.PATIENCE
             while os.path.exists(path):
