@@ -11,7 +11,8 @@
 /* Microseconds since 1970, UTC. */
 uint64_t clock_wall_us(void);
 
-/* Milliseconds that only go forward. */
+/* Micro- and milliseconds that only go forward. */
+uint64_t clock_monotonic_us(void);
 uint64_t clock_monotonic_ms(void);
 
 /* That many milliseconds from now, for calls that wait until a time of CLOCK_MONOTONIC. */

@@ -25,8 +25,8 @@ struct passed_sockets {
 /* Room for a name in the store, its NUL included. */
 #define STORE_NAME_MAX 256
 
-/* Takes what systemd passed; nothing where it did not start us, or is not built in. What is no datagram socket is told
- * to log and closed. Once in the life of a process. */
+/* Takes what systemd passed; nothing where it did not start us, or is not built in. What is no datagram socket that is
+ * bound, and open to all senders, is told to log and closed. Once in the life of a process. */
 void passed_sockets_open(struct passed_sockets *passed, struct log *log);
 
 /* The next socket of a unit by that name, after one (NULL: the first one), or NULL. It stays open and in its place, for
@@ -44,7 +44,8 @@ void passed_sockets_tell_unused(const struct passed_sockets *passed, const struc
 bool passed_store_name(char name[STORE_NAME_MAX], const struct listener_config *listener, const struct address *address,
 		       unsigned worker);
 
-/* Closes what of the store the configuration does not want, and has systemd forget it, so that it is in nobody's way.
+/* Closes what of the store the configuration does not want, or what is bound to an interface that has gone, and has
+ * systemd forget it, so that it is in nobody's way.
  * Returns whether there was such a socket: systemd closes its copy a moment later. */
 bool passed_sockets_forget(struct passed_sockets *passed, const struct config *config, unsigned workers);
 

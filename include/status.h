@@ -21,7 +21,9 @@
 /* The daemon's parts, as its owner has them at the moment; all are borrowed. It is read on the main loop. */
 struct server_view {
 	const struct config *config;
-	unsigned generation; /* of the configuration: 1 for the first */
+	unsigned generation; /* of the configuration: 1 for the first, and one more with each reload that is in force */
+	uint64_t reloads_failed;
+	bool last_reload_failed;
 	struct worker *const *workers;
 	unsigned worker_count;
 	const struct datagram_log *datagram_log; /* NULL: off */

@@ -26,22 +26,25 @@ static struct bound_socket *keep(struct binder *binder, const struct listener_co
 
 /* A socket with any port is only the same if it is the same listener's. */
 static bool is_same(const struct bound_socket *socket, const struct listener_config *listener,
-		    const struct address *asked, unsigned worker)
+		    const struct address *asked, unsigned worker, bool passed)
 {
-	return socket->worker == worker && address_equal(&socket->asked, asked) &&
-	       !strcmp(socket->config->interface, listener->interface) &&
+	if (socket->worker != worker || socket->passed != passed || !address_equal(&socket->asked, asked))
+		return false;
+	if (passed || asked->any.sa_family == AF_UNIX)
+		return true;
+	return !strcmp(socket->config->interface, listener->interface) &&
+	       socket_is_bound_to_device(socket->fd, listener->interface) &&
 	       socket->config->freebind == listener->freebind &&
-	       (asked->any.sa_family == AF_UNIX || address_port(asked) ||
-		!strcmp(socket->config->name, listener->name));
+	       (address_port(asked) || !strcmp(socket->config->name, listener->name));
 }
 
 static struct bound_socket *find_before(const struct binder *binder, const struct listener_config *listener,
-					const struct address *asked, unsigned worker)
+					const struct address *asked, unsigned worker, bool passed)
 {
 	for (size_t i = 0; binder->before && i < binder->before->count; i++) {
 		struct bound_socket *socket = &binder->before->items[i];
 
-		if (is_same(socket, listener, asked, worker) && !bound_sockets_share(binder->sockets, socket))
+		if (is_same(socket, listener, asked, worker, passed) && !bound_sockets_share(binder->sockets, socket))
 			return socket;
 	}
 	return NULL;
@@ -67,9 +70,9 @@ static void note_file(struct bound_socket *socket)
 
 /* Shares the socket that there is. */
 static bool share(struct binder *binder, const struct listener_config *listener, const struct address *asked,
-		  unsigned worker)
+		  unsigned worker, bool passed)
 {
-	struct bound_socket *from = find_before(binder, listener, asked, worker), *socket;
+	struct bound_socket *from = find_before(binder, listener, asked, worker, passed), *socket;
 
 	if (!from)
 		return false;
@@ -100,7 +103,7 @@ static int take_stored(const struct binder *binder, const struct listener_config
 }
 
 /* Whether a socket of the configuration before has the port, with an address that covers this one or the other way
- * round: both are there until it closes. */
+ * round: both are there until it closes. A unit's does not. */
 static bool share_port(const struct binder *binder, const struct address *address)
 {
 	bool any = false;
@@ -108,8 +111,8 @@ static bool share_port(const struct binder *binder, const struct address *addres
 	for (size_t i = 0; binder->before && i < binder->before->count; i++) {
 		const struct bound_socket *socket = &binder->before->items[i];
 
-		if (socket->local.any.sa_family == address->any.sa_family && socket->local.any.sa_family != AF_UNIX &&
-		    address_port(&socket->local) == address_port(address))
+		if (!socket->passed && socket->local.any.sa_family == address->any.sa_family &&
+		    socket->local.any.sa_family != AF_UNIX && address_port(&socket->local) == address_port(address))
 			any |= socket_share_port(socket->fd) == 0;
 	}
 	return any;
@@ -162,7 +165,7 @@ static int bind_for_workers(struct binder *binder, const struct listener_config 
 	int result = 0;
 
 	for (unsigned worker = 0; worker < workers && !result; worker++) {
-		if (share(binder, listener, &asked, worker))
+		if (share(binder, listener, &asked, worker, false))
 			*address = binder->sockets->items[binder->sockets->count - 1].local;
 		else
 			result = bind_for_worker(binder, listener, &asked, address, worker, error);
@@ -218,7 +221,7 @@ static int copy_passed(struct binder *binder, const struct listener_config *list
 	struct bound_socket *socket;
 	int fd;
 
-	if (share(binder, listener, &passed->local, worker))
+	if (share(binder, listener, &passed->local, worker, true))
 		return 0;
 	fd = fcntl(passed->fd, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0) {

@@ -250,7 +250,14 @@ static void check_conversion(const struct check *check, const struct listener_co
 	}
 }
 
-/* Whether both would be bound to the same address and port. */
+/* The kernel gives a port either to the wildcard or to single addresses. */
+static bool addresses_clash(const struct address *a, const struct address *b)
+{
+	return a->any.sa_family == b->any.sa_family &&
+	       (address_is_wildcard(a) || address_is_wildcard(b) || address_equal(a, b));
+}
+
+/* Whether not both can be bound. */
 static bool binds_clash(const struct bind_config *a, const struct bind_config *b)
 {
 	uint16_t port = address_port(&a->address);
@@ -261,12 +268,9 @@ static bool binds_clash(const struct bind_config *a, const struct bind_config *b
 		return address_equal(&a->address, &b->address);
 	if (!port || port != address_port(&b->address))
 		return false;
-	if (a->any || b->any)
-		return address_is_wildcard(&a->address) && address_is_wildcard(&b->address);
-	return address_equal(&a->address, &b->address);
+	return a->any || b->any || addresses_clash(&a->address, &b->address);
 }
 
-/* owner is the other listener's name, or NULL. */
 static void tell_clash(const struct check *check, const struct bind_config *bind, const char *owner,
 		       const struct bind_config *other)
 {
@@ -289,7 +293,8 @@ static void check_clash(const struct check *check, const struct listener_config 
 		size_t count = other == listener ? i : other->bind_count;
 
 		/* Bound to another device, the same address is another one. */
-		if (bind->address.any.sa_family != AF_UNIX && strcmp(listener->interface, other->interface))
+		if (bind->address.any.sa_family != AF_UNIX && listener->interface[0] && other->interface[0] &&
+		    strcmp(listener->interface, other->interface))
 			continue;
 		for (size_t j = 0; j < count; j++) {
 			if (!binds_clash(bind, &other->binds[j]))

@@ -452,6 +452,16 @@ static void tell_unwritten(struct datagram_log *dlog)
 			  dlog->output.name, undeclared);
 }
 
+/* Returns whether the writer has ended in time, whatever signals come meanwhile. */
+static bool await_end(struct datagram_log *dlog, const struct timespec *deadline)
+{
+	while (sem_clockwait(&dlog->ended, CLOCK_MONOTONIC, deadline)) {
+		if (errno != EINTR)
+			return false;
+	}
+	return true;
+}
+
 bool datagram_log_stop(struct datagram_log *dlog, unsigned timeout_ms)
 {
 	struct timespec deadline = clock_deadline(timeout_ms + 2 * ROOM_MS);
@@ -460,7 +470,7 @@ bool datagram_log_stop(struct datagram_log *dlog, unsigned timeout_ms)
 		return true;
 	atomic_store(&dlog->deadline_ms, clock_monotonic_ms() + timeout_ms);
 	waker_wake(&dlog->waker);
-	dlog->stuck = sem_clockwait(&dlog->ended, CLOCK_MONOTONIC, &deadline) != 0;
+	dlog->stuck = !await_end(dlog, &deadline);
 	if (!dlog->stuck)
 		pthread_join(dlog->thread, NULL);
 	dlog->started = dlog->stuck;

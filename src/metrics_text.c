@@ -308,6 +308,20 @@ static void put_process(FILE *out, const struct status *status)
 		  resident_bytes());
 }
 
+static void put_reloads(FILE *out, const struct status *status)
+{
+	const struct server_view *view = status->view;
+
+	put_head(out, "udprelayd_reloads_total", "counter", "Attempts to load the configuration again, by result.");
+	fprintf(out,
+		"udprelayd_reloads_total{result=\"success\"} %u\n"
+		"udprelayd_reloads_total{result=\"failure\"} %" PRIu64 "\n",
+		status->generation - 1, view->reloads_failed);
+	put_plain(out, "udprelayd_last_reload_successful", "gauge",
+		  "0 where the last reload failed, so that the file is not what is in force.",
+		  !view->last_reload_failed);
+}
+
 void metrics_text_write(FILE *out, const struct status *status)
 {
 	struct items listeners = {.label = "listener",
@@ -324,6 +338,7 @@ void metrics_text_write(FILE *out, const struct status *status)
 
 	relays.has = is_relay;
 	put_process(out, status);
+	put_reloads(out, status);
 	put_families(out, &listeners, listener_families, COUNT(listener_families), &listener_drops);
 	put_families(out, &relays, relay_families, COUNT(relay_families), &relay_drops);
 	put_families(out, &peers, peer_families, COUNT(peer_families), &peer_drops);

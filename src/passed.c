@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "siphash.h"
+#include "socket.h"
 #include "systemd.h"
 
 /* Before the names of sockets in the store, so that no unit's can be taken for one: those have no spaces. */
@@ -22,13 +23,29 @@ static bool is_datagram(int fd)
 	return !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) && type == SOCK_DGRAM;
 }
 
+/* Whether it is bound, so that it hears somebody. */
+static bool has_address(const struct address *local)
+{
+	if (local->any.sa_family == AF_UNIX)
+		return local->length > sizeof(local->any.sa_family);
+	return (local->any.sa_family == AF_INET || local->any.sa_family == AF_INET6) && address_port(local);
+}
+
+/* A connected socket hears nobody else. */
+static bool is_connected(int fd)
+{
+	struct address peer = {.length = sizeof(peer.local)};
+
+	return !getpeername(fd, &peer.any, &peer.length);
+}
+
 static bool read_address(struct passed_socket *socket)
 {
 	struct address *local = &socket->local;
 
 	local->length = sizeof(local->local);
-	return is_datagram(socket->fd) && !getsockname(socket->fd, &local->any, &local->length) &&
-	       (local->any.sa_family == AF_INET || local->any.sa_family == AF_INET6 || local->any.sa_family == AF_UNIX);
+	return is_datagram(socket->fd) && !getsockname(socket->fd, &local->any, &local->length) && has_address(local) &&
+	       !is_connected(socket->fd);
 }
 
 void passed_sockets_open(struct passed_sockets *passed, struct log *log)
@@ -45,7 +62,10 @@ void passed_sockets_open(struct passed_sockets *passed, struct log *log)
 			passed->items[passed->count++] = socket;
 			continue;
 		}
-		log_warning(log, "systemd passed `%s`, which is no datagram socket: it is not used", socket.name);
+		log_warning(
+			log,
+			"systemd passed `%s`, which is no datagram socket at an address, open to all: it is not used",
+			socket.name);
 		close(socket.fd);
 		free(socket.name);
 	}
@@ -146,7 +166,7 @@ static void want(struct passed_sockets *passed, const struct listener_config *li
 		if (!passed_store_name(name, listener, address, worker))
 			return;
 		socket = find_stored(passed, name, address);
-		if (!socket)
+		if (!socket || !socket_is_bound_to_device(socket->fd, listener->interface))
 			return;
 		socket->wanted = true;
 	}

@@ -177,6 +177,8 @@ static void retire(struct server *server, struct generation *generation)
 	server->past_count++;
 	generation_close(generation);
 	generation->retired_ms = uv_now(&server->loop);
+	if (uv_is_active((uv_handle_t *)&server->burial))
+		return; /* begun anew, it would never come where reloads come faster */
 	uv_timer_start(&server->burial, on_burial, BURIAL_MS, BURIAL_MS);
 	uv_unref((uv_handle_t *)&server->burial);
 }
@@ -283,9 +285,11 @@ static void reload(struct server *server)
 	char text[128];
 
 	systemd_notify_reloading();
-	if (load_next(server)) {
+	server->view.last_reload_failed = !load_next(server);
+	if (!server->view.last_reload_failed) {
 		snprintf(text, sizeof(text), "configuration %u in force", server->number);
 	} else {
+		server->view.reloads_failed++;
 		log_error(server->log, "the configuration is not loaded again: see above; the one before stays");
 		snprintf(text, sizeof(text), "the last reload failed, configuration %u stays", server->number);
 	}

@@ -222,6 +222,15 @@ static bool takes_both_families(int fd, const struct address *local)
 	       !getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &size) && !v6only;
 }
 
+/* The kernel goes by a number, which no other interface gets, and tells the name that it has now. */
+bool socket_is_bound_to_device(int fd, const char *name)
+{
+	char device[IF_NAMESIZE] = "";
+	socklen_t size = sizeof(device);
+
+	return !*name || (!getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &size) && !strcmp(device, name));
+}
+
 /* Returns the name of the call that failed, or NULL. */
 static const char *adopt(int fd, const struct address *local, bool port_shared)
 {

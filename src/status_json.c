@@ -172,6 +172,8 @@ static void put_daemon(struct page *page)
 	json_begin(json, "configuration", '{');
 	json_string(json, "path", view->config->path);
 	json_number(json, "generation", page->now->generation);
+	json_number(json, "reloads_failed", view->reloads_failed);
+	json_boolean(json, "last_reload_failed", view->last_reload_failed);
 	json_end(json, '}');
 	json_begin(json, "faults", '[');
 	status_faults(page->now, put_fault, json);

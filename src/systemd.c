@@ -61,11 +61,11 @@ void systemd_store_remove(const char *name)
 	sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
 }
 
-/* systemd compares the time with that of its own signal (Type=notify-reload). */
+/* systemd compares the time with that of its own signal, and takes no earlier one (Type=notify-reload). */
 void systemd_notify_reloading(void)
 {
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "000\nSTATUS=loading the configuration",
-		   clock_monotonic_ms());
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=loading the configuration",
+		   clock_monotonic_us());
 }
 
 #else

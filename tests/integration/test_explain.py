@@ -145,7 +145,8 @@ class FactsTest(ExplainCase):
         self.assertEqual(facts[-2], "answer: the same 1 bytes to [::2]:4242, from [::1]:7788")
 
     def test_the_most_exact_address_counts(self):
-        path = self.write("[listener:all]\naddress = *:7788\naction = sink\n" + ECHO)
+        path = self.write("[listener:all]\naddress = *:7788\naction = sink\ninterface = eth0\n" + ECHO
+                          + "interface = lo\n")
         self.assertIn("listener e (echo)", self.explain(path, "127.0.0.2:4242 > 127.0.0.1:7788")[0])
         self.assertIn("listener all (sink)", self.explain(path, "127.0.0.2:4242 > 127.0.0.2:7788")[0])
 

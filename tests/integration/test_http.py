@@ -305,7 +305,8 @@ class HttpTest(harness.TestCase):
         daemon = self.serve_http(more=f"[peer:named]\naddress = localhost:{peer.getsockname()[1]}\n"
                                       f"[peer:none]\naddress = nobody.invalid:1\n")
         status = self.status(daemon)
-        self.assertEqual(status["configuration"], {"path": daemon.path, "generation": 1})
+        self.assertEqual(status["configuration"], {"path": daemon.path, "generation": 1, "reloads_failed": 0,
+                                                   "last_reload_failed": False})
         self.assertEqual(status["faults"], [])
         self.assertEqual([worker["number"] for worker in status["workers"]], [0, 1])
         for worker in status["workers"]:
@@ -377,6 +378,25 @@ class HttpTest(harness.TestCase):
         end = time.monotonic() + harness.PATIENCE
         while self.get(daemon, "/healthz")[0] != 200:
             self.assertLess(time.monotonic(), end)
+
+    def test_results_of_reloads(self):
+        """One that failed is told until the next one."""
+        daemon = self.serve_http()
+        for text, loaded, failed in ((None, 0, 0), (config("127.0.0.1:0"), 1, 0), ("wrong", 1, 1), ("wrong", 1, 2),
+                                     (config("127.0.0.1:0"), 2, 2)):
+            if text:
+                with open(daemon.path, "w", encoding="utf-8") as file:
+                    file.write(text)
+                daemon.send_signal(signal.SIGHUP)
+                daemon.await_line(r"(configuration \d+ in force|the last reload failed)", loaded + failed)
+            metrics = self.metrics(daemon)
+            self.assertEqual([metrics["udprelayd_reloads_total", (("result", result),)]
+                              for result in ("success", "failure")], [loaded, failed])
+            self.assertEqual(metrics["udprelayd_last_reload_successful", ()], text != "wrong")
+            told = self.status(daemon)["configuration"]
+            self.assertEqual((told["generation"], told["reloads_failed"], told["last_reload_failed"]),
+                             (loaded + 1, failed, text == "wrong"))
+        daemon.end()
 
     # --- Bad clients ---
 

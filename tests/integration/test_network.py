@@ -148,7 +148,7 @@ class NetworkTest(harness.TestCase):
         while time.monotonic() < end:
             client.sendto(b"x" * 1000, daemon.address("a"))
             begin = time.monotonic()
-            self.assert_echoes(other, daemon.address("e"), b"quick?")
+            self.assert_echoes(other, daemon.address("e"), b"quick %d" % len(waits))
             waits.append(time.monotonic() - begin)
         counters = daemon.end()
         self.assertGreater(counters["peer slow"]["dropped"], 0)

@@ -13,6 +13,7 @@ import threading
 import time
 
 import harness
+from forged import Forger, needs_raw_sockets
 
 harness.in_namespace()
 
@@ -310,6 +311,37 @@ class ChangeTest(StoreCase):
         self.assertEqual([record["payload"] for record in daemon.records(2)], ["group 3", "last"])
         daemon.end()
 
+    def test_an_interface_that_was_made_anew(self):
+        """What is bound to a device that has gone hears nothing more, whatever the new one is called."""
+        def make_device():
+            harness.ip("link", "add", "near0", "type", "veth", "peer", "name", "far0")
+            for device in ("near0", "far0"):
+                harness.ip("link", "set", device, "arp", "off", "up")
+            harness.ip("address", "add", "192.0.2.1/24", "dev", "near0")
+
+        def assert_hears(daemon, count):
+            Forger(self).send_from("far0", ("192.0.2.9", 4242), ("192.0.2.1", PORT))
+            self.assertEqual(daemon.records(count)[-1]["payload"], "forged")
+
+        needs_raw_sockets()
+        config = (f"[udprelayd]\nworkers = 1\n[listener:a]\naddress = 0.0.0.0:{PORT}\naction = sink\n"
+                  "interface = near0\n")
+        self.addCleanup(harness.ip, "link", "delete", "near0")
+        make_device()
+        daemon = self.serve(config)
+        assert_hears(daemon, 1)
+        self.end(daemon)
+        for reloaded in (False, True):
+            harness.ip("link", "delete", "near0")
+            make_device()
+            if reloaded:
+                self.reload(daemon, config)
+            else:
+                daemon = self.serve(config)
+            assert_hears(daemon, 1 + reloaded)
+            self.assertEqual(len(self.manager.hear()), 1)
+        daemon.end()
+
     def test_workers(self):
         """More than before join those that there are; of fewer the others' are closed: who hits them would wait."""
         counts = []
@@ -406,6 +438,18 @@ class UnitTest(StoreCase):
         client.sendto(b"later", ("127.0.0.1", PORT))
         self.assertEqual(unit.recvfrom(10)[0], b"later")
 
+    def test_an_address_that_is_the_units(self):
+        """The unit's socket stays: one of our own there, or one that covers it, would not hear what is sent to that."""
+        daemon = self.serve(self.CONFIG, [("echo", self.unit_socket())])
+        for address in (f"127.0.0.1:{PORT}", f"0.0.0.0:{PORT}"):
+            with open(daemon.path, "w", encoding="utf-8") as file:
+                file.write(ECHO.replace(f"127.0.0.1:{PORT}", address))
+            daemon.send_signal(signal.SIGHUP)
+            daemon.await_line(rf"address: {address}: another program has it")
+            daemon.await_line("the last reload failed, configuration 1 stays", 1 + address.startswith("0"))
+            self.assert_echoes(self.udp(), ("127.0.0.1", PORT), b"as before")
+        daemon.end()
+
     def test_the_port_of_an_echo_is_refused_as_a_source(self):
         daemon = self.serve(self.CONFIG, [("echo", self.unit_socket())])
         self.udp("127.0.0.2", PORT).sendto(b"I am an echo, too", ("127.0.0.1", PORT))
@@ -418,12 +462,18 @@ class UnitTest(StoreCase):
         self.assertRegex("\n".join(daemon.lines), r"ini:4: \[listener:a\] address: fd:echo: systemd passed no socket of "
                                                   r"this name: start udprelayd\.socket with this FileDescriptorName=")
 
-    def test_no_datagrams(self):
-        stream = socket.socket()
-        self.addCleanup(stream.close)
-        daemon = self.manager.start(self.CONFIG, [("echo", stream)])
-        self.assertEqual(daemon.wait(), 1)
-        self.assertIn("systemd passed `echo`, which is no datagram socket: it is not used", "\n".join(daemon.lines))
+    def test_of_no_use(self):
+        """Streams, and sockets that hear nobody, or nobody but one."""
+        stream, unbound, connected = socket.socket(), socket.socket(type=socket.SOCK_DGRAM), self.unit_socket()
+        nameless = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        connected.connect(("127.0.0.1", 7799))
+        for unit in (stream, unbound, connected, nameless):
+            with self.subTest(unit=unit):
+                self.addCleanup(unit.close)
+                daemon = self.manager.start(self.CONFIG, [("echo", unit)])
+                self.assertEqual(daemon.wait(), 1)
+                self.assertIn("systemd passed `echo`, which is no datagram socket at an address, open to all: it is not "
+                              "used", "\n".join(daemon.lines))
 
 
 if __name__ == "__main__":

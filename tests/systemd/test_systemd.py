@@ -261,8 +261,9 @@ class StoreTest(LabCase):
         self.assertEqual(lost, [])
 
     def test_killed_under_load(self):
-        """But for what the daemon has in its hands at that moment: one batch of each worker, of a datagram mostly."""
-        self.start(QUIET.format(workers=1, address="127.0.0.1:7788"))
+        """But for what the daemon has in its hands at that moment: one batch of each worker, of a datagram mostly. With
+        the buffer that the kernel grants unless net.core.rmem_max is raised, all wait that come before it runs again."""
+        self.start(QUIET.format(workers=1, address="127.0.0.1:7788") + "receive_buffer = 208K\n")
         lost = []
         with self.load(lost):
             for kill in range(1, 3):

@@ -69,6 +69,8 @@ static inline void fixture_begin(struct status_fixture *f)
 	f->sockets = (struct bound_sockets){.items = &f->bound, .count = 1};
 	f->view = (struct server_view){.config = f->config,
 				       .generation = 1,
+				       .reloads_failed = 4,
+				       .last_reload_failed = true,
 				       .sockets = &f->sockets,
 				       .start_wall_us = UINT64_C(1500000),
 				       .start_ms = 1000};

@@ -30,6 +30,21 @@ static void an_address_is_for_one_listener(void **state)
 	refused(TWO("address = unix:/x", "address = unix:/x"), "6: [listener:b] address: `unix:/x` is taken");
 }
 
+/* As the kernel sees it: each of them could be bound, but not both. */
+static void a_wildcard_takes_the_port_of_all_addresses(void **state)
+{
+	(void)state;
+	refused(TWO("address = *:1", "address = 127.0.0.1:1"),
+		"6: [listener:b] address: `127.0.0.1:1` is taken by listener `a` (`*:1`): choose another address");
+	refused(TWO("address = [::1]:1", "address = *:1"), "6: [listener:b] address: `*:1` is taken");
+	refused(TWO("address = 127.0.0.1:1", "address = 0.0.0.0:1"), "6: [listener:b] address: `0.0.0.0:1` is taken");
+	refused(TWO("address = 0.0.0.0:1, 127.0.0.1:1", "address = *:3"),
+		"3: [listener:a] address: `127.0.0.1:1` covers the same address as `0.0.0.0:1`: remove one");
+	refused(TWO("address = *:1\ninterface = eth0", "address = 127.0.0.1:1"), "7: [listener:b] address: ");
+	accepted(TWO("address = 0.0.0.0:1", "address = [::1]:1"));
+	accepted(TWO("address = *:1\ninterface = eth0", "address = 127.0.0.1:1\ninterface = eth1"));
+}
+
 static void an_address_is_listed_once(void **state)
 {
 	(void)state;
@@ -46,7 +61,6 @@ static void different_addresses_live_together(void **state)
 	(void)state;
 	accepted(TWO("address = *:1", "address = *:2"));
 	accepted(TWO("address = *:0", "address = *:0, *:0"));
-	accepted(TWO("address = *:1", "address = 127.0.0.1:1"));
 	accepted(TWO("address = 0.0.0.0:1", "address = [::]:1"));
 	accepted(TWO("address = 192.0.2.1:1", "address = 192.0.2.2:1"));
 	accepted(TWO("address = unix:/x", "address = unix:/y"));
@@ -304,6 +318,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_group_belongs_to_a_user),
 		cmocka_unit_test(an_address_is_for_one_listener),
+		cmocka_unit_test(a_wildcard_takes_the_port_of_all_addresses),
 		cmocka_unit_test(an_address_is_listed_once),
 		cmocka_unit_test(different_addresses_live_together),
 		cmocka_unit_test(a_peer_is_somebody_else),

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -257,6 +258,36 @@ static void the_end_does_not_wait_for_a_reader(void **state)
 	close(reader);
 }
 
+static void ignore(int number)
+{
+	(void)number;
+}
+
+/* One every millisecond, while a writer that nobody listens to has a moment to end. */
+static void signals_do_not_cut_the_end_short(void **state)
+{
+	const struct itimerval often = {{.tv_usec = 1000}, {.tv_usec = 1000}}, never = {0};
+	const struct sigaction action = {.sa_handler = ignore, .sa_flags = SA_RESTART};
+	struct sigaction before;
+	struct fixture *f = *state;
+	bool ended;
+	int reader;
+
+	assert_int_equal(mkfifo(f->path, 0600), 0);
+	reader = open(f->path, O_RDONLY | O_NONBLOCK);
+	fcntl(reader, F_SETPIPE_SZ, 4096);
+	start(f, 1);
+	for (unsigned i = 0; i < 1000; i++)
+		push(f, 0, i);
+	sigaction(SIGALRM, &action, &before);
+	setitimer(ITIMER_REAL, &often, NULL);
+	ended = datagram_log_stop(f->dlog, 100);
+	setitimer(ITIMER_REAL, &never, NULL);
+	sigaction(SIGALRM, &before, NULL);
+	assert_true(ended);
+	close(reader);
+}
+
 static void a_moved_file_is_made_anew(void **state)
 {
 	struct fixture *f = *state;
@@ -329,6 +360,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_full_disk_is_told_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_stall_is_told_and_recovered_from, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_end_does_not_wait_for_a_reader, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(signals_do_not_cut_the_end_short, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_moved_file_is_made_anew, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_reopening_tears_no_line, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_file_that_cannot_be_opened_is_an_error, set_up, tear_down),

@@ -86,6 +86,9 @@ static void every_counter_is_there(void **state)
 	assert_line(text, "udprelayd_datagram_log_waiting_records 13");
 	assert_line(text, "udprelayd_start_time_seconds 1.500000");
 	assert_line(text, "udprelayd_workers 2");
+	assert_line(text, "udprelayd_reloads_total{result=\"success\"} 0");
+	assert_line(text, "udprelayd_reloads_total{result=\"failure\"} 4");
+	assert_line(text, "udprelayd_last_reload_successful 0");
 	free(text);
 	fixture_end(&f);
 }

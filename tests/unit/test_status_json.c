@@ -38,7 +38,8 @@ static void everything_is_there(void **state)
 	snprintf(pid, sizeof(pid), "\"pid\":%d,", getpid());
 	assert_part(text, pid);
 	assert_part(text, "\"start_time\":\"1970-01-01T00:00:01.500000Z\",\"uptime_seconds\":2.500,");
-	assert_part(text, "\"configuration\":{\"path\":\"t.ini\",\"generation\":1},\"faults\":[],");
+	assert_part(text, "\"configuration\":{\"path\":\"t.ini\",\"generation\":1,\"reloads_failed\":4,"
+			  "\"last_reload_failed\":true},\"faults\":[],");
 	assert_part(text, "\"workers\":[{\"number\":0,\"seconds_since_last_turn\":0.000},{\"number\":1,");
 	assert_part(text, "{\"name\":\"e\",\"action\":\"echo\",\"addresses\":[\"127.0.0.1:7\"],\"bound\":true,"
 			  "\"received\":1000,\"received_bytes\":1001,\"datagrams_per_second\":0.000,");
