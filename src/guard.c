@@ -40,12 +40,26 @@ static void local_add(struct own_addresses *own, const struct sockaddr *any)
 	own->local_count++;
 }
 
-/* What is sent to the broadcast address of an interface comes to ourselves too. */
+/* The last address of a network, which the kernel takes for everybody in it, whether or not the interface has it for
+ * that. Networks of one or two addresses have none. */
+static void local_add_last(struct own_addresses *own, const struct ifaddrs *interface)
+{
+	struct sockaddr_in last = *as_v4(interface->ifa_addr);
+	in_addr_t hosts = ~as_v4(interface->ifa_netmask)->sin_addr.s_addr;
+
+	last.sin_addr.s_addr |= hosts;
+	if (ntohl(hosts) > 1)
+		local_add(own, (const struct sockaddr *)&last);
+}
+
+/* What is sent to everybody in a network of ours comes to ourselves too. */
 static void local_add_interface(struct own_addresses *own, const struct ifaddrs *interface)
 {
 	local_add(own, interface->ifa_addr);
 	if (interface->ifa_flags & IFF_BROADCAST)
 		local_add(own, interface->ifa_broadaddr);
+	if (interface->ifa_addr && interface->ifa_addr->sa_family == AF_INET && interface->ifa_netmask)
+		local_add_last(own, interface);
 }
 
 static int local_read(struct own_addresses *own)
@@ -56,7 +70,7 @@ static int local_read(struct own_addresses *own)
 	if (getifaddrs(&first))
 		return errno == EAFNOSUPPORT ? 0 : -errno; /* no socket may be made that would tell */
 	for (struct ifaddrs *i = first; i; i = i->ifa_next)
-		count += 2;
+		count += 3;
 	own->local = calloc(count + 1, sizeof(*own->local));
 	for (struct ifaddrs *i = first; own->local && i; i = i->ifa_next)
 		local_add_interface(own, i);
@@ -94,12 +108,19 @@ void own_addresses_destroy(struct own_addresses *own)
 	free(own);
 }
 
-/* All of 127/8 is local, whatever the interfaces say. */
+/* All of 127/8, and everybody. */
+static bool is_always_local(const struct address *source)
+{
+	in_addr_t ip = ntohl(source->v4.sin_addr.s_addr);
+
+	return source->any.sa_family == AF_INET && (ip >> 24 == IN_LOOPBACKNET || ip == INADDR_BROADCAST);
+}
+
 static bool is_local(const struct own_addresses *own, const struct address *source)
 {
 	struct address host = *source;
 
-	if (host.any.sa_family == AF_INET && ntohl(host.v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET)
+	if (is_always_local(source))
 		return true;
 	address_set_port(&host, 0);
 	for (size_t i = 0; i < own->local_count; i++) {
