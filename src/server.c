@@ -45,6 +45,7 @@ struct server {
 	uv_timer_t burial;
 	uv_timer_t watchdog;
 	struct interfaces interfaces;
+	struct log_limit interfaces_limit;
 	uint64_t watchdog_ms; /* what systemd waits before it starts us again; 0: for ever */
 	bool on_terminal; /* at the start */
 	bool ending;
@@ -407,13 +408,13 @@ static void start_watchdog(struct server *server)
 
 static void on_interfaces(void *data)
 {
-	const struct server *server = data;
+	struct server *server = data;
 
 	if (!own_addresses_refresh(server->now->own))
-		log_warning(server->log,
-			    "interfaces have got more than %d other addresses: reload, so that all are "
-			    "known for our own",
-			    OWN_ADDRESSES_LATER);
+		log_write_limited(server->log, &server->interfaces_limit, LOG_LEVEL_WARNING,
+				  "interfaces have got more than %d other addresses: reload, so that all are known for "
+				  "our own",
+				  OWN_ADDRESSES_LATER);
 }
 
 /* Returns 0, or a negative errno after telling why. */
