@@ -22,6 +22,7 @@ struct link {
 
 	enum drop_reason down; /* why it could not be opened */
 	uint64_t retry_ms; /* and when to try again */
+	unsigned own_version; /* of own, that was looked at last */
 	struct log_limit down_limit, icmp_limit;
 };
 

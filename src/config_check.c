@@ -398,13 +398,28 @@ static bool leads_to(const struct address *to, const struct listener_config *lis
 	       (has_group(listener, to) || is_local(to));
 }
 
+/* Whether it is known where the peer is, and where. What names lead to shows when they are looked up, but for this one,
+ * which is always the same (RFC 6761, 6.3). */
+static bool is_known(const struct peer_config *peer, struct address *address)
+{
+	*address = peer->address;
+	if (!peer->host)
+		return true;
+	return (!strcasecmp(peer->host, "localhost") || !strcasecmp(peer->host, "localhost.")) &&
+	       !address_from_ip(address, "127.0.0.1", address_port(&peer->address));
+}
+
 static void check_loop(const struct check *check, const struct peer_config *peer)
 {
+	struct address address;
+
+	if (!is_known(peer, &address))
+		return;
 	for (size_t l = 0; l < check->config->listener_count; l++) {
 		const struct listener_config *listener = &check->config->listeners[l];
 
 		for (size_t i = 0; i < listener->bind_count; i++) {
-			if (leads_to(&peer->address, listener, &listener->binds[i]))
+			if (leads_to(&address, listener, &listener->binds[i]))
 				wrong(check, "address",
 				      "`%s` is our own listener `%s`: datagrams would go round in circles; write "
 				      "another program's address",
@@ -447,7 +462,7 @@ static void check_peer(const struct check *check, const struct peer_config *peer
 	check_health(check, peer);
 	if (!entry(check, "address"))
 		wrong(check, "address", "missing: write where to send to, such as `address = 192.0.2.1:514`");
-	if (!is_good(check, "address") || peer->host)
+	if (!is_good(check, "address"))
 		return;
 	if (address_lacks_zone(&peer->address))
 		wrong(check, "address", "`%s` is link-local: write its interface, as in [fe80::1%%eth0]:7788",

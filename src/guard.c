@@ -4,16 +4,28 @@
 #include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+/* Workers read it while the main loop adds others and says which are here: an address never changes, nor goes. */
+struct local {
+	struct address address; /* port 0 */
+	atomic_bool here;
+	bool seen; /* the main loop's own */
+};
 
 struct own_addresses {
 	struct port_set ports; /* of bound: a source with another port is none of ours */
 	struct address *bound;
 	size_t bound_count;
-	struct address *local; /* of the interfaces, port 0 */
-	size_t local_count;
+	bool wildcard; /* among them */
+	struct local *local; /* of the interfaces */
+	size_t local_room;
+	atomic_size_t local_count;
+	bool full;
+	atomic_uint version; /* of which are here */
 };
 
 static const struct sockaddr_in *as_v4(const struct sockaddr *any)
@@ -26,42 +38,112 @@ static const struct sockaddr_in6 *as_v6(const struct sockaddr *any)
 	return (const struct sockaddr_in6 *)(const void *)any;
 }
 
-static void local_add(struct own_addresses *own, const struct sockaddr *any)
+static bool from_sockaddr(struct address *address, const struct sockaddr *any)
 {
-	struct address *address = &own->local[own->local_count];
-
 	if (any && any->sa_family == AF_INET)
 		*address = (struct address){.length = sizeof(address->v4), .v4 = *as_v4(any)};
 	else if (any && any->sa_family == AF_INET6)
 		*address = (struct address){.length = sizeof(address->v6), .v6 = *as_v6(any)};
 	else
-		return;
+		return false;
 	address_set_port(address, 0);
-	own->local_count++;
+	return true;
 }
 
-/* What is sent to the broadcast address of an interface comes to ourselves too. */
+static struct local *local_find(const struct own_addresses *own, const struct address *address)
+{
+	size_t count = atomic_load_explicit(&own->local_count, memory_order_acquire);
+
+	for (size_t i = 0; i < count; i++) {
+		if (address_equal(&own->local[i].address, address))
+			return &own->local[i];
+	}
+	return NULL;
+}
+
+static void local_add(struct own_addresses *own, const struct sockaddr *any)
+{
+	size_t count = atomic_load_explicit(&own->local_count, memory_order_relaxed);
+	struct address address;
+	struct local *local;
+
+	if (!from_sockaddr(&address, any))
+		return;
+	local = local_find(own, &address);
+	if (!local && count == own->local_room) {
+		own->full = true;
+		return;
+	}
+	if (!local) {
+		local = &own->local[count];
+		local->address = address;
+		atomic_store_explicit(&own->local_count, count + 1, memory_order_release);
+	}
+	local->seen = true;
+	atomic_store_explicit(&local->here, true, memory_order_relaxed);
+}
+
+/* The last address of a network, which the kernel takes for everybody in it, whether or not the interface has it for
+ * that. Networks of one or two addresses have none. */
+static void local_add_last(struct own_addresses *own, const struct ifaddrs *interface)
+{
+	struct sockaddr_in last = *as_v4(interface->ifa_addr);
+	in_addr_t hosts = ~as_v4(interface->ifa_netmask)->sin_addr.s_addr;
+
+	last.sin_addr.s_addr |= hosts;
+	if (ntohl(hosts) > 1)
+		local_add(own, (const struct sockaddr *)&last);
+}
+
+/* What is sent to everybody in a network of ours comes to ourselves too. */
 static void local_add_interface(struct own_addresses *own, const struct ifaddrs *interface)
 {
 	local_add(own, interface->ifa_addr);
 	if (interface->ifa_flags & IFF_BROADCAST)
 		local_add(own, interface->ifa_broadaddr);
+	if (interface->ifa_addr && interface->ifa_addr->sa_family == AF_INET && interface->ifa_netmask)
+		local_add_last(own, interface);
 }
 
 static int local_read(struct own_addresses *own)
 {
 	struct ifaddrs *first;
-	size_t count = 0;
+	size_t count = OWN_ADDRESSES_LATER;
 
 	if (getifaddrs(&first))
 		return errno == EAFNOSUPPORT ? 0 : -errno; /* no socket may be made that would tell */
 	for (struct ifaddrs *i = first; i; i = i->ifa_next)
-		count += 2;
-	own->local = calloc(count + 1, sizeof(*own->local));
+		count += 3;
+	own->local = calloc(count, sizeof(*own->local));
+	own->local_room = own->local ? count : 0;
 	for (struct ifaddrs *i = first; own->local && i; i = i->ifa_next)
 		local_add_interface(own, i);
 	freeifaddrs(first);
 	return own->local ? 0 : -ENOMEM;
+}
+
+bool own_addresses_refresh(struct own_addresses *own)
+{
+	struct ifaddrs *first;
+
+	if (!own->wildcard || !own->local || getifaddrs(&first))
+		return true;
+	for (size_t i = 0; i < own->local_count; i++)
+		own->local[i].seen = false;
+	for (struct ifaddrs *i = first; i; i = i->ifa_next)
+		local_add_interface(own, i);
+	freeifaddrs(first);
+	for (size_t i = 0; i < own->local_count; i++) {
+		if (!own->local[i].seen)
+			atomic_store_explicit(&own->local[i].here, false, memory_order_relaxed);
+	}
+	atomic_fetch_add_explicit(&own->version, 1, memory_order_release);
+	return !own->full;
+}
+
+unsigned own_addresses_version(const struct own_addresses *own)
+{
+	return atomic_load_explicit(&own->version, memory_order_acquire);
 }
 
 int own_addresses_create(struct own_addresses **out, const struct address *bound, size_t count)
@@ -79,6 +161,7 @@ int own_addresses_create(struct own_addresses **out, const struct address *bound
 	}
 	for (size_t i = 0; i < count; i++) {
 		own->bound[own->bound_count++] = bound[i];
+		own->wildcard |= address_is_wildcard(&bound[i]);
 		port_set_add(&own->ports, address_port(&bound[i]));
 	}
 	*out = own;
@@ -94,19 +177,24 @@ void own_addresses_destroy(struct own_addresses *own)
 	free(own);
 }
 
-/* All of 127/8 is local, whatever the interfaces say. */
+/* All of 127/8, and everybody. */
+static bool is_always_local(const struct address *source)
+{
+	in_addr_t ip = ntohl(source->v4.sin_addr.s_addr);
+
+	return source->any.sa_family == AF_INET && (ip >> 24 == IN_LOOPBACKNET || ip == INADDR_BROADCAST);
+}
+
 static bool is_local(const struct own_addresses *own, const struct address *source)
 {
 	struct address host = *source;
+	const struct local *local;
 
-	if (host.any.sa_family == AF_INET && ntohl(host.v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET)
+	if (is_always_local(source))
 		return true;
 	address_set_port(&host, 0);
-	for (size_t i = 0; i < own->local_count; i++) {
-		if (address_equal(&own->local[i], &host))
-			return true;
-	}
-	return false;
+	local = local_find(own, &host);
+	return local && atomic_load_explicit(&local->here, memory_order_relaxed);
 }
 
 bool own_addresses_has(const struct own_addresses *own, const struct address *source)

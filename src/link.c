@@ -91,11 +91,30 @@ static enum drop_reason link_open(struct link *link, uint64_t now_ms)
 	return DROP_NONE;
 }
 
+/* The address may have come to an interface of this host since the socket was opened. */
+static bool has_come_here(struct link *link)
+{
+	unsigned version = link->own ? own_addresses_version(link->own) : 0;
+	char text[ADDRESS_TEXT_MAX];
+
+	if (version == link->own_version)
+		return false;
+	link->own_version = version;
+	if (!own_addresses_has(link->own, &link->address))
+		return false;
+	log_write_limited(link->log, &link->down_limit, LOG_LEVEL_ERROR,
+			  "peer %s: %s has become one of our own listeners: datagrams would go round in circles, and "
+			  "are dropped",
+			  link->config->name, address_format(&link->address, text));
+	link->retry_ms = 0;
+	return true;
+}
+
 enum drop_reason link_ready(struct link *link, uint64_t now_ms)
 {
 	if (!link->address.length)
 		return DROP_UNRESOLVED;
-	if (link->outlet.fd >= 0 && !link->outlet.broken)
+	if (link->outlet.fd >= 0 && !link->outlet.broken && !has_come_here(link))
 		return DROP_NONE;
 	return link_open(link, now_ms);
 }

@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "generation.h"
 #include "http.h"
+#include "interfaces.h"
 #include "privileges.h"
 #include "seccomp_filter.h"
 #include "summary.h"
@@ -43,6 +44,8 @@ struct server {
 	uv_timer_t deadline; /* of the end */
 	uv_timer_t burial;
 	uv_timer_t watchdog;
+	struct interfaces interfaces;
+	struct log_limit interfaces_limit;
 	uint64_t watchdog_ms; /* what systemd waits before it starts us again; 0: for ever */
 	bool on_terminal; /* at the start */
 	bool ending;
@@ -405,6 +408,19 @@ static void start_watchdog(struct server *server)
 	uv_unref((uv_handle_t *)&server->watchdog);
 }
 
+/* --- Addresses that come and go --- */
+
+static void on_interfaces(void *data)
+{
+	struct server *server = data;
+
+	if (!own_addresses_refresh(server->now->own))
+		log_write_limited(server->log, &server->interfaces_limit, LOG_LEVEL_WARNING,
+				  "interfaces have got more than %d other addresses: reload, so that all are known for "
+				  "our own",
+				  OWN_ADDRESSES_LATER);
+}
+
 /* Returns 0, or a negative errno after telling why. */
 static int server_start(struct server *server, struct config *config)
 {
@@ -483,6 +499,7 @@ static void serve(struct server *server, struct config *config)
 		tell_ready(server, "udprelayd " UDPRELAYD_VERSION " ready");
 		start_peers(server->now);
 		start_watchdog(server);
+		interfaces_watch(&server->interfaces, &server->loop, on_interfaces, server, server->log);
 		uv_run(&server->loop, UV_RUN_DEFAULT);
 	}
 	if (server->now)
@@ -515,6 +532,7 @@ static struct server *server_create(const struct config *config, struct log *log
 	server->clean = true;
 	server->number = 1;
 	server->http_socket.fd = -1;
+	server->interfaces.fd = -1;
 	server->view.start_wall_us = clock_wall_us();
 	server->view.start_ms = clock_monotonic_ms();
 	server->on_terminal = isatty(STDERR_FILENO);
@@ -547,6 +565,7 @@ int server_run(struct config *config, struct log *log, bool *clean)
 	if (*clean) {
 		if (server->now)
 			generation_destroy(server->now);
+		interfaces_finish(&server->interfaces);
 		http_socket_close(&server->http_socket, server->log);
 		passed_sockets_close(&server->passed);
 		free(server);

@@ -244,14 +244,20 @@ bool target_set_forbids(const struct target_set *set, const struct address *clie
 	return set->config->loop_guard && target_set_has(set, client);
 }
 
+/* Its address may have come to an interface of this host since the set was made. */
+static bool has_come_here(const struct target_set *set, const struct member *member)
+{
+	return set->own && own_addresses_has(set->own, &member->target->address);
+}
+
 enum drop_reason target_set_assign(struct target_set *set, const struct address *client, struct member **member)
 {
 	if (target_set_forbids(set, client))
 		return DROP_LOOP;
 	*member = target_set_choose(set, client);
-	if (*member)
-		return DROP_NONE;
-	return set->leads_back ? DROP_LOOP : DROP_UNRESOLVED;
+	if (!*member)
+		return set->leads_back ? DROP_LOOP : DROP_UNRESOLVED;
+	return has_come_here(set, *member) ? DROP_LOOP : DROP_NONE;
 }
 
 void target_set_join(struct target_set *set, struct member *member)

@@ -121,6 +121,50 @@ class NetworkTest(harness.TestCase):
         self.assert_nothing_waits(client)
         self.assertEqual(daemon.end()["listener a"]["received"], 10)
 
+    def test_a_peer_that_is_everybody(self):
+        """Everybody is ourselves, too: a forwarder that listens on the port would hear what it sends, and send it again.
+        The kernel takes the last address of a network for everybody, whether or not the interface has it for that."""
+        harness.ip("address", "add", "203.0.113.1/24", "dev", "near0")
+        self.addCleanup(harness.ip, "address", "del", "203.0.113.1/24", "dev", "near0")
+        for everybody in "192.0.2.255", "203.0.113.255", "255.255.255.255":
+            with self.subTest(everybody=everybody):
+                said = self.refused("[listener:a]\naddress = 0.0.0.0:7788\naction = forward\npeers = p\n"
+                                    f"[peer:p]\naddress = {everybody}:7788\n", 1)
+                self.assertRegex(said, rf":6: \[peer:p\] address: `{everybody}:7788` is one of our own listeners")
+
+    def test_the_other_end_of_a_pair_is_somebody(self):
+        """A network of two addresses has none for everybody."""
+        harness.ip("address", "add", "203.0.113.0/31", "dev", "near0")
+        self.addCleanup(harness.ip, "address", "del", "203.0.113.0/31", "dev", "near0")
+        self.serve("[listener:a]\naddress = 0.0.0.0:7788\naction = forward\npeers = p\n"
+                   "[peer:p]\naddress = 203.0.113.1:7788\n").end()
+
+    def test_an_address_of_a_peer_that_comes_here(self):
+        """As one does that hosts share. Datagrams go round for no moment, and to the peer again once it is elsewhere."""
+        address = ["203.0.113.7/32", "dev", "near0"]
+        harness.ip("route", "add", "203.0.113.7", "dev", "near0")
+        self.addCleanup(harness.ip, "route", "del", "203.0.113.7", "dev", "near0")
+        client = self.udp("192.0.2.1")
+        for action, section in ("forward\nring_guard = off", "peer p"), ("relay", "listener a"):
+            with self.subTest(action=action):
+                daemon = self.serve("[listener:a]\naddress = 0.0.0.0:7788\npeers = p\n"
+                                    f"action = {action}\n[peer:p]\naddress = 203.0.113.7:7788\n")
+                client.sendto(b"there", ("192.0.2.1", 7788))
+                daemon.await_counter("peer p", "sent", 1)
+                harness.ip("address", "add", *address)
+                self.addCleanup(subprocess.run, ["ip", "address", "del", *address], stderr=subprocess.DEVNULL)
+                end = time.monotonic() + harness.PATIENCE
+                while not daemon.summary()[section].get("loop"):
+                    self.assertLess(time.monotonic(), end)
+                    client.sendto(b"here", ("192.0.2.1", 7788))
+                before = daemon.summary()
+                self.assertLess(before["listener a"]["received"], 1000)
+                harness.ip("address", "del", *address)
+                while daemon.summary()["peer p"]["sent"] < before["peer p"]["sent"] + 2:
+                    self.assertLess(time.monotonic(), end)
+                    client.sendto(b"there again", ("192.0.2.1", 7788))
+                daemon.end()
+
     def test_replies_from_a_link_local_address(self):
         """A client with another address that writes to our link-local one is answered from there."""
         daemon = self.serve("[listener:a]\naddress = [::]:0\naction = echo\n")
@@ -148,7 +192,7 @@ class NetworkTest(harness.TestCase):
         while time.monotonic() < end:
             client.sendto(b"x" * 1000, daemon.address("a"))
             begin = time.monotonic()
-            self.assert_echoes(other, daemon.address("e"), b"quick %d" % len(waits))
+            self.assert_echoes(other, daemon.address("e"), b"%d" % len(waits))  # never the same, as in a ring
             waits.append(time.monotonic() - begin)
         counters = daemon.end()
         self.assertGreater(counters["peer slow"]["dropped"], 0)

@@ -77,9 +77,15 @@ static void a_peer_is_somebody_else(void **state)
 	refused(AND_PEER("address = *:7788", "127.5.6.7:7788"), "5: [peer:p] address: ");
 	refused(AND_PEER("address = *:7788", "[::1]:7788"), "5: [peer:p] address: ");
 	refused(AND_PEER("address = [::]:7788", "[::1]:7788"), "5: [peer:p] address: ");
+	refused(AND_PEER("address = *:7788", "localhost:7788"), "5: [peer:p] address: `localhost:7788` is our own");
+	refused(AND_PEER("address = 127.0.0.1:7788", "LocalHost.:7788"),
+		"5: [peer:p] address: `LocalHost.:7788` is our");
 	refused(AND_PEER("address = unix:/x", "unix:/x"), "5: [peer:p] address: ");
 	refused(AND_PEER("address = *:7788\nmulticast = 239.1.1.1", "239.1.1.1:7788"), "6: [peer:p] address: ");
 	accepted(AND_PEER("address = *:7788", "127.0.0.1:7789"));
+	accepted(AND_PEER("address = *:7788", "localhost:7789"));
+	accepted(AND_PEER("address = *:7788", "localhost.test:7788"));
+	accepted(AND_PEER("address = 192.0.2.1:7788", "localhost:7788"));
 	accepted(AND_PEER("address = *:7788", "198.51.100.99:7788"));
 	accepted(AND_PEER("address = *:7788\nmulticast = 239.1.1.1", "239.1.1.2:7788"));
 	accepted(AND_PEER("address = 192.0.2.1:7788", "127.0.0.1:7788"));
