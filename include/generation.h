@@ -67,6 +67,9 @@ void generation_close(struct generation *generation);
 /* Whether all handles are closed. Until then the main loop must run. */
 bool generation_closed(const struct generation *generation);
 
+/* Whether a look-up is under way, which must end before the generation does. NULL has none. */
+bool generation_is_busy(const struct generation *generation);
+
 /* Whether the records of its datagrams are written. */
 bool generation_recorded(const struct generation *generation);
 

@@ -1,7 +1,6 @@
 #include "server.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,22 +15,14 @@
 #include "generation.h"
 #include "http.h"
 #include "interfaces.h"
+#include "past.h"
 #include "privileges.h"
 #include "seccomp_filter.h"
 #include "summary.h"
 #include "systemd.h"
 
-/* What an end may take: the records that wait, and look-ups that a name server keeps waiting. */
-#define END_RECORDS_MS 400
+/* What look-ups may take at the end, that a name server keeps waiting. */
 #define END_LOOKUPS_MS 200
-
-/* Generations that have had their time are looked after at this interval, and for so long the datagram log may take to
- * write what waits. */
-#define BURIAL_MS 20
-#define BURIAL_RECORDS_MS 10000
-
-/* No more generations than that are kept waiting. */
-#define PAST_MAX 16
 
 enum { SIGNALS = 5 };
 
@@ -42,7 +33,6 @@ struct server {
 	uv_loop_t loop;
 	uv_signal_t signals[SIGNALS];
 	uv_timer_t deadline; /* of the end */
-	uv_timer_t burial;
 	uv_timer_t watchdog;
 	struct interfaces interfaces;
 	struct log_limit interfaces_limit;
@@ -55,8 +45,7 @@ struct server {
 	struct generation_setup setup;
 	struct passed_sockets passed; /* by systemd */
 	struct generation *now; /* the one in force */
-	struct generation *past; /* those before, the oldest first, which are not quite closed */
-	unsigned past_count;
+	struct past past; /* those before, which are not quite closed */
 	unsigned number; /* of the one in force, from 1 */
 	struct server_view view; /* of the one in force */
 	struct http_socket http_socket;
@@ -110,80 +99,6 @@ static void begin_end(struct server *server)
 	generation_retire(server->now);
 	uv_timer_start(&server->deadline, on_deadline, END_LOOKUPS_MS, 0);
 	uv_unref((uv_handle_t *)&server->deadline);
-}
-
-/* --- Generations of the past --- */
-
-/* Nobody waits for ever for a datagram log that is slow. */
-static bool is_due(const struct server *server, const struct generation *past)
-{
-	if (past->stuck || !generation_closed(past))
-		return past->stuck && datagram_log_ended(past->datagram_log);
-	return generation_recorded(past) || uv_now(&server->loop) - past->retired_ms > BURIAL_RECORDS_MS ||
-	       server->past_count > PAST_MAX;
-}
-
-/* Has the records of the next one come behind its own. */
-static void end_records(struct server *server, struct generation *past)
-{
-	struct generation *next = past->next ? past->next : server->now;
-	bool again = past->stuck;
-
-	past->stuck = !datagram_log_stop(past->datagram_log, END_RECORDS_MS);
-	if (again)
-		return;
-	if (past->datagram_log && server->now->datagram_log)
-		datagram_log_continue(server->now->datagram_log, past->datagram_log);
-	if (next->datagram_log)
-		datagram_log_release(next->datagram_log);
-}
-
-/* Where its writer is stuck it stays, and nobody waits for it any more. */
-static void bury(struct server *server, struct generation **place)
-{
-	struct generation *past = *place;
-
-	end_records(server, past);
-	if (past->stuck)
-		return;
-	*place = past->next;
-	server->past_count--;
-	generation_destroy(past);
-}
-
-/* The oldest first. */
-static void on_burial(uv_timer_t *timer)
-{
-	struct server *server = timer->data;
-	struct generation **place = &server->past;
-
-	while (*place && (is_due(server, *place) || (*place)->stuck)) {
-		struct generation *past = *place;
-
-		if (is_due(server, past))
-			bury(server, place);
-		if (*place == past)
-			place = &past->next;
-	}
-	malloc_trim(0);
-	if (!server->past)
-		uv_timer_stop(timer);
-}
-
-static void retire(struct server *server, struct generation *generation)
-{
-	struct generation **last = &server->past;
-
-	while (*last)
-		last = &(*last)->next;
-	*last = generation;
-	server->past_count++;
-	generation_close(generation);
-	generation->retired_ms = uv_now(&server->loop);
-	if (uv_is_active((uv_handle_t *)&server->burial))
-		return; /* begun anew, it would never come where reloads come faster */
-	uv_timer_start(&server->burial, on_burial, BURIAL_MS, BURIAL_MS);
-	uv_unref((uv_handle_t *)&server->burial);
 }
 
 /* --- Reload --- */
@@ -246,7 +161,7 @@ static void replace(struct server *server, struct generation *next)
 	server->number++;
 	update_view(server);
 	log_configure(server->log, next->config->log_level, next->config->log_format);
-	retire(server, before);
+	past_add(&server->past, before);
 	if (server->error)
 		begin_end(server);
 	else
@@ -265,7 +180,7 @@ static bool load_next(struct server *server)
 	if (generation_open(&next, &server->setup, config, server->now))
 		return false;
 	if (generation_prepare(next)) {
-		retire(server, next);
+		past_add(&server->past, next);
 		return false;
 	}
 	replace(server, next);
@@ -450,19 +365,10 @@ static void close_any(uv_handle_t *handle, void *data)
 		uv_close(handle, NULL);
 }
 
-static bool is_busy(const struct generation *generation)
-{
-	return generation && generation->peers && peers_busy(generation->peers);
-}
-
 /* Returns false where a look-up is still under way, so that loop and peers must stay as they are. */
 static bool end_loop(struct server *server)
 {
-	for (const struct generation *past = server->past; past; past = past->next) {
-		if (is_busy(past))
-			return false;
-	}
-	if (is_busy(server->now))
+	if (past_any_busy(&server->past) || generation_is_busy(server->now))
 		return false;
 	http_close(server->http);
 	uv_walk(&server->loop, close_any, NULL);
@@ -507,11 +413,8 @@ static void serve(struct server *server, struct config *config)
 	server->clean &= end_loop(server);
 	if (!server->now)
 		return;
-	while (server->clean && server->past) {
-		bury(server, &server->past);
-		server->clean = !server->past || !server->past->stuck;
-	}
-	server->clean &= datagram_log_stop(server->now->datagram_log, END_RECORDS_MS);
+	server->clean = server->clean && past_finish(&server->past);
+	server->clean &= datagram_log_stop(server->now->datagram_log, PAST_RECORDS_MS);
 	if (!server->error)
 		summary_write(server->log, &server->view);
 }
@@ -540,8 +443,7 @@ static struct server *server_create(const struct config *config, struct log *log
 	server->setup = (struct generation_setup){
 		.loop = &server->loop, .log = log, .worker_count = count_workers(config), .passed = &server->passed};
 	uv_timer_init(&server->loop, &server->deadline);
-	uv_timer_init(&server->loop, &server->burial);
-	server->burial.data = server;
+	past_init(&server->past, &server->loop, &server->now);
 	uv_timer_init(&server->loop, &server->watchdog);
 	server->watchdog.data = server;
 	server->watchdog_ms = systemd_watchdog_ms();
