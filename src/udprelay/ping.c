@@ -6,10 +6,8 @@
 #include <uv.h>
 
 #include "must.h"
-#include "udprelay/bind.h"
-#include "udprelay/client_socket.h"
 #include "udprelay/command.h"
-#include "udprelay/destination.h"
+#include "udprelay/ends.h"
 #include "udprelay/ping_report.h"
 #include "udprelay/pinger.h"
 #include "udprelay/probe.h"
@@ -36,9 +34,7 @@ static const struct option_spec ping_options[] = {
 	 "least; needs --count"},
 	{OPTION_JSON, "json", NULL, "print one JSON object at the end, and nothing else"},
 	{'q', "quiet", NULL, "print only the summary"},
-	{'b', "bind", "ADDR:PORT", "send from there (*:PORT: from any address; unix:/path)"},
-	{'4', "ipv4", NULL, "take no other address of a name than IPv4"},
-	{'6', "ipv6", NULL, "take no other address of a name than IPv6"},
+	ENDS_OPTIONS,
 	{0},
 };
 
@@ -59,12 +55,9 @@ const struct command command_ping = {
 struct ping_request {
 	struct pinger_options options;
 	uint64_t size;
-	const char *bind;
-	int family;
 	bool paced; /* by -i */
 	bool json, quiet;
-	struct address from;
-	struct client_socket client;
+	struct ends ends;
 	struct ping_result *result;
 };
 
@@ -89,17 +82,10 @@ static bool take(void *data, int letter, const char *value)
 		return options->flood = true;
 	case OPTION_JSON:
 		return request->json = true;
-	case 'b':
-		request->bind = value;
-		return true;
-	case '4':
-		request->family = AF_INET;
-		return true;
-	case '6':
-		request->family = AF_INET6;
-		return true;
-	default:
+	case 'q':
 		return request->quiet = true;
+	default:
+		return ends_take(&request->ends, letter, value);
 	}
 }
 
@@ -119,29 +105,13 @@ static int check(const struct ping_request *request, int argc, char **argv)
 
 /* --- Running --- */
 
-static int open_client(struct ping_request *request)
-{
-	const struct address *to = &request->result->to, *from = request->bind ? &request->from : NULL;
-	int error = client_socket_open(&request->client, to, from);
-
-	if (error) {
-		bind_tell(request->bind, to, -error);
-		return EX_UNAVAILABLE;
-	}
-	if (!request->json && !request->quiet)
-		bind_tell_port(&request->client, from, to);
-	return 0;
-}
-
 static int set_up(struct ping_request *request, int argc, char **argv)
 {
-	int status = destination_take(&command_ping, argc, argv, request->family, &request->result->to);
+	int status = ends_find(&request->ends, &command_ping, argc, argv);
 
 	if (!status)
 		status = check(request, argc, argv);
-	if (!status && request->bind)
-		status = bind_take(&command_ping, request->bind, &request->result->to, &request->from);
-	return status ? status : open_client(request);
+	return status ? status : ends_open(&request->ends, request->json || request->quiet);
 }
 
 static void report(const struct ping_request *request)
@@ -159,10 +129,11 @@ static int measure(struct ping_request *request)
 {
 	int error;
 
+	request->result->to = request->ends.to;
 	request->result->size = request->size;
 	request->options.lines = request->json || request->quiet ? NULL : stdout;
-	error = pinger_run(&request->options, &request->client, request->result);
-	client_socket_close(&request->client);
+	error = pinger_run(&request->options, &request->ends.client, request->result);
+	client_socket_close(&request->ends.client);
 	if (error) {
 		command_tell("cannot wait for events: %s", uv_strerror(error));
 		return 1;

@@ -8,10 +8,8 @@
 
 #include "config_value.h"
 #include "must.h"
-#include "udprelay/bind.h"
-#include "udprelay/client_socket.h"
 #include "udprelay/command.h"
-#include "udprelay/destination.h"
+#include "udprelay/ends.h"
 #include "udprelay/exchange.h"
 
 #define WAIT_MAX 86400 /* seconds */
@@ -32,9 +30,7 @@ static const struct option_spec send_options[] = {
 	 "wait that long for an answer to each datagram, and end with\n"
 	 "status 1 where one is missing"},
 	{OPTION_RAW, "raw", NULL, "write answers byte by byte, with nothing around them"},
-	{'b', "bind", "ADDR:PORT", "send from there (*:PORT: from any address; unix:/path)"},
-	{'4', "ipv4", NULL, "take no other address of a name than IPv4"},
-	{'6', "ipv6", NULL, "take no other address of a name than IPv6"},
+	ENDS_OPTIONS,
 	{'q', "quiet", NULL, "do not say which port is sent from"},
 	{0},
 };
@@ -54,14 +50,12 @@ const struct command command_send = {
 };
 
 struct send_request {
-	const char *encoding, *decoding, *file, *bind;
+	const char *encoding, *decoding, *file;
 	enum codec_errors errors;
 	bool has_errors, hex, newline, raw, quiet, waits;
-	int family;
 	uint64_t wait_ns;
 
-	struct address to, from;
-	struct client_socket client;
+	struct ends ends;
 	struct exchange_plan plan;
 	uint8_t *data; /* what is sent, unless it is lines */
 };
@@ -110,17 +104,10 @@ static bool take(void *data, int letter, const char *value)
 		return take_wait(request, value);
 	case OPTION_RAW:
 		return request->raw = true;
-	case 'b':
-		request->bind = value;
-		return true;
-	case '4':
-		request->family = AF_INET;
-		return true;
-	case '6':
-		request->family = AF_INET6;
-		return true;
-	default:
+	case 'q':
 		return request->quiet = true;
+	default:
+		return ends_take(&request->ends, letter, value);
 	}
 }
 
@@ -234,16 +221,10 @@ static int open_transcript(struct send_request *request)
 
 static int open_client(struct send_request *request)
 {
-	int error = client_socket_open(&request->client, &request->to, request->bind ? &request->from : NULL);
+	int status = ends_open(&request->ends, request->quiet);
 
-	if (error) {
-		bind_tell(request->bind, &request->to, -error);
-		return EX_UNAVAILABLE;
-	}
-	request->plan.client = &request->client;
-	if (!request->quiet)
-		bind_tell_port(&request->client, request->bind ? &request->from : NULL, &request->to);
-	return 0;
+	request->plan.client = status ? NULL : &request->ends.client;
+	return status;
 }
 
 /* What was asked for fits together. */
@@ -258,12 +239,10 @@ static int check(const struct send_request *request, int words)
 
 static int set_up(struct send_request *request, int argc, char **argv)
 {
-	int status = destination_take(&command_send, argc, argv, request->family, &request->to);
+	int status = ends_find(&request->ends, &command_send, argc, argv);
 
 	if (!status)
 		status = check(request, argc - optind);
-	if (!status && request->bind)
-		status = bind_take(&command_send, request->bind, &request->to, &request->from);
 	if (!status)
 		status = open_wording(request);
 	if (!status)
@@ -276,7 +255,7 @@ static int set_up(struct send_request *request, int argc, char **argv)
 static void clean_up(struct send_request *request)
 {
 	if (request->plan.client)
-		client_socket_close(&request->client);
+		client_socket_close(&request->ends.client);
 	line_input_destroy(request->plan.input);
 	transcript_destroy(request->plan.transcript);
 	wording_destroy(request->plan.wording);
@@ -290,7 +269,7 @@ static int send_run(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	request.plan.to = &request.to;
+	request.plan.to = &request.ends.to;
 	status = set_up(&request, argc, argv);
 	if (!status) {
 		request.plan.waits = request.waits;
