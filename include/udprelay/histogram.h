@@ -25,6 +25,9 @@ struct histogram {
 
 void histogram_add(struct histogram *histogram, uint64_t value);
 
+/* The same value so many times, or never. */
+void histogram_add_many(struct histogram *histogram, uint64_t value, uint64_t times);
+
 /* Each is 0 where the histogram is empty. */
 uint64_t histogram_count(const struct histogram *histogram);
 uint64_t histogram_min(const struct histogram *histogram);

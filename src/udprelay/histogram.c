@@ -28,16 +28,23 @@ static uint64_t clamp(uint64_t value, uint64_t min, uint64_t max)
 	return value < min ? min : value > max ? max : value;
 }
 
-void histogram_add(struct histogram *histogram, uint64_t value)
+void histogram_add_many(struct histogram *histogram, uint64_t value, uint64_t times)
 {
+	if (!times)
+		return;
 	value = clamp(value, 0, HISTOGRAM_VALUE_MAX);
 	if (!histogram->count || value < histogram->min)
 		histogram->min = value;
 	if (value > histogram->max)
 		histogram->max = value;
-	histogram->count++;
-	histogram->sum += (double)value;
-	histogram->buckets[bucket_of(value)]++;
+	histogram->count += times;
+	histogram->sum += (double)value * (double)times;
+	histogram->buckets[bucket_of(value)] += times;
+}
+
+void histogram_add(struct histogram *histogram, uint64_t value)
+{
+	histogram_add_many(histogram, value, 1);
 }
 
 uint64_t histogram_count(const struct histogram *histogram)

@@ -45,6 +45,23 @@ static void nothing_is_zero(void **state)
 	assert_int_equal(histogram_bins(histogram, bins, 10), 0);
 }
 
+static void many_of_a_value_are_as_many_values(void **state)
+{
+	struct histogram *histogram = empty(state), *one_by_one = malloc(sizeof(*one_by_one));
+
+	assert_non_null(one_by_one);
+	*one_by_one = (struct histogram){0};
+	histogram_add_many(histogram, 7, 0);
+	histogram_add_many(histogram, 1234, 3);
+	histogram_add_many(histogram, UINT64_MAX, 2);
+	for (int i = 0; i < 3; i++)
+		histogram_add(one_by_one, 1234);
+	for (int i = 0; i < 2; i++)
+		histogram_add(one_by_one, UINT64_MAX);
+	assert_memory_equal(histogram, one_by_one, sizeof(*histogram));
+	free(one_by_one);
+}
+
 static void one_value_is_all(void **state)
 {
 	static const double percents[] = {0, 0.1, 50, 99.9, 100};
@@ -204,6 +221,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_zero),
+		cmocka_unit_test(many_of_a_value_are_as_many_values),
 		cmocka_unit_test(one_value_is_all),
 		cmocka_unit_test(small_values_are_exact),
 		cmocka_unit_test(every_value_is_known_to_less_than_half_a_percent),
