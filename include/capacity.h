@@ -10,6 +10,10 @@
 /* How many sessions the relays of the configuration may have. */
 uint64_t capacity_wanted(const struct config *config);
 
+/* Raises the limit of descriptors (RLIMIT_NOFILE, getrlimit(2)) to so many, as far as that is permitted. Returns how
+ * many this process may open. */
+uint64_t capacity_raise(uint64_t needed);
+
 /* Raises the limit of descriptors (RLIMIT_NOFILE, getrlimit(2)) to what the sessions of all relays may need at most,
  * with everything else that is open on so many workers. Tells log by how much it falls short where that is not
  * permitted, and where the host has fewer local ports (ip_local_port_range, ip(7)). Returns for how many sessions there

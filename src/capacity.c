@@ -35,8 +35,8 @@ static uint64_t count_others(const struct config *config, unsigned workers)
 	       workers * each;
 }
 
-/* Up to the hard limit everybody may go; beyond it, who has CAP_SYS_RESOURCE. Returns what is granted. */
-static uint64_t raise_limit(uint64_t needed)
+/* Up to the hard limit everybody may go; beyond it, who has CAP_SYS_RESOURCE. */
+uint64_t capacity_raise(uint64_t needed)
 {
 	struct rlimit limit, higher;
 
@@ -89,7 +89,7 @@ uint64_t capacity_provide(const struct config *config, unsigned workers, struct 
 {
 	uint64_t sessions = capacity_wanted(config), others = count_others(config, workers);
 	uint64_t needed = sessions + others;
-	uint64_t granted = sessions ? raise_limit(needed) : needed;
+	uint64_t granted = sessions ? capacity_raise(needed) : needed;
 	uint64_t left = left_for_sessions(granted, others);
 
 	tell_ports(config, log);
