@@ -27,6 +27,7 @@ struct command {
 extern const struct command command_send;
 extern const struct command command_listen;
 extern const struct command command_ping;
+extern const struct command command_load;
 
 /* All of them; the last is NULL. */
 extern const struct command *const commands[];
