@@ -1,11 +1,11 @@
 """Benchmarks: CPU time for each datagram, of the daemon and of the plainest servers there are, in one run.
 
-    bench.py DAEMON LOADGEN REFERENCE DIRECTORY [--readme FILE] [--rounds N] [--seconds S] [--only WORDS]
+    bench.py DAEMON UDPRELAY REFERENCE DIRECTORY [--readme FILE] [--rounds N] [--seconds S] [--only WORDS]
 
-Server and load generator have a processor each. In every round of a case each contestant has its turn, in random order,
-started anew. What is printed are the medians of the rounds; a ratio is the median of the rounds' ratios, for what
-disturbs a machine for a while disturbs a whole round. The table (results.md, results.json) and the plot (results.svg) are
-written to DIRECTORY, the table into FILE too, between its marks."""
+Server and load generator (`udprelay load`) have a processor each. In every round of a case each contestant has its turn,
+in random order, started anew. What is printed are the medians of the rounds; a ratio is the median of the rounds' ratios,
+for what disturbs a machine for a while disturbs a whole round. The table (results.md, results.json) and the plot
+(results.svg) are written to DIRECTORY, the table into FILE too, between its marks."""
 import argparse
 import atexit
 import json
@@ -47,7 +47,9 @@ class Case:
         self.peers, self.host, self.prefix = peers, "127.0.0.1", []
         if network:
             self.host, self.prefix = "192.0.2.1", ["ip", "netns", "exec", "far"]
-            self.load += ["-b", "192.0.2.2:0"]
+            self.load += ["-b", "192.0.2.2", "--yes-i-own-it"]
+        else:
+            self.load += ["-b", "127.0.0.1"]
         self.relay, self.network = relay, network
         self.files = 1000 + max(ALIVE.get(kind, 0) for kind in contestants)  # open ones of a process, at most
 
@@ -61,9 +63,9 @@ CASES = [
     Case("echo, trains of 50", "-f 1 -d 1000 -t 50", [OURS, *REFERENCES], [("r1", 0.045), ("r4", 1.10)]),
     Case("echo, 1400 bytes, trains of 40", "-f 1 -d 800 -t 40 -s 1400", [OURS, "r1", "r4"], [("r4", 1.10)]),
     Case("echo over veth, trains of 50", "-f 1 -d 1000 -t 50", [OURS, "r1", "r4"], [("r1", 0.05)], network=True),
-    Case("forward to 4 peers, one by one", "-f 1 -d 64 -p 4", [OURS, "fanout"], [("fanout", 0.55)], peers=4),
-    Case("forward to 4 peers, trains of 50", "-f 1 -d 400 -t 50 -p 4", [OURS, "fanout"], [("fanout", 0.10)], peers=4),
-    Case("forward, 200 clients to 1 peer (r1 echoes)", "-f 200 -d 4 -p 1", [OURS, "r1"], [("r1", 0.60)], peers=1, rounds=4),
+    Case("forward to 4 peers, one by one", "-f 1 -d 64", [OURS, "fanout"], [("fanout", 0.55)], peers=4),
+    Case("forward to 4 peers, trains of 50", "-f 1 -d 400 -t 50", [OURS, "fanout"], [("fanout", 0.10)], peers=4),
+    Case("forward, 200 clients to 1 peer (r1 echoes)", "-f 200 -d 4", [OURS, "r1"], [("r1", 0.60)], peers=1, rounds=4),
     Case("relay, 1 flow, depth 16", "-f 1 -d 16", [OURS, NGINX, *BARE], [(NGINX, 0.45)], relay=True),
     Case("relay, 200 flows, depth 16", "-f 200 -d 16", [OURS, NGINX, *BARE], [(NGINX, 0.55)], relay=True),
     Case("relay, 200 flows, depth 1", "-f 200 -d 1", [OURS, NGINX, *BARE], [(NGINX, 0.75)], relay=True),
@@ -74,7 +76,7 @@ CASES = [
         ("every datagram logged, whole process", "process", [("log = none", 1.35)]),
         ("every datagram logged, worker's thread", "worker", [("log = none", 1.08)]),
         ("every datagram logged, writer's thread", "writer", [(1.0, 1)])]),
-    Case("round trip, depth 1", "-f 1 -d 1 -l", [OURS, "r2"], rounds=4, rows=[
+    Case("round trip, depth 1", "-f 1 -d 1", [OURS, "r2"], rounds=4, rows=[
         ("round trip at depth 1, p50, µs of time", "p50_us", [("r2", 1.1)]),
         ("round trip at depth 1, p99, µs of time", "p99_us", [("r2", 1.1)])]),
 ]
@@ -256,15 +258,16 @@ def relay_config(peer):
 
 
 class Load:
-    """The generator. Where it has peers, their ports are known before the server's address must be. For a relay it opens
-    the sessions first, and begins when it is told."""
+    """The generator. Where it has peers, their addresses are known before the server's must be. For a relay it opens the
+    sessions first, and begins when it is told."""
 
-    def __init__(self, options, seconds, prefix=()):
-        self.process = subprocess.Popen([*prefix, arguments.loadgen, *options, "-n", str(seconds)],
+    def __init__(self, target, options, seconds, prefix=()):
+        self.process = subprocess.Popen([*prefix, arguments.udprelay, "load", "--json", "-q", "-n", str(seconds), *options,
+                                         target],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=pin(LOAD_CPU))
 
     def peers(self):
-        return [f"127.0.0.1:{int(port)}" for port in self.process.stdout.readline().split()]
+        return self.process.stdout.readline().decode().split()
 
     def open_sessions(self, address):
         self.process.stdin.write(f"{address}\n".encode())
@@ -274,6 +277,8 @@ class Load:
 
     def result(self, line=None):
         out, _ = self.process.communicate(f"{line}\n".encode() if line else None, timeout=60)
+        if not out:
+            sys.exit("the load generator fails")
         return json.loads(out.splitlines()[-1])
 
 
@@ -321,7 +326,7 @@ def start_relay(kind, peer):
 
 def run_relay(kind, case):
     """The sessions are opened before the time is read."""
-    load = Load([*case.load, "-e", "1", "-i", str(ALIVE.get(kind, 0))], arguments.seconds)
+    load = Load("-", [*case.load, "--hold", "--echo-peers", "1", "--idle", str(ALIVE.get(kind, 0))], arguments.seconds)
     peer, = load.peers()
     server = start_relay(kind, peer)
     load.open_sessions(server.address)
@@ -329,16 +334,15 @@ def run_relay(kind, case):
 
 
 def run_peers(kind, case):
-    load = Load(case.load, arguments.seconds)
+    load = Load("-", [*case.load, "--receivers", str(case.peers)], arguments.seconds)
     server = start_server(kind, case, load.peers())
     return finish(server, load, server.address, server.cpu_ns())
 
 
 def run_echo(kind, case):
     server = start_server(kind, case, [])
-    options = case.load[:case.load.index("-p")] if case.peers else case.load
     before = server.cpu_ns()
-    return finish(server, Load(["-a", server.address, *options], arguments.seconds, case.prefix), None, before)
+    return finish(server, Load(server.address, case.load, arguments.seconds, case.prefix), None, before)
 
 
 def measure(kind, case):
@@ -371,7 +375,7 @@ def run_memory():
     daemon = Daemon(echo_config("none", listeners=8, workers=2))
     idle = resident_mb(daemon.process.pid)
     for address in daemon.addresses:
-        Load(["-a", address, "-f", "16", "-d", "1000", "-t", "50"], 0.2).result()
+        Load(address, ["-f", "16", "-d", "1000", "-t", "50"], 0.2).result()
     loaded = resident_mb(daemon.process.pid)
     daemon.end()
     return [Result("resident MB, 2 workers, 8 listeners, idle", {OURS: [idle]}, [(12.0, 1)]),
@@ -502,7 +506,7 @@ def main():
 
 parser = argparse.ArgumentParser()
 parser.add_argument("daemon")
-parser.add_argument("loadgen")
+parser.add_argument("udprelay")
 parser.add_argument("reference")
 parser.add_argument("directory")
 parser.add_argument("--readme")
