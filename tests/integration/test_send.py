@@ -4,50 +4,12 @@ import select
 import signal
 import socket
 import tempfile
-import threading
-import unittest
 
 import harness
 import tool
+from sends import HELLO, SendTestCase, Server
 
-HELLO = "你好, udp"
 SMILE = "a🙂b"  # GBK has no code for it
-
-
-class Server(threading.Thread):
-    """Answers each datagram as answer(socket, data, source) does, by itself an echo."""
-
-    def __init__(self, sock, answer=lambda sock, data, source: sock.sendto(data, source)):
-        super().__init__(daemon=True)
-        self.sock, self.answer, self.heard, self.sources = sock, answer, [], []
-        self.start()
-
-    def run(self):
-        while True:
-            try:
-                data, source = self.sock.recvfrom(1 << 18)
-            except OSError:  # the test has closed it
-                return
-            self.heard.append(data)
-            self.sources.append(source)
-            self.answer(self.sock, data, source)
-
-
-class SendTestCase(harness.TestCase):
-    def setUp(self):
-        self.sock = self.udp()
-        self.host, self.port = self.sock.getsockname()
-
-    def send(self, *arguments, status=0, to=None, **options):
-        """Sends quietly. Returns what it shows, after checking the exit status."""
-        host, port = to or (self.host, self.port)
-        got, output, said = tool.run("send", "-q", *arguments[:-1], host, port, *arguments[-1], **options)
-        self.assertEqual(got, status, said)
-        self.said = said
-        return output
-
-    def received(self, count=1):
-        return [self.sock.recv(65536) for _ in range(count)]
 
 
 class PayloadTest(SendTestCase):
@@ -384,70 +346,6 @@ class CommandLineTest(SendTestCase):
         self.assertEqual(tool.run()[:2], (64, ""))
         self.assertEqual(tool.run("shout")[0], 64)
         self.assertIn("there is no command `shout`", tool.run("shout")[2])
-
-
-class TerminalTest(SendTestCase):
-    """At a prompt."""
-
-    def terminal(self, *arguments, **environment):
-        terminal = tool.Terminal("send", *arguments, self.host, self.port, **environment)
-        self.addCleanup(terminal.close)
-        terminal.await_text(rb"from port \d+ to .*\r\n> ")
-        return terminal
-
-    def setUp(self):
-        super().setUp()
-        self.server = Server(self.sock)
-        self.answer = f"{self.host}:{self.port}: ".encode()
-
-    def test_lines(self):
-        terminal = self.terminal()
-        for text in ("hello", HELLO):
-            terminal.type(f"{text}\r".encode())
-            terminal.await_text(self.answer + text.encode() + rb"\r\n> ")
-        terminal.type(b"\x04")
-        self.assertEqual(terminal.status(), 0)
-        self.assertEqual(self.server.heard, [b"hello", HELLO.encode()])
-
-    @unittest.skipUnless(tool.built_with("editing"), "built without libedit")
-    def test_editing(self):
-        """Keys change the line, and earlier lines come back."""
-        terminal = self.terminal()
-        terminal.type("hxllo 你\x01\x06\x04e\x05好\r".encode())  # to the beginning, right, delete, e, to the end
-        terminal.await_text(self.answer + "hello 你好".encode())
-        terminal.type(b"\x1b[A!\r")  # the line before, and more behind it
-        terminal.await_text(self.answer + "hello 你好!".encode())
-        terminal.type(b"\x1b[A\x1b[A\r")
-        terminal.await_text(self.answer + "hello 你好".encode() + rb"\r\n")
-        self.assertEqual([data.decode() for data in self.server.heard], ["hello 你好", "hello 你好!", "hello 你好"])
-
-    @unittest.skipUnless(tool.built_with("editing"), "built without libedit")
-    def test_an_answer_while_a_line_is_typed(self):
-        """It stands above, and the line goes on below."""
-        terminal = self.terminal()
-        terminal.type(b"first\r")
-        terminal.await_text(self.answer + rb"first\r\n> ")
-        terminal.type(b"sec")
-        terminal.await_text(b"sec")
-        self.sock.sendto(b"by the way", self.server.sources[0])
-        terminal.await_text(rb"\r\x1b\[K" + self.answer + rb"by the way\r\n> sec")
-        terminal.type(b"ond\r")
-        terminal.await_text(self.answer + b"second")
-
-    def test_the_end(self):
-        """Ctrl-D waits for what is missing, Ctrl-C does not; and the terminal is as it was."""
-        self.server.answer = lambda sock, data, source: None
-        for key, status in ((b"\x04", 1), (b"\x03", 1)):
-            terminal = self.terminal("-w", "0.1")
-            terminal.type(b"?\r")
-            terminal.await_text(rb"\?\r\n> ")
-            terminal.type(key)
-            self.assertEqual(terminal.status(), status)
-
-    def test_a_dumb_terminal(self):
-        terminal = self.terminal(TERM="dumb")
-        terminal.type(b"hello\r")
-        terminal.await_text(self.answer + b"hello")
 
 
 if __name__ == "__main__":

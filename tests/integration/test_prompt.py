@@ -1,0 +1,72 @@
+"""`udprelay send` on a terminal."""
+import unittest
+
+import harness
+import tool
+from sends import HELLO, SendTestCase, Server
+
+
+class TerminalTest(SendTestCase):
+    def terminal(self, *arguments, **environment):
+        terminal = tool.Terminal("send", *arguments, self.host, self.port, **environment)
+        self.addCleanup(terminal.close)
+        terminal.await_text(rb"from port \d+ to .*\r\n> ")
+        return terminal
+
+    def setUp(self):
+        super().setUp()
+        self.server = Server(self.sock)
+        self.answer = f"{self.host}:{self.port}: ".encode()
+
+    def test_lines(self):
+        terminal = self.terminal()
+        for text in ("hello", HELLO):
+            terminal.type(f"{text}\r".encode())
+            terminal.await_text(self.answer + text.encode() + rb"\r\n> ")
+        terminal.type(b"\x04")
+        self.assertEqual(terminal.status(), 0)
+        self.assertEqual(self.server.heard, [b"hello", HELLO.encode()])
+
+    @unittest.skipUnless(tool.built_with("editing"), "built without libedit")
+    def test_editing(self):
+        """Keys change the line, and earlier lines come back."""
+        terminal = self.terminal()
+        terminal.type("hxllo 你\x01\x06\x04e\x05好\r".encode())  # to the beginning, right, delete, e, to the end
+        terminal.await_text(self.answer + "hello 你好".encode())
+        terminal.type(b"\x1b[A!\r")  # the line before, and more behind it
+        terminal.await_text(self.answer + "hello 你好!".encode())
+        terminal.type(b"\x1b[A\x1b[A\r")
+        terminal.await_text(self.answer + "hello 你好".encode() + rb"\r\n")
+        self.assertEqual([data.decode() for data in self.server.heard], ["hello 你好", "hello 你好!", "hello 你好"])
+
+    @unittest.skipUnless(tool.built_with("editing"), "built without libedit")
+    def test_an_answer_while_a_line_is_typed(self):
+        """It stands above, and the line goes on below."""
+        terminal = self.terminal()
+        terminal.type(b"first\r")
+        terminal.await_text(self.answer + rb"first\r\n> ")
+        terminal.type(b"sec")
+        terminal.await_text(b"sec")
+        self.sock.sendto(b"by the way", self.server.sources[0])
+        terminal.await_text(rb"\r\x1b\[K" + self.answer + rb"by the way\r\n> sec")
+        terminal.type(b"ond\r")
+        terminal.await_text(self.answer + b"second")
+
+    def test_the_end(self):
+        """Ctrl-D waits for what is missing, Ctrl-C does not; and the terminal is as it was."""
+        self.server.answer = lambda sock, data, source: None
+        for key, status in ((b"\x04", 1), (b"\x03", 1)):
+            terminal = self.terminal("-w", "0.1")
+            terminal.type(b"?\r")
+            terminal.await_text(rb"\?\r\n> ")
+            terminal.type(key)
+            self.assertEqual(terminal.status(), status)
+
+    def test_a_dumb_terminal(self):
+        terminal = self.terminal(TERM="dumb")
+        terminal.type(b"hello\r")
+        terminal.await_text(self.answer + b"hello")
+
+
+if __name__ == "__main__":
+    harness.main()
