@@ -4,11 +4,14 @@
 
 #if HAVE_LIBEDIT
 
+#include <errno.h>
 #include <histedit.h>
 #include <locale.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "must.h"
 
@@ -83,13 +86,24 @@ void line_editor_destroy(struct line_editor *editor)
 	free(editor);
 }
 
+/* For libedit an empty line and a terminal that cannot be read any more are the same, but for errno. */
+static bool is_gone(int error)
+{
+	struct pollfd terminal = {STDIN_FILENO, POLLIN, 0};
+
+	return error == EIO || (poll(&terminal, 1, 0) > 0 && terminal.revents & (POLLHUP | POLLERR | POLLNVAL));
+}
+
 enum line_editor_state line_editor_read(struct line_editor *editor, const char **line, size_t *length)
 {
 	HistEvent event;
 	int count = 0;
 
+	errno = 0;
 	*line = el_gets(editor->edit, &count);
-	if (!*line || count <= 0 || (count == 1 && **line == END_KEY))
+	if (!*line || count <= 0)
+		return is_gone(errno) ? EDITOR_END : EDITOR_MORE;
+	if (count == 1 && **line == END_KEY)
 		return EDITOR_END;
 	if ((*line)[count - 1] != '\n' && (*line)[count - 1] != '\r')
 		return EDITOR_MORE;

@@ -62,6 +62,17 @@ class TerminalTest(SendTestCase):
             terminal.type(key)
             self.assertEqual(terminal.status(), status)
 
+    @unittest.skipUnless(tool.built_with("editing"), "built without libedit")
+    def test_keys_on_an_empty_line(self):
+        """Whatever leaves nothing on the line does not end the input; only Ctrl-D does."""
+        terminal = self.terminal()
+        for key in (b"\x7f", b"\x1b[D", b"\x01", b"\x0b", b"\x0c", b"\t", b"a\x7f", b"abc\x15", b"x\x01\x04"):
+            terminal.type(key)
+            terminal.type(b"hello\r")
+            terminal.await_text(self.answer + rb"hello\r\n> ")
+        terminal.type(b"\x04")
+        self.assertEqual(terminal.status(), 0)
+
     def test_a_dumb_terminal(self):
         terminal = self.terminal(TERM="dumb")
         terminal.type(b"hello\r")
