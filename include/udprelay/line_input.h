@@ -18,10 +18,11 @@ enum line_state {
 	LINE_END,
 };
 
-/* Reads from fd; prompt is shown where that is a terminal. Nothing else reads from fd until the end. */
+/* Reads from fd; prompt is shown where that and standard output are terminals. Nothing else reads from fd until the end.
+ */
 void line_input_create(struct line_input **input, int fd, const char *prompt);
 
-/* Leaves the terminal as it was. NULL is accepted. */
+/* Leaves the terminal as it was, at the beginning of a line. NULL is accepted. */
 void line_input_destroy(struct line_input *input);
 
 /* Reads once, which may block where nothing waits. */

@@ -77,6 +77,8 @@ void line_editor_destroy(struct line_editor *editor)
 {
 	if (!editor)
 		return;
+	if (editor->shown)
+		putchar('\n');
 	if (editor->edit) {
 		el_set(editor->edit, EL_UNBUFFERED, 0);
 		el_end(editor->edit);
@@ -119,6 +121,7 @@ void line_editor_hide(struct line_editor *editor)
 {
 	if (editor->shown)
 		fputs(LINE_EDITOR_CLEAR, stdout);
+	fflush(stdout);
 	editor->shown = false;
 }
 

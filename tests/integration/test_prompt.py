@@ -1,4 +1,6 @@
 """`udprelay send` on a terminal."""
+import os
+import pty
 import unittest
 
 import harness
@@ -72,6 +74,34 @@ class TerminalTest(SendTestCase):
             terminal.await_text(self.answer + rb"hello\r\n> ")
         terminal.type(b"\x04")
         self.assertEqual(terminal.status(), 0)
+
+    def test_faults(self):
+        """Are told on a line of their own, and the prompt comes again."""
+        with self.udp() as nobody:
+            self.host, self.port = nobody.getsockname()
+        terminal = self.terminal()
+        terminal.type(b"hello\r")
+        terminal.await_text(rb"> \r\x1b\[Kudprelay: nobody listens at .*\)\r\n> ")
+
+    def test_the_end_of_the_line(self):
+        """Whoever has the terminal next begins a line."""
+        for keys in (b"\x04", b"\x03", b"abc\x03"):
+            terminal = self.terminal()
+            terminal.type(keys)
+            terminal.status()
+            self.assertTrue(terminal.seen.endswith(b"\r\n"), terminal.seen)
+
+    def test_output_into_a_file(self):
+        """Has no prompt in it."""
+        own, other = pty.openpty()
+        self.addCleanup(os.close, own)
+        process = tool.start("send", "-w", "20", self.host, self.port, stdin=other)
+        os.close(other)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        os.write(own, b"hello\n\x04")
+        self.assertEqual(process.stdout.read(), self.answer + b"hello\n")
+        self.assertEqual(process.wait(harness.PATIENCE), 0)
 
     def test_a_dumb_terminal(self):
         terminal = self.terminal(TERM="dumb")
