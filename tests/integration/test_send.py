@@ -3,6 +3,7 @@ import os
 import select
 import signal
 import socket
+import subprocess
 import tempfile
 
 import harness
@@ -200,6 +201,28 @@ class AnswerTest(SendTestCase):
         self.assertEqual(process.wait(harness.PATIENCE), 1)
         self.assertIn(b"cannot write to standard output", process.stderr.read())
         process.stdout = None
+
+
+class StandardStreamsTest(SendTestCase):
+    """What came closed, or cannot be read."""
+
+    def with_closed(self, redirections, *arguments):
+        """Through a shell. Returns exit status, standard output and standard error, where they are open."""
+        done = subprocess.run(["sh", "-c", f'exec "$@" {redirections}', "sh", tool.PROGRAM, *map(str, arguments)],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              timeout=2 * harness.PATIENCE)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_closed_ones(self):
+        """Their numbers are not the socket's: nothing is read from it that way, nor written to it."""
+        server = Server(self.sock)
+        for redirections, status in (("<&-", 0), (">&-", 1), ("2>&-", 0), ("<&- >&-", 1), ("<&- >&- 2>&-", 1)):
+            for command in (["send", "-w", "20"], ["ping", "-c", "1"]):
+                server.heard.clear()
+                text = ["hello"] if command[0] == "send" else []
+                with self.subTest(redirections, command=command):
+                    got, _, said = self.with_closed(redirections, *command, self.host, self.port, *text)
+                    self.assertEqual((got, len(server.heard)), (status, 1), said)
 
 
 class AddressTest(SendTestCase):
