@@ -31,6 +31,9 @@ void line_input_read(struct line_input *input);
 /* The next line, without its end; valid until the next call of anything here. A last line needs no end. */
 enum line_state line_input_next(struct line_input *input, const char **line, size_t *length);
 
+/* After the end: 0, or the positive errno for which nothing more could be read. */
+int line_input_error(const struct line_input *input);
+
 /* On a terminal: shows the prompt, and takes it away for a while, together with what has been typed behind it, so that
  * others may write there. */
 void line_input_show(struct line_input *input);

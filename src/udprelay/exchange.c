@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 #include <uv.h>
 
@@ -114,6 +115,13 @@ static void tell_fault(struct exchange *exchange, const char *fault)
 	exchange->failed = true;
 }
 
+static void tell_unread(struct exchange *exchange, int error)
+{
+	begin_output(exchange);
+	command_tell("cannot read standard input: %s", strerror(error));
+	exchange->failed = true;
+}
+
 static bool tells_of_absence(int error)
 {
 	return error == ECONNREFUSED || error == ENOENT || error == EHOSTUNREACH || error == ENETUNREACH;
@@ -206,6 +214,8 @@ static void send_lines(struct exchange *exchange)
 			readable_start(&exchange->readable);
 			return;
 		case LINE_END:
+			if (line_input_error(exchange->plan->input))
+				tell_unread(exchange, line_input_error(exchange->plan->input));
 			end_sending(exchange);
 			return;
 		}

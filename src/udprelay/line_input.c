@@ -17,6 +17,7 @@ struct line_input {
 	struct line_editor *editor; /* NULL: the terminal edits as it can, or there is none */
 	bool prompted;
 	bool ended; /* nothing more is to be read */
+	int error; /* for which it ended, a positive errno */
 	bool skips; /* the rest of a line that is too long */
 
 	/* Of an editor, the line that it has done; else what has been read, of which the first part is gone. */
@@ -92,6 +93,7 @@ static void read_piece(struct line_input *input)
 		input->prompted = false;
 	} else if (size == 0 || (errno != EINTR && errno != EAGAIN)) {
 		input->ended = true;
+		input->error = size ? errno : 0;
 	}
 }
 
@@ -146,6 +148,11 @@ void line_input_read(struct line_input *input)
 enum line_state line_input_next(struct line_input *input, const char **line, size_t *length)
 {
 	return input->editor ? next_edited(input, line, length) : next_buffered(input, line, length);
+}
+
+int line_input_error(const struct line_input *input)
+{
+	return input->error;
 }
 
 void line_input_show(struct line_input *input)

@@ -224,6 +224,16 @@ class StandardStreamsTest(SendTestCase):
                     got, _, said = self.with_closed(redirections, *command, self.host, self.port, *text)
                     self.assertEqual((got, len(server.heard)), (status, 1), said)
 
+    def test_a_closed_input(self):
+        status, _, said = self.with_closed("<&-", "send", "-q", self.host, self.port)
+        self.assertEqual((status, said), (1, "udprelay: cannot read standard input: Bad file descriptor\n"))
+
+    def test_an_input_that_cannot_be_read(self):
+        directory = os.open("/", os.O_RDONLY)
+        self.addCleanup(os.close, directory)
+        self.send([], stdin=directory, status=1)
+        self.assertEqual(self.said, "udprelay: cannot read standard input: Is a directory\n")
+
 
 class AddressTest(SendTestCase):
     def test_forms(self):
