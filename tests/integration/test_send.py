@@ -1,10 +1,12 @@
 """`udprelay send`: texts go out, answers are shown."""
 import os
+import re
 import select
 import signal
 import socket
 import subprocess
 import tempfile
+import time
 
 import harness
 import tool
@@ -313,7 +315,7 @@ class AddressTest(SendTestCase):
         return sock
 
     def test_a_slow_receiver(self):
-        """Where there is no room yet, lines wait: none is lost, and their order stays."""
+        """Where there is no room yet, lines wait, asleep: none is lost, and their order stays."""
         lines = [b"%d" % i for i in range(2000)]
         with tempfile.TemporaryDirectory() as directory:
             path = os.path.join(directory, "server")
@@ -325,8 +327,19 @@ class AddressTest(SendTestCase):
             self.addCleanup(process.communicate)
             self.addCleanup(process.kill)
             self.assertTrue(select.select([sock], [], [], harness.PATIENCE)[0])
+            self.await_naps(process.pid, 20)
             self.assertEqual([sock.recv(100) for _ in lines], lines)
             self.assertEqual(process.wait(harness.PATIENCE), 0)
+
+    def await_naps(self, pid, count):
+        """Until the process has given the processor away so often."""
+        begin, end = self.naps_of(pid), time.monotonic() + harness.PATIENCE
+        while self.naps_of(pid) < begin + count:
+            self.assertLess(time.monotonic(), end, "it does not sleep")
+
+    def naps_of(self, pid):
+        with open(f"/proc/{pid}/status", encoding="ascii") as status:
+            return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)$", status.read(), re.MULTILINE)[1])
 
     def test_broadcast(self):
         """Anybody may answer."""
