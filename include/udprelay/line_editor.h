@@ -17,7 +17,7 @@ void line_editor_destroy(struct line_editor *editor);
 void line_editor_show(struct line_editor *editor);
 
 /* Takes that away, so that others may write to the terminal, until it is shown again. */
-#define LINE_EDITOR_CLEAR "\r\033[K"
+#define LINE_EDITOR_CLEAR "\r\033[J"
 void line_editor_hide(struct line_editor *editor);
 
 enum line_editor_state { EDITOR_MORE, EDITOR_LINE, EDITOR_END };

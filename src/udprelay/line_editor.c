@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "must.h"
 
@@ -117,8 +118,36 @@ enum line_editor_state line_editor_read(struct line_editor *editor, const char *
 	return EDITOR_LINE;
 }
 
+/* As libedit shows it: a control character as ^X, another one that cannot be printed as \U+XXXX. */
+static int width_of(wchar_t c)
+{
+	int width = wcwidth(c);
+
+	return width >= 0 ? width : c < 0x80 ? 2 : 7;
+}
+
+/* How many rows the cursor is below the prompt. */
+static int row_of_cursor(const struct line_editor *editor)
+{
+	const LineInfoW *line = el_wline(editor->edit);
+	int columns = 0, column = (int)strlen(editor->prompt), row = 0;
+
+	if (el_get(editor->edit, EL_GETTC, "co", &columns) || columns <= 0)
+		return 0;
+	for (const wchar_t *c = line->buffer; c < line->cursor; c++) {
+		if (column + width_of(*c) > columns) {
+			row++;
+			column = 0;
+		}
+		column += width_of(*c);
+	}
+	return row + (column == columns);
+}
+
 void line_editor_hide(struct line_editor *editor)
 {
+	for (int row = editor->shown ? row_of_cursor(editor) : 0; row > 0; row--)
+		fputs("\033[A", stdout);
 	if (editor->shown)
 		fputs(LINE_EDITOR_CLEAR, stdout);
 	fflush(stdout);
@@ -127,10 +156,12 @@ void line_editor_hide(struct line_editor *editor)
 
 void line_editor_show(struct line_editor *editor)
 {
-	if (!editor->active)
+	if (!editor->active) {
+		el_resize(editor->edit);
 		el_set(editor->edit, EL_UNBUFFERED, 1);
-	else if (!editor->shown)
+	} else if (!editor->shown) {
 		el_set(editor->edit, EL_REFRESH);
+	}
 	editor->active = editor->shown = true;
 }
 

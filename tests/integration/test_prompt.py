@@ -50,7 +50,7 @@ class TerminalTest(SendTestCase):
         terminal.type(b"sec")
         terminal.await_text(b"sec")
         self.sock.sendto(b"by the way", self.server.sources[0])
-        terminal.await_text(rb"\r\x1b\[K" + self.answer + rb"by the way\r\n> sec")
+        terminal.await_text(rb"\r\x1b\[J" + self.answer + rb"by the way\r\n> sec")
         terminal.type(b"ond\r")
         terminal.await_text(self.answer + b"second")
 
@@ -75,13 +75,31 @@ class TerminalTest(SendTestCase):
         terminal.type(b"\x04")
         self.assertEqual(terminal.status(), 0)
 
+    @unittest.skipUnless(tool.built_with("editing"), "built without libedit")
+    def test_an_answer_while_a_long_line_is_typed(self):
+        """All rows of the line make room for it, wherever the cursor is."""
+        terminal = self.terminal()
+        terminal.resize(20)  # which counts from the next line on
+        terminal.type(b"first\r")
+        terminal.await_text(self.answer + rb"first\r\n> ")
+        for text, rows in (("x" * 16 + "!", 0), ("x" * 17 + "!", 1), ("x" * 36 + "!", 1), ("x" * 37 + "!", 2),
+                           ("x" * 17 + "好!", 1), ("好" * 18 + "!", 1), ("好" * 20 + "!", 2), ("x" * 50 + "\x01!", 0)):
+            with self.subTest(text):
+                terminal.type(text.encode())
+                terminal.await_text(b"!")
+                self.sock.sendto(b"by the way", self.server.sources[0])
+                shown = terminal.await_text(rb"((?:\x1b\[A)*)\r\x1b\[J" + self.answer + rb"by the way\r\n> ")
+                self.assertEqual(shown[1], b"\x1b[A" * rows)
+                terminal.type(b"\r")
+                terminal.await_text(self.answer + rb"[^:]*!.*\r\n> ")
+
     def test_faults(self):
         """Are told on a line of their own, and the prompt comes again."""
         with self.udp() as nobody:
             self.host, self.port = nobody.getsockname()
         terminal = self.terminal()
         terminal.type(b"hello\r")
-        terminal.await_text(rb"> \r\x1b\[Kudprelay: nobody listens at .*\)\r\n> ")
+        terminal.await_text(rb"> \r\x1b\[Judprelay: nobody listens at .*\)\r\n> ")
 
     def test_the_end_of_the_line(self):
         """Whoever has the terminal next begins a line."""
