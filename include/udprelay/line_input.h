@@ -18,8 +18,7 @@ enum line_state {
 	LINE_END,
 };
 
-/* Reads from fd; prompt is shown where that and standard output are terminals. Nothing else reads from fd until the end.
- */
+/* Reads from fd, and nothing else does until the end; prompt is shown where fd and standard output are terminals. */
 void line_input_create(struct line_input **input, int fd, const char *prompt);
 
 /* Leaves the terminal as it was, at the beginning of a line. NULL is accepted. */

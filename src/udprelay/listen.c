@@ -166,8 +166,9 @@ static int listen_run(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	if (argc - optind != 1)
-		return command_wrong(&command_listen, optind == argc ? "there is no port to listen on"
-								     : "there is more than one word: write ADDR:PORT as one");
+		return command_wrong(&command_listen, optind == argc
+							      ? "there is no port to listen on"
+							      : "there is more than one word: write ADDR:PORT as one");
 	status = check_encodings(request.encodings);
 	if (!status)
 		status = read_address(argv[optind], &address);
