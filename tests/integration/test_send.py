@@ -262,6 +262,8 @@ class AddressTest(SendTestCase):
         with self.udp("127.0.0.1", port):
             self.send("-b", f"127.0.0.1:{port}", ["?"], status=69)
         self.assertIn(f"cannot send from 127.0.0.1:{port}: another program has it", self.said)
+        self.send("-b", "192.0.2.1:0", ["?"], status=69)
+        self.assertIn("cannot send from 192.0.2.1:0: no interface has this address: `ip address` lists them", self.said)
 
     def test_two_talk(self):
         """Each bound to the port that the other sends to."""
@@ -296,6 +298,9 @@ class AddressTest(SendTestCase):
                 status, output, said = tool.run("send", *bind, "-w", "20", f"unix:{path}", "hello")
                 self.assertEqual((status, output, said), (0, f"unix:{path}: hello\n", ""))
                 self.assertFalse(os.path.exists(own))
+            status, _, said = tool.run("send", "-b", f"unix:{directory}/none/client", f"unix:{path}", "hello")
+            self.assertEqual(status, 69)
+            self.assertIn("/none/client: the directory does not exist: create it", said)
 
     def test_paths_where_nobody_is(self):
         with tempfile.TemporaryDirectory() as directory:
