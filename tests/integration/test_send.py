@@ -225,6 +225,8 @@ class StandardStreamsTest(SendTestCase):
                 with self.subTest(redirections, command=command):
                     got, _, said = self.with_closed(redirections, *command, self.host, self.port, *text)
                     self.assertEqual((got, len(server.heard)), (status, 1), said)
+                    told = status == 1 and "2>" not in redirections
+                    self.assertEqual("cannot write to standard output" in said, told)
 
     def test_a_closed_input(self):
         status, _, said = self.with_closed("<&-", "send", "-q", self.host, self.port)
