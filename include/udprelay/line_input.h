@@ -18,10 +18,10 @@ enum line_state {
 	LINE_END,
 };
 
-/* Reads from fd; prompt is shown where that is a terminal. Nothing else reads from fd until the end. */
+/* Reads from fd, and nothing else does until the end; prompt is shown where fd and standard output are terminals. */
 void line_input_create(struct line_input **input, int fd, const char *prompt);
 
-/* Leaves the terminal as it was. NULL is accepted. */
+/* Leaves the terminal as it was, at the beginning of a line. NULL is accepted. */
 void line_input_destroy(struct line_input *input);
 
 /* Reads once, which may block where nothing waits. */
@@ -29,6 +29,9 @@ void line_input_read(struct line_input *input);
 
 /* The next line, without its end; valid until the next call of anything here. A last line needs no end. */
 enum line_state line_input_next(struct line_input *input, const char **line, size_t *length);
+
+/* After the end: 0, or the positive errno for which nothing more could be read. */
+int line_input_error(const struct line_input *input);
 
 /* On a terminal: shows the prompt, and takes it away for a while, together with what has been typed behind it, so that
  * others may write there. */

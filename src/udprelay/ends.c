@@ -62,12 +62,30 @@ int ends_find(struct ends *ends, const struct command *command, int argc, char *
 	return status || !ends->bind ? status : read_from(ends, command);
 }
 
+/* Why there is no socket at an address of one's own, and what to do. */
+static const char *remedy(int error)
+{
+	switch (error) {
+	case EADDRINUSE:
+		return "another program has it: stop that one, or choose another address";
+	case EADDRNOTAVAIL:
+		return "no interface has this address: `ip address` lists them";
+	case EACCES:
+	case EPERM:
+		return "this user may not have it: choose another port or directory";
+	case ENOENT:
+		return "the directory does not exist: create it";
+	case EEXIST:
+		return "a file of another kind is in the way: choose another path";
+	default:
+		return strerror(error);
+	}
+}
+
 static void tell_failure(const struct ends *ends, int error)
 {
-	if (ends->bind && error == EADDRINUSE)
-		command_tell("cannot send from %s: another program has it", ends->bind);
-	else if (ends->bind)
-		command_tell("cannot send from %s: %s", ends->bind, strerror(error));
+	if (ends->bind)
+		command_tell("cannot send from %s: %s", ends->bind, remedy(error));
 	else
 		command_tell("cannot open a socket for %s: %s", kind(&ends->to), strerror(error));
 }

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 #include <uv.h>
 
@@ -15,13 +16,17 @@
 /* Answers that are shown before keys and lines have their turn again. */
 #define ANSWERS_AT_ONCE 64
 
+/* An AF_UNIX socket that is not connected can always be written to, as poll(2) has it, whether the receiver has room or
+ * not: so it is asked again and again. */
+#define ROOM_MS 1
+
 enum { SIGNALS = 2 };
 
 struct exchange {
 	const struct exchange_plan *plan;
 	uv_loop_t loop;
 	uv_poll_t socket;
-	uv_timer_t patience;
+	uv_timer_t patience, room;
 	uv_signal_t signals[SIGNALS];
 	struct readable readable;
 
@@ -114,6 +119,13 @@ static void tell_fault(struct exchange *exchange, const char *fault)
 	exchange->failed = true;
 }
 
+static void tell_unread(struct exchange *exchange, int error)
+{
+	begin_output(exchange);
+	command_tell("cannot read standard input: %s", strerror(error));
+	exchange->failed = true;
+}
+
 static bool tells_of_absence(int error)
 {
 	return error == ECONNREFUSED || error == ENOENT || error == EHOSTUNREACH || error == ENETUNREACH;
@@ -134,12 +146,18 @@ static void tell_refusal(struct exchange *exchange, const struct refusal *refusa
 /* --- Sending --- */
 
 static void on_socket(uv_poll_t *poll, int status, int events);
+static void on_room(uv_timer_t *timer);
 
 static void watch_socket(struct exchange *exchange)
 {
-	int events = UV_READABLE | UV_PRIORITIZED | (exchange->waits_for_room ? UV_WRITABLE : 0);
+	bool can_tell = exchange->plan->to->any.sa_family != AF_UNIX;
+	int events = UV_READABLE | UV_PRIORITIZED | (exchange->waits_for_room && can_tell ? UV_WRITABLE : 0);
 
 	uv_poll_start(&exchange->socket, events, on_socket);
+	if (exchange->waits_for_room && !can_tell)
+		uv_timer_start(&exchange->room, on_room, ROOM_MS, ROOM_MS);
+	else
+		uv_timer_stop(&exchange->room);
 }
 
 static void tell_unsent(struct exchange *exchange, int error)
@@ -206,6 +224,8 @@ static void send_lines(struct exchange *exchange)
 			readable_start(&exchange->readable);
 			return;
 		case LINE_END:
+			if (line_input_error(exchange->plan->input))
+				tell_unread(exchange, line_input_error(exchange->plan->input));
 			end_sending(exchange);
 			return;
 		}
@@ -229,6 +249,11 @@ static void go_on_sending(struct exchange *exchange)
 		send_lines(exchange);
 	else
 		end_sending(exchange);
+}
+
+static void on_room(uv_timer_t *timer)
+{
+	go_on_sending(timer->data);
 }
 
 /* --- Hearing --- */
@@ -299,7 +324,10 @@ static int set_up(struct exchange *exchange)
 	const struct exchange_plan *plan = exchange->plan;
 	int error = uv_timer_init(&exchange->loop, &exchange->patience);
 
+	if (!error)
+		error = uv_timer_init(&exchange->loop, &exchange->room);
 	exchange->patience.data = exchange;
+	exchange->room.data = exchange;
 	exchange->socket.data = exchange;
 	exchange->readable.call = on_input;
 	exchange->readable.data = exchange;

@@ -13,10 +13,11 @@
 
 struct line_input {
 	int fd;
-	const char *prompt; /* NULL: no terminal */
+	const char *prompt; /* NULL: no terminal, or nobody would see it */
 	struct line_editor *editor; /* NULL: the terminal edits as it can, or there is none */
 	bool prompted;
 	bool ended; /* nothing more is to be read */
+	int error; /* for which it ended, a positive errno */
 	bool skips; /* the rest of a line that is too long */
 
 	/* Of an editor, the line that it has done; else what has been read, of which the first part is gone. */
@@ -31,9 +32,9 @@ void line_input_create(struct line_input **out, int fd, const char *prompt)
 	struct line_input *input = must(calloc(1, sizeof(*input)));
 
 	input->fd = fd;
-	if (isatty(fd))
+	if (isatty(fd) && isatty(STDOUT_FILENO))
 		input->prompt = prompt;
-	if (input->prompt && fd == STDIN_FILENO && isatty(STDOUT_FILENO))
+	if (input->prompt && fd == STDIN_FILENO)
 		input->editor = line_editor_create(prompt);
 	input->buffer = must(malloc(LINE_INPUT_MAX + PIECE_SIZE));
 	*out = input;
@@ -43,6 +44,8 @@ void line_input_destroy(struct line_input *input)
 {
 	if (!input)
 		return;
+	if (input->prompted)
+		putchar('\n');
 	line_editor_destroy(input->editor);
 	free(input->buffer);
 	free(input);
@@ -85,11 +88,13 @@ static void read_piece(struct line_input *input)
 	input->end -= input->begin;
 	input->begin = 0;
 	size = read(input->fd, input->buffer + input->end, PIECE_SIZE);
-	if (size > 0)
+	if (size > 0) {
 		input->end += (size_t)size;
-	else if (size == 0 || (errno != EINTR && errno != EAGAIN))
+		input->prompted = false;
+	} else if (size == 0 || (errno != EINTR && errno != EAGAIN)) {
 		input->ended = true;
-	input->prompted = false;
+		input->error = size ? errno : 0;
+	}
 }
 
 /* What has come of a line that has no end yet. */
@@ -145,6 +150,11 @@ enum line_state line_input_next(struct line_input *input, const char **line, siz
 	return input->editor ? next_edited(input, line, length) : next_buffered(input, line, length);
 }
 
+int line_input_error(const struct line_input *input)
+{
+	return input->error;
+}
+
 void line_input_show(struct line_input *input)
 {
 	if (input->editor) {
@@ -163,5 +173,6 @@ void line_input_hide(struct line_input *input)
 	} else if (input->prompted) {
 		input->prompted = false;
 		fputs(LINE_EDITOR_CLEAR, stdout);
+		fflush(stdout);
 	}
 }

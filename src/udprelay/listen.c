@@ -88,20 +88,40 @@ static int check_encodings(const char *list)
 	return status;
 }
 
+/* "ADDR:PORT", "*:PORT" or "unix:/path". */
+static bool is_address(const char *text)
+{
+	char host[ADDRESS_HOST_MAX];
+	struct address parsed;
+	uint16_t port;
+
+	return !address_parse(&parsed, text) || (!address_split(text, host, &port) && !strcmp(host, "*"));
+}
+
+/* What a path may have, and a value of the configuration may not. */
+static bool can_be_written(const char *address)
+{
+	return !address[strcspn(address, ",;#\t\n\v\f\r")] && address[strlen(address) - 1] != ' ';
+}
+
 /* Returns 0 with the address as the configuration has it, to be freed; or EX_USAGE. */
 static int read_address(const char *text, char **address)
 {
-	char host[ADDRESS_HOST_MAX], fault[ADDRESS_FAULT_MAX];
-	struct address parsed;
-	uint64_t number;
-	uint16_t port;
-	bool any = value_number(text, 0, UINT16_MAX, &number);
+	bool port_alone = *text && !text[strspn(text, "0123456789")];
+	char fault[ADDRESS_FAULT_MAX];
+	int status = 0;
 
-	if (!any && address_parse(&parsed, text) && (address_split(text, host, &port) || strcmp(host, "*") != 0))
-		return command_wrong(&command_listen, "`%s`: %s", text, address_fault(text, false, fault));
-	if (asprintf(address, "%s%s", any ? "*:" : "", text) < 0)
+	if (asprintf(address, "%s%s", port_alone ? "*:" : "", text) < 0)
 		abort();
-	return 0;
+	if (!is_address(*address))
+		status = command_wrong(&command_listen, "`%s`: %s", text, address_fault(*address, false, fault));
+	else if (!can_be_written(*address))
+		status = command_wrong(&command_listen,
+				       "`%s`: leave commas, `;`, `#`, tabs, line ends and a last blank out of the path",
+				       text);
+	if (status)
+		free(*address);
+	return status;
 }
 
 /* Root needs its rights for the port only. A unix: socket it must be able to remove at the end. */
@@ -146,8 +166,9 @@ static int listen_run(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	if (argc - optind != 1)
-		return command_wrong(&command_listen, optind == argc ? "there is no port to listen on"
-								     : "there is more than one port to listen on");
+		return command_wrong(&command_listen, optind == argc
+							      ? "there is no port to listen on"
+							      : "there is more than one word: write ADDR:PORT as one");
 	status = check_encodings(request.encodings);
 	if (!status)
 		status = read_address(argv[optind], &address);

@@ -28,7 +28,7 @@ const struct command command_load = {
 		   "The target must be a host of your own. Where HOST is `-`, the target is read from\n"
 		   "standard input, a line HOST:PORT, once the sockets of --receivers or --echo-peers\n"
 		   "are there. The exit status is 0 where answers came, 1 for silence, 69 where nobody\n"
-		   "listens or nothing can be sent, 64 for a target that may not be loaded.\n",
+		   "listens (any more) or nothing can be sent, 64 for a target that may not be loaded.\n",
 	.options = load_option_specs,
 	.example = "-f 20 -d 16 127.0.0.1 7788",
 	.run = load_run,

@@ -1,8 +1,10 @@
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "build_config.h"
@@ -71,8 +73,19 @@ static int run(int argc, char **argv)
 	return command ? command->run(argc - 1, argv + 1) : unknown_command(argv[1]);
 }
 
+/* A standard stream that came closed would give its number to a socket. What has it instead is open the other way, so
+ * that reading and writing fail as they would have. */
+static void hold_standard_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+	}
+}
+
 int main(int argc, char **argv)
 {
+	hold_standard_streams();
 	signal(SIGPIPE, SIG_IGN);
 	return finish_output(run(argc, argv));
 }

@@ -117,9 +117,13 @@ class ListenTest(harness.TestCase):
         self.assertIn(f"127.0.0.1:{port}", said)
 
     def test_wrong_command_lines(self):
-        for arguments, fault in [([], "there is no port"), (["1", "2"], "more than one port"),
-                                 (["65536"], "`65536`"), (["host:1"], "`host:1`"), (["1.2.3.4"], "`1.2.3.4`"),
+        for arguments, fault in [([], "there is no port"), (["127.0.0.1", "2"], "write ADDR:PORT as one"),
+                                 (["65536"], "`65536`: the port"), (["007"], "`007`: the port begins with 0"),
+                                 (["host:1"], "`host:1`"), (["1.2.3.4"], "`1.2.3.4`"),
                                  (["::1:7788"], "`::1:7788`"), (["7788\naction = echo"], "`7788"),
+                                 (["unix:/tmp/a\naction = echo"], "out of the path"),
+                                 (["unix:/tmp/a,b"], "out of the path"),
+                                 (["unix:/tmp/a ;b"], "out of the path"), (["unix:/tmp/a "], "out of the path"),
                                  (["-e", "klingon", "7788"], "`klingon` is no charset"),
                                  (["-e", "utf-8\nlog = none", "7788"], "is no charset"), (["-e", "", "7788"], "``"),
                                  (["--errors", "lax", "7788"], "`lax` is wrong"), (["--loud", "7788"], "--loud")]:

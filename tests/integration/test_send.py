@@ -1,53 +1,18 @@
 """`udprelay send`: texts go out, answers are shown."""
 import os
+import re
 import select
 import signal
 import socket
+import subprocess
 import tempfile
-import threading
-import unittest
+import time
 
 import harness
 import tool
+from sends import HELLO, SendTestCase, Server
 
-HELLO = "你好, udp"
 SMILE = "a🙂b"  # GBK has no code for it
-
-
-class Server(threading.Thread):
-    """Answers each datagram as answer(socket, data, source) does, by itself an echo."""
-
-    def __init__(self, sock, answer=lambda sock, data, source: sock.sendto(data, source)):
-        super().__init__(daemon=True)
-        self.sock, self.answer, self.heard, self.sources = sock, answer, [], []
-        self.start()
-
-    def run(self):
-        while True:
-            try:
-                data, source = self.sock.recvfrom(1 << 18)
-            except OSError:  # the test has closed it
-                return
-            self.heard.append(data)
-            self.sources.append(source)
-            self.answer(self.sock, data, source)
-
-
-class SendTestCase(harness.TestCase):
-    def setUp(self):
-        self.sock = self.udp()
-        self.host, self.port = self.sock.getsockname()
-
-    def send(self, *arguments, status=0, to=None, **options):
-        """Sends quietly. Returns what it shows, after checking the exit status."""
-        host, port = to or (self.host, self.port)
-        got, output, said = tool.run("send", "-q", *arguments[:-1], host, port, *arguments[-1], **options)
-        self.assertEqual(got, status, said)
-        self.said = said
-        return output
-
-    def received(self, count=1):
-        return [self.sock.recv(65536) for _ in range(count)]
 
 
 class PayloadTest(SendTestCase):
@@ -240,6 +205,40 @@ class AnswerTest(SendTestCase):
         process.stdout = None
 
 
+class StandardStreamsTest(SendTestCase):
+    """What came closed, or cannot be read."""
+
+    def with_closed(self, redirections, *arguments):
+        """Through a shell. Returns exit status, standard output and standard error, where they are open."""
+        done = subprocess.run(["sh", "-c", f'exec "$@" {redirections}', "sh", tool.PROGRAM, *map(str, arguments)],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              timeout=2 * harness.PATIENCE)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_closed_ones(self):
+        """Their numbers are not the socket's: nothing is read from it that way, nor written to it."""
+        server = Server(self.sock)
+        for redirections, status in (("<&-", 0), (">&-", 1), ("2>&-", 0), ("<&- >&-", 1), ("<&- >&- 2>&-", 1)):
+            for command in (["send", "-w", "20"], ["ping", "-c", "1"]):
+                server.heard.clear()
+                text = ["hello"] if command[0] == "send" else []
+                with self.subTest(redirections, command=command):
+                    got, _, said = self.with_closed(redirections, *command, self.host, self.port, *text)
+                    self.assertEqual((got, len(server.heard)), (status, 1), said)
+                    told = status == 1 and "2>" not in redirections
+                    self.assertEqual("cannot write to standard output" in said, told)
+
+    def test_a_closed_input(self):
+        status, _, said = self.with_closed("<&-", "send", "-q", self.host, self.port)
+        self.assertEqual((status, said), (1, "udprelay: cannot read standard input: Bad file descriptor\n"))
+
+    def test_an_input_that_cannot_be_read(self):
+        directory = os.open("/", os.O_RDONLY)
+        self.addCleanup(os.close, directory)
+        self.send([], stdin=directory, status=1)
+        self.assertEqual(self.said, "udprelay: cannot read standard input: Is a directory\n")
+
+
 class AddressTest(SendTestCase):
     def test_forms(self):
         self.sock.close()
@@ -265,6 +264,8 @@ class AddressTest(SendTestCase):
         with self.udp("127.0.0.1", port):
             self.send("-b", f"127.0.0.1:{port}", ["?"], status=69)
         self.assertIn(f"cannot send from 127.0.0.1:{port}: another program has it", self.said)
+        self.send("-b", "192.0.2.1:0", ["?"], status=69)
+        self.assertIn("cannot send from 192.0.2.1:0: no interface has this address: `ip address` lists them", self.said)
 
     def test_two_talk(self):
         """Each bound to the port that the other sends to."""
@@ -299,6 +300,9 @@ class AddressTest(SendTestCase):
                 status, output, said = tool.run("send", *bind, "-w", "20", f"unix:{path}", "hello")
                 self.assertEqual((status, output, said), (0, f"unix:{path}: hello\n", ""))
                 self.assertFalse(os.path.exists(own))
+            status, _, said = tool.run("send", "-b", f"unix:{directory}/none/client", f"unix:{path}", "hello")
+            self.assertEqual(status, 69)
+            self.assertIn("/none/client: the directory does not exist: create it", said)
 
     def test_paths_where_nobody_is(self):
         with tempfile.TemporaryDirectory() as directory:
@@ -318,7 +322,7 @@ class AddressTest(SendTestCase):
         return sock
 
     def test_a_slow_receiver(self):
-        """Where there is no room yet, lines wait: none is lost, and their order stays."""
+        """Where there is no room yet, lines wait, asleep: none is lost, and their order stays."""
         lines = [b"%d" % i for i in range(2000)]
         with tempfile.TemporaryDirectory() as directory:
             path = os.path.join(directory, "server")
@@ -330,8 +334,19 @@ class AddressTest(SendTestCase):
             self.addCleanup(process.communicate)
             self.addCleanup(process.kill)
             self.assertTrue(select.select([sock], [], [], harness.PATIENCE)[0])
+            self.await_naps(process.pid, 20)
             self.assertEqual([sock.recv(100) for _ in lines], lines)
             self.assertEqual(process.wait(harness.PATIENCE), 0)
+
+    def await_naps(self, pid, count):
+        """Until the process has given the processor away so often."""
+        begin, end = self.naps_of(pid), time.monotonic() + harness.PATIENCE
+        while self.naps_of(pid) < begin + count:
+            self.assertLess(time.monotonic(), end, "it does not sleep")
+
+    def naps_of(self, pid):
+        with open(f"/proc/{pid}/status", encoding="ascii") as status:
+            return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)$", status.read(), re.MULTILINE)[1])
 
     def test_broadcast(self):
         """Anybody may answer."""
@@ -384,70 +399,6 @@ class CommandLineTest(SendTestCase):
         self.assertEqual(tool.run()[:2], (64, ""))
         self.assertEqual(tool.run("shout")[0], 64)
         self.assertIn("there is no command `shout`", tool.run("shout")[2])
-
-
-class TerminalTest(SendTestCase):
-    """At a prompt."""
-
-    def terminal(self, *arguments, **environment):
-        terminal = tool.Terminal("send", *arguments, self.host, self.port, **environment)
-        self.addCleanup(terminal.close)
-        terminal.await_text(rb"from port \d+ to .*\r\n> ")
-        return terminal
-
-    def setUp(self):
-        super().setUp()
-        self.server = Server(self.sock)
-        self.answer = f"{self.host}:{self.port}: ".encode()
-
-    def test_lines(self):
-        terminal = self.terminal()
-        for text in ("hello", HELLO):
-            terminal.type(f"{text}\r".encode())
-            terminal.await_text(self.answer + text.encode() + rb"\r\n> ")
-        terminal.type(b"\x04")
-        self.assertEqual(terminal.status(), 0)
-        self.assertEqual(self.server.heard, [b"hello", HELLO.encode()])
-
-    @unittest.skipUnless(tool.built_with("editing"), "built without libedit")
-    def test_editing(self):
-        """Keys change the line, and earlier lines come back."""
-        terminal = self.terminal()
-        terminal.type("hxllo 你\x01\x06\x04e\x05好\r".encode())  # to the beginning, right, delete, e, to the end
-        terminal.await_text(self.answer + "hello 你好".encode())
-        terminal.type(b"\x1b[A!\r")  # the line before, and more behind it
-        terminal.await_text(self.answer + "hello 你好!".encode())
-        terminal.type(b"\x1b[A\x1b[A\r")
-        terminal.await_text(self.answer + "hello 你好".encode() + rb"\r\n")
-        self.assertEqual([data.decode() for data in self.server.heard], ["hello 你好", "hello 你好!", "hello 你好"])
-
-    @unittest.skipUnless(tool.built_with("editing"), "built without libedit")
-    def test_an_answer_while_a_line_is_typed(self):
-        """It stands above, and the line goes on below."""
-        terminal = self.terminal()
-        terminal.type(b"first\r")
-        terminal.await_text(self.answer + rb"first\r\n> ")
-        terminal.type(b"sec")
-        terminal.await_text(b"sec")
-        self.sock.sendto(b"by the way", self.server.sources[0])
-        terminal.await_text(rb"\r\x1b\[K" + self.answer + rb"by the way\r\n> sec")
-        terminal.type(b"ond\r")
-        terminal.await_text(self.answer + b"second")
-
-    def test_the_end(self):
-        """Ctrl-D waits for what is missing, Ctrl-C does not; and the terminal is as it was."""
-        self.server.answer = lambda sock, data, source: None
-        for key, status in ((b"\x04", 1), (b"\x03", 1)):
-            terminal = self.terminal("-w", "0.1")
-            terminal.type(b"?\r")
-            terminal.await_text(rb"\?\r\n> ")
-            terminal.type(key)
-            self.assertEqual(terminal.status(), status)
-
-    def test_a_dumb_terminal(self):
-        terminal = self.terminal(TERM="dumb")
-        terminal.type(b"hello\r")
-        terminal.await_text(self.answer + b"hello")
 
 
 if __name__ == "__main__":

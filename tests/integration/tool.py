@@ -1,10 +1,13 @@
 """udprelay in a test: run to its end, or beside the test, on a terminal or without."""
+import fcntl
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 from harness import PATIENCE, Daemon
@@ -59,6 +62,9 @@ class Terminal:
 
     def type(self, keys):
         os.write(self.fd, keys)
+
+    def resize(self, columns):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
 
     def await_text(self, pattern, timeout=PATIENCE):
         """Reads until the pattern is seen behind what was awaited before. Returns its match."""
