@@ -60,15 +60,16 @@ char *diagnostics_escape(const char *text)
 	return escaped;
 }
 
+/* In place, so that it must not become longer. */
 static void shorten(char *text)
 {
 	static const char ellipsis[] = "…";
-	size_t length = strlen(text), half = TEXT_MAX / 2;
+	size_t length = strlen(text), half = TEXT_MAX / 2, mark = sizeof(ellipsis) - 1;
 
-	if (length <= TEXT_MAX)
+	if (length <= TEXT_MAX + mark)
 		return;
-	memcpy(text + half, ellipsis, sizeof(ellipsis) - 1);
-	memmove(text + half + sizeof(ellipsis) - 1, text + length - half, half + 1);
+	memcpy(text + half, ellipsis, mark);
+	memmove(text + half + mark, text + length - half, half + 1);
 }
 
 static char *with_place(const char *section, const char *key, const char *text)

@@ -176,15 +176,43 @@ static void the_path_is_safe_too(void **state)
 	assert_written(&diagnostics, "a\\x1b[2J\\xff.ini: y\na\\x1b[2J\\xff.ini:1: x\n");
 }
 
+/* Around where they begin to be cut, which must make them shorter: otherwise they would not fit where they are. */
+static void none_is_cut_to_become_longer(void **state)
+{
+	char text[1101];
+
+	(void)state;
+	for (size_t length = 990; length < sizeof(text); length++) {
+		struct diagnostics diagnostics = {.path = "t"};
+		size_t told;
+
+		memset(text, 'x', length);
+		text[length] = '\0';
+		diagnostics_add(&diagnostics, 1, "%s", text);
+		told = strlen(diagnostics.items[0].text);
+		assert_true(told <= length);
+		assert_true(told <= 1004);
+		assert_true(told == length || strstr(diagnostics.items[0].text, "…"));
+		diagnostics_finish(&diagnostics);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(none_writes_nothing),        cmocka_unit_test(lines_are_sorted_and_keep_their_order),
-		cmocka_unit_test(entries_have_their_place),   cmocka_unit_test(quoted_bytes_are_safe),
-		cmocka_unit_test(very_many_are_only_counted), cmocka_unit_test(what_cannot_be_seen_is_written_out),
-		cmocka_unit_test(long_ones_keep_their_ends),  cmocka_unit_test(what_cannot_be_seen_is_written_out),
-		cmocka_unit_test(the_path_is_safe_too),       cmocka_unit_test(what_cannot_be_seen_is_written_out),
-		cmocka_unit_test(no_line_is_told_twice),      cmocka_unit_test(many_are_counted),
+		cmocka_unit_test(none_writes_nothing),
+		cmocka_unit_test(lines_are_sorted_and_keep_their_order),
+		cmocka_unit_test(entries_have_their_place),
+		cmocka_unit_test(quoted_bytes_are_safe),
+		cmocka_unit_test(very_many_are_only_counted),
+		cmocka_unit_test(what_cannot_be_seen_is_written_out),
+		cmocka_unit_test(none_is_cut_to_become_longer),
+		cmocka_unit_test(long_ones_keep_their_ends),
+		cmocka_unit_test(what_cannot_be_seen_is_written_out),
+		cmocka_unit_test(the_path_is_safe_too),
+		cmocka_unit_test(what_cannot_be_seen_is_written_out),
+		cmocka_unit_test(no_line_is_told_twice),
+		cmocka_unit_test(many_are_counted),
 		cmocka_unit_test(one_more_is_an_error),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
