@@ -68,7 +68,7 @@ struct peer_config {
 
 struct bind_config {
 	char *text; /* as written */
-	unsigned line;
+	unsigned line; /* 0: in no file, but on a command line */
 	bool any; /* '*:PORT': a socket of each family; then only the port of address counts */
 	char *fd_name; /* 'fd:NAME': the sockets that systemd passes by this name; then address is nothing. Or NULL */
 	struct address address;
@@ -137,6 +137,7 @@ struct config {
 		enum log_format format;
 		uint32_t payload; /* bytes of payload in a record */
 		uint32_t queue; /* records that may wait for the writer */
+		bool vital; /* nothing else is wanted: when nobody reads the pipe any more, all ends */
 	} datagram_log;
 	struct {
 		char *text; /* the address as written; NULL: off */

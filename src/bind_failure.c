@@ -90,6 +90,11 @@ void bind_failure_tell(struct log *log, const struct config *config, const struc
 		tell(log, config, listener, listener->interface_line, what, interface_remedy(error->error), error);
 		return;
 	}
+	if (!bind->line) {
+		log_error(log, "%s: %s (%s: %s)", bind->text, bind_remedy(bind, error->error), error->call,
+			  strerror(error->error));
+		return;
+	}
 	snprintf(what, sizeof(what), "address: %.*s", ADDRESS_TEXT_MAX, bind->text);
 	tell(log, config, listener, bind->line, what, bind_remedy(bind, error->error), error);
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,6 +40,7 @@ struct datagram_log {
 	struct codec **codecs; /* by listener */
 	struct codec **answer_codecs; /* by peer; NULL where it answers in the listener's charset */
 
+	pthread_t owner; /* who made it, and sees to signals */
 	pthread_t thread;
 	bool started, stuck, told;
 	sem_t ended;
@@ -142,6 +144,9 @@ static uint64_t write_lines(struct datagram_log *dlog, const char *bytes, size_t
 
 		if (written == -EAGAIN) {
 			on_stall(dlog);
+		} else if (written == -EPIPE && dlog->config->datagram_log.vital) {
+			pthread_kill(dlog->owner, SIGTERM);
+			waker_sleep(&dlog->waker, ROOM_MS);
 		} else if (written < 0) {
 			tell_failure(dlog, strerror((int)-written));
 			waker_sleep(&dlog->waker, is_stopping(dlog) ? ROOM_MS : RETRY_MS);
@@ -386,6 +391,7 @@ int datagram_log_create(struct datagram_log **out, const struct config *config, 
 		return -ENOMEM;
 	dlog->config = config;
 	dlog->log = log;
+	dlog->owner = pthread_self();
 	waker_init(&dlog->waker);
 	sem_init(&dlog->ended, 0, 0);
 	error = open_output(dlog);

@@ -29,9 +29,6 @@ extern const struct command command_listen;
 extern const struct command command_ping;
 extern const struct command command_load;
 
-/* All of them; the last is NULL. */
-extern const struct command *const commands[];
-
 /* Takes one option with its value, or NULL. Returns whether it is good; if not, it has told why. */
 typedef bool (*command_taker)(void *data, int letter, const char *value);
 

@@ -15,6 +15,9 @@
 
 #define CONTROL_SIZE 512
 
+/* Earlier datagrams' errors, that are met before one that has come. */
+#define ERRORS_MAX 64
+
 static int family_of(const struct client_socket *client)
 {
 	return client->local.any.sa_family;
@@ -101,7 +104,7 @@ int client_socket_send(struct client_socket *client, const struct address *to, c
 
 ssize_t client_socket_receive(struct client_socket *client, void *data, size_t capacity, struct address *source)
 {
-	for (;;) {
+	for (int errors = 0; errors < ERRORS_MAX; errors++) {
 		*source = (struct address){.length = sizeof(*source) - offsetof(struct address, any)};
 		ssize_t size =
 			recvfrom(client->fd, data, capacity, MSG_DONTWAIT | MSG_TRUNC, &source->any, &source->length);
@@ -111,9 +114,10 @@ ssize_t client_socket_receive(struct client_socket *client, void *data, size_t c
 				anywhere(source, family_of(client));
 			return size;
 		}
-		if (errno == EAGAIN || errno == EBADF)
-			return -EAGAIN;
+		if (errno == EAGAIN)
+			break;
 	}
+	return -EAGAIN;
 }
 
 /* --- Refusals --- */

@@ -18,8 +18,6 @@
 /* Columns that an option and its value take in help. */
 #define HELP_COLUMN 25
 
-const struct command *const commands[] = {&command_send, &command_listen, &command_ping, &command_load, NULL};
-
 static const struct option_spec help_option = {'h', "help", NULL, "print this help"};
 
 /* --- Telling --- */

@@ -34,6 +34,17 @@ static const struct addrinfo *choose(const struct addrinfo *list)
 	return info ? info : list;
 }
 
+/* ::ffff:192.0.2.1 is 192.0.2.1, and goes by IPv4. */
+static void unmap(struct address *to)
+{
+	struct in6_addr ip = to->v6.sin6_addr;
+
+	if (to->any.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&ip))
+		return;
+	*to = (struct address){.length = sizeof(to->v4), .v4.sin_family = AF_INET};
+	memcpy(&to->v4.sin_addr, &ip.s6_addr[12], sizeof(to->v4.sin_addr));
+}
+
 static int look_up(const char *host, uint16_t port, int family, struct address *to)
 {
 	struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_DGRAM};
@@ -49,6 +60,7 @@ static int look_up(const char *host, uint16_t port, int family, struct address *
 	info = choose(list);
 	to->length = info->ai_addrlen;
 	memcpy(&to->any, info->ai_addr, info->ai_addrlen);
+	unmap(to);
 	address_set_port(to, port);
 	freeaddrinfo(list);
 	return 0;
@@ -66,11 +78,17 @@ static int take_path(const struct command *command, const char *text, struct add
 
 static int take_host(const struct command *command, const char *host, uint16_t port, int family, struct address *to)
 {
+	int status;
+
 	if (!*host || !strcmp(host, "*"))
 		return command_wrong(command, "`%s` is no host to send to: write an address or a name", host);
 	if (!port)
 		return command_wrong(command, "port 0 is nobody's: write one from 1 to 65535");
-	return look_up(host, port, family, to);
+	status = look_up(host, port, family, to);
+	if (!status && address_is_wildcard(to))
+		status =
+			command_wrong(command, "`%s` is no host to send to: write 127.0.0.1 or ::1 for this one", host);
+	return status;
 }
 
 /* Of "[V6]", as it is written where a port follows. */

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "must.h"
 #include "udprelay/command.h"
+#include "udprelay/loop.h"
 #include "udprelay/readable.h"
 
 /* Answers that are shown before keys and lines have their turn again. */
@@ -20,14 +20,11 @@
  * not: so it is asked again and again. */
 #define ROOM_MS 1
 
-enum { SIGNALS = 2 };
-
 struct exchange {
 	const struct exchange_plan *plan;
-	uv_loop_t loop;
+	struct loop loop;
 	uv_poll_t socket;
 	uv_timer_t patience, room;
-	uv_signal_t signals[SIGNALS];
 	struct readable readable;
 
 	const uint8_t *data; /* what is to be sent now */
@@ -45,13 +42,6 @@ struct exchange {
 
 /* --- Ending --- */
 
-static void close_any(uv_handle_t *handle, void *data)
-{
-	(void)data;
-	if (!uv_is_closing(handle))
-		uv_close(handle, NULL);
-}
-
 static void end(struct exchange *exchange)
 {
 	if (exchange->ending)
@@ -59,7 +49,7 @@ static void end(struct exchange *exchange)
 	exchange->ending = true;
 	if (exchange->plan->input)
 		readable_close(&exchange->readable);
-	uv_walk(&exchange->loop, close_any, NULL);
+	loop_end(&exchange->loop);
 }
 
 /* What was refused is not answered. */
@@ -89,10 +79,9 @@ static void end_sending(struct exchange *exchange)
 		uv_timer_start(&exchange->patience, on_patience, exchange->plan->wait_ns / 1000000, 0);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+static void on_interrupt(void *data)
 {
-	(void)number;
-	end(handle->data);
+	end(data);
 }
 
 /* --- Showing --- */
@@ -305,38 +294,22 @@ static void on_socket(uv_poll_t *poll, int status, int events)
 
 /* --- Running --- */
 
-static int watch_signals(struct exchange *exchange)
-{
-	static const int numbers[SIGNALS] = {SIGINT, SIGTERM};
-	int error = 0;
-
-	for (int i = 0; i < SIGNALS && !error; i++) {
-		error = uv_signal_init(&exchange->loop, &exchange->signals[i]);
-		exchange->signals[i].data = exchange;
-		if (!error)
-			error = uv_signal_start(&exchange->signals[i], on_signal, numbers[i]);
-	}
-	return error;
-}
-
 static int set_up(struct exchange *exchange)
 {
 	const struct exchange_plan *plan = exchange->plan;
-	int error = uv_timer_init(&exchange->loop, &exchange->patience);
+	int error = uv_timer_init(&exchange->loop.uv, &exchange->patience);
 
 	if (!error)
-		error = uv_timer_init(&exchange->loop, &exchange->room);
+		error = uv_timer_init(&exchange->loop.uv, &exchange->room);
 	exchange->patience.data = exchange;
 	exchange->room.data = exchange;
 	exchange->socket.data = exchange;
 	exchange->readable.call = on_input;
 	exchange->readable.data = exchange;
 	if (!error)
-		error = watch_signals(exchange);
-	if (!error)
-		error = uv_poll_init(&exchange->loop, &exchange->socket, plan->client->fd);
+		error = uv_poll_init(&exchange->loop.uv, &exchange->socket, plan->client->fd);
 	if (!error && plan->input)
-		error = readable_init(&exchange->readable, &exchange->loop, plan->input_fd);
+		error = readable_init(&exchange->readable, &exchange->loop.uv, plan->input_fd);
 	return error;
 }
 
@@ -361,24 +334,36 @@ static int status_of(const struct exchange *exchange)
 	return exchange->failed || missing;
 }
 
+static int run(struct exchange *exchange)
+{
+	int error = loop_init(&exchange->loop);
+
+	if (error)
+		return error;
+	error = set_up(exchange);
+	if (error)
+		loop_end(&exchange->loop);
+	else
+		begin(exchange);
+	loop_run(&exchange->loop);
+	hear(exchange);
+	return error;
+}
+
 int exchange_run(const struct exchange_plan *plan)
 {
 	struct exchange *exchange = must(calloc(1, sizeof(*exchange)));
-	int error = uv_loop_init(&exchange->loop), status = 1;
+	int error, status = 1;
 
 	exchange->plan = plan;
 	exchange->to_many = client_socket_reaches_many(plan->to);
-	if (!error)
-		error = set_up(exchange);
-	if (error) {
+	exchange->loop.interrupted = on_interrupt;
+	exchange->loop.data = exchange;
+	error = run(exchange);
+	if (error)
 		command_tell("cannot wait for events: %s", uv_strerror(error));
-	} else {
-		begin(exchange);
-		uv_run(&exchange->loop, UV_RUN_DEFAULT);
-		uv_loop_close(&exchange->loop);
-		hear(exchange);
+	else
 		status = status_of(exchange);
-	}
 	free(exchange);
 	return status;
 }

@@ -151,8 +151,11 @@ static struct config *make_config(const struct listen_request *request, const ch
 
 	fclose(in);
 	free(text);
-	if (config)
-		config->datagram_log.format = LOG_FORMAT_SAID;
+	if (!config)
+		return NULL;
+	config->datagram_log.format = LOG_FORMAT_SAID;
+	config->datagram_log.vital = true;
+	config->listeners[0].binds[0].line = 0;
 	return config;
 }
 

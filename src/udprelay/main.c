@@ -10,6 +10,8 @@
 #include "build_config.h"
 #include "udprelay/command.h"
 
+static const struct command *const commands[] = {&command_send, &command_listen, &command_ping, &command_load, NULL};
+
 static void print_help(FILE *out)
 {
 	fputs("Usage: udprelay COMMAND …\n"

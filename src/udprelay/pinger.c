@@ -2,12 +2,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
 
 #include "must.h"
+#include "udprelay/loop.h"
 #include "udprelay/probe.h"
 
 /* Of a flood that gets no answers. */
@@ -27,10 +27,9 @@ struct pinger {
 	uint64_t due_ns; /* when the next one goes; after the last, when waiting ends */
 	bool to_many; /* anybody may answer */
 	bool ended;
-	uv_loop_t loop;
+	struct loop loop;
 	uv_poll_t poll;
 	uv_timer_t timer;
-	uv_signal_t interrupt, terminate;
 	uint8_t datagram[CLIENT_DATAGRAM_MAX], answer[CLIENT_DATAGRAM_MAX];
 };
 
@@ -39,16 +38,10 @@ static bool has_more(const struct pinger *pinger)
 	return !pinger->options->count || pinger->next < pinger->options->count;
 }
 
-static void close_any(uv_handle_t *handle, void *data)
-{
-	(void)data;
-	uv_close(handle, NULL);
-}
-
 static void end(struct pinger *pinger)
 {
 	if (!pinger->ended)
-		uv_walk(&pinger->loop, close_any, NULL);
+		loop_end(&pinger->loop);
 	pinger->ended = true;
 }
 
@@ -143,7 +136,7 @@ static void set_timer(struct pinger *pinger, uint64_t now)
 {
 	uint64_t wait = pinger->due_ns > now ? pinger->due_ns - now : 0;
 
-	uv_update_time(&pinger->loop);
+	uv_update_time(&pinger->loop.uv);
 	uv_timer_start(&pinger->timer, on_timer, (wait + 999999) / 1000000, 0);
 }
 
@@ -304,32 +297,19 @@ static int watch(struct pinger *pinger)
 
 /* --- Life --- */
 
-static void on_signal(uv_signal_t *handle, int number)
+static void on_interrupt(void *data)
 {
-	(void)number;
-	end(handle->data);
-}
-
-static int watch_signal(struct pinger *pinger, uv_signal_t *handle, int number)
-{
-	int error = uv_signal_init(&pinger->loop, handle);
-
-	handle->data = pinger;
-	return error ? error : uv_signal_start(handle, on_signal, number);
+	end(data);
 }
 
 static int start(struct pinger *pinger)
 {
-	int error = uv_timer_init(&pinger->loop, &pinger->timer);
+	int error = uv_timer_init(&pinger->loop.uv, &pinger->timer);
 
 	pinger->timer.data = pinger;
 	pinger->poll.data = pinger;
 	if (!error)
-		error = watch_signal(pinger, &pinger->interrupt, SIGINT);
-	if (!error)
-		error = watch_signal(pinger, &pinger->terminate, SIGTERM);
-	if (!error)
-		error = uv_poll_init(&pinger->loop, &pinger->poll, pinger->client->fd);
+		error = uv_poll_init(&pinger->loop.uv, &pinger->poll, pinger->client->fd);
 	if (!error)
 		error = watch(pinger);
 	return error ? error : uv_timer_start(&pinger->timer, on_timer, 0, 0);
@@ -338,7 +318,7 @@ static int start(struct pinger *pinger)
 /* What came in time counts, even where the loop was too busy to look. */
 static int run_loop(struct pinger *pinger)
 {
-	int error = uv_loop_init(&pinger->loop);
+	int error = loop_init(&pinger->loop);
 
 	if (error)
 		return error;
@@ -346,10 +326,9 @@ static int run_loop(struct pinger *pinger)
 	error = start(pinger);
 	if (error)
 		end(pinger);
-	uv_run(&pinger->loop, UV_RUN_DEFAULT);
+	loop_run(&pinger->loop);
 	hear(pinger);
 	pinger->result->elapsed_ns = probe_now_ns() - pinger->began_ns;
-	uv_loop_close(&pinger->loop);
 	return error;
 }
 
@@ -360,6 +339,8 @@ int pinger_run(const struct pinger_options *options, struct client_socket *clien
 
 	pinger->options = options;
 	pinger->client = client;
+	pinger->loop.interrupted = on_interrupt;
+	pinger->loop.data = pinger;
 	pinger->result = result;
 	pinger->to_many = client_socket_reaches_many(&result->to);
 	pinger->run = probe_new_run();

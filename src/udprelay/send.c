@@ -27,8 +27,8 @@ static const struct option_spec send_options[] = {
 	{'f', "file", "FILE", "send the bytes of FILE as one datagram (-: of standard input)"},
 	{OPTION_NEWLINE, "newline", NULL, "send a newline behind each text, as netcat does"},
 	{'w', "wait", "SECONDS",
-	 "wait that long for an answer to each datagram, and end with\n"
-	 "status 1 where one is missing"},
+	 "wait that long for as many answers as datagrams, and end with\n"
+	 "status 1 where they are fewer"},
 	{OPTION_RAW, "raw", NULL, "write answers byte by byte, with nothing around them"},
 	ENDS_OPTIONS,
 	{'q', "quiet", NULL, "do not say which port is sent from"},

@@ -3,6 +3,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import tempfile
 import unittest
 
@@ -110,11 +111,28 @@ class ListenTest(harness.TestCase):
             user = re.search(r"^Uid:\s(.*)$", status.read(), re.MULTILINE)[1]
         self.assertEqual(set(user.split()), {"65534"})
 
-    def test_what_is_taken(self):
+    def test_nobody_reads(self):
+        """Then there is nothing to go on for."""
+        process = tool.start("listen", "127.0.0.1:0", stdin=subprocess.DEVNULL)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        process.stdout.close()
+        said = b""
+        while not (match := re.search(rb"listening on 127.0.0.1:(\d+)", said)):
+            said = process.stderr.readline()
+            self.assertTrue(said)
+        self.udp().sendto(b"x", ("127.0.0.1", int(match[1])))
+        self.assertEqual(process.wait(harness.PATIENCE), 0)
+        self.assertIn(b"the last 1 records could not be written", process.stderr.read())
+
+    def test_what_is_not_to_be_had(self):
+        """The reason names neither a file nor a key: there are none."""
         port = self.udp().getsockname()[1]
-        status, output, said = tool.run("listen", f"127.0.0.1:{port}")
-        self.assertEqual((status, output), (69, ""))
-        self.assertIn(f"127.0.0.1:{port}", said)
+        for address, why in ((f"127.0.0.1:{port}", "another program has it"), ("192.0.2.77:1", "no interface has"),
+                             ("unix:/nowhere/s", "the directory does not exist: create it")):
+            status, output, said = tool.run("listen", address)
+            self.assertEqual((status, output), (69, ""))
+            self.assertRegex(said, f"error: {address}: {why}")
 
     def test_wrong_command_lines(self):
         for arguments, fault in [([], "there is no port"), (["127.0.0.1", "2"], "write ADDR:PORT as one"),

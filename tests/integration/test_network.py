@@ -4,6 +4,7 @@
                        near1 198.51.100.1/24                           far1 198.51.100.2
 """
 import ctypes
+import json
 import os
 import socket
 import struct
@@ -12,6 +13,7 @@ import threading
 import time
 
 import harness
+import tool
 
 harness.in_namespace("mount")
 
@@ -198,6 +200,16 @@ class NetworkTest(harness.TestCase):
         self.assertGreater(counters["peer slow"]["dropped"], 0)
         # Reading pauses at most a fifth of the time; twice that is allowed for here.
         self.assertLess(sum(wait for wait in waits if wait > 0.005), 4 * 0.4)
+
+    def test_a_load_on_an_address_that_one_owns(self):
+        """It looks like anybody's, and must be called one's own."""
+        daemon = self.serve("[datagram_log]\ntarget = off\n[listener:a]\naddress = 192.0.2.1:0\naction = echo\n")
+        target = [*map(str, daemon.address("a"))]
+        self.assertEqual(tool.run("load", "--json", "-n", "0.1", *target)[0], 64)
+        status, out, _ = tool.run("load", "--json", "-n", "0.1", "--yes-i-own-it", *target)
+        result = json.loads(out)
+        self.assertEqual((status, result["lost"], result["misdelivered"]), (0, 0, 0))
+        self.assertEqual(daemon.end()["listener a"]["echoed"], result["sent"])
 
     def test_multicast_ipv4(self):
         daemon = self.serve("[listener:a]\naddress = 0.0.0.0:0\naction = echo\nmulticast = 239.1.2.3%near0\n")

@@ -242,7 +242,8 @@ class StandardStreamsTest(SendTestCase):
 class AddressTest(SendTestCase):
     def test_forms(self):
         self.sock.close()
-        for host, arguments in (("127.0.0.1", ["127.0.0.1:PORT"]), ("::1", ["::1", "PORT"]), ("::1", ["[::1]", "PORT"]),
+        for host, arguments in (("127.0.0.1", ["127.0.0.1:PORT"]), ("127.0.0.1", ["::ffff:127.0.0.1", "PORT"]),
+                                ("::1", ["::1", "PORT"]), ("::1", ["[::1]", "PORT"]),
                                 ("::1", ["[::1]:PORT"]), ("127.0.0.1", ["-4", "localhost", "PORT"])):
             sock = self.udp(host)
             arguments = [word.replace("PORT", str(sock.getsockname()[1])) for word in arguments]
@@ -366,7 +367,9 @@ class CommandLineTest(SendTestCase):
     def test_wrong_ones(self):
         for arguments, fault in [([], "there is no host"), (["h"], "there is no port behind `h`"),
                                  (["h", "x"], "`x` is no port"), (["h", "65536"], "`65536` is no port"),
-                                 (["h", "0"], "port 0 is nobody's"), (["*", "1"], "`*` is no host"), (["", "1"], "`` is no"),
+                                 (["h", "0"], "port 0 is nobody's"), (["*", "1"], "`*` is no host"),
+                                 (["0.0.0.0", "1"], "`0.0.0.0` is no host"),
+                                 (["[::]:1"], "`::` is no host"), (["", "1"], "`` is no"),
                                  (["unix:relative"], "`unix:relative`"),
                                  (["-e", "klingon", "::1", "1"], "`klingon` is no charset"),
                                  (["-e", "hex", "::1", "1"], "`hex` is no charset"),
