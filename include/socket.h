@@ -29,7 +29,7 @@ int socket_listen(const struct address *address, int backlog, struct socket_erro
 /* Lets other sockets of this user bind the same port. Returns 0 or a negative errno. */
 int socket_share_port(int fd);
 
-/* Whether it is bound to the device that has this name now; "": to any. One that was removed and made anew is another. */
+/* Whether it is bound to the device that has this name now; "": to any. One that was made anew is another. */
 bool socket_is_bound_to_device(int fd, const char *name);
 
 /* What it has of SO_RCVBUF or SO_SNDBUF, in bytes. */
