@@ -174,9 +174,8 @@ class BalanceTest(harness.TestCase):
     def test_a_datagram_to_a_dead_peer_is_not_sent_twice(self):
         peers, echo = self.peers(1)
         dead = self.udp()
-        dead_address = at(dead)
-        dead.close()
-        daemon = self.serve("[udprelayd]\nworkers = 1\n" + config([dead_address, at(peers[0])],
+        dead.connect(dead.getsockname())  # nobody listens there, and no client gets the port
+        daemon = self.serve("[udprelayd]\nworkers = 1\n" + config([at(dead), at(peers[0])],
                                                                   "balance = round-robin\nlog = none"))
         for i in range(40):
             client = self.udp()

@@ -1,4 +1,5 @@
 """`udprelay listen`: the daemon's sink in one command."""
+import contextlib
 import os
 import re
 import signal
@@ -12,6 +13,15 @@ import tool
 from escapes import unescape
 
 HELLO = "你好, udp"
+
+
+def sockets_of(pid):
+    """Their inodes. Descriptors may go while they are looked at."""
+    inodes = set()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            inodes |= set(re.findall(r"socket:\[(\d+)\]", os.readlink(f"/proc/{pid}/fd/{fd}")))
+    return inodes
 
 
 class ListenTest(harness.TestCase):
@@ -96,9 +106,7 @@ class ListenTest(harness.TestCase):
     def port_of(self, listener):
         """Of one that does not say it: as the kernel has it."""
         def find():
-            inodes = set()
-            for fd in os.scandir(f"/proc/{listener.process.pid}/fd"):
-                inodes |= set(re.findall(r"socket:\[(\d+)\]", os.readlink(fd.path)))
+            inodes = sockets_of(listener.process.pid)
             with open("/proc/net/udp", encoding="ascii") as table:
                 rows = [row.split() for row in table.readlines()[1:]]
             return next((int(row[1].split(":")[1], 16) for row in rows if row[9] in inodes), None)
