@@ -216,6 +216,12 @@ class TestCase(unittest.TestCase):
         sock.bind((host, port))
         return sock
 
+    def deaf(self, host="127.0.0.1"):
+        """A socket at whose port nobody listens: what is sent there is refused, and nobody else gets the port."""
+        sock = self.udp(host)
+        sock.connect(sock.getsockname())
+        return sock
+
     def ask(self, sock, address, payload):
         """Sends one datagram and returns the answer and whence it came."""
         sock.sendto(payload, address)

@@ -48,9 +48,7 @@ class ForwardTest(harness.TestCase):
         daemon.end()
 
     def test_a_peer_that_is_down_costs_the_others_nothing(self):
-        gone = self.udp()
-        address = at(gone)
-        gone.close()
+        address = at(self.deaf())
         peers = [self.udp(), self.udp()]
         daemon = self.serve(config([at(peers[0]), address, at(peers[1])]))
         client = self.udp()
@@ -66,9 +64,7 @@ class ForwardTest(harness.TestCase):
         self.assertEqual(counters["peer p1"]["handed"], 300)
 
     def test_it_is_told_at_a_bounded_rate(self):
-        gone = self.udp()
-        address = at(gone)
-        gone.close()
+        address = at(self.deaf())
         daemon = self.serve(config([address], "log = none"))
         client = self.udp()
         for _ in range(300):
@@ -79,9 +75,7 @@ class ForwardTest(harness.TestCase):
 
     def test_even_one_datagram_to_nobody_is_told(self):
         """No later send meets the ICMP error: it is read at the end."""
-        gone = self.udp()
-        address = at(gone)
-        gone.close()
+        address = at(self.deaf())
         daemon = self.serve(config([address]))
         self.udp().sendto(b"anybody?", daemon.address("a"))
         daemon.records(1)
