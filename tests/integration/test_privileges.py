@@ -167,7 +167,7 @@ class PrivilegesTest(harness.TestCase):
             self.addCleanup(process.kill)
             if status is None:
                 self.assertTrue(any(" ready: " in line for line in process.stderr))
-                process.terminate()
+                harness.send_signal(process, signal.SIGTERM)
             else:
                 said = process.stderr.read()
                 self.assertEqual(said.count("error: "), 1, said)
@@ -205,7 +205,7 @@ class PrivilegesTest(harness.TestCase):
         while not said or " ready: " not in said[-1]:
             said.append(process.stderr.readline())
             self.assertTrue(said[-1], said)
-        process.terminate()
+        harness.send_signal(process, signal.SIGTERM)
         self.assertEqual(process.wait(harness.PATIENCE), 0)
         self.assertIn(f"warning: {path} may be written by others than its owner: `chmod go-w {path}`", "".join(said))
 

@@ -191,7 +191,7 @@ class AnswerTest(SendTestCase):
             process.stdin.write(b"?\n")
             process.stdin.flush()
             self.received()
-            process.send_signal(number)
+            harness.send_signal(process, number)
             self.assertEqual(process.wait(harness.PATIENCE), status)
 
     def test_nobody_reads(self):
