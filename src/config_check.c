@@ -271,6 +271,7 @@ static bool binds_clash(const struct bind_config *a, const struct bind_config *b
 	return a->any || b->any || addresses_clash(&a->address, &b->address);
 }
 
+/* owner is the other listener's name, or NULL. */
 static void tell_clash(const struct check *check, const struct bind_config *bind, const char *owner,
 		       const struct bind_config *other)
 {
