@@ -6,8 +6,8 @@
 #include <uv.h>
 
 #include "config.h"
-#include "guard.h"
 #include "log.h"
+#include "own_addresses.h"
 #include "peer.h"
 
 struct health_checks;

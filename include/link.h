@@ -7,9 +7,9 @@
 #include "address.h"
 #include "config.h"
 #include "egress.h"
-#include "guard.h"
 #include "log.h"
 #include "metrics.h"
+#include "own_addresses.h"
 
 struct link {
 	struct outlet outlet;

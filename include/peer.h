@@ -9,8 +9,8 @@
 
 #include "address.h"
 #include "config.h"
-#include "guard.h"
 #include "log.h"
+#include "own_addresses.h"
 #include "peers_snapshot.h"
 #include "target.h"
 

@@ -10,10 +10,10 @@
 #include "address.h"
 #include "config.h"
 #include "egress.h"
-#include "guard.h"
 #include "link.h"
 #include "log.h"
 #include "metrics.h"
+#include "own_addresses.h"
 #include "session.h"
 #include "target_set.h"
 

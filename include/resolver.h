@@ -8,8 +8,8 @@
 
 #include "address.h"
 #include "config.h"
-#include "guard.h"
 #include "log.h"
+#include "own_addresses.h"
 #include "resolver_answer.h"
 
 /* The name leads to other addresses than before, of which there is at least one: those that were there before come

@@ -8,8 +8,8 @@
 
 #include "balance.h"
 #include "config.h"
-#include "guard.h"
 #include "metrics.h"
+#include "own_addresses.h"
 #include "peers_snapshot.h"
 #include "target.h"
 

@@ -4,50 +4,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <errno.h>
-#include <ifaddrs.h>
-#include <net/if.h>
 #include <string.h>
 
 #include "guard.h"
-
-int __real_getifaddrs(struct ifaddrs **list);
-int __wrap_getifaddrs(struct ifaddrs **list);
-void __real_freeifaddrs(struct ifaddrs *list);
-void __wrap_freeifaddrs(struct ifaddrs *list);
-
-/* The only interface, where a test plays one. */
-static struct {
-	bool plays, fails;
-	struct sockaddr_in ip, mask;
-	struct ifaddrs interface;
-} played;
-
-int __wrap_getifaddrs(struct ifaddrs **list)
-{
-	if (!played.plays)
-		return __real_getifaddrs(list);
-	errno = ENOBUFS;
-	*list = &played.interface;
-	return played.fails ? -1 : 0;
-}
-
-void __wrap_freeifaddrs(struct ifaddrs *list)
-{
-	if (!played.plays)
-		__real_freeifaddrs(list);
-}
-
-/* ip: as a number of the host. */
-static void play(uint32_t ip, unsigned bits)
-{
-	played.plays = true;
-	played.ip = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(ip)};
-	played.mask = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(UINT32_MAX << (32 - bits))};
-	played.interface = (struct ifaddrs){.ifa_flags = IFF_UP,
-					    .ifa_addr = (struct sockaddr *)&played.ip,
-					    .ifa_netmask = (struct sockaddr *)&played.mask};
-}
 
 struct fixture {
 	struct own_addresses *own;
@@ -76,7 +35,6 @@ static int tear_down(void **state)
 	struct fixture *f = *state;
 
 	own_addresses_destroy(f->own);
-	memset(&played, 0, sizeof(played));
 	return 0;
 }
 
@@ -319,85 +277,6 @@ static void unix_senders_are_in_no_list(void **state)
 	drop_lists(f);
 }
 
-/* --- Interfaces that change --- */
-
-#define IP(a, b, c, d) ((uint32_t)(a) << 24 | (b) << 16 | (c) << 8 | (d))
-
-static bool is_own(const struct fixture *f, const char *text)
-{
-	struct address address;
-
-	assert_int_equal(address_parse(&address, text), 0);
-	return own_addresses_has(f->own, &address);
-}
-
-static void everybody_in_a_network_is_ourselves_too(void **state)
-{
-	struct fixture *f = *state;
-
-	play(IP(198, 51, 100, 9), 24);
-	assert_true(own_addresses_refresh(f->own));
-	assert_true(is_own(f, "198.51.100.255:7788"));
-	assert_false(is_own(f, "198.51.100.254:7788"));
-	assert_true(is_own(f, "255.255.255.255:7788"));
-	assert_false(is_own(f, "255.255.255.255:7789"));
-	play(IP(198, 51, 100, 8), 31);
-	assert_true(own_addresses_refresh(f->own));
-	assert_true(is_own(f, "198.51.100.8:7788"));
-	assert_false(is_own(f, "198.51.100.9:7788"));
-	assert_false(is_own(f, "198.51.100.255:7788"));
-}
-
-static void an_address_comes_and_goes(void **state)
-{
-	struct fixture *f = *state;
-	unsigned version = own_addresses_version(f->own);
-
-	for (int i = 0; i < 3; i++) {
-		assert_false(is_own(f, "198.51.100.9:7788"));
-		play(IP(198, 51, 100, 9), 32);
-		assert_true(own_addresses_refresh(f->own));
-		assert_true(is_own(f, "198.51.100.9:7788"));
-		assert_int_equal(check(f, "198.51.100.9", 7788), DROP_LOOP);
-		assert_false(is_own(f, "198.51.100.9:9000"));
-		play(IP(198, 51, 100, 10), 32);
-		assert_true(own_addresses_refresh(f->own));
-		assert_int_equal(own_addresses_version(f->own), version += 2);
-	}
-}
-
-static void what_cannot_be_read_stays(void **state)
-{
-	struct fixture *f = *state;
-
-	play(IP(198, 51, 100, 9), 32);
-	assert_true(own_addresses_refresh(f->own));
-	play(IP(198, 51, 100, 10), 32);
-	played.fails = true;
-	assert_true(own_addresses_refresh(f->own));
-	assert_true(is_own(f, "198.51.100.9:7788"));
-}
-
-/* Those that were there come again; of very many others, all but the last are known. */
-static void there_is_room_for_so_many(void **state)
-{
-	struct fixture *f = *state;
-	uint32_t i;
-
-	for (i = 0; i < 1000; i++) {
-		play(IP(198, 51, 100, 9) + i % 2, 32);
-		assert_true(own_addresses_refresh(f->own));
-	}
-	for (i = 2; i < OWN_ADDRESSES_LATER; i++) {
-		play(IP(198, 51, 100, 9) + i, 32);
-		assert_true(own_addresses_refresh(f->own));
-	}
-	assert_true(is_own(f, "198.51.101.8:7788"));
-	for (; i < 1000 && own_addresses_refresh(f->own); i++)
-		play(IP(198, 51, 100, 9) + i, 32);
-	assert_in_range(i, OWN_ADDRESSES_LATER + 1, 999);
-}
-
 /* --- Why --- */
 
 static void decides(const struct fixture *f, const char *source, enum guard_ground ground, const char *prefix)
@@ -471,10 +350,6 @@ int main(void)
 		test(they_come_before_everything_else),
 		test(a_mapped_source_is_ipv4),
 		test(unix_senders_are_in_no_list),
-		test(everybody_in_a_network_is_ourselves_too),
-		test(an_address_comes_and_goes),
-		test(what_cannot_be_read_stays),
-		test(there_is_room_for_so_many),
 		test(it_says_what_decided),
 		test(with_the_prefix_that_did),
 	};
