@@ -5,10 +5,10 @@
 #include <stddef.h>
 
 #include "address.h"
-#include "batch.h"
 #include "config.h"
 #include "metrics.h"
 #include "own_addresses.h"
+#include "train.h"
 
 /* What made the guard decide, in the order of its questions. */
 enum guard_ground {

@@ -16,8 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "batch.h"
 #include "config.h"
+#include "train.h"
 
 #define RING_RETURNS 64
 #define RING_ECHO_RATE 10

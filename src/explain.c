@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "batch.h"
+#include "train.h"
 #include "diagnostics.h"
 #include "explain_payload.h"
 #include "explain_peers.h"

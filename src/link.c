@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "batch.h"
+#include "train.h"
 #include "socket.h"
 
 #define RETRY_MS 1000

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch.h"
+#include "train.h"
 
 /* A sender's words are those of its set: one cache line. */
 #define WAYS 8

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include "batch.h"
+#include "train.h"
 #include "source_limit.h"
 
 #define START 123456789 /* of the clock, in ms */
