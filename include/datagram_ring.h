@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "counter.h"
 #include "record.h"
 
 /* Where the consumer of some rings sleeps. Zeroed memory is not ready: waker_init(). */

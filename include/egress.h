@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "address.h"
-#include "metrics.h"
+#include "drop_reason.h"
 #include "patience.h"
 
 /* How long one outlet, and all of an egress together, may be waited for in any second. What finds no room after that is

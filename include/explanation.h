@@ -8,7 +8,7 @@
 #include "codec.h"
 #include "config.h"
 #include "guard.h"
-#include "metrics.h"
+#include "drop_reason.h"
 #include "question.h"
 
 struct explanation {

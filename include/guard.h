@@ -6,7 +6,7 @@
 
 #include "address.h"
 #include "config.h"
-#include "metrics.h"
+#include "drop_reason.h"
 #include "own_addresses.h"
 #include "train.h"
 

@@ -10,7 +10,7 @@
 #include "codec.h"
 #include "config.h"
 #include "log.h"
-#include "metrics.h"
+#include "drop_reason.h"
 
 enum verdict { VERDICT_SUNK, VERDICT_ECHOED, VERDICT_FORWARDED, VERDICT_RELAYED, VERDICT_ANSWERED, VERDICT_DROPPED };
 

@@ -7,7 +7,6 @@
 
 #include "address.h"
 #include "config.h"
-#include "metrics.h"
 
 /* Why a bound socket could not be had: the call that failed, for the message. */
 struct socket_error {
@@ -59,9 +58,6 @@ int socket_converse(const struct address *peer, int receive_buffer, int send_buf
 
 /* From here the UDP socket gives trains as the kernel keeps them (UDP_GRO), where it knows how to. */
 void socket_keep_trains(int fd);
-
-/* Why datagrams are dropped whose socket could not be had, by its positive errno. */
-enum drop_reason socket_drop_reason(int error);
 
 /* Asks for a buffer (SO_RCVBUF or SO_SNDBUF). Returns the bytes granted, as they were asked for (socket(7): the kernel
  * doubles them for its own needs). */

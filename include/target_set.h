@@ -8,7 +8,7 @@
 
 #include "balance.h"
 #include "config.h"
-#include "metrics.h"
+#include "drop_reason.h"
 #include "own_addresses.h"
 #include "peers_snapshot.h"
 #include "target.h"

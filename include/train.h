@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "address.h"
-#include "metrics.h"
+#include "drop_reason.h"
 
 /* Datagrams in a train; Linux makes no longer ones (UDP_MAX_SEGMENTS, include/linux/udp.h). */
 #define TRAIN_MAX 128

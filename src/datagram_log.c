@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "counter.h"
 #include "log_output.h"
 #include "record.h"
 #include "thread.h"

@@ -200,35 +200,6 @@ static void span_fail(struct egress *egress, const struct span *span, enum drop_
 	span_done(span);
 }
 
-static enum drop_reason reason_of(int error)
-{
-	switch (error) {
-	case EAGAIN:
-		return DROP_CONGESTED;
-	case ENOBUFS:
-	case ENOMEM:
-		return DROP_NO_MEMORY;
-	case EMSGSIZE:
-		return DROP_MESSAGE_SIZE;
-	case ECONNREFUSED:
-	case ENOTCONN: /* an AF_UNIX peer that has gone, from the second send on */
-	case ENOENT:
-		return DROP_REFUSED;
-	case EPERM:
-	case EACCES:
-		return DROP_DENIED;
-	case EADDRNOTAVAIL:
-	case EHOSTUNREACH:
-	case EHOSTDOWN:
-	case ENETUNREACH:
-	case ENETDOWN:
-	case ENODEV:
-		return DROP_UNREACHABLE;
-	default:
-		return DROP_SEND_ERROR;
-	}
-}
-
 /* A device without checksum offload says EIO, a path with a smaller MTU EINVAL or EMSGSIZE. */
 static bool refuses_gso(int error)
 {
@@ -276,7 +247,7 @@ static enum next send_blocked(struct egress *egress, struct outlet *outlet, stru
 {
 	bool one_queue = outlet->gso || outlet->connected;
 
-	outlet->waits_reason = reason_of(error);
+	outlet->waits_reason = drop_reason_from_send(error);
 	if (may_wait(egress, outlet)) {
 		outlet->waits = true;
 		group->waits = true;
@@ -319,7 +290,7 @@ static enum next send_failed(struct egress *egress, struct outlet *outlet, const
 	if (may_be_stale(outlet, error, stale))
 		return NEXT_AGAIN;
 	outlet->broken |= outlet->connected && error != EMSGSIZE && error != EPERM && error != EACCES;
-	span_fail(egress, span, reason_of(error));
+	span_fail(egress, span, drop_reason_from_send(error));
 	*stale = (struct stale){0};
 	return NEXT_MESSAGE;
 }

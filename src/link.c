@@ -78,7 +78,7 @@ static enum drop_reason link_open(struct link *link, uint64_t now_ms)
 		return link->down;
 	fd = socket_connect(&link->address, link->send_buffer);
 	if (fd < 0) {
-		link->down = socket_drop_reason(-fd);
+		link->down = drop_reason_from_open(-fd);
 		log_write_limited(link->log, &link->down_limit, LOG_LEVEL_WARNING,
 				  "peer %s: cannot reach %s: %s; datagrams for it are dropped", link->config->name,
 				  address_format(&link->address, text), strerror(-fd));

@@ -1,37 +1,5 @@
 #include "metrics.h"
 
-static const char *const reason_names[DROP_REASONS] = {
-	[DROP_NONE] = "none",
-	[DROP_TOO_LARGE] = "too_large",
-	[DROP_MALFORMED] = "malformed",
-	[DROP_SOURCE_DENIED] = "source_denied",
-	[DROP_LOOP] = "loop",
-	[DROP_SOURCE_ADDRESS] = "source_address",
-	[DROP_SOURCE_PORT] = "source_port",
-	[DROP_NO_RETURN] = "no_return",
-	[DROP_SOURCE_LIMIT] = "source_limit",
-	[DROP_RING] = "ring",
-	[DROP_UNRESOLVED] = "unresolved",
-	[DROP_REFUSED] = "refused",
-	[DROP_UNREACHABLE] = "unreachable",
-	[DROP_DENIED] = "denied",
-	[DROP_MESSAGE_SIZE] = "message_size",
-	[DROP_CONGESTED] = "congested",
-	[DROP_NO_MEMORY] = "no_memory",
-	[DROP_UNCONVERTIBLE] = "unconvertible",
-	[DROP_SESSION_LIMIT] = "session_limit",
-	[DROP_NO_DESCRIPTOR] = "no_descriptor",
-	[DROP_NO_PORT] = "no_port",
-	[DROP_SESSION_ENDED] = "session_ended",
-	[DROP_UNEXPECTED] = "unexpected",
-	[DROP_SEND_ERROR] = "send_error",
-};
-
-const char *drop_reason_name(enum drop_reason reason)
-{
-	return reason_names[reason];
-}
-
 static void add(counter *a, const counter *b)
 {
 	counter_add(a, counter_get(b));

@@ -271,7 +271,7 @@ static enum drop_reason open_session(struct relay *relay, struct session *sessio
 
 	if (!error)
 		return DROP_NONE;
-	reason = socket_drop_reason(error);
+	reason = drop_reason_from_open(error);
 	tell_unopened(relay, target, error);
 	if (is_of_target(reason))
 		charge(relay, target, 1, now_ms);

@@ -427,27 +427,3 @@ void socket_keep_trains(int fd)
 {
 	set_flag(fd, SOL_UDP, UDP_GRO);
 }
-
-enum drop_reason socket_drop_reason(int error)
-{
-	switch (error) {
-	case ENOENT:
-	case ECONNREFUSED:
-		return DROP_REFUSED;
-	case EPERM:
-	case EACCES:
-		return DROP_DENIED;
-	case EMFILE:
-	case ENFILE:
-	case ENOSPC: /* of epoll_ctl(2): no more may be watched */
-		return DROP_NO_DESCRIPTOR;
-	case EAGAIN: /* of connect(2): no local port is free */
-	case EADDRINUSE: /* none but the peer's own */
-		return DROP_NO_PORT;
-	case ENOMEM:
-	case ENOBUFS:
-		return DROP_NO_MEMORY;
-	default:
-		return DROP_UNREACHABLE;
-	}
-}

@@ -14,7 +14,7 @@
 #include "config.h"
 #include "config_keys.h"
 #include "config_set.h"
-#include "metrics.h"
+#include "drop_reason.h"
 
 /* The section whose keys are printed. */
 struct section {

@@ -4,26 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <string.h>
-
 #include "metrics.h"
-
-/* They are labels: names that Prometheus and a grep can live with. */
-static void each_reason_has_a_name_of_its_own(void **state)
-{
-	(void)state;
-	for (unsigned i = 0; i < DROP_REASONS; i++) {
-		const char *name = drop_reason_name(i);
-
-		assert_non_null(name);
-		assert_true(*name);
-		assert_int_equal(strspn(name, "abcdefghijklmnopqrstuvwxyz_"), strlen(name));
-		for (unsigned j = 0; j < i; j++)
-			assert_string_not_equal(name, drop_reason_name(j));
-	}
-	assert_string_equal(drop_reason_name(DROP_TOO_LARGE), "too_large");
-	assert_string_equal(drop_reason_name(DROP_SEND_ERROR), "send_error");
-}
 
 static void counters_count(void **state)
 {
@@ -60,6 +41,17 @@ static void listeners_add_up(void **state)
 	listener_counters_add(&a, &b);
 	assert_filled((const counter *)&a, sizeof(a), 1001);
 	assert_filled((const counter *)&b, sizeof(b), 1000);
+}
+
+static void relays_add_up(void **state)
+{
+	struct relay_counters a = {0}, b = {0};
+
+	(void)state;
+	fill((counter *)&a, sizeof(a), 1);
+	fill((counter *)&b, sizeof(b), 1000);
+	relay_counters_add(&a, &b);
+	assert_filled((counter *)&a, sizeof(a), 1001);
 }
 
 static void peers_add_up(void **state)
@@ -110,9 +102,9 @@ static void drops_have_a_total(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_reason_has_a_name_of_its_own),
 		cmocka_unit_test(counters_count),
 		cmocka_unit_test(listeners_add_up),
+		cmocka_unit_test(relays_add_up),
 		cmocka_unit_test(peers_add_up),
 		cmocka_unit_test(receives_add_up),
 		cmocka_unit_test(buckets_are_powers_of_two),
