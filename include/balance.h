@@ -7,14 +7,7 @@
 #include <stdint.h>
 
 #include "address.h"
-
-enum balance {
-	BALANCE_HASH, /* by the client's address: Maglev, the same choice on every host with the same targets */
-	BALANCE_ROUND_ROBIN,
-	BALANCE_RANDOM,
-	BALANCE_LEAST_SESSIONS,
-	BALANCE_FAILOVER, /* the first that is up */
-};
+#include "config.h"
 
 #define BALANCE_NONE SIZE_MAX
 

@@ -7,9 +7,6 @@
 #include "config.h"
 #include "log.h"
 
-/* How many sessions the relays of the configuration may have. */
-uint64_t capacity_wanted(const struct config *config);
-
 /* Raises the limit of descriptors (RLIMIT_NOFILE, getrlimit(2)) to so many, as far as that is permitted. Returns how
  * many this process may open. */
 uint64_t capacity_raise(uint64_t needed);

@@ -10,7 +10,6 @@
 #include <sys/types.h>
 
 #include "address.h"
-#include "balance.h"
 #include "codec.h"
 #include "log.h"
 #include "port_set.h"
@@ -20,6 +19,15 @@
 #define CONFIG_PAYLOAD_MAX 1024 /* bytes of struct payload */
 
 enum action { ACTION_SINK, ACTION_ECHO, ACTION_FORWARD, ACTION_RELAY };
+
+/* Which peer a relay's new session goes to. */
+enum balance {
+	BALANCE_HASH, /* by the client's address: Maglev, the same choice on every host with the same targets */
+	BALANCE_ROUND_ROBIN,
+	BALANCE_RANDOM,
+	BALANCE_LEAST_SESSIONS,
+	BALANCE_FAILOVER, /* the first that is up */
+};
 
 #define RESPONSES_UNLIMITED UINT32_MAX
 
@@ -167,6 +175,9 @@ unsigned config_line(const struct section_lines *lines, const char *key);
 /* The index of the listener or peer of that name, or how many there are. */
 size_t config_find_listener(const struct config *config, const char *name);
 size_t config_find_peer(const struct config *config, const char *name);
+
+/* The sum of max_sessions over all relays. */
+uint64_t config_max_sessions(const struct config *config);
 
 /* NULL is accepted. */
 void config_destroy(struct config *config);

@@ -12,17 +12,6 @@
 /* A loop has about ten of its own. */
 #define WORKER_DESCRIPTORS 16
 
-uint64_t capacity_wanted(const struct config *config)
-{
-	uint64_t sessions = 0;
-
-	for (size_t i = 0; i < config->listener_count; i++) {
-		if (config->listeners[i].action == ACTION_RELAY)
-			sessions += config->listeners[i].max_sessions;
-	}
-	return sessions;
-}
-
 /* A listener that takes all addresses has a socket of each family, and there are two descriptors of each. A check of a
  * peer's health has one at a time. */
 static uint64_t count_others(const struct config *config, unsigned workers)
@@ -75,7 +64,7 @@ static uint64_t count_ports(void)
 
 static void tell_ports(const struct config *config, struct log *log)
 {
-	uint64_t sessions = capacity_wanted(config), ports = count_ports();
+	uint64_t sessions = config_max_sessions(config), ports = count_ports();
 
 	if (sessions > ports)
 		log_warning(log,
@@ -87,7 +76,7 @@ static void tell_ports(const struct config *config, struct log *log)
 
 uint64_t capacity_provide(const struct config *config, unsigned workers, struct log *log)
 {
-	uint64_t sessions = capacity_wanted(config), others = count_others(config, workers);
+	uint64_t sessions = config_max_sessions(config), others = count_others(config, workers);
 	uint64_t needed = sessions + others;
 	uint64_t granted = sessions ? capacity_raise(needed) : needed;
 	uint64_t left = left_for_sessions(granted, others);

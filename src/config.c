@@ -434,3 +434,14 @@ void config_destroy(struct config *config)
 	free(config->path);
 	free(config);
 }
+
+uint64_t config_max_sessions(const struct config *config)
+{
+	uint64_t sessions = 0;
+
+	for (size_t i = 0; i < config->listener_count; i++) {
+		if (config->listeners[i].action == ACTION_RELAY)
+			sessions += config->listeners[i].max_sessions;
+	}
+	return sessions;
+}

@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "capacity.h"
-
 static bool has_ring_guard(const struct listener_config *listener)
 {
 	return listener->ring_guard && (listener->action == ACTION_ECHO || listener->action == ACTION_FORWARD);
@@ -36,7 +34,7 @@ int shared_create(struct shared **out, const struct config *config, uint64_t ses
 		  const struct config *config_before)
 {
 	struct shared *shared = calloc(config->listener_count, sizeof(*shared));
-	uint64_t wanted = capacity_wanted(config);
+	uint64_t wanted = config_max_sessions(config);
 	int error = shared ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < config->listener_count && !error; i++) {
