@@ -58,6 +58,17 @@ void address_set_port(struct address *address, uint16_t port);
 bool address_is_wildcard(const struct address *address);
 bool address_is_multicast(const struct address *address);
 
+/* The IPv4 address inside an IPv4-mapped IPv6 address (::ffff:192.0.2.1, RFC 4291, 2.5.5.2). */
+struct in_addr address_mapped_v4(const struct in6_addr *ip);
+
+static inline bool address_is_v4_mapped(const struct address *address)
+{
+	return address->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr);
+}
+
+/* Replaces an IPv4-mapped address by the IPv4 address and port that it stands for. Leaves other addresses alone. */
+void address_unmap(struct address *address);
+
 /* Whether the kernel wants to know the interface of this link-local address. */
 bool address_lacks_zone(const struct address *address);
 

@@ -2,9 +2,15 @@
 #ifndef UDPRELAYD_BIND_FAILURE_H
 #define UDPRELAYD_BIND_FAILURE_H
 
+#include <stdbool.h>
+
+#include "address.h"
 #include "config.h"
 #include "log.h"
 #include "socket.h"
+
+/* What the user can do when bind(2) at the address fails with this positive errno. stream: a socket of connections. */
+const char *bind_remedy(const struct address *address, bool stream, int error);
 
 /* An address, or the listener's interface, cannot be bound. */
 void bind_failure_tell(struct log *log, const struct config *config, const struct listener_config *listener,

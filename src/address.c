@@ -360,6 +360,25 @@ bool address_is_multicast(const struct address *address)
 	return address->any.sa_family == AF_INET6 && IN6_IS_ADDR_MULTICAST(&address->v6.sin6_addr);
 }
 
+struct in_addr address_mapped_v4(const struct in6_addr *ip)
+{
+	struct in_addr v4;
+
+	memcpy(&v4, &ip->s6_addr[12], sizeof(v4));
+	return v4;
+}
+
+void address_unmap(struct address *address)
+{
+	struct sockaddr_in v4 = {.sin_family = AF_INET};
+
+	if (!address_is_v4_mapped(address))
+		return;
+	v4.sin_port = address->v6.sin6_port;
+	v4.sin_addr = address_mapped_v4(&address->v6.sin6_addr);
+	*address = (struct address){.length = sizeof(v4), .v4 = v4};
+}
+
 bool address_lacks_zone(const struct address *address)
 {
 	return address->any.sa_family == AF_INET6 && is_zoned(&address->v6.sin6_addr) && !address->v6.sin6_scope_id;

@@ -5,16 +5,18 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *port_remedy(int error)
+static const char *port_remedy(bool stream, int error)
 {
 	switch (error) {
 	case EADDRINUSE:
-		return "another program has it (`ss -lunp` names it): stop that one, or choose another address";
+		return stream ? "another program has it (`ss -ltnp` names it): stop that one, or choose another port"
+			      : "another program has it (`ss -lunp` names it): stop that one, or choose another address";
 	case EACCES:
 	case EPERM:
 		return "not permitted: choose a port from 1024 on, or grant CAP_NET_BIND_SERVICE";
 	case EADDRNOTAVAIL:
-		return "no interface has this address: correct it, or set freebind = on if it comes later";
+		return stream ? "no interface has this address: correct it"
+			      : "no interface has this address: correct it, or set freebind = on if it comes later";
 	case EAFNOSUPPORT:
 		return "this system has no IPv6: write an IPv4 address";
 	default:
@@ -37,6 +39,11 @@ static const char *path_remedy(int error)
 	default:
 		return "it cannot be bound";
 	}
+}
+
+const char *bind_remedy(const struct address *address, bool stream, int error)
+{
+	return address->any.sa_family == AF_UNIX ? path_remedy(error) : port_remedy(stream, error);
 }
 
 static const char *passed_remedy(int error)
@@ -73,11 +80,9 @@ static void tell(struct log *log, const struct config *config, const struct list
 		  error->call, strerror(error->error));
 }
 
-static const char *bind_remedy(const struct bind_config *bind, int error)
+static const char *listener_remedy(const struct bind_config *bind, int error)
 {
-	if (bind->fd_name)
-		return passed_remedy(error);
-	return bind->address.any.sa_family == AF_UNIX ? path_remedy(error) : port_remedy(error);
+	return bind->fd_name ? passed_remedy(error) : bind_remedy(&bind->address, false, error);
 }
 
 void bind_failure_tell(struct log *log, const struct config *config, const struct listener_config *listener,
@@ -91,12 +96,12 @@ void bind_failure_tell(struct log *log, const struct config *config, const struc
 		return;
 	}
 	if (!bind->line) {
-		log_error(log, "%s: %s (%s: %s)", bind->text, bind_remedy(bind, error->error), error->call,
+		log_error(log, "%s: %s (%s: %s)", bind->text, listener_remedy(bind, error->error), error->call,
 			  strerror(error->error));
 		return;
 	}
 	snprintf(what, sizeof(what), "address: %.*s", ADDRESS_TEXT_MAX, bind->text);
-	tell(log, config, listener, bind->line, what, bind_remedy(bind, error->error), error);
+	tell(log, config, listener, bind->line, what, listener_remedy(bind, error->error), error);
 }
 
 void bind_failure_tell_group(struct log *log, const struct config *config, const struct listener_config *listener,

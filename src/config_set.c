@@ -122,11 +122,6 @@ bool set_target(struct scope *scope, const char *value)
 	return true;
 }
 
-static bool is_mapped(const struct address *address)
-{
-	return address->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr);
-}
-
 static bool mapped(struct scope *scope, const char *text)
 {
 	return scope_wrong(scope, "`%s` is an IPv4 address in IPv6 clothes: write the IPv4 address", text);
@@ -160,7 +155,7 @@ static bool take_http_address(struct scope *scope, const char *value, struct add
 		return open_to_all(scope, value);
 	if (address_parse(address, value))
 		return scope_wrong(scope, "`%s`: %s", value, address_fault(value, false, fault));
-	if (is_mapped(address))
+	if (address_is_v4_mapped(address))
 		return mapped(scope, value);
 	if (address_is_wildcard(address))
 		return open_to_all(scope, value);
@@ -234,7 +229,7 @@ static bool take_bind(struct scope *scope, char *item)
 	} else if (address_parse(&bind.address, item)) {
 		return scope_wrong(scope, "`%s`: %s", item, address_fault(item, false, fault));
 	}
-	if (is_mapped(&bind.address))
+	if (address_is_v4_mapped(&bind.address))
 		return mapped(scope, item);
 	add_bind(scope->listener, bind, item);
 	return true;
@@ -433,7 +428,7 @@ bool set_peer_address(struct scope *scope, const char *value)
 		address_from_ip(&peer->address, "0.0.0.0", port);
 	} else if (address_is_wildcard(&peer->address)) {
 		return nobody(scope, value);
-	} else if (is_mapped(&peer->address)) {
+	} else if (address_is_v4_mapped(&peer->address)) {
 		return mapped(scope, value);
 	}
 	if (peer->address.any.sa_family != AF_UNIX && !address_port(&peer->address))

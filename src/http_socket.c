@@ -5,51 +5,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bind_failure.h"
 #include "socket.h"
 
 /* Connections that wait to be accepted. */
 #define BACKLOG 64
 
-static const char *port_remedy(int error)
-{
-	switch (error) {
-	case EADDRINUSE:
-		return "another program has it (`ss -ltnp` names it): stop that one, or choose another port";
-	case EACCES:
-	case EPERM:
-		return "not permitted: choose a port from 1024 on, or grant CAP_NET_BIND_SERVICE";
-	case EADDRNOTAVAIL:
-		return "no interface has this address: correct it";
-	case EAFNOSUPPORT:
-		return "this system has no IPv6: write an IPv4 address";
-	default:
-		return "it cannot be bound";
-	}
-}
-
-static const char *path_remedy(int error)
-{
-	switch (error) {
-	case EADDRINUSE:
-		return "another program has it (`ss -lxp` names it): stop that one, or choose another path";
-	case EEXIST:
-		return "a file of another kind is in the way: remove it, or choose another path";
-	case EACCES:
-	case EPERM:
-		return "this user may not write to the directory: change its permissions, or choose another path";
-	case ENOENT:
-		return "the directory does not exist: create it";
-	default:
-		return "it cannot be bound";
-	}
-}
-
 static void tell_failure(const struct config *config, const struct socket_error *error, struct log *log)
 {
-	bool is_unix = config->http.address.any.sa_family == AF_UNIX;
-
 	log_error(log, "%s:%u: [http] listen: %s: %s (%s: %s)", config->path, config->http.line, config->http.text,
-		  is_unix ? path_remedy(error->error) : port_remedy(error->error), error->call, strerror(error->error));
+		  bind_remedy(&config->http.address, true, error->error), error->call, strerror(error->error));
 }
 
 static void note_local(struct http_socket *http, const struct address *address)

@@ -121,10 +121,8 @@ static bool is_mapped(const struct prefix *prefix)
 
 static struct prefix unmap(const struct prefix *prefix)
 {
-	struct prefix v4 = {.family = AF_INET, .bits = (uint8_t)(prefix->bits - 96)};
-
-	memcpy(&v4.v4, &prefix->v6.s6_addr[12], sizeof(v4.v4));
-	return v4;
+	return (struct prefix){
+		.family = AF_INET, .bits = (uint8_t)(prefix->bits - 96), .v4 = address_mapped_v4(&prefix->v6)};
 }
 
 static bool fault_is(char fault[PREFIX_FAULT_MAX], const char *what, const struct prefix *right)
@@ -330,16 +328,13 @@ static const struct prefix *find_v6(const struct prefix_set *set, struct key ip)
 
 const struct prefix *prefix_set_find(const struct prefix_set *set, const struct address *address)
 {
-	struct in_addr v4;
-
 	if (!set)
 		return NULL;
 	if (address->any.sa_family == AF_INET)
 		return find_v4(set, ntohl(address->v4.sin_addr.s_addr));
 	if (address->any.sa_family != AF_INET6)
 		return NULL;
-	if (!IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr))
-		return find_v6(set, key_of_v6(&address->v6.sin6_addr));
-	memcpy(&v4, &address->v6.sin6_addr.s6_addr[12], sizeof(v4));
-	return find_v4(set, ntohl(v4.s_addr));
+	if (address_is_v4_mapped(address))
+		return find_v4(set, ntohl(address_mapped_v4(&address->v6.sin6_addr).s_addr));
+	return find_v6(set, key_of_v6(&address->v6.sin6_addr));
 }

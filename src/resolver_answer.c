@@ -5,8 +5,7 @@
 /* Name servers that block a name answer so; the kernel would send it to ourselves. */
 static bool is_nowhere(const struct address *address)
 {
-	return address_is_wildcard(address) ||
-	       (address->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr));
+	return address_is_wildcard(address) || address_is_v4_mapped(address);
 }
 
 static bool from_addrinfo(struct address *address, const struct addrinfo *info, uint16_t port)

@@ -38,13 +38,13 @@ void source_limit_destroy(struct source_limit *limit)
 /* Four bytes for IPv4 and eight for IPv6 never hash alike: the size is hashed, too. */
 static uint64_t hash_source(const struct source_limit *limit, const struct address *source)
 {
-	const uint8_t *ip = source->v6.sin6_addr.s6_addr;
+	struct in_addr v4 = source->v4.sin_addr;
 
-	if (source->any.sa_family == AF_INET)
-		return siphash(&limit->key, &source->v4.sin_addr, 4);
-	if (IN6_IS_ADDR_V4MAPPED(&source->v6.sin6_addr))
-		return siphash(&limit->key, ip + 12, 4);
-	return siphash(&limit->key, ip, 8);
+	if (source->any.sa_family == AF_INET6 && !address_is_v4_mapped(source))
+		return siphash(&limit->key, &source->v6.sin6_addr, 8);
+	if (source->any.sa_family == AF_INET6)
+		v4 = address_mapped_v4(&source->v6.sin6_addr);
+	return siphash(&limit->key, &v4, sizeof(v4));
 }
 
 bool source_limit_take(struct source_limit *limit, const struct address *source, uint32_t datagrams, uint64_t now_ms)

@@ -34,17 +34,6 @@ static const struct addrinfo *choose(const struct addrinfo *list)
 	return info ? info : list;
 }
 
-/* ::ffff:192.0.2.1 is 192.0.2.1, and goes by IPv4. */
-static void unmap(struct address *to)
-{
-	struct in6_addr ip = to->v6.sin6_addr;
-
-	if (to->any.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&ip))
-		return;
-	*to = (struct address){.length = sizeof(to->v4), .v4.sin_family = AF_INET};
-	memcpy(&to->v4.sin_addr, &ip.s6_addr[12], sizeof(to->v4.sin_addr));
-}
-
 static int look_up(const char *host, uint16_t port, int family, struct address *to)
 {
 	struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_DGRAM};
@@ -60,7 +49,7 @@ static int look_up(const char *host, uint16_t port, int family, struct address *
 	info = choose(list);
 	to->length = info->ai_addrlen;
 	memcpy(&to->any, info->ai_addr, info->ai_addrlen);
-	unmap(to);
+	address_unmap(to);
 	address_set_port(to, port);
 	freeaddrinfo(list);
 	return 0;

@@ -20,12 +20,8 @@ static enum scope scope_of_v4(uint32_t ip)
 
 static enum scope scope_of_v6(const struct in6_addr *ip)
 {
-	uint32_t v4;
-
-	if (IN6_IS_ADDR_V4MAPPED(ip)) {
-		memcpy(&v4, &ip->s6_addr[12], sizeof(v4));
-		return scope_of_v4(ntohl(v4));
-	}
+	if (IN6_IS_ADDR_V4MAPPED(ip))
+		return scope_of_v4(ntohl(address_mapped_v4(ip).s_addr));
 	if (IN6_IS_ADDR_MULTICAST(ip))
 		return SCOPE_MANY;
 	if (IN6_IS_ADDR_LOOPBACK(ip) || IN6_IS_ADDR_LINKLOCAL(ip) || (ip->s6_addr[0] & 0xfe) == 0xfc)

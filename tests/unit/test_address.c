@@ -388,9 +388,27 @@ static void hashes_spread(void **state)
 	assert_in_range(worst, 1, 12);
 }
 
+static void a_mapped_address_becomes_ipv4(void **state)
+{
+	struct address mapped, v4, v6;
+
+	(void)state;
+	assert_int_equal(address_parse(&mapped, "[::ffff:192.0.2.1]:7788"), 0);
+	assert_int_equal(address_parse(&v4, "192.0.2.1:7788"), 0);
+	assert_int_equal(address_parse(&v6, "[2001:db8::1]:7788"), 0);
+	assert_true(address_is_v4_mapped(&mapped));
+	assert_false(address_is_v4_mapped(&v4));
+	assert_false(address_is_v4_mapped(&v6));
+	address_unmap(&mapped);
+	assert_true(address_equal(&mapped, &v4));
+	address_unmap(&v6);
+	assert_int_equal(v6.any.sa_family, AF_INET6);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_mapped_address_becomes_ipv4),
 		cmocka_unit_test(what_is_printed_can_be_read),
 		cmocka_unit_test(one_address_has_many_texts),
 		cmocka_unit_test(what_is_no_address_is_refused),
