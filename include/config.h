@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "action.h"
 #include "address.h"
 #include "codec.h"
 #include "log.h"
@@ -17,8 +18,6 @@
 
 #define CONFIG_DATAGRAM_MAX 65527 /* the most that UDP carries, over IPv6: 65535 less its header of 8 bytes */
 #define CONFIG_PAYLOAD_MAX 1024 /* bytes of struct payload */
-
-enum action { ACTION_SINK, ACTION_ECHO, ACTION_FORWARD, ACTION_RELAY };
 
 /* Which peer a relay's new session goes to. */
 enum balance {
@@ -96,7 +95,7 @@ struct listener_config {
 	size_t index; /* in config.listeners */
 	struct bind_config *binds;
 	size_t bind_count;
-	enum action action;
+	enum action_kind action;
 	struct peer_config **peers; /* into config.peers */
 	size_t peer_count;
 	char **encodings;

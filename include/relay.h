@@ -8,7 +8,9 @@
 #include <stdint.h>
 
 #include "address.h"
+#include "batch.h"
 #include "config.h"
+#include "converter.h"
 #include "egress.h"
 #include "link.h"
 #include "log.h"
@@ -16,8 +18,7 @@
 #include "own_addresses.h"
 #include "session.h"
 #include "target_set.h"
-
-struct route;
+#include "way.h"
 
 /* How many sessions there may be, and are. */
 struct session_quota {
@@ -31,6 +32,7 @@ struct relay_setup {
 	const struct own_addresses *own; /* NULL: nothing is */
 	struct log *log;
 	struct link *links; /* by the peer's index in the configuration; only their counters are used */
+	struct carrier *carrier; /* of the listener on this worker, for answers */
 	unsigned worker; /* its number */
 	struct session_quota *quota; /* of the listener, on all workers together */
 	int epoll; /* where sessions' sockets are watched for answers; a session is the data of its event */
@@ -38,15 +40,22 @@ struct relay_setup {
 	const struct peers_snapshot *snapshot; /* needed until relay_init() returns */
 };
 
+/* What the sessions with one peer share. */
+struct relay_peer {
+	struct patience patience; /* what they all wait for the peer's queue */
+	struct converter *answer_converter; /* of what comes from it; NULL where it has no encoding */
+};
+
 struct relay {
 	struct relay_setup setup;
 	struct relay_counters counters;
-	struct route *route; /* the owner's, for answers */
 	struct session_table *table;
 	struct session_pool pool;
 	struct target_set targets;
-	struct patience *patience; /* by the listener's peers: what all sessions with one wait for its queue */
+	struct relay_peer *peers; /* of the listener */
 	struct log_limit full_limit, open_limit, rest_limit, down_limit, receive_limit;
+
+	struct session *batch[BATCH_TRAINS]; /* of each train of the batch under way */
 };
 
 /* Returns 0 or -ENOMEM. The relay must stay where it is. */
@@ -67,7 +76,7 @@ bool relay_can_move(const struct relay *relay, const struct listener_config *con
 
 /* Goes on, at the same place in memory, with another setup: another worker's, even. No thread uses the relay or its
  * targets meanwhile, and the targets' peers are of the configuration before, which must not be gone yet. Sessions of
- * peers and addresses that are gone end; all others stay. The owner has to set the route. Returns 0, or -ENOMEM and
+ * peers and addresses that are gone end; all others stay. Returns 0, or -ENOMEM and
  * leaves everything as it was. */
 int relay_move(struct relay *relay, const struct relay_setup *setup, const struct relay_home *home);
 
@@ -89,6 +98,9 @@ struct relay_client {
  * at least until relay_settle(), or why there is none. */
 enum drop_reason relay_find(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
 			    struct session **session);
+
+/* The link to the session's peer, for its counters. */
+struct link *relay_link(const struct relay *relay, const struct session *session);
 
 /* The session's socket cannot be read, for another reason than that ICMP refused what it sent. */
 void relay_tell_unread(struct relay *relay, const struct session *session, int error);

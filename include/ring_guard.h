@@ -32,7 +32,7 @@ struct ring_draw {
 struct ring_guard;
 
 /* For ACTION_ECHO and ACTION_FORWARD. Returns 0 or -ENOMEM. */
-int ring_guard_create(struct ring_guard **guard, enum action action);
+int ring_guard_create(struct ring_guard **guard, enum action_kind action);
 
 /* NULL is accepted. */
 void ring_guard_destroy(struct ring_guard *guard);

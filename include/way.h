@@ -8,7 +8,9 @@
 
 #include "address.h"
 #include "batch.h"
+#include "config.h"
 #include "converter.h"
+#include "datagram_ring.h"
 #include "egress.h"
 #include "link.h"
 #include "metrics.h"
@@ -30,11 +32,27 @@ struct arena {
 int arena_create(struct arena *arena, size_t ways);
 void arena_destroy(struct arena *arena);
 
-/* What all ways of a worker share. */
+/* What the deliveries of one listener on one worker share. Everything that it points at is borrowed. */
 struct carrier {
+	const struct listener_config *config;
 	struct egress *egress;
 	struct arena *arena;
+	bool converts; /* some destination wants another charset */
+	struct datagram_ring *ring; /* NULL: no records */
+	uint32_t unrecorded; /* datagrams that log = 1/N passes over before the next record */
 };
+
+/* Trains to receive at most at once. */
+static inline unsigned carrier_batch_limit(const struct carrier *carrier)
+{
+	return carrier->converts ? WAY_CONVERTED_TRAINS : BATCH_TRAINS;
+}
+
+/* Begins a batch: the conversions of the last one are gone. */
+static inline void carrier_begin(struct carrier *carrier)
+{
+	carrier->arena->used = 0;
+}
 
 struct way {
 	struct outlet *outlet;
@@ -57,6 +75,8 @@ struct copy *way_refuse(struct carrier *carrier, const struct train *train, enum
 struct outcome {
 	uint16_t sent[TRAIN_MAX]; /* copies that were handed to the kernel */
 	uint8_t reason[TRAIN_MAX]; /* enum drop_reason, of a copy that was not */
+	uint32_t total; /* copies of all datagrams that were handed to the kernel */
+	const struct peer_config *peer; /* that a relay sent to, for the record; or NULL */
 };
 
 /* None was sent, all for this reason. */
@@ -69,5 +89,10 @@ const struct copy *outcome_read(struct outcome *outcome, const struct train *tra
 
 /* Counts those that were not sent. Returns how many were. */
 uint32_t outcome_count(const struct outcome *outcome, uint32_t datagrams, counter dropped[DROP_REASONS]);
+
+/* Records the train's datagrams that log = 1/N wants; record has what they share, verdict the one of those that were
+ * sent. The carrier has a ring. */
+void way_record(struct carrier *carrier, struct datagram_record *record, enum verdict verdict,
+		const struct outcome *outcome, const struct train *train);
 
 #endif

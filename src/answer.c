@@ -4,7 +4,6 @@
 #include <sys/epoll.h>
 
 #include "relay.h"
-#include "route.h"
 #include "socket.h"
 
 /* Sessions that are asked for at once; and trains of one of them, before the others get their turn. */
@@ -17,14 +16,9 @@
 /* A session that could not be read so many times, one after another, rests. */
 #define LASTING_FAILURES 2
 
-static struct route *route_of(const struct session *session)
+static struct carrier *carrier_of(const struct session *session)
 {
-	return session->relay->route;
-}
-
-static struct route_peer *peer_of(const struct session *session)
-{
-	return &route_of(session)->peers[session->member->peer];
+	return session->relay->setup.carrier;
 }
 
 /* --- Reception --- */
@@ -169,9 +163,9 @@ static struct copy *take(struct session *session, const struct train *train)
 	struct way way = {.outlet = session->back,
 			  .to = &session->node.client,
 			  .from = session->names_source ? &session->node.local : NULL,
-			  .converter = peer_of(session)->answer_converter};
+			  .converter = session->relay->peers[session->member->peer].answer_converter};
 
-	return way_take(&route_of(session)->carrier, &way, train);
+	return way_take(carrier_of(session), &way, train);
 }
 
 static void begin(struct answer *answer, struct train *train, uint64_t now_ms)
@@ -194,7 +188,7 @@ void answers_begin(struct answers *answers, uint64_t time_us, uint64_t now_ms)
 {
 	answers->time_us = time_us;
 	answers->now_ms = now_ms;
-	route_of(answers->sessions[0])->carrier.arena->used = 0; /* all routes of a worker share it */
+	carrier_begin(carrier_of(answers->sessions[0])); /* its arena is that of all listeners of the worker */
 	for (unsigned i = 0; i < answers->count; i++)
 		begin(&answers->items[i], &answers->trains[i], now_ms);
 }
@@ -205,7 +199,7 @@ static void account(const struct answer *answer, const struct outcome *outcome)
 {
 	struct session *session = answer->session;
 	struct relay_counters *counters = &session->relay->counters;
-	struct peer_counters *peer = &peer_of(session)->link->counters;
+	struct peer_counters *peer = &relay_link(session->relay, session)->counters;
 	uint32_t sent = outcome_count(outcome, answer->count, counters->dropped);
 
 	session->answers += answer->count;
@@ -227,7 +221,7 @@ static void record(const struct answers *answers, const struct session *session,
 					 .peer = target->peer,
 					 .answer = true};
 
-	route_record(route_of(session), &record, VERDICT_ANSWERED, outcome, train);
+	way_record(carrier_of(session), &record, VERDICT_ANSWERED, outcome, train);
 }
 
 static void end(const struct answers *answers, unsigned i)
@@ -242,7 +236,7 @@ static void end(const struct answers *answers, unsigned i)
 	train->size = answer->size;
 	train->count = answer->count;
 	account(answer, &outcome);
-	if (route_of(answer->session)->ring)
+	if (carrier_of(answer->session)->ring)
 		record(answers, answer->session, &outcome, train);
 }
 
@@ -250,12 +244,12 @@ void answers_end(struct answers *answers)
 {
 	for (unsigned i = 0; i < answers->count; i++)
 		end(answers, i);
-	egress_reset(route_of(answers->sessions[0])->carrier.egress);
+	egress_reset(carrier_of(answers->sessions[0])->egress);
 	for (unsigned i = 0; i < answers->session_count; i++) {
 		struct session *session = answers->sessions[i];
 
-		if (route_of(session)->ring)
-			datagram_ring_wake(route_of(session)->ring);
+		if (carrier_of(session)->ring)
+			datagram_ring_wake(carrier_of(session)->ring);
 		relay_settle(session->relay, session, answers->now_ms);
 	}
 }

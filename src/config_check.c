@@ -187,23 +187,19 @@ static void check_backups(const struct check *check, const struct listener_confi
 	wrong(check, "peers", "every peer is a backup: remove `backup = on` from one of them");
 }
 
-static bool sends_to_peers(const struct listener_config *listener)
-{
-	return listener->action == ACTION_FORWARD || listener->action == ACTION_RELAY;
-}
-
 static void check_peers(const struct check *check, const struct listener_config *listener)
 {
+	const struct action_traits *traits = action_traits(listener->action);
 	bool peers = entry(check, "peers"), known = is_good(check, "action");
 
-	if (known && sends_to_peers(listener) && !peers)
+	if (known && traits->has_peers && !peers)
 		wrong(check, "peers", "missing: %s needs to know to whom; write names of [peer:NAME] sections",
 		      entry(check, "action")->value);
-	if (known && !sends_to_peers(listener) && peers)
+	if (known && !traits->has_peers && peers)
 		wrong(check, "peers",
 		      "only forward and relay send to peers: remove it, or write `action = forward` or "
 		      "`action = relay`");
-	else if (is_good(check, "peers") && check_names(check) && known && listener->action == ACTION_RELAY)
+	else if (is_good(check, "peers") && check_names(check) && known && traits->has_sessions)
 		check_backups(check, listener);
 }
 
@@ -212,8 +208,8 @@ static void check_action(const struct check *check, const struct listener_config
 	static const char *const keys[] = {"balance", "idle_timeout", "max_sessions", "responses"};
 
 	if (!entry(check, "action"))
-		wrong(check, "action", "missing: write what to do, sink, echo, forward or relay");
-	if (!is_good(check, "action") || listener->action == ACTION_RELAY)
+		wrong(check, "action", "missing: write what to do, " ACTION_CHOICES);
+	if (!is_good(check, "action") || action_traits(listener->action)->has_sessions)
 		return;
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (is_good(check, keys[i]))

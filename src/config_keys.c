@@ -80,7 +80,6 @@ static bool set_word_or_number(struct scope *scope, const char *value)
 
 static const char *const levels[] = {"error", "warning", "notice", "info", "debug", NULL};
 static const char *const formats[] = {"text", "json", NULL};
-static const char *const actions[] = {"sink", "echo", "forward", "relay", NULL};
 static const char *const balances[] = {"hash", "round-robin", "random", "least-sessions", "failover", NULL};
 static const char *const automatic[] = {"auto", NULL};
 static const char *const unlimited[] = {"unlimited", NULL};
@@ -121,7 +120,7 @@ static const struct config_key keys[] = {
 
 	{SECTION_LISTENER, "address", set_listener_address,
 	 "one or more of IPV4:PORT, [IPV6]:PORT, *:PORT and unix:/path"},
-	{SECTION_LISTENER, "action", set_choice, "sink, echo, forward or relay", .words = actions, LISTENER(action)},
+	{SECTION_LISTENER, "action", set_choice, ACTION_CHOICES, .words = action_names, LISTENER(action)},
 	{SECTION_LISTENER, "peers", set_peers, "names of [peer:NAME] sections"},
 	{SECTION_LISTENER, "encoding", set_listener_encoding, "names of charsets"},
 	{SECTION_LISTENER, "errors", set_choice, "strict, replace, ignore or backslashreplace",

@@ -2,13 +2,14 @@
 
 #include <stdlib.h>
 
-#include "train.h"
+#include "actions.h"
 #include "diagnostics.h"
 #include "explain_payload.h"
 #include "explain_peers.h"
 #include "explanation.h"
 #include "must.h"
 #include "source_limit.h"
+#include "train.h"
 
 /* --- Words --- */
 
@@ -226,7 +227,7 @@ static void tell_ring_guard(const struct explanation *explanation)
 {
 	const struct listener_config *listener = explanation->listener;
 
-	if (listener->action != ACTION_ECHO && listener->action != ACTION_FORWARD)
+	if (!action_traits(listener->action)->has_ring_guard)
 		return;
 	fact(explanation, "ring guard: %s (%s)", listener->ring_guard ? "what goes round would be dropped:ring" : "off",
 	     place(explanation, "ring_guard").text);
@@ -292,24 +293,20 @@ static void tell_answers(const struct explanation *explanation)
 /* Returns the verdicts that there may be, or NULL where the record has the one. */
 static char *act(const struct explanation *explanation, struct datagram_record *record)
 {
+	enum action_kind action = explanation->listener->action;
+	const struct action_traits *traits = action_traits(action);
 	char *open = NULL;
 
-	switch (explanation->listener->action) {
-	case ACTION_SINK:
-		record->verdict = VERDICT_SUNK;
-		break;
-	case ACTION_ECHO:
-		record->verdict = VERDICT_ECHOED;
-		tell_echo(explanation);
-		break;
-	case ACTION_FORWARD:
-		explain_forward(explanation, record);
-		break;
-	case ACTION_RELAY:
+	if (traits->has_sessions) {
 		open = explain_relay(explanation, record);
 		if (open || record->verdict == VERDICT_RELAYED)
 			tell_answers(explanation);
-		break;
+	} else if (traits->has_peers) {
+		explain_forward(explanation, record);
+	} else {
+		record->verdict = action_of(action)->verdict;
+		if (traits->reflects)
+			tell_echo(explanation);
 	}
 	return open;
 }

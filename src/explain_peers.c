@@ -60,7 +60,7 @@ static void locate(struct peer_view *peer)
 		link_set_address(peer->link, &peer->found.addresses[0]);
 }
 
-static void put_found(FILE *out, const struct peer_view *peer, enum action action)
+static void put_found(FILE *out, const struct peer_view *peer, enum action_kind action)
 {
 	char text[ADDRESS_TEXT_MAX];
 
@@ -68,12 +68,12 @@ static void put_found(FILE *out, const struct peer_view *peer, enum action actio
 		fprintf(out, "%s%s", i ? ", " : "", address_format(&peer->found.addresses[i], text));
 	if (peer->found.more)
 		fputs(" and more, which are not used", out);
-	if (peer->found.count > 1 && action == ACTION_FORWARD)
+	if (peer->found.count > 1 && !action_traits(action)->has_sessions)
 		fputs(", of which the first is used", out);
 }
 
 /* The address of a name may be another one tomorrow. */
-static void put_place(FILE *out, const struct peer_view *peer, enum action action)
+static void put_place(FILE *out, const struct peer_view *peer, enum action_kind action)
 {
 	const struct peer_config *config = peer->config;
 
@@ -168,7 +168,7 @@ static void peers_view_init(struct peers_view *view, const struct explanation *e
 	for (size_t i = 0; i < config->peer_count; i++)
 		link_init(&view->links[i], &config->peers[i], 0, explanation->own, NULL);
 	/* Only memory can be short. */
-	must(route_init(&view->route, listener, view->links) ? NULL : view);
+	must(route_init(&view->route, NULL, listener, view->links) ? NULL : view);
 	for (size_t i = 0; i < view->count; i++) {
 		view->items[i].config = listener->peers[i];
 		view->items[i].converter = view->route.peers[i].converter;

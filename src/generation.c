@@ -112,7 +112,7 @@ static void refuse_echo_ports(struct generation *generation)
 	for (size_t i = 0; i < generation->sockets.count; i++) {
 		const struct bound_socket *socket = &generation->sockets.items[i];
 
-		if (socket->config->action == ACTION_ECHO && socket->local.any.sa_family != AF_UNIX)
+		if (action_traits(socket->config->action)->reflects && socket->local.any.sa_family != AF_UNIX)
 			refuse_port(generation->config, address_port(&socket->local));
 	}
 }

@@ -14,11 +14,6 @@ static bool is_unanswerable(const struct address *source)
 	return IN6_IS_ADDR_UNSPECIFIED(ip) || IN6_IS_ADDR_MULTICAST(ip) || IN6_IS_ADDR_V4MAPPED(ip);
 }
 
-static bool is_answering(const struct listener_config *config)
-{
-	return config->action == ACTION_ECHO || config->action == ACTION_RELAY;
-}
-
 /* By ground. */
 static const enum drop_reason reasons[] = {
 	[GUARD_IN_DENY] = DROP_SOURCE_DENIED,
@@ -39,7 +34,7 @@ static enum guard_ground judge_unix(const struct listener_config *config, const 
 				    const struct address *source)
 {
 	if (source->length <= sizeof(sa_family_t))
-		return config->action == ACTION_RELAY && !config->responses ? GUARD_UNNAMED_BUT_SILENT : GUARD_UNNAMED;
+		return action_traits(config->action)->has_sessions && !config->responses ? GUARD_UNNAMED_BUT_SILENT : GUARD_UNNAMED;
 	if (!config->loop_guard)
 		return GUARD_OFF;
 	return own_addresses_has(own, source) ? GUARD_OWN : GUARD_GOOD;
@@ -78,7 +73,7 @@ struct guard_decision guard_decide(const struct listener_config *config, const s
 	allowed = prefix_set_find(config->allow, source);
 	if (config->allow && !allowed && !is_unix)
 		return decided(GUARD_NOT_IN_ALLOW, NULL);
-	if (!is_answering(config))
+	if (!action_replies(config->action))
 		return decided(GUARD_NO_ANSWERS, allowed);
 	return decided(is_unix ? judge_unix(config, own, source) : judge_ip(config, own, source), allowed);
 }

@@ -49,7 +49,7 @@ static void skip_broadcasts(struct train *trains, unsigned count)
 static int take_batch(struct listener *listener)
 {
 	struct listener_set *set = listener->set;
-	unsigned limit = route_batch_limit(listener->route);
+	unsigned limit = carrier_batch_limit(&listener->route->carrier);
 	int received = batch_receive(set->turns->batch, 0, listener->fd, listener->outlet.gso, limit, &set->trains);
 
 	if (received < 0)
@@ -63,7 +63,7 @@ static int take_batch(struct listener *listener)
 		skip_broadcasts(set->trains, set->train_count);
 	set->arrival = (struct arrival){.outlet = &listener->outlet,
 					.local = &listener->local,
-					.time_us = listener->route->ring ? clock_wall_us() : 0,
+					.time_us = listener->route->carrier.ring ? clock_wall_us() : 0,
 					.now_ms = uv_now(set->turns->loop)};
 	route_begin(listener->route, &set->arrival, set->trains, set->train_count);
 	turns_flush(set->turns, end_batch, listener);
@@ -96,7 +96,7 @@ static void on_readable(struct watcher *watcher, int status)
 {
 	struct listener *listener = (struct listener *)((char *)watcher - offsetof(struct listener, watcher));
 	bool rests = listener->busy;
-	unsigned least = listener->route->relay ? route_batch_limit(listener->route) - 1 : 0;
+	unsigned least = listener->route->action->short_turns ? carrier_batch_limit(&listener->route->carrier) - 1 : 0;
 	unsigned received, read = 0;
 
 	if (status < 0)

@@ -97,9 +97,9 @@ static const char *listener_name(const void *item)
 	return ((const struct status_listener *)item)->config->name;
 }
 
-static bool is_relay(const void *item)
+static bool has_sessions(const void *item)
 {
-	return ((const struct status_listener *)item)->config->action == ACTION_RELAY;
+	return action_traits(((const struct status_listener *)item)->config->action)->has_sessions;
 }
 
 static const char *peer_name(const void *item)
@@ -336,7 +336,7 @@ void metrics_text_write(FILE *out, const struct status *status)
 			      .size = sizeof(*status->peers),
 			      .name = peer_name};
 
-	relays.has = is_relay;
+	relays.has = has_sessions;
 	put_process(out, status);
 	put_reloads(out, status);
 	put_families(out, &listeners, listener_families, COUNT(listener_families), &listener_drops);

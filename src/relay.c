@@ -15,6 +15,33 @@
  * UDP sockets of the host (net.ipv4.udp_mem). */
 #define SESSION_RECEIVE_MAX (512 << 10)
 
+/* --- What the sessions with one peer share --- */
+
+static void peers_destroy(struct relay_peer *peers, const struct listener_config *config)
+{
+	for (size_t i = 0; peers && i < config->peer_count; i++)
+		converter_destroy(peers[i].answer_converter);
+	free(peers);
+}
+
+/* Returns 0 or -ENOMEM. */
+static int peers_create(struct relay_peer **out, const struct listener_config *config)
+{
+	struct relay_peer *peers = calloc(config->peer_count, sizeof(*peers));
+	int error = peers ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < config->peer_count && !error; i++) {
+		if (config->peers[i]->encoding)
+			error = converter_create(&peers[i].answer_converter, (char *const *)&config->peers[i]->encoding, 1,
+						 config->encodings[0], config->errors, CONFIG_DATAGRAM_MAX);
+	}
+	if (error)
+		peers_destroy(peers, config);
+	else
+		*out = peers;
+	return error;
+}
+
 /* --- Life --- */
 
 int relay_init(struct relay *relay, const struct relay_setup *setup)
@@ -23,8 +50,9 @@ int relay_init(struct relay *relay, const struct relay_setup *setup)
 	int error;
 
 	*relay = (struct relay){.setup = *setup};
-	relay->patience = calloc(config->peer_count, sizeof(*relay->patience));
-	error = relay->patience ? session_table_create(&relay->table, config->max_sessions) : -ENOMEM;
+	error = peers_create(&relay->peers, config);
+	if (!error)
+		error = session_table_create(&relay->table, config->max_sessions);
 	if (!error)
 		error = session_pool_init(&relay->pool, config->max_sessions);
 	if (!error)
@@ -74,7 +102,7 @@ static void tell_end(const struct relay *relay, const struct session *session, c
 		  why, session->datagrams, session->answers);
 }
 
-static struct link *link_of(const struct relay *relay, const struct session *session)
+struct link *relay_link(const struct relay *relay, const struct session *session)
 {
 	return &relay->setup.links[relay->setup.config->peers[session->member->peer]->index];
 }
@@ -82,7 +110,7 @@ static struct link *link_of(const struct relay *relay, const struct session *ses
 /* Answers that nobody has read are lost with the socket, but not to the books. */
 static void count_unread(struct relay *relay, const struct session *session)
 {
-	struct peer_counters *peer = &link_of(relay, session)->counters;
+	struct peer_counters *peer = &relay_link(relay, session)->counters;
 	uint64_t datagrams, bytes;
 
 	socket_discard(session->outlet.fd, session->outlet.gso, &datagrams, &bytes);
@@ -119,12 +147,12 @@ void relay_finish(struct relay *relay)
 
 	while (relay->table && (node = session_table_oldest(relay->table)))
 		end(relay, session_of(node), "the daemon ends");
-	free(relay->patience);
+	peers_destroy(relay->peers, relay->setup.config);
 	session_table_destroy(relay->table);
 	session_pool_finish(&relay->pool);
 	target_set_finish(&relay->targets);
 	relay->table = NULL;
-	relay->patience = NULL;
+	relay->peers = NULL;
 }
 
 /* --- Another configuration --- */
@@ -163,7 +191,7 @@ static void rehome(struct relay *relay, struct session *session, const struct re
 
 	session->member->peer = peer;
 	target_configure(session->member->target, config->peers[peer]);
-	session->outlet.shared_patience = &relay->patience[peer];
+	session->outlet.shared_patience = &relay->peers[peer].patience;
 	session->back = home->outlet(session->back, home->data);
 	resting_leave(session);
 	if (session_watch(session, session->relay->setup.epoll))
@@ -172,22 +200,23 @@ static void rehome(struct relay *relay, struct session *session, const struct re
 
 bool relay_can_move(const struct relay *relay, const struct listener_config *config)
 {
-	return config->action == ACTION_RELAY && config->max_sessions == relay->setup.config->max_sessions;
+	return action_traits(config->action)->has_sessions && config->max_sessions == relay->setup.config->max_sessions;
 }
 
 int relay_move(struct relay *relay, const struct relay_setup *setup, const struct relay_home *home)
 {
-	struct patience *patience = calloc(setup->config->peer_count, sizeof(*patience));
+	struct relay_peer *peers;
+	int error = peers_create(&peers, setup->config);
 	unsigned alive;
 
-	if (!patience)
-		return -ENOMEM;
+	if (error)
+		return error;
 	end_homeless(relay, setup->config, home);
 	alive = (unsigned)session_table_count(relay->table);
 	atomic_fetch_sub(&relay->setup.quota->alive, alive);
 	atomic_fetch_add(&setup->quota->alive, alive);
-	free(relay->patience);
-	relay->patience = patience;
+	peers_destroy(relay->peers, relay->setup.config);
+	relay->peers = peers;
 	relay->setup = *setup;
 	for (struct session_node *node = session_table_oldest(relay->table); node; node = node->newer)
 		rehome(relay, session_of(node), home);
@@ -212,7 +241,7 @@ static int open_socket(struct relay *relay, struct session *session, const struc
 	session->outlet = (struct outlet){.fd = fd,
 					  .connected = true,
 					  .gso = to->any.sa_family != AF_UNIX,
-					  .shared_patience = &relay->patience[session->member->peer]};
+					  .shared_patience = &relay->peers[session->member->peer].patience};
 	error = session_watch(session, session->relay->setup.epoll);
 	if (error) {
 		close(fd);
@@ -407,7 +436,7 @@ static void settle_errors(struct relay *relay, struct session *session, uint64_t
 	if (!errors)
 		return;
 	session->outlet.icmp_errors = 0;
-	link_refused(link_of(relay, session), &session->member->target->address, errors);
+	link_refused(relay_link(relay, session), &session->member->target->address, errors);
 	charge(relay, session->member->target, (unsigned)errors, now_ms);
 }
 

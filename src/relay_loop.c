@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "route.h"
 
 /* Sessions that are read, some more than once, before the listeners get their turn. */
 #define TURN_SESSIONS 256
@@ -140,10 +139,10 @@ int relay_loop_init(struct relay_loop *loop, struct turns *turns, size_t max)
 
 void relay_loop_add(struct relay_loop *loop, struct relay *relay)
 {
-	unsigned limit = route_batch_limit(relay->route);
+	unsigned limit = carrier_batch_limit(relay->setup.carrier);
 
 	loop->relays[loop->count++] = relay;
-	loop->records |= relay->route->ring != NULL;
+	loop->records |= relay->setup.carrier->ring != NULL;
 	loop->limit = limit < loop->limit ? limit : loop->limit;
 }
 

@@ -44,15 +44,15 @@ struct ring_guard {
 
 /* --- Life --- */
 
-static bool create_memory(struct ring_guard *guard, enum action action)
+static bool create_memory(struct ring_guard *guard, enum action_kind action)
 {
-	if (action == ACTION_ECHO)
+	if (action_traits(action)->reflects)
 		return !rate_table_create(&guard->echoes, ECHOES, RING_ECHO_RATE, RING_ECHO_BURST);
 	guard->payloads = calloc(PAYLOADS, sizeof(*guard->payloads));
 	return guard->payloads;
 }
 
-int ring_guard_create(struct ring_guard **out, enum action action)
+int ring_guard_create(struct ring_guard **out, enum action_kind action)
 {
 	struct ring_guard *guard = calloc(1, sizeof(*guard));
 	struct siphash_key key;

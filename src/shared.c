@@ -5,7 +5,7 @@
 
 static bool has_ring_guard(const struct listener_config *listener)
 {
-	return listener->ring_guard && (listener->action == ACTION_ECHO || listener->action == ACTION_FORWARD);
+	return listener->ring_guard && action_traits(listener->action)->has_ring_guard;
 }
 
 /* What is remembered of sources and payloads stays, where it still means the same. */

@@ -43,7 +43,7 @@ static void collect_listener(struct status_listener *listener, const struct serv
 		listener_counters_add(&listener->counters, worker_listener_counters(view->workers[i], config->index));
 	listener->kernel_dropped = bound_sockets_drops(view->sockets, config->index);
 	listener->dropped = drops_total(listener->counters.dropped);
-	if (config->action == ACTION_RELAY)
+	if (action_traits(config->action)->has_sessions)
 		collect_relay(listener, view);
 }
 

@@ -82,13 +82,12 @@ static void put_relay(struct json *json, const struct status_listener *listener)
 static void put_listener(struct page *page, const struct status_listener *listener,
 			 const struct status_listener *before)
 {
-	static const char *const actions[] = {"sink", "echo", "forward", "relay"};
 	const struct listener_counters *counters = &listener->counters;
 	struct json *json = &page->json;
 
 	json_begin(json, NULL, '{');
 	json_string(json, "name", listener->config->name);
-	json_string(json, "action", actions[listener->config->action]);
+	json_string(json, "action", action_names[listener->config->action]);
 	put_bound_addresses(page, listener->config);
 	json_boolean(json, "bound", listener->bound);
 	json_number(json, "received", counter_get(&counters->received));
@@ -101,7 +100,7 @@ static void put_listener(struct page *page, const struct status_listener *listen
 	json_number(json, "relayed", counter_get(&counters->relayed));
 	put_drops(json, listener->dropped, counters->dropped);
 	json_number(json, "kernel_dropped", listener->kernel_dropped);
-	if (listener->config->action == ACTION_RELAY)
+	if (action_traits(listener->config->action)->has_sessions)
 		put_relay(json, listener);
 	json_end(json, '}');
 }

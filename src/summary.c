@@ -75,7 +75,7 @@ void summary_write(struct log *log, const struct server_view *view)
 	}
 	for (size_t i = 0; i < status->listener_count; i++) {
 		write_listener(log, &status->listeners[i]);
-		if (status->listeners[i].config->action == ACTION_RELAY)
+		if (action_traits(status->listeners[i].config->action)->has_sessions)
 			write_relay(log, &status->listeners[i]);
 	}
 	for (size_t i = 0; i < status->peer_count; i++)

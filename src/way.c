@@ -107,6 +107,8 @@ void outcome_begin(struct outcome *outcome, uint32_t datagrams, enum drop_reason
 {
 	memset(outcome->sent, 0, datagrams * sizeof(outcome->sent[0]));
 	memset(outcome->reason, (int)reason, datagrams);
+	outcome->total = 0;
+	outcome->peer = NULL;
 }
 
 const struct copy *outcome_read(struct outcome *outcome, const struct train *train, const struct copy *copy,
@@ -115,6 +117,7 @@ const struct copy *outcome_read(struct outcome *outcome, const struct train *tra
 	for (uint32_t at = train->skip; at < train->count; at += copy->count, copy++) {
 		if (peer)
 			link_account(peer, copy);
+		outcome->total += copy->count - copy_failures(copy);
 		for (uint32_t i = 0; i < copy->count; i++) {
 			if (copy_failed(copy, i))
 				outcome->reason[at + i] = (uint8_t)copy->reason;
@@ -136,4 +139,30 @@ uint32_t outcome_count(const struct outcome *outcome, uint32_t datagrams, counte
 			counter_add(&dropped[outcome->reason[i]], 1);
 	}
 	return sent;
+}
+
+/* Whether log = 1/N wants this datagram. */
+static bool wants_record(struct carrier *carrier)
+{
+	if (carrier->unrecorded) {
+		carrier->unrecorded--;
+		return false;
+	}
+	carrier->unrecorded = carrier->config->log_every - 1;
+	return true;
+}
+
+void way_record(struct carrier *carrier, struct datagram_record *record, enum verdict verdict,
+		  const struct outcome *outcome, const struct train *train)
+{
+	for (uint32_t i = 0; i < train->count; i++) {
+		if (!wants_record(carrier))
+			continue;
+		record->payload = train->data + (size_t)i * train->segment;
+		record->size = train_datagram_size(train, i);
+		record->sent = outcome->sent[i];
+		record->reason = outcome->reason[i];
+		record->verdict = record->sent ? verdict : VERDICT_DROPPED;
+		datagram_ring_push(carrier->ring, record);
+	}
 }

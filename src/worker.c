@@ -13,6 +13,7 @@
 #include "egress.h"
 #include "link.h"
 #include "listener.h"
+#include "relay_action.h"
 #include "relay_loop.h"
 #include "route.h"
 #include "socket.h"
@@ -162,8 +163,7 @@ static void join_relays(struct worker *worker)
 	for (size_t i = 0; i < worker->setup->config->listener_count; i++) {
 		if (!worker->relays[i])
 			continue;
-		worker->relays[i]->route = &worker->routes[i];
-		worker->routes[i].relay = worker->relays[i];
+		worker->routes[i].action_state = worker->relays[i];
 		relay_loop_add(&worker->relay_loop, worker->relays[i]);
 	}
 }
@@ -276,7 +276,9 @@ static int create_route(struct worker *worker, size_t i)
 	const struct worker_setup *setup = worker->setup;
 	const struct listener_config *config = &setup->config->listeners[i];
 	struct route *route = &worker->routes[i];
-	int error = route_init(route, config, worker->links);
+	const struct action *action =
+		action_traits(config->action)->has_sessions ? &relay_action : action_of(config->action);
+	int error = route_init(route, action, config, worker->links);
 
 	route->own = setup->own;
 	route->log = setup->log;
@@ -286,7 +288,7 @@ static int create_route(struct worker *worker, size_t i)
 	route->carrier.arena = &worker->arena;
 	route->counters = &worker->counters[i];
 	if (setup->datagram_log && config->log_every)
-		route->ring = datagram_log_ring(setup->datagram_log, worker->index);
+		route->carrier.ring = datagram_log_ring(setup->datagram_log, worker->index);
 	return error;
 }
 
@@ -302,7 +304,7 @@ static int create_carrier(struct worker *worker)
 		size_t most = route_copies_max(route);
 
 		copies = most > copies ? most : copies;
-		if (route->converts && route->peer_count > converting)
+		if (route->carrier.converts && route->peer_count > converting)
 			converting = route->peer_count;
 	}
 	error = egress_create(&worker->egress, copies, BATCH_TRAINS + config->peer_count);
@@ -334,6 +336,7 @@ static struct relay_setup relay_setup_of(const struct worker *worker, size_t i, 
 				    .own = setup->own,
 				    .log = setup->log,
 				    .links = worker->links,
+				    .carrier = &worker->routes[i].carrier,
 				    .worker = worker->index,
 				    .quota = &setup->shared[i].quota,
 				    .epoll = worker->relay_loop.epoll,
@@ -362,10 +365,10 @@ static int create_relays(struct worker *worker, const struct peers_snapshot *sna
 	int error;
 
 	for (size_t i = 0; i < config->listener_count; i++)
-		relays += config->listeners[i].action == ACTION_RELAY;
+		relays += action_traits(config->listeners[i].action)->has_sessions;
 	error = relay_loop_init(&worker->relay_loop, &worker->turns, relays);
 	for (size_t i = 0; i < config->listener_count && !error; i++) {
-		if (config->listeners[i].action == ACTION_RELAY)
+		if (action_traits(config->listeners[i].action)->has_sessions)
 			error = create_relay(worker, i, snapshot);
 	}
 	return error;

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "answer.h"
+#include "relay.h"
+#include "relay_action.h"
 #include "route.h"
 #include "socket.h"
 
@@ -167,7 +169,7 @@ static void configure(struct world *w)
 	static char *encodings[] = {(char *)"gbk"};
 
 	w->config = (struct listener_config){.name = (char *)"l",
-					     .action = (enum action)next_up_to(ACTION_RELAY),
+					     .action = (enum action_kind)next_up_to(ACTION_RELAY),
 					     .encodings = encodings,
 					     .encoding_count = 1,
 					     .errors = (enum codec_errors)next_up_to(CODEC_BACKSLASHREPLACE),
@@ -205,6 +207,7 @@ static void begin_relay(struct world *w)
 	struct relay_setup setup = {.config = &w->config,
 				    .log = w->log,
 				    .links = w->links,
+				    .carrier = &w->route.carrier,
 				    .quota = &w->quota,
 				    .epoll = spare,
 				    .news = &w->news,
@@ -213,8 +216,7 @@ static void begin_relay(struct world *w)
 	w->quota.max = w->config.max_sessions;
 	must_work(relay_init(&w->relay, &setup));
 	peers_snapshot_put(snapshot);
-	w->relay.route = &w->route;
-	w->route.relay = &w->relay;
+	w->route.action_state = &w->relay;
 }
 
 static void begin(struct world *w)
@@ -224,24 +226,27 @@ static void begin(struct world *w)
 	must_work(own_addresses_create(&w->own, &w->local, 1));
 	for (size_t i = 0; i < PEERS; i++)
 		link_init(&w->links[i], &w->peers[i], 65536, w->own, w->log);
-	must_work(route_init(&w->route, &w->config, w->links));
+	must_work(route_init(&w->route,
+			     action_traits(w->config.action)->has_sessions ? &relay_action : action_of(w->config.action),
+			     &w->config, w->links));
 	must_work(egress_create(&w->egress, route_copies_max(&w->route), BATCH_TRAINS + PEERS));
-	must_work(arena_create(&w->arena, w->route.converts ? PEERS : 0));
+	must_work(arena_create(&w->arena, w->route.carrier.converts ? PEERS : 0));
 	w->route.own = w->own;
-	w->route.carrier = (struct carrier){w->egress, &w->arena};
+	w->route.carrier.egress = w->egress;
+	w->route.carrier.arena = &w->arena;
 	w->route.counters = &w->counters;
-	w->route.ring = (struct datagram_ring *)w; /* never looked into */
+	w->route.carrier.ring = (struct datagram_ring *)w; /* never looked into */
 	w->route.log = w->log;
-	if (w->config.action == ACTION_ECHO || w->config.action == ACTION_FORWARD)
+	if (action_traits(w->config.action)->has_ring_guard)
 		must_work(ring_guard_create(&w->route.ring_guard, w->config.action));
 	w->outlet = (struct outlet){.fd = spare, .gso = true};
-	if (w->config.action == ACTION_RELAY)
+	if (action_traits(w->config.action)->has_sessions)
 		begin_relay(w);
 }
 
 static void finish(struct world *w)
 {
-	if (w->route.relay)
+	if (w->route.action_state)
 		relay_finish(&w->relay);
 	ring_guard_destroy(w->route.ring_guard);
 	route_finish(&w->route);
@@ -325,8 +330,8 @@ static void flush(struct world *w)
 static void note_alive(struct world *w, const struct train *trains, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
-		if (w->route.relay && !trains[i].drop && w->route.sessions[i]->outlet.fd >= 0)
-			w->alive[i % 8] = w->route.sessions[i];
+		if (w->route.action_state && !trains[i].drop && w->relay.batch[i]->outlet.fd >= 0)
+			w->alive[i % 8] = w->relay.batch[i];
 	}
 }
 
@@ -334,7 +339,7 @@ static void clients_speak(struct world *w)
 {
 	static struct train trains[BATCH_TRAINS];
 	struct arrival arrival = {&w->outlet, &w->local, 1, w->now_ms};
-	unsigned count = 1 + next_up_to(route_batch_limit(&w->route) - 1);
+	unsigned count = 1 + next_up_to(carrier_batch_limit(&w->route.carrier) - 1);
 
 	for (unsigned i = 0; i < count; i++)
 		make_train(&trains[i], &locals[i]);
@@ -348,7 +353,7 @@ static void peers_answer(struct world *w)
 {
 	static struct train trains[BATCH_TRAINS];
 	static struct answers answers;
-	unsigned limit = route_batch_limit(&w->route);
+	unsigned limit = carrier_batch_limit(&w->route.carrier);
 
 	answers.trains = trains;
 	answers.count = answers.session_count = 0;
@@ -383,7 +388,7 @@ static void step(struct world *w)
 	unsigned choice = next_up_to(7);
 
 	w->now_ms += next();
-	if (choice < 4 || !w->route.relay)
+	if (choice < 4 || !w->route.action_state)
 		clients_speak(w);
 	else if (choice < 6)
 		peers_answer(w);

@@ -11,6 +11,7 @@
 
 #include "answer.h"
 #include "relay_fixture.h"
+#include "relay_action.h"
 #include "route.h"
 
 static struct datagram_record caught[64];
@@ -74,14 +75,15 @@ static void begin(struct fixture *f)
 {
 	f->relay.config.balance = BALANCE_FAILOVER;
 	relay_fixture_begin(&f->relay);
-	assert_int_equal(route_init(&f->route, &f->relay.config, f->relay.links), 0);
+	assert_int_equal(route_init(&f->route, &relay_action, &f->relay.config, f->relay.links), 0);
 	assert_int_equal(egress_create(&f->egress, route_copies_max(&f->route), BATCH_TRAINS + PEERS), 0);
-	assert_int_equal(arena_create(&f->arena, f->route.converts), 0);
-	f->route.carrier = (struct carrier){f->egress, &f->arena};
+	assert_int_equal(arena_create(&f->arena, f->route.carrier.converts), 0);
+	f->route.carrier.egress = f->egress;
+	f->route.carrier.arena = &f->arena;
 	f->route.counters = &f->counters;
-	f->route.relay = &f->relay.relay;
-	f->route.ring = (struct datagram_ring *)f; /* never looked into */
-	f->relay.relay.route = &f->route;
+	f->route.action_state = &f->relay.relay;
+	f->route.carrier.ring = (struct datagram_ring *)f; /* never looked into */
+	f->relay.relay.setup.carrier = &f->route.carrier;
 	for (size_t i = 0; i < CLIENTS; i++) {
 		struct relay_client client = {.client = &f->at[i], .local = &f->relay.local, .back = &f->relay.back};
 

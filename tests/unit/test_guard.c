@@ -222,7 +222,7 @@ static void deny_wins(void **state)
 
 static void lists_hold_for_all_actions(void **state)
 {
-	static const enum action actions[] = {ACTION_SINK, ACTION_ECHO, ACTION_FORWARD, ACTION_RELAY};
+	static const enum action_kind actions[] = {ACTION_SINK, ACTION_ECHO, ACTION_FORWARD, ACTION_RELAY};
 	struct fixture *f = *state;
 
 	f->echo.deny = set_of("192.0.2.0/24", NULL);

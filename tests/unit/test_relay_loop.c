@@ -10,6 +10,7 @@
 
 #include "relay_fixture.h"
 #include "relay_loop.h"
+#include "relay_action.h"
 #include "route.h"
 
 static bool no_room;
@@ -82,17 +83,18 @@ static void begin(struct fixture *f)
 
 	assert_int_equal(uv_loop_init(&f->uv), 0);
 	uv_timer_init(&f->uv, &f->deadline);
-	assert_int_equal(route_init(&f->route, &f->relay.config, f->relay.links), 0);
+	assert_int_equal(route_init(&f->route, &relay_action, &f->relay.config, f->relay.links), 0);
 	assert_int_equal(egress_create(&f->egress, route_copies_max(&f->route), BATCH_TRAINS + PEERS), 0);
 	turns_init(&f->turns, &f->uv, f->batch, f->egress);
 	assert_int_equal(relay_loop_init(&f->loop, &f->turns, 1), 0);
 	close(f->relay.epoll);
 	f->relay.epoll = dup(f->loop.epoll);
 	relay_fixture_begin(&f->relay);
-	f->route.carrier = (struct carrier){f->egress, &f->arena};
+	f->route.carrier.egress = f->egress;
+	f->route.carrier.arena = &f->arena;
 	f->route.counters = &f->counters;
-	f->route.relay = &f->relay.relay;
-	f->relay.relay.route = &f->route;
+	f->route.action_state = &f->relay.relay;
+	f->relay.relay.setup.carrier = &f->route.carrier;
 	relay_loop_add(&f->loop, &f->relay.relay);
 	assert_int_equal(turns_start(&f->turns), 0);
 	assert_int_equal(relay_find(&f->relay.relay, &client, uv_now(&f->uv), &f->session), DROP_NONE);

@@ -241,7 +241,7 @@ static void test_an_echo_for_a_slow_client(void **state)
 static void test_no_memory(void **state)
 {
 	struct ring_guard *guard;
-	static const enum action actions[] = {ACTION_ECHO, ACTION_FORWARD};
+	static const enum action_kind actions[] = {ACTION_ECHO, ACTION_FORWARD};
 
 	(void)state;
 	for (unsigned i = 0; i < 4; i++) {

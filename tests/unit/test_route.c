@@ -87,20 +87,20 @@ static int set_up(void **state)
 }
 
 /* After a test has set the configuration as it wants it. */
-static void begin(struct fixture *f, enum action action, size_t peers)
+static void begin(struct fixture *f, enum action_kind action, size_t peers)
 {
 	f->config.action = action;
 	f->config.peer_count = peers;
 	for (size_t i = 0; i < PEERS; i++)
 		link_init(&f->links[i], &f->peers[i], 65536, NULL, NULL);
-	assert_int_equal(route_init(&f->route, &f->config, f->links), 0);
+	assert_int_equal(route_init(&f->route, action_of(action), &f->config, f->links), 0);
 	assert_int_equal(egress_create(&f->egress, route_copies_max(&f->route), BATCH_TRAINS + PEERS), 0);
-	assert_int_equal(arena_create(&f->arena, f->route.converts ? peers : 0), 0);
+	assert_int_equal(arena_create(&f->arena, f->route.carrier.converts ? peers : 0), 0);
 	f->route.own = f->own;
 	f->route.carrier.egress = f->egress;
 	f->route.carrier.arena = &f->arena;
 	f->route.counters = &f->counters;
-	f->route.ring = (struct datagram_ring *)f; /* never looked into */
+	f->route.carrier.ring = (struct datagram_ring *)f; /* never looked into */
 }
 
 static int tear_down(void **state)
