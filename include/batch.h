@@ -36,7 +36,7 @@ int batch_receive_one(struct batch *batch, unsigned kept, int fd, struct train *
 const struct receive_counters *batch_counters(const struct batch *batch);
 
 /* Before the first receive: counts on from where another batch ended. */
-void batch_count_on(struct batch *batch, const struct batch *before);
+void batch_adopt_counters(struct batch *batch, const struct batch *before);
 
 /* Takes what the kernel says beside a message of size bytes: segment size, local end. Fills size, segment, count, drop
  * and local, which points at *local where the kernel told it. The message's control data is read only within its

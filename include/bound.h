@@ -25,6 +25,6 @@ void bound_sockets_deafen(const struct bound_sockets *sockets, const struct boun
 
 /* Takes over for good what is shared with before, with buffers and groups as they are to be from now on, and counts
  * what the kernel has dropped of the others, which are closed and leave the store. These are told, too. */
-void bound_sockets_take_over(struct bound_sockets *sockets, struct bound_sockets *before);
+void bound_sockets_adopt(struct bound_sockets *sockets, struct bound_sockets *before);
 
 #endif

@@ -42,7 +42,7 @@ bool datagram_log_ended(const struct datagram_log *dlog);
 bool datagram_log_idle(const struct datagram_log *dlog);
 
 /* From now on, the records of a log that was stopped count as this one's. The thread that asks for the counts. */
-void datagram_log_continue(struct datagram_log *dlog, const struct datagram_log *before);
+void datagram_log_adopt_counters(struct datagram_log *dlog, const struct datagram_log *before);
 
 /* Any thread: records. After datagram_log_stop(), written + dropped = pushed. */
 uint64_t datagram_log_written(const struct datagram_log *dlog);

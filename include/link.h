@@ -33,7 +33,7 @@ void link_finish(struct link *link);
 
 /* Goes on where another link to the same peer ends: with its counters and, where the address is the same, its socket.
  * Nobody uses that one any more; it still wants its link_finish(). */
-void link_take_over(struct link *link, struct link *before);
+void link_adopt(struct link *link, struct link *before);
 
 /* Where the peer is from now on; NULL where nobody knows. A socket to another address is closed. */
 void link_set_address(struct link *link, const struct address *address);

@@ -37,7 +37,7 @@ struct peers_setup {
 int peers_create(struct peers **peers, const struct peers_setup *setup);
 
 /* From now on all targets are as this configuration has them. No thread uses them meanwhile. */
-void peers_take_over(struct peers *peers);
+void peers_adopt(struct peers *peers);
 
 void peers_start(struct peers *peers);
 

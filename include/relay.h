@@ -72,13 +72,13 @@ struct relay_home {
 };
 
 /* Whether the relay can go on as the listener is configured now; otherwise its sessions end. */
-bool relay_can_move(const struct relay *relay, const struct listener_config *config);
+bool relay_can_adopt_config(const struct relay *relay, const struct listener_config *config);
 
 /* Goes on, at the same place in memory, with another setup: another worker's, even. No thread uses the relay or its
  * targets meanwhile, and the targets' peers are of the configuration before, which must not be gone yet. Sessions of
  * peers and addresses that are gone end; all others stay. Returns 0, or -ENOMEM and
  * leaves everything as it was. */
-int relay_move(struct relay *relay, const struct relay_setup *setup, const struct relay_home *home);
+int relay_adopt_config(struct relay *relay, const struct relay_setup *setup, const struct relay_home *home);
 
 /* The peers are at other addresses: a session whose target is gone goes on until its client writes again. */
 void relay_set_peers(struct relay *relay, const struct peers_snapshot *snapshot, uint64_t now_ms);

@@ -23,7 +23,7 @@ int shared_create(struct shared **shared, const struct config *config, uint64_t 
 		  const struct config *config_before);
 
 /* Takes over for good what is shared with the one before. */
-void shared_take_over(struct shared *shared, const struct config *config);
+void shared_adopt(struct shared *shared, const struct config *config);
 
 /* NULL is accepted. */
 void shared_destroy(struct shared *shared, const struct config *config);

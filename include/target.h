@@ -27,7 +27,7 @@ struct target {
 struct target *target_create(const struct peer_config *peer, const struct address *address, target_news *news);
 
 /* Another configuration of the peer is in force. No thread uses the target meanwhile. */
-void target_configure(struct target *target, const struct peer_config *peer);
+void target_adopt_config(struct target *target, const struct peer_config *peer);
 
 /* Takes another reference. */
 struct target *target_get(struct target *target);

@@ -38,16 +38,16 @@ void worker_set_peers(struct worker *worker, struct peers_snapshot *peers);
 /* Any thread: sends what was read, closes every handle and ends. */
 void worker_stop(struct worker *worker);
 
-/* Any thread: the same, but sessions and sockets to peers stay, for worker_take_over(). */
-void worker_hand_over(struct worker *worker);
+/* Any thread: the same, but sessions and sockets to peers stay, for worker_adopt(). */
+void worker_stop_for_adoption(struct worker *worker);
 
 /* Waits for the end after either. */
 void worker_join(struct worker *worker);
 
 /* Before worker_start(): takes over counters, sessions and sockets to peers, by the names of listeners and peers, from
- * the worker of another configuration, which is still there. That one has been joined after worker_hand_over(); what is
+ * the worker of another configuration, which is still there. That one has been joined after worker_stop_for_adoption(); what is
  * not taken over ends. */
-void worker_take_over(struct worker *worker, struct worker *before);
+void worker_adopt(struct worker *worker, struct worker *before);
 
 /* Of a worker that was not started or has been joined. NULL is accepted. */
 void worker_destroy(struct worker *worker);

@@ -222,7 +222,7 @@ const struct receive_counters *batch_counters(const struct batch *batch)
 	return &batch->counters;
 }
 
-void batch_count_on(struct batch *batch, const struct batch *before)
+void batch_adopt_counters(struct batch *batch, const struct batch *before)
 {
 	batch->counters = before->counters;
 }

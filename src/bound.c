@@ -269,7 +269,7 @@ void bound_sockets_deafen(const struct bound_sockets *sockets, const struct boun
 	}
 }
 
-void bound_sockets_take_over(struct bound_sockets *sockets, struct bound_sockets *before)
+void bound_sockets_adopt(struct bound_sockets *sockets, struct bound_sockets *before)
 {
 	for (size_t i = 0; i < sockets->count; i++) {
 		if (sockets->items[i].from)

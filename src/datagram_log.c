@@ -501,7 +501,7 @@ bool datagram_log_idle(const struct datagram_log *dlog)
 	return counter_get(&dlog->written) + counter_get(&dlog->unwritten) == pushed(dlog);
 }
 
-void datagram_log_continue(struct datagram_log *dlog, const struct datagram_log *before)
+void datagram_log_adopt_counters(struct datagram_log *dlog, const struct datagram_log *before)
 {
 	dlog->written_before += datagram_log_written(before);
 	dlog->dropped_before += datagram_log_dropped(before);

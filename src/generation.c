@@ -248,12 +248,12 @@ static void take_over(struct generation *generation)
 
 	generation_retire(before);
 	bound_sockets_deafen(&generation->sockets, &before->sockets);
-	stop_workers(before, worker_hand_over);
+	stop_workers(before, worker_stop_for_adoption);
 	for (unsigned i = 0; i < generation->setup->worker_count; i++)
-		worker_take_over(generation->workers[i], before->workers[i]);
-	peers_take_over(generation->peers);
-	shared_take_over(generation->shared, generation->config);
-	bound_sockets_take_over(&generation->sockets, &before->sockets);
+		worker_adopt(generation->workers[i], before->workers[i]);
+	peers_adopt(generation->peers);
+	shared_adopt(generation->shared, generation->config);
+	bound_sockets_adopt(&generation->sockets, &before->sockets);
 	generation->before = NULL;
 }
 

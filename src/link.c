@@ -35,7 +35,7 @@ static bool leads_back(const struct link *link)
 	return link->own && own_addresses_leads_back(link->own, &link->address);
 }
 
-void link_take_over(struct link *link, struct link *before)
+void link_adopt(struct link *link, struct link *before)
 {
 	link->counters = before->counters;
 	if (before->outlet.fd < 0 || before->outlet.broken || !link->address.length ||

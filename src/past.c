@@ -38,7 +38,7 @@ static void end_records(struct past *past, struct generation *generation)
 	if (again)
 		return;
 	if (generation->datagram_log && now)
-		datagram_log_continue(now, generation->datagram_log);
+		datagram_log_adopt_counters(now, generation->datagram_log);
 	if (next)
 		datagram_log_release(next);
 }

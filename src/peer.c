@@ -234,11 +234,11 @@ int peers_create(struct peers **out, const struct peers_setup *setup)
 	return 0;
 }
 
-void peers_take_over(struct peers *peers)
+void peers_adopt(struct peers *peers)
 {
 	for (size_t i = 0; i < peers->config->peer_count; i++) {
 		for (size_t j = 0; j < peers->now->peers[i].count; j++)
-			target_configure(peers->now->peers[i].items[j], &peers->config->peers[i]);
+			target_adopt_config(peers->now->peers[i].items[j], &peers->config->peers[i]);
 	}
 }
 

@@ -190,7 +190,7 @@ static void rehome(struct relay *relay, struct session *session, const struct re
 	size_t peer = index_of(config, session->member->target->peer->name);
 
 	session->member->peer = peer;
-	target_configure(session->member->target, config->peers[peer]);
+	target_adopt_config(session->member->target, config->peers[peer]);
 	session->outlet.shared_patience = &relay->peers[peer].patience;
 	session->back = home->outlet(session->back, home->data);
 	resting_leave(session);
@@ -198,12 +198,12 @@ static void rehome(struct relay *relay, struct session *session, const struct re
 		session->outlet.broken = true;
 }
 
-bool relay_can_move(const struct relay *relay, const struct listener_config *config)
+bool relay_can_adopt_config(const struct relay *relay, const struct listener_config *config)
 {
 	return action_traits(config->action)->has_sessions && config->max_sessions == relay->setup.config->max_sessions;
 }
 
-int relay_move(struct relay *relay, const struct relay_setup *setup, const struct relay_home *home)
+int relay_adopt_config(struct relay *relay, const struct relay_setup *setup, const struct relay_home *home)
 {
 	struct relay_peer *peers;
 	int error = peers_create(&peers, setup->config);
@@ -220,7 +220,7 @@ int relay_move(struct relay *relay, const struct relay_setup *setup, const struc
 	relay->setup = *setup;
 	for (struct session_node *node = session_table_oldest(relay->table); node; node = node->newer)
 		rehome(relay, session_of(node), home);
-	if (target_set_configure(&relay->targets, setup->config, setup->own, setup->snapshot))
+	if (target_set_adopt_config(&relay->targets, setup->config, setup->own, setup->snapshot))
 		log_error(setup->log, "listener %s: no memory for new addresses of its peers: the last ones stay",
 			  setup->config->name);
 	return 0;

@@ -54,7 +54,7 @@ int shared_create(struct shared **out, const struct config *config, uint64_t ses
 	return error;
 }
 
-void shared_take_over(struct shared *shared, const struct config *config)
+void shared_adopt(struct shared *shared, const struct config *config)
 {
 	for (size_t i = 0; i < config->listener_count; i++) {
 		struct shared *before = shared[i].before;

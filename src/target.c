@@ -15,7 +15,7 @@ struct target *target_create(const struct peer_config *peer, const struct addres
 	return target;
 }
 
-void target_configure(struct target *target, const struct peer_config *peer)
+void target_adopt_config(struct target *target, const struct peer_config *peer)
 {
 	target->peer = peer;
 	if (!peer->check.on)

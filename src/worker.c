@@ -38,7 +38,7 @@ struct worker {
 	uv_loop_t loop;
 	uv_async_t mail; /* the mailbox has something, or stop was asked for */
 	_Atomic(struct peers_snapshot *) mailbox;
-	atomic_bool stop, hands_over;
+	atomic_bool stop, for_adoption;
 	bool loop_open;
 	uv_timer_t clock;
 	_Atomic uint64_t turned_ms; /* monotonic */
@@ -106,7 +106,7 @@ static void stop(struct worker *worker)
 	size_t peers = worker->setup->config->peer_count;
 
 	drain(worker);
-	if (!atomic_load(&worker->hands_over))
+	if (!atomic_load(&worker->for_adoption))
 		end_relays(worker);
 	turns_close(&worker->turns);
 	listener_set_close(&worker->listeners);
@@ -195,9 +195,9 @@ void worker_stop(struct worker *worker)
 	uv_async_send(&worker->mail);
 }
 
-void worker_hand_over(struct worker *worker)
+void worker_stop_for_adoption(struct worker *worker)
 {
-	atomic_store(&worker->hands_over, true);
+	atomic_store(&worker->for_adoption, true);
 	worker_stop(worker);
 }
 
@@ -458,19 +458,19 @@ static struct outlet *outlet_now(const struct outlet *before, void *data)
 }
 
 /* The listener's relay goes on where the other worker's ends. */
-static void take_relay(struct worker *worker, size_t i, struct relay **before, const struct peers_snapshot *snapshot)
+static void adopt_relay(struct worker *worker, size_t i, struct relay **before, const struct peers_snapshot *snapshot)
 {
 	struct relay_setup setup = relay_setup_of(worker, i, snapshot);
 	struct relay_home home = {outlet_now, worker};
 
-	if (!*before || !relay_can_move(*before, setup.config) || relay_move(*before, &setup, &home))
+	if (!*before || !relay_can_adopt_config(*before, setup.config) || relay_adopt_config(*before, &setup, &home))
 		return;
 	destroy_relay(worker->relays[i]);
 	worker->relays[i] = *before;
 	*before = NULL;
 }
 
-static void take_listener(struct worker *worker, size_t i, struct worker *before, const struct peers_snapshot *snapshot)
+static void adopt_listener(struct worker *worker, size_t i, struct worker *before, const struct peers_snapshot *snapshot)
 {
 	const char *name = worker->setup->config->listeners[i].name;
 	size_t j = config_find_listener(before->setup->config, name);
@@ -478,30 +478,30 @@ static void take_listener(struct worker *worker, size_t i, struct worker *before
 	if (j == before->setup->config->listener_count)
 		return;
 	worker->counters[i] = before->counters[j];
-	take_relay(worker, i, &before->relays[j], snapshot);
+	adopt_relay(worker, i, &before->relays[j], snapshot);
 }
 
-static void take_link(struct worker *worker, size_t i, struct worker *before)
+static void adopt_link(struct worker *worker, size_t i, struct worker *before)
 {
 	const char *name = worker->setup->config->peers[i].name;
 	size_t j = config_find_peer(before->setup->config, name);
 
 	if (j < before->setup->config->peer_count)
-		link_take_over(&worker->links[i], &before->links[j]);
+		link_adopt(&worker->links[i], &before->links[j]);
 }
 
 /* Sessions that end now still count for the links before. */
-void worker_take_over(struct worker *worker, struct worker *before)
+void worker_adopt(struct worker *worker, struct worker *before)
 {
 	struct peers_snapshot *snapshot = peers_now(worker->setup->peers);
 
-	batch_count_on(worker->batch, before->batch);
+	batch_adopt_counters(worker->batch, before->batch);
 	for (size_t i = 0; i < worker->setup->config->listener_count; i++)
-		take_listener(worker, i, before, snapshot);
+		adopt_listener(worker, i, before, snapshot);
 	for (size_t i = 0; i < before->setup->config->listener_count; i++)
 		end_relay(before, i);
 	for (size_t i = 0; i < worker->setup->config->peer_count; i++)
-		take_link(worker, i, before);
+		adopt_link(worker, i, before);
 	peers_snapshot_put(snapshot);
 }
 
