@@ -10,15 +10,15 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "admin/explain.h"
+#include "admin/explain_query.h"
+#include "admin/http.h"
+#include "base/systemd.h"
 #include "build_config.h"
-#include "config.h"
-#include "diagnostics.h"
-#include "explain.h"
-#include "foreground.h"
-#include "http.h"
-#include "question.h"
-#include "seccomp_filter.h"
-#include "systemd.h"
+#include "config/config.h"
+#include "config/diagnostics.h"
+#include "daemon/foreground.h"
+#include "daemon/seccomp.h"
 
 #define DEFAULT_CONFIG UDPRELAYD_SYSCONFDIR "/udprelayd.ini"
 

@@ -19,7 +19,7 @@ import harness
 if "http yes" not in subprocess.check_output([harness.DAEMON, "-V"], text=True):
     harness.skip("built without libmicrohttpd")
 
-# As include/http.h and src/http.c have them.
+# As src/admin/http.c has them.
 CONNECTIONS, EACH, REQUEST_S = 32, 16, 10
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"

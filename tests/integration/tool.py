@@ -13,7 +13,7 @@ import unittest
 
 from harness import PATIENCE, Daemon
 
-PROGRAM = os.path.abspath(os.environ.get("UDPRELAY", "build/src/udprelay/udprelay"))
+PROGRAM = os.path.abspath(os.environ.get("UDPRELAY", "build/src/client/udprelay"))
 
 
 def run(*arguments, **options):

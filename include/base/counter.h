@@ -1,0 +1,21 @@
+/* Counters that one thread writes and any thread may read. */
+#ifndef UDPRELAYD_BASE_COUNTER_H
+#define UDPRELAYD_BASE_COUNTER_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+typedef _Atomic uint64_t counter;
+
+/* Only the counter's own thread may add: a plain load and store, no locked instruction. */
+static inline void counter_add(counter *c, uint64_t n)
+{
+	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline uint64_t counter_get(const counter *c)
+{
+	return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,26 @@
+/* Tells when addresses come to the interfaces of the host, or leave them. */
+#ifndef UDPRELAYD_NET_INTERFACE_MONITOR_H
+#define UDPRELAYD_NET_INTERFACE_MONITOR_H
+
+#include <uv.h>
+
+#include "base/log.h"
+
+typedef void interfaces_changed(void *data);
+
+struct interfaces {
+	uv_poll_t poll;
+	int fd; /* -1: nobody tells */
+	interfaces_changed *changed;
+	void *data;
+};
+
+/* Does not keep the loop running; its end closes the handle. Where there is no netlink, nothing is ever told; other
+ * reasons for that are told to the log. What came before is told at once. */
+void interfaces_watch(struct interfaces *interfaces, uv_loop_t *loop, interfaces_changed *changed, void *data,
+		      struct log *log);
+
+/* After the end of the loop. */
+void interfaces_finish(struct interfaces *interfaces);
+
+#endif

@@ -1,0 +1,31 @@
+/* Where all peers are at one moment, shared by the threads and never changed; how each target fares is another matter.
+ */
+#ifndef UDPRELAYD_UPSTREAM_ENDPOINTS_SNAPSHOT_H
+#define UDPRELAYD_UPSTREAM_ENDPOINTS_SNAPSHOT_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "upstream/endpoint.h"
+
+struct peer_targets {
+	struct target **items; /* in the order of preference: those that were there before come first */
+	size_t count; /* 0: the name has no address yet */
+};
+
+struct peers_snapshot {
+	atomic_uint references;
+	size_t peer_count;
+	struct peer_targets peers[]; /* by the peer's index */
+};
+
+/* A snapshot with one reference, which takes references of its own to the targets; or NULL where there is no memory. */
+struct peers_snapshot *peers_snapshot_create(const struct peer_targets *peers, size_t count);
+
+/* Takes another reference. */
+struct peers_snapshot *peers_snapshot_get(struct peers_snapshot *snapshot);
+
+/* Drops one; the last frees. NULL is accepted. */
+void peers_snapshot_put(struct peers_snapshot *snapshot);
+
+#endif

@@ -1,0 +1,10 @@
+/* What the encodings of a listener make of a payload, and what the datagram log would show. */
+#ifndef UDPRELAYD_ADMIN_EXPLAIN_PAYLOAD_H
+#define UDPRELAYD_ADMIN_EXPLAIN_PAYLOAD_H
+
+#include "admin/explain_report.h"
+
+/* The payload is known. */
+void explain_payload(const struct explanation *explanation);
+
+#endif

@@ -1,0 +1,120 @@
+#include "base/systemd.h"
+
+#include "build_config.h"
+
+#if HAVE_LIBSYSTEMD
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/clock.h"
+
+bool systemd_built_in(void)
+{
+	return true;
+}
+
+void systemd_notify_ready(const char *status)
+{
+	sd_notifyf(0, "READY=1\nSTATUS=%s", status);
+}
+
+void systemd_notify_stopping(void)
+{
+	sd_notify(0, "STOPPING=1\nSTATUS=ending");
+}
+
+uint64_t systemd_watchdog_ms(void)
+{
+	uint64_t us = 0;
+
+	return sd_watchdog_enabled(0, &us) > 0 ? us / 1000 : 0;
+}
+
+void systemd_notify_watchdog(void)
+{
+	sd_notify(0, "WATCHDOG=1");
+}
+
+int systemd_passed(int *first, char ***names)
+{
+	int count = sd_listen_fds_with_names(1, names);
+
+	*first = SD_LISTEN_FDS_START;
+	if (count <= 0)
+		*names = NULL;
+	return count > 0 ? count : 0;
+}
+
+/* A socket that is polled there would be taken out at its first error, an ICMP one say. */
+void systemd_store_add(const char *name, int fd)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
+	sd_pid_notify_with_fds(0, 0, text, &fd, 1);
+}
+
+void systemd_store_remove(const char *name)
+{
+	sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+}
+
+/* systemd compares the time with that of its own signal, and takes no earlier one (Type=notify-reload). */
+void systemd_notify_reloading(void)
+{
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=loading the configuration",
+		   clock_monotonic_us());
+}
+
+#else
+
+#include <stddef.h>
+
+int systemd_passed(int *first, char ***names)
+{
+	*first = 0;
+	*names = NULL;
+	return 0;
+}
+
+void systemd_store_add(const char *name, int fd)
+{
+	(void)name;
+	(void)fd;
+}
+
+void systemd_store_remove(const char *name)
+{
+	(void)name;
+}
+
+bool systemd_built_in(void)
+{
+	return false;
+}
+
+void systemd_notify_ready(const char *status)
+{
+	(void)status;
+}
+
+void systemd_notify_stopping(void)
+{
+}
+
+uint64_t systemd_watchdog_ms(void)
+{
+	return 0;
+}
+
+void systemd_notify_watchdog(void)
+{
+}
+
+void systemd_notify_reloading(void)
+{
+}
+
+#endif

@@ -1,0 +1,37 @@
+#include "client/load/address_scope.h"
+
+#include <string.h>
+
+static bool within(uint32_t ip, uint32_t prefix, int bits)
+{
+	return (ip ^ prefix) >> (32 - bits) == 0;
+}
+
+/* Host byte order. */
+static enum scope scope_of_v4(uint32_t ip)
+{
+	if (IN_MULTICAST(ip) || ip == INADDR_BROADCAST)
+		return SCOPE_MANY;
+	if (within(ip, 0x7f000000, 8) || within(ip, 0x0a000000, 8) || within(ip, 0xac100000, 12) ||
+	    within(ip, 0xc0a80000, 16) || within(ip, 0xa9fe0000, 16))
+		return SCOPE_NEAR;
+	return SCOPE_FAR;
+}
+
+static enum scope scope_of_v6(const struct in6_addr *ip)
+{
+	if (IN6_IS_ADDR_V4MAPPED(ip))
+		return scope_of_v4(ntohl(address_mapped_v4(ip).s_addr));
+	if (IN6_IS_ADDR_MULTICAST(ip))
+		return SCOPE_MANY;
+	if (IN6_IS_ADDR_LOOPBACK(ip) || IN6_IS_ADDR_LINKLOCAL(ip) || (ip->s6_addr[0] & 0xfe) == 0xfc)
+		return SCOPE_NEAR;
+	return SCOPE_FAR;
+}
+
+enum scope scope_of(const struct address *address)
+{
+	if (address->any.sa_family == AF_INET)
+		return scope_of_v4(ntohl(address->v4.sin_addr.s_addr));
+	return scope_of_v6(&address->v6.sin6_addr);
+}

@@ -1,0 +1,238 @@
+#include "client/load/load_report.h"
+
+#include <inttypes.h>
+
+#include "text/json_writer.h"
+
+/* From one progress line to the next. */
+#define PROGRESS_NS 500000000
+
+/* Begins a line that has something in it. */
+#define LINE_AGAIN "\r\033[K"
+
+/* A number with its unit, and a NUL. */
+#define UNIT_TEXT_MAX 32
+
+/* --- Numbers --- */
+
+static double per_second(uint64_t count, uint64_t ns)
+{
+	return ns ? (double)count * 1e9 / (double)ns : 0;
+}
+
+/* Of payload. */
+static double bits(const struct load_plan *plan, double datagrams)
+{
+	return datagrams * plan->size * 8;
+}
+
+/* Three or four digits that tell something. */
+static char *scaled(char text[UNIT_TEXT_MAX], double value, const char *const units[4])
+{
+	int i = 0;
+
+	for (; i < 3 && value >= 1000; i++)
+		value /= 1000;
+	snprintf(text, UNIT_TEXT_MAX, "%.*f %s", value < 10 ? 2 : value < 100 ? 1 : 0, value, units[i]);
+	return text;
+}
+
+static char *bit_rate(char text[UNIT_TEXT_MAX], double rate)
+{
+	static const char *const units[] = {"bit/s", "kbit/s", "Mbit/s", "Gbit/s"};
+
+	return scaled(text, rate, units);
+}
+
+static char *duration(char text[UNIT_TEXT_MAX], uint64_t ns)
+{
+	static const char *const units[] = {"ns", "µs", "ms", "s"};
+
+	return scaled(text, (double)ns, units);
+}
+
+/* Sent and received without the greetings, which took a time of their own; and how long the others took. */
+struct rates {
+	uint64_t sent, received, lost;
+	uint64_t receiving_ns; /* to the last that came, but no shorter than sending */
+	double lost_percent;
+};
+
+static struct rates rates_of(const struct load_plan *plan, const struct load_result *result)
+{
+	struct rates rates = {.sent = result->sent - result->greetings,
+			      .received = result->tally.received - result->greeted,
+			      .receiving_ns = result->receiving_ns};
+	uint64_t expected = load_expected(plan, result);
+
+	if (rates.receiving_ns < result->sending_ns)
+		rates.receiving_ns = result->sending_ns;
+	rates.lost = expected - result->tally.received;
+	rates.lost_percent = expected ? (double)rates.lost * 100 / (double)expected : 0;
+	return rates;
+}
+
+/* --- Text --- */
+
+void load_report_plan(FILE *out, const struct load_plan *plan)
+{
+	char target[ADDRESS_TEXT_MAX];
+
+	fprintf(out, "%s: %u flow%s", address_format(&plan->target, target), plan->flows, plan->flows > 1 ? "s" : "");
+	if (plan->idle)
+		fprintf(out, " and %u idle", plan->idle);
+	if (plan->rate)
+		fprintf(out, ", %u datagrams a second", plan->rate);
+	else
+		fprintf(out, ", depth %u", plan->depth);
+	fprintf(out, ", %u bytes", plan->size);
+	if (plan->train > 1)
+		fprintf(out, ", trains of %u", plan->train);
+	fprintf(out, ", %g s\n", (double)plan->duration_ns / 1e9);
+}
+
+static void print_way(FILE *out, const struct load_plan *plan, const char *name, uint64_t count, uint64_t ns)
+{
+	char text[UNIT_TEXT_MAX];
+	double rate = per_second(count, ns);
+
+	fprintf(out, "%-13s%" PRIu64 " datagrams, %.0f a second, %s\n", name, count, rate,
+		bit_rate(text, bits(plan, rate)));
+}
+
+static void print_latency(FILE *out, const struct histogram *latency)
+{
+	static const struct {
+		const char *name;
+		double percent;
+	} lines[] = {{"min", 0}, {"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}, {"max", 100}};
+	char text[UNIT_TEXT_MAX];
+
+	if (!histogram_count(latency))
+		return;
+	fprintf(out, "%-13s", "latency");
+	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
+		fprintf(out, "%s%s %s", i ? ", " : "", lines[i].name,
+			duration(text, histogram_percentile(latency, lines[i].percent)));
+	fputc('\n', out);
+}
+
+void load_report_text(FILE *out, const struct load_plan *plan, const struct load_result *result)
+{
+	struct rates rates = rates_of(plan, result);
+
+	print_way(out, plan, "sent", rates.sent, result->sending_ns);
+	print_way(out, plan, plan->receivers ? "arrived" : "back", rates.received, rates.receiving_ns);
+	fprintf(out, "%-13s%" PRIu64 " (%.3g %%)\n", "lost", rates.lost, rates.lost_percent);
+	fprintf(out, "%-13s%" PRIu64 ", out of order %" PRIu64 ", misdelivered %" PRIu64 "\n", "duplicated",
+		result->tally.duplicated, result->tally.reordered, result->tally.misdelivered);
+	print_latency(out, &result->latency);
+	if (result->unsent)
+		fprintf(out, "%-13s%" PRIu64 " datagrams were due that this host could not send in time\n", "unsent",
+			result->unsent);
+	if (result->refused)
+		fprintf(out, "%-13s%" PRIu64 " times, says ICMP\n", "refused", result->refused);
+}
+
+/* --- JSON --- */
+
+static void put_plan(struct json *json, const struct load_plan *plan)
+{
+	char target[ADDRESS_TEXT_MAX];
+
+	json_string(json, "target", address_format(&plan->target, target));
+	json_number(json, "flows", plan->flows);
+	json_number(json, "idle", plan->idle);
+	if (plan->rate)
+		json_number(json, "rate", plan->rate);
+	else
+		json_number(json, "depth", plan->depth);
+	json_number(json, "size", plan->size);
+	json_number(json, "train", plan->train);
+}
+
+static void put_counts(struct json *json, const struct load_plan *plan, const struct load_result *result)
+{
+	json_number(json, "sent", result->sent);
+	json_number(json, "received", result->tally.received);
+	json_number(json, "greeted", result->greeted);
+	json_number(json, "lost", rates_of(plan, result).lost);
+	json_number(json, "duplicated", result->tally.duplicated);
+	json_number(json, "reordered", result->tally.reordered);
+	json_number(json, "misdelivered", result->tally.misdelivered);
+	json_number(json, "unsent", result->unsent);
+	json_number(json, "refused", result->refused);
+}
+
+static void put_rates(struct json *json, const struct load_plan *plan, const struct load_result *result)
+{
+	struct rates rates = rates_of(plan, result);
+	double sent = per_second(rates.sent, result->sending_ns);
+	double received = per_second(rates.received, rates.receiving_ns);
+
+	json_decimal(json, "seconds", (double)result->sending_ns / 1e9);
+	json_decimal(json, "lost_percent", rates.lost_percent);
+	json_decimal(json, "sent_per_second", sent);
+	json_decimal(json, "received_per_second", received);
+	json_decimal(json, "sent_bits_per_second", bits(plan, sent));
+	json_decimal(json, "received_bits_per_second", bits(plan, received));
+}
+
+static void put_latency(struct json *json, const struct histogram *latency)
+{
+	static const struct {
+		const char *name;
+		double percent;
+	} members[] = {{"min_us", 0},  {"p50_us", 50},     {"p90_us", 90},
+		       {"p99_us", 99}, {"p99_9_us", 99.9}, {"max_us", 100}};
+
+	for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++) {
+		if (histogram_count(latency))
+			json_decimal(json, members[i].name,
+				     (double)histogram_percentile(latency, members[i].percent) / 1e3);
+		else
+			json_null(json, members[i].name);
+	}
+}
+
+void load_report_json(FILE *out, const struct load_plan *plan, const struct load_result *result)
+{
+	struct json json = {.out = out};
+
+	json_begin(&json, NULL, '{');
+	put_plan(&json, plan);
+	put_counts(&json, plan, result);
+	put_rates(&json, plan, result);
+	put_latency(&json, &result->latency);
+	json_end(&json, '}');
+	fputc('\n', out);
+}
+
+/* --- Progress --- */
+
+void load_progress_show(struct load_progress *progress, const struct load_result *result, uint64_t elapsed_ns)
+{
+	const struct load_plan *plan = progress->plan;
+	uint64_t since = elapsed_ns - progress->shown_ns;
+	char text[UNIT_TEXT_MAX];
+
+	if (since < PROGRESS_NS)
+		return;
+	double sent = per_second(result->sent - progress->sent, since);
+	double received = per_second(result->tally.received - progress->received, since);
+
+	fprintf(progress->out, LINE_AGAIN "%.1f s of %g s: %.0f sent/s, %.0f %s/s, %s", (double)elapsed_ns / 1e9,
+		(double)plan->duration_ns / 1e9, sent, received, plan->receivers ? "arrived" : "back",
+		bit_rate(text, bits(plan, received)));
+	fflush(progress->out);
+	progress->shown_ns = elapsed_ns;
+	progress->sent = result->sent;
+	progress->received = result->tally.received;
+}
+
+void load_progress_end(struct load_progress *progress)
+{
+	if (progress->shown_ns)
+		fputs(LINE_AGAIN, progress->out);
+	fflush(progress->out);
+}

@@ -1,0 +1,180 @@
+#include "config/diagnostics.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/xalloc.h"
+#include "text/escape.h"
+#include "text/utf8.h"
+
+/* --- Text --- */
+
+#define SHOWN_MAX 20
+
+/* Those beyond are only counted. */
+#define KEPT_MAX 1000
+
+/* What is longer loses its middle: the beginning says where, the end what would be right. */
+#define TEXT_MAX 1000
+
+/* A blank that is none for us, or what the log does not show as it is either. */
+static bool is_invisible(const char *character, int length)
+{
+	uint32_t c = utf8_get((const uint8_t *)character, length);
+	char escaped[UTF8_MAX * ESCAPE_EXPANSION];
+
+	return c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x202f || c == 0x205f || c == 0x3000 ||
+	       escape_text(escaped, character, (size_t)length) != (size_t)length;
+}
+
+/* How many bytes at text may be shown as they are: a character, or 0 for one that cannot be seen, or a stray byte. */
+static int shown_length(const char *text, size_t left)
+{
+	const uint8_t *bytes = (const uint8_t *)text;
+	bool unfinished;
+	int step = utf8_step(bytes, left, &unfinished);
+
+	if (step < 1)
+		return 0;
+	return bytes[0] < ' ' || bytes[0] == 0x7f || (step > 1 && is_invisible(text, step)) ? 0 : step;
+}
+
+char *diagnostics_escape(const char *text)
+{
+	size_t left = strlen(text);
+	char *escaped = must(malloc(4 * left + 1)), *out = escaped;
+
+	while (left) {
+		int length = shown_length(text, left);
+
+		if (length)
+			out = mempcpy(out, text, (size_t)length);
+		else
+			out += sprintf(out, "\\x%02x", (unsigned char)*text);
+		text += length ? length : 1;
+		left -= length ? (size_t)length : 1;
+	}
+	*out = '\0';
+	return escaped;
+}
+
+/* In place, so that it must not become longer. */
+static void shorten(char *text)
+{
+	static const char ellipsis[] = "…";
+	size_t length = strlen(text), half = TEXT_MAX / 2, mark = sizeof(ellipsis) - 1;
+
+	if (length <= TEXT_MAX + mark)
+		return;
+	memcpy(text + half, ellipsis, mark);
+	memmove(text + half + mark, text + length - half, half + 1);
+}
+
+static char *with_place(const char *section, const char *key, const char *text)
+{
+	char *whole;
+	int length = section && key ? asprintf(&whole, "[%s] %s: %s", section, key, text)
+		     : section      ? asprintf(&whole, "[%s]: %s", section, text)
+		     : key          ? asprintf(&whole, "%s: %s", key, text)
+				    : asprintf(&whole, "%s", text);
+
+	return must(length < 0 ? NULL : whole);
+}
+
+/* --- The collection --- */
+
+/* The errors of one line come one after the other. */
+static bool is_told(const struct diagnostics *diagnostics, unsigned line, const char *text)
+{
+	for (size_t i = diagnostics->count; i && diagnostics->items[i - 1].line == line; i--) {
+		if (!strcmp(diagnostics->items[i - 1].text, text))
+			return true;
+	}
+	return false;
+}
+
+void diagnostics_add_entry(struct diagnostics *diagnostics, unsigned line, const char *section, const char *key,
+			   const char *format, va_list arguments)
+{
+	char *text, *whole, *escaped;
+
+	if (diagnostics->count == KEPT_MAX) {
+		diagnostics->unkept++;
+		return;
+	}
+	if (vasprintf(&text, format, arguments) < 0)
+		abort();
+	whole = with_place(section, key, text);
+	shorten(whole);
+	escaped = diagnostics_escape(whole);
+	free(whole);
+	free(text);
+	if (is_told(diagnostics, line, escaped)) {
+		free(escaped);
+		return;
+	}
+	diagnostics->items = must_have_room(diagnostics->items, diagnostics->count, sizeof(*diagnostics->items));
+	diagnostics->items[diagnostics->count++] = (struct diagnostic){line, escaped};
+}
+
+void diagnostics_add(struct diagnostics *diagnostics, unsigned line, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	diagnostics_add_entry(diagnostics, line, NULL, NULL, format, arguments);
+	va_end(arguments);
+}
+
+static void write_one(const struct diagnostics *diagnostics, const struct diagnostic *item, FILE *out)
+{
+	char *path = diagnostics_escape(diagnostics->path);
+
+	if (item->line)
+		fprintf(out, "%s:%u: %s\n", path, item->line, item->text);
+	else
+		fprintf(out, "%s: %s\n", path, item->text);
+	free(path);
+}
+
+/* In the line of the first that is not shown. */
+static void write_rest(const struct diagnostics *diagnostics, FILE *out)
+{
+	size_t more = diagnostics->count - SHOWN_MAX + diagnostics->unkept;
+	char text[64];
+
+	snprintf(text, sizeof(text), "… and %zu more error%s", more, more > 1 ? "s" : "");
+	write_one(diagnostics, &(struct diagnostic){diagnostics->items[SHOWN_MAX].line, text}, out);
+}
+
+/* Insertion: few, nearly in order, and those of one line stay as they came. */
+static void sort(struct diagnostics *diagnostics)
+{
+	for (size_t i = 1; i < diagnostics->count; i++) {
+		struct diagnostic item = diagnostics->items[i];
+		size_t j = i;
+
+		for (; j && diagnostics->items[j - 1].line > item.line; j--)
+			diagnostics->items[j] = diagnostics->items[j - 1];
+		diagnostics->items[j] = item;
+	}
+}
+
+void diagnostics_write(struct diagnostics *diagnostics, FILE *out)
+{
+	sort(diagnostics);
+	for (size_t i = 0; i < diagnostics->count && i < SHOWN_MAX; i++)
+		write_one(diagnostics, &diagnostics->items[i], out);
+	if (diagnostics->count > SHOWN_MAX)
+		write_rest(diagnostics, out);
+}
+
+void diagnostics_finish(struct diagnostics *diagnostics)
+{
+	for (size_t i = 0; i < diagnostics->count; i++)
+		free(diagnostics->items[i].text);
+	free(diagnostics->items);
+	*diagnostics = (struct diagnostics){.path = diagnostics->path};
+}

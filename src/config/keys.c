@@ -1,0 +1,267 @@
+#include "config/keys.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/xalloc.h"
+#include "config/setters.h"
+#include "config/values.h"
+
+/* --- Plain values: the table has their ranges, and the fields that they go to --- */
+
+static void *section_data(const struct scope *scope)
+{
+	if (scope->listener)
+		return scope->listener;
+	return scope->peer ? (void *)scope->peer : scope->config;
+}
+
+static bool store(struct scope *scope)
+{
+	const struct config_key *key = scope->key;
+	char *field = (char *)section_data(scope) + key->offset;
+
+	if (key->size == sizeof(bool))
+		memcpy(field, &(bool){scope->number}, sizeof(bool));
+	else if (key->size == sizeof(uint32_t))
+		memcpy(field, &(uint32_t){(uint32_t)scope->number}, sizeof(uint32_t));
+	else if (key->size == sizeof(uint64_t))
+		memcpy(field, &scope->number, sizeof(uint64_t));
+	return true;
+}
+
+static bool set_boolean(struct scope *scope, const char *value)
+{
+	bool on;
+
+	if (!value_boolean(value, &on))
+		return false;
+	scope->number = on;
+	return store(scope);
+}
+
+static bool set_choice(struct scope *scope, const char *value)
+{
+	unsigned choice;
+
+	if (!value_choice(value, scope->key->words, &choice))
+		return false;
+	scope->number = choice;
+	return store(scope);
+}
+
+static bool set_number(struct scope *scope, const char *value)
+{
+	return value_number(value, scope->key->min, scope->key->max, &scope->number) && store(scope);
+}
+
+static bool set_size(struct scope *scope, const char *value)
+{
+	return value_size(value, scope->key->min, scope->key->max, &scope->number) && store(scope);
+}
+
+static bool set_duration(struct scope *scope, const char *value)
+{
+	return value_duration(value, scope->key->min, scope->key->max, &scope->number) && store(scope);
+}
+
+/* The table has the word, such as auto, and the number that it stands for. */
+static bool set_word_or_number(struct scope *scope, const char *value)
+{
+	if (strcasecmp(value, scope->key->words[0]))
+		return set_number(scope, value);
+	scope->number = scope->key->word;
+	return store(scope);
+}
+
+/* --- The table --- */
+
+static const char *const levels[] = {"error", "warning", "notice", "info", "debug", NULL};
+static const char *const formats[] = {"text", "json", NULL};
+static const char *const balances[] = {"hash", "round-robin", "random", "least-sessions", "failover", NULL};
+static const char *const automatic[] = {"auto", NULL};
+static const char *const unlimited[] = {"unlimited", NULL};
+
+#define FIELD(type, member) .offset = offsetof(struct type, member), .size = sizeof(((struct type *)NULL)->member)
+#define CONFIG(member) FIELD(config, member)
+#define LISTENER(member) FIELD(listener_config, member)
+#define PEER(member) FIELD(peer_config, member)
+#define RANGE(low, high) .min = low, .max = high
+
+#define FORMAT set_choice, "text or json", .words = formats
+#define SWITCH set_boolean, "on or off"
+#define BUFFER set_size, "a size from 4K to 1023M, such as 512K or 4M", RANGE(4096, 1023 << 20)
+#define DURATION set_duration, "a duration from 1ms to 24h, such as 500ms, 5s or 2m", RANGE(1, 24 * 3600 * 1000)
+#define POSITIVE set_number, "a number from 1 to 1000000", RANGE(1, 1000000)
+#define CHECKS set_number, "a number of checks from 1 to 1000", RANGE(1, 1000)
+#define PAYLOAD set_payload, "a text, or hex: and bytes such as `hex: 00 ff`"
+#define PREFIXES set_prefixes, "prefixes such as 192.0.2.0/24, 2001:db8::/32"
+
+static const struct config_key keys[] = {
+	{SECTION_DAEMON, "workers", set_word_or_number, "auto, or a number from 1 to 256", RANGE(1, 256),
+	 .words = automatic, .word = 0, CONFIG(workers)},
+	{SECTION_DAEMON, "user", set_user, "the name of a user, or a number"},
+	{SECTION_DAEMON, "group", set_group, "the name of a group, or a number"},
+
+	{SECTION_LOG, "level", set_choice, "error, warning, notice, info or debug", .words = levels, CONFIG(log_level)},
+	{SECTION_LOG, "format", FORMAT, CONFIG(log_format)},
+
+	{SECTION_DATAGRAM_LOG, "target", set_target,
+	 "stderr, stdout, off, or the path of a file such as /var/log/datagrams or ./datagrams"},
+	{SECTION_DATAGRAM_LOG, "format", FORMAT, CONFIG(datagram_log.format)},
+	{SECTION_DATAGRAM_LOG, "payload", set_size, "a number of bytes from 0 to 65527", RANGE(0, CONFIG_DATAGRAM_MAX),
+	 CONFIG(datagram_log.payload)},
+	{SECTION_DATAGRAM_LOG, "queue", set_number, "a number of records from 16 to 1048576", RANGE(16, 1 << 20),
+	 CONFIG(datagram_log.queue)},
+
+	{SECTION_HTTP, "listen", set_http_listen, "off, or an address such as 127.0.0.1:9100"},
+
+	{SECTION_LISTENER, "address", set_listener_address,
+	 "one or more of IPV4:PORT, [IPV6]:PORT, *:PORT and unix:/path"},
+	{SECTION_LISTENER, "action", set_choice, ACTION_CHOICES, .words = action_names, LISTENER(action)},
+	{SECTION_LISTENER, "peers", set_peers, "names of [peer:NAME] sections"},
+	{SECTION_LISTENER, "encoding", set_listener_encoding, "names of charsets"},
+	{SECTION_LISTENER, "errors", set_choice, "strict, replace, ignore or backslashreplace",
+	 .words = codec_errors_names, LISTENER(errors)},
+	{SECTION_LISTENER, "log", set_log, "all, none, or 1/N for each Nth datagram"},
+	{SECTION_LISTENER, "interface", set_interface, "the name of an interface (`ip link` lists them)"},
+	{SECTION_LISTENER, "multicast", set_multicast, "groups to join, such as 239.1.2.3 or ff02::1234%eth0"},
+	{SECTION_LISTENER, "freebind", SWITCH, LISTENER(freebind)},
+	{SECTION_LISTENER, "receive_buffer", BUFFER, LISTENER(receive_buffer)},
+	{SECTION_LISTENER, "send_buffer", BUFFER, LISTENER(send_buffer)},
+	{SECTION_LISTENER, "max_datagram", set_size, "a number of bytes from 1 to 65527", RANGE(1, CONFIG_DATAGRAM_MAX),
+	 LISTENER(max_datagram)},
+	{SECTION_LISTENER, "loop_guard", SWITCH, LISTENER(loop_guard)},
+	{SECTION_LISTENER, "refuse_source_ports", set_refuse_source_ports,
+	 "ports and ranges such as `0-1023, 1900`, or none"},
+	{SECTION_LISTENER, "allow", PREFIXES, LISTENER(allow)},
+	{SECTION_LISTENER, "deny", PREFIXES, LISTENER(deny)},
+	{SECTION_LISTENER, "ring_guard", SWITCH, LISTENER(ring_guard)},
+	{SECTION_LISTENER, "source_limit", set_number, "a number of datagrams a second, 0 for no limit",
+	 RANGE(0, UINT32_MAX), LISTENER(source_limit)},
+	{SECTION_LISTENER, "source_burst", set_number, "a number of datagrams, 0 for as many as source_limit",
+	 RANGE(0, UINT32_MAX), LISTENER(source_burst)},
+	{SECTION_LISTENER, "balance", set_choice, "hash, round-robin, random, least-sessions or failover",
+	 .words = balances, LISTENER(balance)},
+	{SECTION_LISTENER, "idle_timeout", DURATION, LISTENER(idle_timeout_ms)},
+	{SECTION_LISTENER, "max_sessions", POSITIVE, LISTENER(max_sessions)},
+	{SECTION_LISTENER, "responses", set_word_or_number, "unlimited, or a number of datagrams from 0 to 4294967294",
+	 RANGE(0, RESPONSES_UNLIMITED - 1), .words = unlimited, .word = RESPONSES_UNLIMITED, LISTENER(responses)},
+
+	{SECTION_PEER, "address", set_peer_address,
+	 "an address to send to: HOST:PORT, [IPV6]:PORT or unix:/path, with a port from 1 to 65535"},
+	{SECTION_PEER, "encoding", set_peer_encoding, "the name of a charset"},
+	{SECTION_PEER, "resolve_interval", set_duration, "a duration from 1s to 24h, such as 30s",
+	 RANGE(1000, 24 * 3600 * 1000), PEER(resolve_interval_ms)},
+	{SECTION_PEER, "weight", POSITIVE, PEER(weight)},
+	{SECTION_PEER, "backup", SWITCH, PEER(backup)},
+	{SECTION_PEER, "check", SWITCH, PEER(check.on)},
+	{SECTION_PEER, "check_send", PAYLOAD, PEER(check.send)},
+	{SECTION_PEER, "check_expect", PAYLOAD, PEER(check.expect)},
+	{SECTION_PEER, "check_interval", DURATION, PEER(check.interval_ms)},
+	{SECTION_PEER, "check_timeout", DURATION, PEER(check.timeout_ms)},
+	{SECTION_PEER, "check_rise", CHECKS, PEER(check.rise)},
+	{SECTION_PEER, "check_fall", CHECKS, PEER(check.fall)},
+	{SECTION_PEER, "max_fails", set_number, "a number of errors from 0 to 1000000, 0 to mind none",
+	 RANGE(0, 1000000), PEER(max_fails)},
+	{SECTION_PEER, "fail_timeout", DURATION, PEER(fail_timeout_ms)},
+};
+
+#define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
+
+/* By section_kind. */
+static const char *const section_texts[] = {"[udprelayd]", "[log]",           "[datagram_log]",
+					    "[http]",      "[listener:NAME]", "[peer:NAME]"};
+
+#define SECTION_COUNT (sizeof(section_texts) / sizeof(section_texts[0]))
+#define HOMES_MAX 128 /* all of them */
+
+const char *config_section_text(enum section_kind kind)
+{
+	return section_texts[kind];
+}
+
+const struct config_key *config_key_at(size_t index)
+{
+	return index < KEY_COUNT ? &keys[index] : NULL;
+}
+
+const struct config_key *config_key_find(enum section_kind section, const char *name)
+{
+	for (size_t i = 0; i < KEY_COUNT; i++) {
+		if (keys[i].section == section && !strcmp(keys[i].name, name))
+			return &keys[i];
+	}
+	return NULL;
+}
+
+const struct config_key *config_key_nearest(enum section_kind section, const char *name)
+{
+	const struct config_key *nearest = NULL;
+	size_t least = SIZE_MAX;
+
+	for (size_t i = 0; i < KEY_COUNT; i++) {
+		size_t distance = value_distance(name, keys[i].name);
+
+		if (keys[i].section == section && distance <= (strlen(keys[i].name) + 1) / 3 && distance < least) {
+			least = distance;
+			nearest = &keys[i];
+		}
+	}
+	return nearest;
+}
+
+/* The key of "address *:7788", where libinih takes ':' for '='; NULL where there is none. */
+static const struct config_key *find_in_words(enum section_kind section, const char *name)
+{
+	char *word = must(strndup(name, strcspn(name, " \t")));
+	const struct config_key *key = config_key_find(section, word);
+
+	free(word);
+	return key;
+}
+
+/* The sections that have the key, "[log] or [datagram_log]". */
+static void find_homes(const char *name, char homes[HOMES_MAX])
+{
+	char *end = homes;
+
+	*end = '\0';
+	for (unsigned kind = 0; kind < SECTION_COUNT; kind++) {
+		if (config_key_find((enum section_kind)kind, name))
+			end += sprintf(end, "%s%s", *homes ? " or " : "", section_texts[kind]);
+	}
+}
+
+static bool unknown_key(struct scope *scope, enum section_kind section)
+{
+	const struct config_key *nearest = config_key_nearest(section, scope->name);
+	const struct config_key *word = scope->colon ? find_in_words(section, scope->name) : NULL;
+	char homes[HOMES_MAX];
+
+	find_homes(scope->name, homes);
+	if (word)
+		return scope_wrong(scope, "there is no such key: write `=` between `%s` and its value", word->name);
+	if (*homes)
+		return scope_wrong(scope, "the key belongs to %s: write it there", homes);
+	if (nearest)
+		return scope_wrong(scope, "there is no such key: did you mean `%s`?", nearest->name);
+	if (scope->colon && scope->follows)
+		return scope_wrong(scope, "there is no such key: does the line before it lack a comma?");
+	return scope_wrong(scope, "there is no such key in this section: remove it");
+}
+
+bool config_key_set(struct scope *scope, enum section_kind section, const char *value)
+{
+	const struct config_key *key = scope->key = config_key_find(section, scope->name);
+
+	if (!key)
+		return unknown_key(scope, section);
+	if (!*value)
+		return scope_wrong(scope, "there is no value: write %s", key->expected);
+	if (key->set(scope, value))
+		return true;
+	return scope->told ? false : scope_wrong(scope, "`%s` is wrong: write %s", value, key->expected);
+}

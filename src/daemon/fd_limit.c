@@ -1,0 +1,94 @@
+#include "daemon/fd_limit.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
+#include "admin/http_socket.h"
+
+/* Logs, signals, look-ups, and what libraries open. */
+#define PROCESS_DESCRIPTORS 64
+
+/* A loop has about ten of its own. */
+#define WORKER_DESCRIPTORS 16
+
+/* A listener that takes all addresses has a socket of each family, and there are two descriptors of each. A check of a
+ * peer's health has one at a time. */
+static uint64_t count_others(const struct config *config, unsigned workers)
+{
+	uint64_t each = WORKER_DESCRIPTORS + config->peer_count;
+
+	for (size_t i = 0; i < config->listener_count; i++)
+		each += 4 * config->listeners[i].bind_count;
+	return PROCESS_DESCRIPTORS + (config->http.text ? HTTP_DESCRIPTORS : 0) + 2 * config->peer_count +
+	       workers * each;
+}
+
+/* Up to the hard limit everybody may go; beyond it, who has CAP_SYS_RESOURCE. */
+uint64_t capacity_raise(uint64_t needed)
+{
+	struct rlimit limit, higher;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur >= needed)
+		return limit.rlim_cur;
+	higher = (struct rlimit){needed, limit.rlim_max > needed ? limit.rlim_max : needed};
+	if (!setrlimit(RLIMIT_NOFILE, &higher))
+		return needed;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	return limit.rlim_max;
+}
+
+/* What else is open is counted generously: where that leaves too little, sessions may still take a quarter of all. */
+static uint64_t left_for_sessions(uint64_t granted, uint64_t others)
+{
+	uint64_t quarter = granted / 4;
+
+	return granted > others + quarter ? granted - others : quarter;
+}
+
+/* The host's local ports, or UINT64_MAX where it does not say. */
+static uint64_t count_ports(void)
+{
+	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+	unsigned first, last;
+	int numbers;
+
+	if (!file)
+		return UINT64_MAX;
+	numbers = fscanf(file, "%u %u", &first, &last);
+	fclose(file);
+	return numbers == 2 && first <= last ? last - first + 1 : UINT64_MAX;
+}
+
+static void tell_ports(const struct config *config, struct log *log)
+{
+	uint64_t sessions = config_max_sessions(config), ports = count_ports();
+
+	if (sessions > ports)
+		log_warning(log,
+			    "the relays may have %" PRIu64 " sessions (max_sessions), but this host has only %" PRIu64
+			    " local ports for them and for all other programs: lower max_sessions, or widen "
+			    "net.ipv4.ip_local_port_range",
+			    sessions, ports);
+}
+
+uint64_t capacity_provide(const struct config *config, unsigned workers, struct log *log)
+{
+	uint64_t sessions = config_max_sessions(config), others = count_others(config, workers);
+	uint64_t needed = sessions + others;
+	uint64_t granted = sessions ? capacity_raise(needed) : needed;
+	uint64_t left = left_for_sessions(granted, others);
+
+	tell_ports(config, log);
+	if (granted >= needed)
+		return sessions;
+	log_warning(log,
+		    "the relays may have %" PRIu64 " sessions (max_sessions) and need %" PRIu64
+		    " descriptors for them, but this process may open only %" PRIu64 ", which is %" PRIu64
+		    " too few, and is enough for %" PRIu64 " sessions: lower max_sessions, or raise the limit "
+		    "(LimitNOFILE= of the unit, `ulimit -Hn`)",
+		    sessions, needed, granted, needed - granted, left);
+	return left;
+}

@@ -1,0 +1,143 @@
+#include "datagram_log/record.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "text/escape.h"
+#include "text/fmt.h"
+
+/* What stands around the payload: the time, names and encodings of at most 40 bytes, a verdict, a number, the keys of
+ * JSON, and two addresses whose backslashes JSON doubles. */
+#define FRAME_MAX (512 + 4 * ADDRESS_TEXT_MAX)
+
+/* A byte of payload is at most three of text (codec.h), and each of these at most ESCAPE_EXPANSION in a line; but it
+ * takes a whole character of three to be escaped as six or so. */
+#define LINE_BYTES_PER_BYTE (3 * ESCAPE_EXPANSION)
+
+size_t record_size_max(uint32_t shown)
+{
+	return FRAME_MAX + (size_t)shown * LINE_BYTES_PER_BYTE;
+}
+
+static char *put_address(char *out, const struct address *address)
+{
+	address_format(address, out);
+	return out + strlen(out);
+}
+
+static char *put_json_address(char *out, const struct address *address)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	address_format(address, text);
+	return out + escape_json(out, text, strlen(text));
+}
+
+char *record_put_verdict(char *out, const struct datagram_record *record)
+{
+	switch (record->verdict) {
+	case VERDICT_SUNK:
+		return stpcpy(out, "sunk");
+	case VERDICT_ECHOED:
+		return stpcpy(out, "echoed");
+	case VERDICT_FORWARDED:
+		out = put_number(stpcpy(out, "forwarded:"), record->sent);
+		*out++ = '/';
+		return put_number(out, record->copies);
+	case VERDICT_RELAYED:
+		return stpcpy(stpcpy(out, "relayed:"), record->peer->name);
+	case VERDICT_ANSWERED:
+		return stpcpy(stpcpy(out, "answered:"), record->peer->name);
+	case VERDICT_DROPPED:
+		break;
+	}
+	return stpcpy(stpcpy(out, "dropped:"), drop_reason_name(record->reason));
+}
+
+static char *put_text(char *out, const struct datagram_record *record, const struct codec_text *text, bool truncated)
+{
+	clock_format(record->time_us, out);
+	out += CLOCK_TEXT_MAX - 1;
+	*out++ = ' ';
+	out = stpcpy(out, record->listener->name);
+	*out++ = ' ';
+	out = put_address(out, record->source);
+	out = stpcpy(out, " > ");
+	out = put_address(out, record->destination);
+	*out++ = ' ';
+	out = stpcpy(put_number(out, record->size), "B ");
+	out = stpcpy(out, text ? text->encoding : "-");
+	*out++ = ' ';
+	out = record_put_verdict(out, record);
+	if (text) {
+		out = stpcpy(out, " \"");
+		out += escape_text(out, text->utf8, text->length);
+		*out++ = '"';
+	}
+	return truncated ? stpcpy(out, "…\n") : stpcpy(out, "\n");
+}
+
+static char *put_json(char *out, const struct datagram_record *record, const struct codec_text *text, bool truncated)
+{
+	out = stpcpy(out, "{\"time\":\"");
+	clock_format(record->time_us, out);
+	out += CLOCK_TEXT_MAX - 1;
+	out = stpcpy(stpcpy(out, "\",\"listener\":\""), record->listener->name);
+	out = stpcpy(out, "\",\"source\":\"");
+	out = put_json_address(out, record->source);
+	out = stpcpy(out, "\",\"destination\":\"");
+	out = put_json_address(out, record->destination);
+	out = put_number(stpcpy(out, "\",\"size\":"), record->size);
+	out = stpcpy(out, ",\"encoding\":");
+	out = text ? stpcpy(stpcpy(stpcpy(out, "\""), text->encoding), "\"") : stpcpy(out, "null");
+	out = stpcpy(out, ",\"verdict\":\"");
+	out = record_put_verdict(out, record);
+	out = stpcpy(out, "\",\"payload\":");
+	if (text) {
+		*out++ = '"';
+		out += escape_json(out, text->utf8, text->length);
+		*out++ = '"';
+	} else {
+		out = stpcpy(out, "null");
+	}
+	return stpcpy(out, truncated ? ",\"truncated\":true}\n" : ",\"truncated\":false}\n");
+}
+
+/* Who said what, and nothing else. */
+static char *put_said(char *out, const struct datagram_record *record, const struct codec_text *text)
+{
+	out = stpcpy(put_address(out, record->source), ": ");
+	if (text)
+		out += escape_text(out, text->utf8, text->length);
+	return stpcpy(out, "\n");
+}
+
+size_t record_format(char *out, const struct datagram_record *record, uint32_t shown, uint32_t shown_max,
+		     struct codec *codec, enum log_format format)
+{
+	bool truncated = shown < record->size;
+	struct codec_text text;
+	char *end;
+
+	if (shown_max)
+		codec_decode(codec, record->payload, shown, truncated, &text);
+	if (format == LOG_FORMAT_JSON)
+		end = put_json(out, record, shown_max ? &text : NULL, truncated && shown_max);
+	else if (format == LOG_FORMAT_SAID)
+		end = put_said(out, record, shown_max ? &text : NULL);
+	else
+		end = put_text(out, record, shown_max ? &text : NULL, truncated && shown_max);
+	return (size_t)(end - out);
+}
+
+size_t record_format_dropped(char *out, uint64_t time_us, uint64_t count, enum log_format format)
+{
+	char time[CLOCK_TEXT_MAX];
+
+	clock_format(time_us, time);
+	if (format == LOG_FORMAT_JSON)
+		return (size_t)sprintf(out, "{\"time\":\"%s\",\"records_dropped\":%" PRIu64 "}\n", time, count);
+	return (size_t)sprintf(out, "%s records dropped: %" PRIu64 "\n", time, count);
+}

@@ -1,0 +1,61 @@
+#include "guard/source_limit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/siphash.h"
+#include "guard/gcra_table.h"
+
+struct source_limit {
+	struct rate_table *table;
+	struct siphash_key key, draw_key;
+};
+
+int source_limit_create(struct source_limit **out, uint32_t rate, uint32_t burst)
+{
+	struct source_limit *limit = calloc(1, sizeof(*limit));
+
+	if (!limit)
+		return -ENOMEM;
+	if (rate_table_create(&limit->table, SOURCE_LIMIT_SOURCES, rate, burst)) {
+		free(limit);
+		return -ENOMEM;
+	}
+	siphash_key_random(&limit->key);
+	siphash_key_random(&limit->draw_key);
+	*out = limit;
+	return 0;
+}
+
+void source_limit_destroy(struct source_limit *limit)
+{
+	if (!limit)
+		return;
+	rate_table_destroy(limit->table);
+	free(limit);
+}
+
+/* Four bytes for IPv4 and eight for IPv6 never hash alike: the size is hashed, too. */
+static uint64_t hash_source(const struct source_limit *limit, const struct address *source)
+{
+	struct in_addr v4 = source->v4.sin_addr;
+
+	if (source->any.sa_family == AF_INET6 && !address_is_v4_mapped(source))
+		return siphash(&limit->key, &source->v6.sin6_addr, 8);
+	if (source->any.sa_family == AF_INET6)
+		v4 = address_mapped_v4(&source->v6.sin6_addr);
+	return siphash(&limit->key, &v4, sizeof(v4));
+}
+
+bool source_limit_take(struct source_limit *limit, const struct address *source, uint32_t datagrams, uint64_t now_ms)
+{
+	return source->any.sa_family == AF_UNIX ||
+	       rate_table_take(limit->table, hash_source(limit, source), datagrams, now_ms);
+}
+
+bool source_limit_spares(const struct source_limit *limit, struct source_draw *draw)
+{
+	uint64_t number = draw->next++;
+
+	return siphash(&limit->draw_key, &number, sizeof(number)) % SOURCE_LIMIT_SHARE == 0;
+}

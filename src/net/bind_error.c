@@ -1,0 +1,118 @@
+#include "net/bind_error.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *port_remedy(bool stream, int error)
+{
+	switch (error) {
+	case EADDRINUSE:
+		return stream ? "another program has it (`ss -ltnp` names it): stop that one, or choose another port"
+			      : "another program has it (`ss -lunp` names it): stop that one, or choose another address";
+	case EACCES:
+	case EPERM:
+		return "not permitted: choose a port from 1024 on, or grant CAP_NET_BIND_SERVICE";
+	case EADDRNOTAVAIL:
+		return stream ? "no interface has this address: correct it"
+			      : "no interface has this address: correct it, or set freebind = on if it comes later";
+	case EAFNOSUPPORT:
+		return "this system has no IPv6: write an IPv4 address";
+	default:
+		return "it cannot be bound";
+	}
+}
+
+static const char *path_remedy(int error)
+{
+	switch (error) {
+	case EADDRINUSE:
+		return "another program has it (`ss -lxp` names it): stop that one, or choose another path";
+	case EEXIST:
+		return "a file of another kind is in the way: remove it, or choose another path";
+	case EACCES:
+	case EPERM:
+		return "this user may not write to the directory: change its permissions, or choose another path";
+	case ENOENT:
+		return "the directory does not exist: create it";
+	default:
+		return "it cannot be bound";
+	}
+}
+
+const char *bind_remedy(const struct address *address, bool stream, int error)
+{
+	return address->any.sa_family == AF_UNIX ? path_remedy(error) : port_remedy(stream, error);
+}
+
+static const char *passed_remedy(int error)
+{
+	switch (error) {
+	case ENOENT:
+		return "systemd passed no socket of this name: start udprelayd.socket with this FileDescriptorName=, "
+		       "or write an address";
+	case EAFNOSUPPORT:
+		return "its IPv6 socket takes IPv4, too: write BindIPv6Only=ipv6-only into the .socket unit, and a "
+		       "ListenDatagram= for IPv4";
+	default:
+		return "it cannot be used";
+	}
+}
+
+static const char *interface_remedy(int error)
+{
+	return error == ENODEV ? "there is no such interface: `ip link` lists them" : "it cannot be bound to";
+}
+
+static const char *group_remedy(const struct multicast_config *group, int error)
+{
+	if (error == ENODEV)
+		return group->interface[0] ? "there is no such interface: `ip link` lists them"
+					   : "no route leads to the group: name an interface, as in GROUP%eth0";
+	return "it cannot be joined";
+}
+
+static void tell(struct log *log, const struct config *config, const struct listener_config *listener, unsigned line,
+		 const char *what, const char *remedy, const struct socket_error *error)
+{
+	log_error(log, "%s:%u: [listener:%s] %s: %s (%s: %s)", config->path, line, listener->name, what, remedy,
+		  error->call, strerror(error->error));
+}
+
+static const char *listener_remedy(const struct bind_config *bind, int error)
+{
+	return bind->fd_name ? passed_remedy(error) : bind_remedy(&bind->address, false, error);
+}
+
+void bind_failure_tell(struct log *log, const struct config *config, const struct listener_config *listener,
+		       const struct bind_config *bind, const struct socket_error *error)
+{
+	char what[ADDRESS_TEXT_MAX + 16];
+
+	if (!strcmp(error->call, "SO_BINDTODEVICE")) {
+		snprintf(what, sizeof(what), "interface: %s", listener->interface);
+		tell(log, config, listener, listener->interface_line, what, interface_remedy(error->error), error);
+		return;
+	}
+	if (!bind->line) {
+		log_error(log, "%s: %s (%s: %s)", bind->text, listener_remedy(bind, error->error), error->call,
+			  strerror(error->error));
+		return;
+	}
+	snprintf(what, sizeof(what), "address: %.*s", ADDRESS_TEXT_MAX, bind->text);
+	tell(log, config, listener, bind->line, what, listener_remedy(bind, error->error), error);
+}
+
+void bind_failure_tell_group(struct log *log, const struct config *config, const struct listener_config *listener,
+			     const struct multicast_config *group, const struct socket_error *error)
+{
+	char ip[INET6_ADDRSTRLEN], what[INET6_ADDRSTRLEN + IF_NAMESIZE + 16];
+
+	inet_ntop(group->group.any.sa_family,
+		  group->group.any.sa_family == AF_INET ? (const void *)&group->group.v4.sin_addr
+							: (const void *)&group->group.v6.sin6_addr,
+		  ip, sizeof(ip));
+	snprintf(what, sizeof(what), "multicast: %s%s%s", ip, group->interface[0] ? "%" : "", group->interface);
+	tell(log, config, listener, listener->multicast_line, what, group_remedy(group, error->error), error);
+}

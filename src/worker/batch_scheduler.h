@@ -1,0 +1,69 @@
+/* The descriptors of a worker take turns: they share a batch and an egress, and one batch is under way at a time. */
+#ifndef UDPRELAYD_WORKER_BATCH_SCHEDULER_H
+#define UDPRELAYD_WORKER_BATCH_SCHEDULER_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "datapath/rx_batch.h"
+#include "datapath/tx_batch.h"
+
+struct turns;
+
+/* One descriptor, watched for input. */
+struct watcher {
+	uv_poll_t poll;
+	struct turns *turns;
+	struct watcher *next;
+	void (*turn)(struct watcher *watcher, int status); /* something waits, or status is a libuv error */
+};
+
+struct turns {
+	uv_loop_t *loop;
+	struct batch *batch;
+	struct egress *egress;
+	struct watcher *watchers;
+
+	/* The batch that waits for room in a send buffer. */
+	uv_timer_t retry;
+	void (*end)(void *data); /* NULL where none does */
+	void *data;
+
+	uv_timer_t pause; /* ends the pauses */
+};
+
+/* loop, batch and egress are borrowed. */
+void turns_init(struct turns *turns, uv_loop_t *loop, struct batch *batch, struct egress *egress);
+
+/* The descriptor stays its owner's, and the watcher where it is. Returns 0 or a negative errno. */
+int turns_add(struct turns *turns, struct watcher *watcher, int fd, void (*turn)(struct watcher *watcher, int status));
+
+/* Begins to watch all descriptors. Returns 0 or a negative errno. */
+int turns_start(struct turns *turns);
+
+/* In a turn of its own, a descriptor need not be watched: turns_rest(), and before the turn ends turns_wake(), which
+ * while a batch waits for room is put off until that has ended. */
+void turns_rest(struct watcher *watcher);
+void turns_wake(struct watcher *watcher);
+
+/* For a descriptor whose input cannot be read, and would be reported all the time: it is not watched for some
+ * milliseconds. */
+void turns_pause(struct watcher *watcher);
+
+/* Whether a batch waits for room: then none may be begun. */
+static inline bool turns_blocked(const struct turns *turns)
+{
+	return turns->end != NULL;
+}
+
+/* Sends what is in the egress and calls end(data), which empties it. Where there is no room in a send buffer that is
+ * put off, and until then nobody gets a turn. Returns whether the batch has ended. */
+bool turns_flush(struct turns *turns, void (*end)(void *data), void *data);
+
+/* Ends the batch that waits for room, if one does: what finds none now is dropped. */
+void turns_end_blocked(struct turns *turns);
+
+/* Ends that, and closes all handles; the loop completes it. */
+void turns_close(struct turns *turns);
+
+#endif

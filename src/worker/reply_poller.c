@@ -1,0 +1,216 @@
+#include "worker/reply_poller.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/* Sessions that are read, some more than once, before the listeners get their turn. */
+#define TURN_SESSIONS 256
+
+/* A session that cannot be read is tried again after this; of many, so many at once, lest their errors keep the
+ * processor busy. */
+#define REST_MS 10
+#define WAKE_SESSIONS 64
+
+/* At the end there is less time. */
+#define LAST_REST_MS 1
+
+/* Sessions that are ended at once, before datagrams get their turn. */
+#define EXPIRY_SESSIONS 256
+
+/* --- Answers --- */
+
+static void end_batch(void *data)
+{
+	answers_end(data);
+}
+
+static void on_wake(uv_timer_t *timer)
+{
+	struct relay_loop *loop = timer->data;
+
+	resting_wake(&loop->answers.resting, WAKE_SESSIONS);
+	if (!resting_any(&loop->answers.resting))
+		uv_timer_stop(timer);
+}
+
+static void wake_later(struct relay_loop *loop)
+{
+	if (resting_any(&loop->answers.resting) && !uv_is_active((uv_handle_t *)&loop->wake))
+		uv_timer_start(&loop->wake, on_wake, REST_MS, REST_MS);
+}
+
+/* Reads, routes and sends one batch. Returns whether more may wait. */
+static bool turn_batch(struct relay_loop *loop)
+{
+	struct turns *turns = loop->turns;
+	bool more = answers_receive(&loop->answers, turns->batch, loop->epoll, loop->limit);
+
+	if (!loop->answers.session_count)
+		return false;
+	wake_later(loop);
+	answers_begin(&loop->answers, loop->records ? clock_wall_us() : 0, uv_now(turns->loop));
+	turns_flush(turns, end_batch, &loop->answers);
+	return more;
+}
+
+static void on_answers(struct watcher *watcher, int status)
+{
+	struct relay_loop *loop = (struct relay_loop *)((char *)watcher - offsetof(struct relay_loop, watcher));
+	unsigned read = 0;
+
+	(void)status; /* epoll's own descriptor has no errors */
+	while (turn_batch(loop) && !turns_blocked(loop->turns) && read < TURN_SESSIONS)
+		read += loop->answers.session_count;
+}
+
+/* --- Idle sessions --- */
+
+/* Ends those that are due, at most limit of each relay. Returns when the next will be. */
+static uint64_t expire(struct relay_loop *loop, unsigned limit)
+{
+	uint64_t next_ms = UINT64_MAX;
+
+	for (size_t i = 0; i < loop->count; i++) {
+		uint64_t due_ms = relay_expire(loop->relays[i], uv_now(loop->turns->loop), limit);
+
+		next_ms = due_ms < next_ms ? due_ms : next_ms;
+	}
+	return next_ms;
+}
+
+static void on_expiry(uv_timer_t *timer);
+
+/* A session that is due now waits for the next turn of the loop, or for the batch that is in the way. */
+static void wait_until(struct relay_loop *loop, uint64_t due_ms)
+{
+	uint64_t now_ms = uv_now(loop->turns->loop), soon_ms = turns_blocked(loop->turns) ? 1 : 0;
+
+	loop->expiry_ms = due_ms;
+	if (due_ms < UINT64_MAX)
+		uv_timer_start(&loop->expiry, on_expiry, due_ms > now_ms ? due_ms - now_ms : soon_ms, 0);
+}
+
+static void on_expiry(uv_timer_t *timer)
+{
+	struct relay_loop *loop = timer->data;
+
+	wait_until(loop, expire(loop, turns_blocked(loop->turns) ? 0 : EXPIRY_SESSIONS));
+}
+
+/* Once in a turn of the loop, so that no datagram has to: a new session may be due before all others. */
+static void on_before_sleep(uv_prepare_t *prepare)
+{
+	struct relay_loop *loop = prepare->data;
+	uint64_t next_ms = expire(loop, 0);
+
+	if (next_ms < loop->expiry_ms)
+		wait_until(loop, next_ms);
+}
+
+/* --- Life --- */
+
+int relay_loop_init(struct relay_loop *loop, struct turns *turns, size_t max)
+{
+	*loop = (struct relay_loop){.turns = turns, .epoll = -1, .limit = BATCH_TRAINS, .expiry_ms = UINT64_MAX};
+	if (!max)
+		return 0;
+	loop->relays = calloc(max, sizeof(struct relay *));
+	if (!loop->relays)
+		return -ENOMEM;
+	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->epoll < 0)
+		return -errno;
+	answers_init(&loop->answers, loop->epoll);
+	uv_timer_init(turns->loop, &loop->expiry);
+	loop->expiry.data = loop;
+	uv_timer_init(turns->loop, &loop->wake);
+	loop->wake.data = loop;
+	uv_prepare_init(turns->loop, &loop->before_sleep);
+	loop->before_sleep.data = loop;
+	uv_prepare_start(&loop->before_sleep, on_before_sleep);
+	return turns_add(turns, &loop->watcher, loop->epoll, on_answers);
+}
+
+void relay_loop_add(struct relay_loop *loop, struct relay *relay)
+{
+	unsigned limit = carrier_batch_limit(relay->setup.carrier);
+
+	loop->relays[loop->count++] = relay;
+	loop->records |= relay->setup.carrier->ring != NULL;
+	loop->limit = limit < loop->limit ? limit : loop->limit;
+}
+
+void relay_loop_set_peers(struct relay_loop *loop, const struct peers_snapshot *snapshot)
+{
+	for (size_t i = 0; i < loop->count; i++)
+		relay_set_peers(loop->relays[i], snapshot, uv_now(loop->turns->loop));
+}
+
+/* Hears one batch. Returns false where nothing waits any more. */
+static bool drain_batch(struct relay_loop *loop)
+{
+	turn_batch(loop);
+	turns_end_blocked(loop->turns);
+	if (loop->answers.session_count)
+		return true;
+	if (!resting_any(&loop->answers.resting))
+		return false;
+	uv_sleep(LAST_REST_MS);
+	resting_wake(&loop->answers.resting, UINT_MAX);
+	return true;
+}
+
+void relay_loop_drain(struct relay_loop *loop, uint64_t limit_ms)
+{
+	uint64_t end_ms = clock_monotonic_ms() + limit_ms;
+
+	turns_end_blocked(loop->turns);
+	while (loop->epoll >= 0 && clock_monotonic_ms() < end_ms && drain_batch(loop))
+		;
+}
+
+static bool awaits(const struct relay_loop *loop, uint64_t since_ms)
+{
+	for (size_t i = 0; i < loop->count; i++) {
+		if (relay_awaits(loop->relays[i], since_ms))
+			return true;
+	}
+	return false;
+}
+
+bool relay_loop_await(struct relay_loop *loop, uint64_t limit_ms)
+{
+	bool awaited = false;
+	uint64_t now_ms = clock_monotonic_ms(), since_ms = now_ms - limit_ms, end_ms = now_ms + limit_ms;
+	struct pollfd sockets = {.fd = loop->epoll, .events = POLLIN};
+
+	for (; now_ms < end_ms && awaits(loop, since_ms); now_ms = clock_monotonic_ms()) {
+		awaited = true;
+		if (poll(&sockets, 1, (int)(end_ms - now_ms)) > 0)
+			drain_batch(loop);
+	}
+	return awaited;
+}
+
+void relay_loop_close(struct relay_loop *loop)
+{
+	if (loop->epoll < 0)
+		return;
+	uv_close((uv_handle_t *)&loop->expiry, NULL);
+	uv_close((uv_handle_t *)&loop->wake, NULL);
+	uv_close((uv_handle_t *)&loop->before_sleep, NULL);
+}
+
+void relay_loop_finish(struct relay_loop *loop)
+{
+	free(loop->relays);
+	if (loop->epoll >= 0)
+		close(loop->epoll);
+	*loop = (struct relay_loop){.epoll = -1};
+}

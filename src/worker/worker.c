@@ -1,0 +1,542 @@
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "base/clock.h"
+#include "base/thread.h"
+#include "datapath/peer_socket.h"
+#include "datapath/pipeline.h"
+#include "datapath/rx_batch.h"
+#include "datapath/tx_batch.h"
+#include "net/socket.h"
+#include "relay/relay_action.h"
+#include "worker/batch_scheduler.h"
+#include "worker/listener.h"
+#include "worker/reply_poller.h"
+
+#define CACHE_LINE 64
+
+/* An idle loop turns as often, to show that it does. */
+#define TURN_MS 500
+
+/* At the end, what waits in the sockets is still taken, for as long. */
+#define DRAIN_MS 100
+
+/* And answers to what was relayed so shortly before are waited for, as long again. */
+#define AWAIT_MS 200
+
+struct worker {
+	unsigned index;
+	const struct worker_setup *setup;
+	pthread_t thread;
+	uv_loop_t loop;
+	uv_async_t mail; /* the mailbox has something, or stop was asked for */
+	_Atomic(struct peers_snapshot *) mailbox;
+	atomic_bool stop, for_adoption;
+	bool loop_open;
+	uv_timer_t clock;
+	_Atomic uint64_t turned_ms; /* monotonic */
+
+	struct batch *batch;
+	struct egress *egress;
+	struct arena arena;
+	struct link *links; /* by peer */
+	struct route *routes; /* by listener */
+	struct relay **relays; /* by listener; NULL where it is none */
+	struct listener_counters *counters;
+	struct turns turns;
+	struct listener_set listeners;
+	struct relay_loop relay_loop;
+};
+
+/* --- The thread --- */
+
+/* A link goes to the first address of its peer. One without any keeps the last. */
+static void set_links(struct worker *worker, const struct peers_snapshot *peers)
+{
+	for (size_t i = 0; i < peers->peer_count; i++) {
+		if (peers->peers[i].count)
+			link_set_address(&worker->links[i], &peers->peers[i].items[0]->address);
+	}
+}
+
+static void take_peers(struct worker *worker)
+{
+	struct peers_snapshot *peers = atomic_exchange(&worker->mailbox, NULL);
+
+	if (!peers)
+		return;
+	set_links(worker, peers);
+	relay_loop_set_peers(&worker->relay_loop, peers);
+	peers_snapshot_put(peers);
+}
+
+static void end_relay(struct worker *worker, size_t i)
+{
+	if (!worker->relays[i])
+		return;
+	relay_finish(worker->relays[i]);
+}
+
+static void drain(struct worker *worker)
+{
+	listener_set_drain(&worker->listeners, DRAIN_MS);
+	relay_loop_drain(&worker->relay_loop, DRAIN_MS);
+}
+
+/* Sessions end here. What comes while they wait for answers is for the next process, or taken, too. */
+static void end_relays(struct worker *worker)
+{
+	if (relay_loop_await(&worker->relay_loop, AWAIT_MS) && !bound_sockets_stay(worker->setup->sockets))
+		drain(worker);
+	for (size_t i = 0; i < worker->setup->config->listener_count; i++)
+		end_relay(worker, i);
+}
+
+/* Sends what was read, ends the sessions unless another worker takes them over, and closes every handle; the loop
+ * completes that. */
+static void stop(struct worker *worker)
+{
+	size_t peers = worker->setup->config->peer_count;
+
+	drain(worker);
+	if (!atomic_load(&worker->for_adoption))
+		end_relays(worker);
+	turns_close(&worker->turns);
+	listener_set_close(&worker->listeners);
+	relay_loop_close(&worker->relay_loop);
+	for (size_t i = 0; i < peers; i++)
+		link_settle_last(&worker->links[i]);
+	uv_close((uv_handle_t *)&worker->clock, NULL);
+	uv_close((uv_handle_t *)&worker->mail, NULL);
+}
+
+static void on_turn(uv_timer_t *timer)
+{
+	struct worker *worker = timer->data;
+
+	atomic_store_explicit(&worker->turned_ms, clock_monotonic_ms(), memory_order_relaxed);
+}
+
+static void on_mail(uv_async_t *mail)
+{
+	struct worker *worker = mail->data;
+
+	take_peers(worker);
+	if (atomic_load(&worker->stop) && !uv_is_closing((uv_handle_t *)mail))
+		stop(worker);
+}
+
+static void tell_open_handle(uv_handle_t *handle, void *data)
+{
+	struct worker *worker = data;
+
+	log_error(worker->setup->log, "worker %u: a handle of type %s is still open", worker->index,
+		  uv_handle_type_name(handle->type));
+}
+
+static void close_loop(struct worker *worker)
+{
+	if (uv_loop_close(&worker->loop))
+		uv_walk(&worker->loop, tell_open_handle, worker);
+	worker->loop_open = false;
+}
+
+static void *worker_main(void *data)
+{
+	struct worker *worker = data;
+
+	uv_run(&worker->loop, UV_RUN_DEFAULT);
+	close_loop(worker);
+	return NULL;
+}
+
+/* From now on relays stay where they are. */
+static void join_relays(struct worker *worker)
+{
+	for (size_t i = 0; i < worker->setup->config->listener_count; i++) {
+		if (!worker->relays[i])
+			continue;
+		worker->routes[i].action_state = worker->relays[i];
+		relay_loop_add(&worker->relay_loop, worker->relays[i]);
+	}
+}
+
+int worker_start(struct worker *worker)
+{
+	char name[16];
+	int error;
+
+	join_relays(worker);
+	error = turns_start(&worker->turns);
+	on_turn(&worker->clock);
+	uv_timer_start(&worker->clock, on_turn, TURN_MS, TURN_MS);
+	snprintf(name, sizeof(name), "worker-%u", worker->index % 1000);
+	return error ? error : thread_start(&worker->thread, name, worker_main, worker);
+}
+
+/* --- Other threads --- */
+
+void worker_set_peers(struct worker *worker, struct peers_snapshot *peers)
+{
+	peers_snapshot_put(atomic_exchange(&worker->mailbox, peers));
+	uv_async_send(&worker->mail);
+}
+
+void worker_stop(struct worker *worker)
+{
+	atomic_store(&worker->stop, true);
+	uv_async_send(&worker->mail);
+}
+
+void worker_stop_for_adoption(struct worker *worker)
+{
+	atomic_store(&worker->for_adoption, true);
+	worker_stop(worker);
+}
+
+void worker_join(struct worker *worker)
+{
+	pthread_join(worker->thread, NULL);
+}
+
+const struct listener_counters *worker_listener_counters(const struct worker *worker, size_t listener)
+{
+	return &worker->counters[listener];
+}
+
+const struct relay_counters *worker_relay_counters(const struct worker *worker, size_t listener)
+{
+	return &worker->relays[listener]->counters;
+}
+
+const struct peer_counters *worker_peer_counters(const struct worker *worker, size_t peer)
+{
+	return &worker->links[peer].counters;
+}
+
+const struct receive_counters *worker_receive_counters(const struct worker *worker)
+{
+	return batch_counters(worker->batch);
+}
+
+uint64_t worker_turned_ms(const struct worker *worker)
+{
+	return atomic_load_explicit(&worker->turned_ms, memory_order_relaxed);
+}
+
+/* --- Life --- */
+
+/* What other threads read stands on cache lines of its own. */
+static void *calloc_lines(size_t count, size_t size)
+{
+	size_t bytes = (count * size + CACHE_LINE) / CACHE_LINE * CACHE_LINE;
+	void *memory = aligned_alloc(CACHE_LINE, bytes);
+
+	return memory ? memset(memory, 0, bytes) : NULL;
+}
+
+/* The largest send buffer of the listeners that forward to the peer. */
+static int send_buffer_for(const struct config *config, const struct peer_config *peer)
+{
+	int bytes = 0;
+
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const struct listener_config *listener = &config->listeners[i];
+
+		for (size_t j = 0; j < listener->peer_count; j++) {
+			if (listener->peers[j] == peer && listener->send_buffer > bytes)
+				bytes = listener->send_buffer;
+		}
+	}
+	return bytes;
+}
+
+static int create_links(struct worker *worker)
+{
+	const struct config *config = worker->setup->config;
+
+	worker->links = calloc_lines(config->peer_count, sizeof(*worker->links));
+	if (!worker->links)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->peer_count; i++)
+		link_init(&worker->links[i], &config->peers[i], send_buffer_for(config, &config->peers[i]),
+			  worker->setup->own, worker->setup->log);
+	return 0;
+}
+
+static int create_route(struct worker *worker, size_t i)
+{
+	const struct worker_setup *setup = worker->setup;
+	const struct listener_config *config = &setup->config->listeners[i];
+	struct route *route = &worker->routes[i];
+	const struct action *action =
+		action_traits(config->action)->has_sessions ? &relay_action : action_of(config->action);
+	int error = route_init(route, action, config, worker->links);
+
+	route->own = setup->own;
+	route->log = setup->log;
+	route->source_limit = setup->shared[i].source_limit;
+	route->ring_guard = setup->shared[i].ring_guard;
+	route->source_draw = source_draw_of(worker->index);
+	route->carrier.arena = &worker->arena;
+	route->counters = &worker->counters[i];
+	if (setup->datagram_log && config->log_every)
+		route->carrier.ring = datagram_log_ring(setup->datagram_log, worker->index);
+	return error;
+}
+
+/* What the routes share has room for the most demanding of them. */
+static int create_carrier(struct worker *worker)
+{
+	const struct config *config = worker->setup->config;
+	size_t copies = 1, converting = 0;
+	int error;
+
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const struct route *route = &worker->routes[i];
+		size_t most = route_copies_max(route);
+
+		copies = most > copies ? most : copies;
+		if (route->carrier.converts && route->peer_count > converting)
+			converting = route->peer_count;
+	}
+	error = egress_create(&worker->egress, copies, BATCH_TRAINS + config->peer_count);
+	for (size_t i = 0; i < config->listener_count && !error; i++)
+		worker->routes[i].carrier.egress = worker->egress;
+	return error ? error : arena_create(&worker->arena, converting);
+}
+
+static int create_routes(struct worker *worker)
+{
+	const struct config *config = worker->setup->config;
+	int error = create_links(worker);
+
+	worker->counters = calloc_lines(config->listener_count, sizeof(*worker->counters));
+	worker->relays = calloc(config->listener_count, sizeof(struct relay *));
+	worker->routes = calloc(config->listener_count, sizeof(*worker->routes));
+	if (error || !worker->counters || !worker->relays || !worker->routes)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->listener_count && !error; i++)
+		error = create_route(worker, i);
+	return error ? error : create_carrier(worker);
+}
+
+static struct relay_setup relay_setup_of(const struct worker *worker, size_t i, const struct peers_snapshot *snapshot)
+{
+	const struct worker_setup *setup = worker->setup;
+
+	return (struct relay_setup){.config = &setup->config->listeners[i],
+				    .own = setup->own,
+				    .log = setup->log,
+				    .links = worker->links,
+				    .carrier = &worker->routes[i].carrier,
+				    .worker = worker->index,
+				    .quota = &setup->shared[i].quota,
+				    .epoll = worker->relay_loop.epoll,
+				    .news = setup->news,
+				    .snapshot = snapshot};
+}
+
+static int create_relay(struct worker *worker, size_t i, const struct peers_snapshot *snapshot)
+{
+	struct relay_setup setup = relay_setup_of(worker, i, snapshot);
+	struct relay *relay = calloc_lines(1, sizeof(*relay));
+	int error = relay ? relay_init(relay, &setup) : -ENOMEM;
+
+	if (error) {
+		free(relay);
+		return error;
+	}
+	worker->relays[i] = relay;
+	return 0;
+}
+
+static int create_relays(struct worker *worker, const struct peers_snapshot *snapshot)
+{
+	const struct config *config = worker->setup->config;
+	size_t relays = 0;
+	int error;
+
+	for (size_t i = 0; i < config->listener_count; i++)
+		relays += action_traits(config->listeners[i].action)->has_sessions;
+	error = relay_loop_init(&worker->relay_loop, &worker->turns, relays);
+	for (size_t i = 0; i < config->listener_count && !error; i++) {
+		if (action_traits(config->listeners[i].action)->has_sessions)
+			error = create_relay(worker, i, snapshot);
+	}
+	return error;
+}
+
+static int create_listeners(struct worker *worker)
+{
+	const struct bound_sockets *sockets = worker->setup->sockets;
+	int error = listener_set_init(&worker->listeners, &worker->turns, sockets->count, worker->setup->log);
+
+	for (size_t i = 0; i < sockets->count && !error; i++) {
+		const struct bound_socket *socket = &sockets->items[i];
+
+		if (socket->worker == worker->index)
+			error = listener_set_add(&worker->listeners, socket, &worker->routes[socket->config->index]);
+	}
+	return error;
+}
+
+/* What needs the peers' addresses. */
+static int create_ways(struct worker *worker)
+{
+	struct peers_snapshot *snapshot = peers_now(worker->setup->peers);
+	int error = create_relays(worker, snapshot);
+
+	if (!error)
+		set_links(worker, snapshot);
+	peers_snapshot_put(snapshot);
+	return error;
+}
+
+static int create_loop(struct worker *worker)
+{
+	int error = uv_loop_init(&worker->loop);
+
+	if (error)
+		return error;
+	worker->loop_open = true;
+	turns_init(&worker->turns, &worker->loop, worker->batch, worker->egress);
+	uv_timer_init(&worker->loop, &worker->clock);
+	worker->clock.data = worker;
+	worker->mail.data = worker;
+	return uv_async_init(&worker->loop, &worker->mail, on_mail);
+}
+
+int worker_create(struct worker **out, const struct worker_setup *setup, unsigned index)
+{
+	struct worker *worker = calloc(1, sizeof(*worker));
+	int error;
+
+	if (!worker)
+		return -ENOMEM;
+	worker->index = index;
+	worker->setup = setup;
+	worker->relay_loop.epoll = -1;
+	error = batch_create(&worker->batch);
+	if (!error)
+		error = create_routes(worker);
+	if (!error)
+		error = create_loop(worker);
+	if (!error)
+		error = create_ways(worker);
+	if (!error)
+		error = create_listeners(worker);
+	if (error) {
+		worker_destroy(worker);
+		return error;
+	}
+	*out = worker;
+	return 0;
+}
+
+static void destroy_relay(struct relay *relay)
+{
+	if (relay)
+		relay_finish(relay);
+	free(relay);
+}
+
+/* --- Taking over --- */
+
+static struct outlet *outlet_now(const struct outlet *before, void *data)
+{
+	struct worker *worker = data;
+
+	return listener_set_outlet(&worker->listeners, before);
+}
+
+/* The listener's relay goes on where the other worker's ends. */
+static void adopt_relay(struct worker *worker, size_t i, struct relay **before, const struct peers_snapshot *snapshot)
+{
+	struct relay_setup setup = relay_setup_of(worker, i, snapshot);
+	struct relay_home home = {outlet_now, worker};
+
+	if (!*before || !relay_can_adopt_config(*before, setup.config) || relay_adopt_config(*before, &setup, &home))
+		return;
+	destroy_relay(worker->relays[i]);
+	worker->relays[i] = *before;
+	*before = NULL;
+}
+
+static void adopt_listener(struct worker *worker, size_t i, struct worker *before, const struct peers_snapshot *snapshot)
+{
+	const char *name = worker->setup->config->listeners[i].name;
+	size_t j = config_find_listener(before->setup->config, name);
+
+	if (j == before->setup->config->listener_count)
+		return;
+	worker->counters[i] = before->counters[j];
+	adopt_relay(worker, i, &before->relays[j], snapshot);
+}
+
+static void adopt_link(struct worker *worker, size_t i, struct worker *before)
+{
+	const char *name = worker->setup->config->peers[i].name;
+	size_t j = config_find_peer(before->setup->config, name);
+
+	if (j < before->setup->config->peer_count)
+		link_adopt(&worker->links[i], &before->links[j]);
+}
+
+/* Sessions that end now still count for the links before. */
+void worker_adopt(struct worker *worker, struct worker *before)
+{
+	struct peers_snapshot *snapshot = peers_now(worker->setup->peers);
+
+	batch_adopt_counters(worker->batch, before->batch);
+	for (size_t i = 0; i < worker->setup->config->listener_count; i++)
+		adopt_listener(worker, i, before, snapshot);
+	for (size_t i = 0; i < before->setup->config->listener_count; i++)
+		end_relay(before, i);
+	for (size_t i = 0; i < worker->setup->config->peer_count; i++)
+		adopt_link(worker, i, before);
+	peers_snapshot_put(snapshot);
+}
+
+/* The loop of a worker that never ran still has its handles. */
+static void close_unused(uv_handle_t *handle, void *data)
+{
+	(void)data;
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+void worker_destroy(struct worker *worker)
+{
+	if (!worker)
+		return;
+	if (worker->loop_open) {
+		uv_walk(&worker->loop, close_unused, NULL);
+		uv_run(&worker->loop, UV_RUN_DEFAULT);
+		close_loop(worker);
+	}
+	peers_snapshot_put(atomic_exchange(&worker->mailbox, NULL));
+	listener_set_finish(&worker->listeners);
+	for (size_t i = 0; worker->relays && i < worker->setup->config->listener_count; i++)
+		destroy_relay(worker->relays[i]);
+	relay_loop_finish(&worker->relay_loop);
+	for (size_t i = 0; worker->routes && i < worker->setup->config->listener_count; i++)
+		route_finish(&worker->routes[i]);
+	for (size_t i = 0; worker->links && i < worker->setup->config->peer_count; i++)
+		link_finish(&worker->links[i]);
+	arena_destroy(&worker->arena);
+	egress_destroy(worker->egress);
+	batch_destroy(worker->batch);
+	free(worker->routes);
+	free(worker->relays);
+	free(worker->counters);
+	free(worker->links);
+	free(worker);
+}

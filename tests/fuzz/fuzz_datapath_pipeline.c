@@ -1,0 +1,423 @@
+/* The whole way of a datagram and back, fed with arbitrary batches, sockets that fail as the input says, and peers that
+ * come and go: whatever happens, the books balance. Calls of the kernel are replaced (-Wl,--wrap). */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "datapath/pipeline.h"
+#include "net/socket.h"
+#include "relay/relay.h"
+#include "relay/relay_action.h"
+#include "relay/reply.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
+ssize_t __wrap_send(int fd, const void *data, size_t size, int flags);
+int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
+int __wrap_socket_connect(const struct address *peer, int send_buffer);
+int __wrap_socket_converse(const struct address *peer, int receive_buffer, int send_buffer);
+void __wrap_datagram_ring_push(struct datagram_ring *ring, const struct datagram_record *record);
+void __wrap_datagram_ring_wake(struct datagram_ring *ring);
+
+#define PEERS 3
+#define PAYLOAD 4096
+
+/* --- The input, and after its end zeros --- */
+
+static const uint8_t *input;
+static size_t left;
+
+static unsigned next(void)
+{
+	if (!left)
+		return 0;
+	left--;
+	return *input++;
+}
+
+static unsigned next_up_to(unsigned most)
+{
+	return next() % (most + 1);
+}
+
+/* --- The kernel --- */
+
+static int spare; /* a descriptor, whose copies stand for sockets */
+
+/* Most calls go well. */
+static int next_error(void)
+{
+	static const int errors[] = {EAGAIN, ENOBUFS, EINTR,  EPERM,        EMSGSIZE,    ECONNREFUSED,
+				     EIO,    EINVAL,  ENOMEM, EHOSTUNREACH, ENETUNREACH, ENOTCONN};
+	unsigned choice = next();
+
+	return choice >= 240 ? errors[choice % (sizeof(errors) / sizeof(errors[0]))] : 0;
+}
+
+int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+	int error = next_error();
+
+	(void)fd;
+	(void)messages;
+	(void)flags;
+	if (error) {
+		errno = error;
+		return -1;
+	}
+	return (int)(1 + next_up_to(count - 1)); /* a short one now and then */
+}
+
+ssize_t __wrap_send(int fd, const void *data, size_t size, int flags)
+{
+	(void)data;
+	return __wrap_sendmmsg(fd, NULL, 1, flags) == 1 ? (ssize_t)size : -1;
+}
+
+int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+	(void)epoll;
+	(void)operation;
+	(void)fd;
+	(void)event;
+	errno = ENOSPC;
+	return next() == 255 ? -1 : 0;
+}
+
+int __wrap_socket_connect(const struct address *peer, int send_buffer)
+{
+	static const int errors[] = {EMFILE, EAGAIN, ENETUNREACH, ECONNREFUSED};
+	unsigned choice = next();
+
+	(void)peer;
+	(void)send_buffer;
+	return choice >= 224 ? -errors[choice % 4] : dup(spare);
+}
+
+int __wrap_socket_converse(const struct address *peer, int receive_buffer, int send_buffer)
+{
+	(void)receive_buffer;
+	return __wrap_socket_connect(peer, send_buffer);
+}
+
+/* --- What is recorded must be there to read --- */
+
+static uint64_t recorded;
+static volatile uint8_t sum;
+
+void __wrap_datagram_ring_push(struct datagram_ring *ring, const struct datagram_record *record)
+{
+	(void)ring;
+	for (uint32_t i = 0; i < record->size; i++)
+		sum = (uint8_t)(sum + ((const uint8_t *)record->payload)[i]);
+	if ((record->verdict == VERDICT_RELAYED || record->verdict == VERDICT_ANSWERED) && !record->peer)
+		abort();
+	recorded++;
+}
+
+void __wrap_datagram_ring_wake(struct datagram_ring *ring)
+{
+	(void)ring;
+}
+
+/* --- A listener with its peers --- */
+
+struct world {
+	struct listener_config config;
+	struct peer_config peers[PEERS], *peer_list[PEERS];
+	struct own_addresses *own;
+	struct log *log;
+	struct link links[PEERS];
+	struct listener_counters counters;
+	struct egress *egress;
+	struct arena arena;
+	struct route route;
+	struct relay relay;
+	struct session_quota quota;
+	target_news news;
+	struct outlet outlet;
+	struct address local;
+	uint64_t now_ms;
+	struct session *alive[8]; /* some that were alive lately */
+};
+
+static struct peers_snapshot *snapshot_of(struct world *w, unsigned present)
+{
+	struct peer_targets lists[PEERS] = {{0}};
+	struct target *targets[PEERS] = {0};
+	struct peers_snapshot *snapshot;
+
+	for (unsigned i = 0; i < PEERS; i++) {
+		if (!(present >> i & 1))
+			continue;
+		targets[i] = target_create(&w->peers[i], &w->peers[i].address, &w->news);
+		lists[i] = (struct peer_targets){&targets[i], 1};
+	}
+	snapshot = peers_snapshot_create(lists, PEERS);
+	for (unsigned i = 0; i < PEERS; i++)
+		target_put(targets[i]);
+	return snapshot;
+}
+
+static void configure(struct world *w)
+{
+	static char *names[PEERS] = {(char *)"a", (char *)"b", (char *)"c"};
+	static char *encodings[] = {(char *)"gbk"};
+
+	w->config = (struct listener_config){.name = (char *)"l",
+					     .action = (enum action_kind)next_up_to(ACTION_RELAY),
+					     .encodings = encodings,
+					     .encoding_count = 1,
+					     .errors = (enum codec_errors)next_up_to(CODEC_BACKSLASHREPLACE),
+					     .log_every = 1 + next_up_to(2),
+					     .max_datagram = 1 + next() * 16,
+					     .loop_guard = true,
+					     .peers = w->peer_list,
+					     .peer_count = PEERS,
+					     .balance = (enum balance)next_up_to(BALANCE_FAILOVER),
+					     .idle_timeout_ms = 1 + next(),
+					     .max_sessions = 1 + next_up_to(7),
+					     .responses = next_up_to(3)};
+	if (w->config.responses == 3)
+		w->config.responses = RESPONSES_UNLIMITED;
+	for (size_t i = 0; i < PEERS; i++) {
+		w->peers[i] = (struct peer_config){
+			.name = names[i], .index = i, .weight = 1 + next_up_to(2), .max_fails = next_up_to(2)};
+		w->peers[i].fail_timeout_ms = 1 + next();
+		w->peers[i].encoding = next() >= 192 ? (char *)"utf-8" : NULL;
+		w->peers[i].backup = i && next() >= 192;
+		address_from_ip(&w->peers[i].address, i == 2 ? "::1" : "127.0.0.1", (uint16_t)(9000 + i));
+		w->peer_list[i] = &w->peers[i];
+	}
+}
+
+static void must_work(int error)
+{
+	if (error)
+		abort();
+}
+
+static void begin_relay(struct world *w)
+{
+	struct peers_snapshot *snapshot = snapshot_of(w, 7);
+	struct relay_setup setup = {.config = &w->config,
+				    .log = w->log,
+				    .links = w->links,
+				    .carrier = &w->route.carrier,
+				    .quota = &w->quota,
+				    .epoll = spare,
+				    .news = &w->news,
+				    .snapshot = snapshot};
+
+	w->quota.max = w->config.max_sessions;
+	must_work(relay_init(&w->relay, &setup));
+	peers_snapshot_put(snapshot);
+	w->route.action_state = &w->relay;
+}
+
+static void begin(struct world *w)
+{
+	configure(w);
+	address_from_ip(&w->local, "0.0.0.0", 7788);
+	must_work(own_addresses_create(&w->own, &w->local, 1));
+	for (size_t i = 0; i < PEERS; i++)
+		link_init(&w->links[i], &w->peers[i], 65536, w->own, w->log);
+	must_work(route_init(&w->route,
+			     action_traits(w->config.action)->has_sessions ? &relay_action : action_of(w->config.action),
+			     &w->config, w->links));
+	must_work(egress_create(&w->egress, route_copies_max(&w->route), BATCH_TRAINS + PEERS));
+	must_work(arena_create(&w->arena, w->route.carrier.converts ? PEERS : 0));
+	w->route.own = w->own;
+	w->route.carrier.egress = w->egress;
+	w->route.carrier.arena = &w->arena;
+	w->route.counters = &w->counters;
+	w->route.carrier.ring = (struct datagram_ring *)w; /* never looked into */
+	w->route.log = w->log;
+	if (action_traits(w->config.action)->has_ring_guard)
+		must_work(ring_guard_create(&w->route.ring_guard, w->config.action));
+	w->outlet = (struct outlet){.fd = spare, .gso = true};
+	if (action_traits(w->config.action)->has_sessions)
+		begin_relay(w);
+}
+
+static void finish(struct world *w)
+{
+	if (w->route.action_state)
+		relay_finish(&w->relay);
+	ring_guard_destroy(w->route.ring_guard);
+	route_finish(&w->route);
+	arena_destroy(&w->arena);
+	egress_destroy(w->egress);
+	own_addresses_destroy(w->own);
+	for (size_t i = 0; i < PEERS; i++)
+		link_finish(&w->links[i]);
+}
+
+/* --- The books --- */
+
+static uint64_t total(const counter dropped[DROP_REASONS])
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < DROP_REASONS; i++)
+		n += counter_get(&dropped[i]);
+	return n;
+}
+
+static void check(const struct world *w)
+{
+	const struct listener_counters *l = &w->counters;
+	const struct relay_counters *r = &w->relay.counters;
+
+	if (counter_get(&l->received) != counter_get(&l->sunk) + counter_get(&l->echoed) + counter_get(&l->forwarded) +
+						 counter_get(&l->relayed) + total(l->dropped))
+		abort();
+	if (counter_get(&r->answers) != counter_get(&r->answered) + total(r->dropped))
+		abort();
+	if (counter_get(&r->started) - counter_get(&r->ended) != atomic_load(&w->quota.alive))
+		abort();
+	for (size_t i = 0; i < PEERS; i++) {
+		const struct peer_counters *p = &w->links[i].counters;
+
+		if (counter_get(&p->handed) != counter_get(&p->sent) + total(p->dropped))
+			abort();
+	}
+}
+
+/* --- Batches --- */
+
+static uint8_t payload[PAYLOAD];
+static struct local_end locals[BATCH_TRAINS];
+
+static struct address source_of(unsigned choice)
+{
+	static const char *const hosts[] = {"127.0.0.1", "192.0.2.1", "192.0.2.2",   "0.0.0.0",
+					    "224.0.0.1", "::1",       "2001:db8::1", "::ffff:192.0.2.1"};
+	struct address source;
+
+	address_from_ip(&source, hosts[choice % 8], choice >= 250 ? 7788 : (uint16_t)(choice / 8 * 100));
+	return source;
+}
+
+static void make_train(struct train *train, struct local_end *local)
+{
+	uint32_t size = (next() << 8 | next()) % (PAYLOAD + 1);
+	uint32_t segment = 1 + (next() << 4 | next_up_to(15));
+
+	*train = (struct train){.data = payload, .size = size, .source = source_of(next())};
+	train->segment = segment < size ? segment : size;
+	if (size > train->segment * TRAIN_MAX)
+		train->segment = (size + TRAIN_MAX - 1) / TRAIN_MAX;
+	train->count = (uint16_t)(size ? (size + train->segment - 1) / train->segment : 1);
+	if (next() >= 128) {
+		address_from_ip(&local->written_to, "127.0.0.1", 0);
+		local->reply_from = local->written_to;
+		train->local = local;
+	}
+}
+
+static void flush(struct world *w)
+{
+	for (int i = 0; i < 400 && !egress_flush(w->egress, w->now_ms); i++)
+		w->now_ms++;
+	egress_give_up(w->egress);
+}
+
+static void note_alive(struct world *w, const struct train *trains, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (w->route.action_state && !trains[i].drop && w->relay.batch[i]->outlet.fd >= 0)
+			w->alive[i % 8] = w->relay.batch[i];
+	}
+}
+
+static void clients_speak(struct world *w)
+{
+	static struct train trains[BATCH_TRAINS];
+	struct arrival arrival = {&w->outlet, &w->local, 1, w->now_ms};
+	unsigned count = 1 + next_up_to(carrier_batch_limit(&w->route.carrier) - 1);
+
+	for (unsigned i = 0; i < count; i++)
+		make_train(&trains[i], &locals[i]);
+	route_begin(&w->route, &arrival, trains, count);
+	flush(w);
+	route_end(&w->route, &arrival, trains, count);
+	note_alive(w, trains, count);
+}
+
+static void peers_answer(struct world *w)
+{
+	static struct train trains[BATCH_TRAINS];
+	static struct answers answers;
+	unsigned limit = carrier_batch_limit(&w->route.carrier);
+
+	answers.trains = trains;
+	answers.count = answers.session_count = 0;
+	for (unsigned i = 0; i < 8 && i < limit; i++) {
+		struct session *session = w->alive[i];
+
+		if (!session || session->outlet.fd < 0)
+			continue;
+		answers.sessions[answers.session_count++] = session;
+		session->outlet.broken |= next() >= 250;
+		make_train(&trains[answers.count], &locals[i]);
+		trains[answers.count].local = NULL;
+		answers.items[answers.count++].session = session;
+	}
+	if (!answers.session_count)
+		return;
+	answers_begin(&answers, 1, w->now_ms);
+	flush(w);
+	answers_end(&answers);
+}
+
+static void peers_move(struct world *w)
+{
+	struct peers_snapshot *snapshot = snapshot_of(w, next_up_to(7));
+
+	relay_set_peers(&w->relay, snapshot, w->now_ms);
+	peers_snapshot_put(snapshot);
+}
+
+static void step(struct world *w)
+{
+	unsigned choice = next_up_to(7);
+
+	w->now_ms += next();
+	if (choice < 4 || !w->route.action_state)
+		clients_speak(w);
+	else if (choice < 6)
+		peers_answer(w);
+	else if (choice == 6)
+		relay_expire(&w->relay, w->now_ms, next_up_to(3));
+	else
+		peers_move(w);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct log *log;
+	struct world world = {.now_ms = 1000};
+
+	if (!log) {
+		spare = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		must_work(log_create(&log, open("/dev/null", O_WRONLY | O_CLOEXEC), LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT));
+	}
+	world.log = log;
+	input = data;
+	left = size;
+	begin(&world);
+	do {
+		step(&world);
+		check(&world);
+	} while (left);
+	finish(&world);
+	check(&world);
+	if (atomic_load(&world.quota.alive))
+		abort();
+	return 0;
+}

@@ -1,0 +1,97 @@
+/* A status with numbers that tell each other apart, for the tests of what prints one. The file includes cmocka.h before
+ * this. */
+#ifndef UDPRELAYD_STATUS_FIXTURE_H
+#define UDPRELAYD_STATUS_FIXTURE_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/status.h"
+#include "tests/unit/support/config_text.h"
+
+struct status_fixture {
+	struct config *config;
+	struct bound_socket bound;
+	struct bound_sockets sockets;
+	struct server_view view;
+	struct status_listener listeners[2];
+	struct status_peer peers[2];
+	uint64_t silences_ms[2];
+	target_news news;
+	struct status status;
+};
+
+/* Member by member: first, first + 1 and so on. */
+static inline void fill_counters(counter *counters, size_t bytes, uint64_t first)
+{
+	for (size_t i = 0; i < bytes / sizeof(counter); i++)
+		counters[i] = first + i;
+}
+
+static inline void fixture_make_targets(struct status_fixture *f)
+{
+	struct target *target = target_create(&f->config->peers[1], &f->config->peers[1].address, &f->news);
+	struct peer_targets targets[2] = {{0}, {&target, 1}};
+
+	f->status.snapshot = peers_snapshot_create(targets, 2);
+	target_put(target);
+	for (size_t i = 0; i < 2; i++)
+		f->peers[i].targets = &f->status.snapshot->peers[i];
+}
+
+static inline void fixture_fill(struct status_fixture *f)
+{
+	for (size_t i = 0; i < 2; i++) {
+		f->listeners[i].config = &f->config->listeners[i];
+		f->listeners[i].bound = true;
+		fill_counters((counter *)&f->listeners[i].counters, sizeof(f->listeners[i].counters), 1000 * (i + 1));
+		f->listeners[i].dropped = 77;
+		f->listeners[i].kernel_dropped = 78;
+		f->peers[i].config = &f->config->peers[i];
+		fill_counters((counter *)&f->peers[i].counters, sizeof(f->peers[i].counters), 10000 * (i + 1));
+		f->peers[i].dropped = 88;
+	}
+	fill_counters((counter *)&f->listeners[1].relay, sizeof(f->listeners[1].relay), 5000);
+	f->listeners[1].sessions = 5;
+	f->listeners[1].sessions_max = 16384;
+}
+
+/* A listener that echoes and one that relays; a peer whose name has no address yet, and one whose path has all that
+ * needs an escape. */
+static inline void fixture_begin(struct status_fixture *f)
+{
+	*f = (struct status_fixture){.config = good("[listener:e]\naddress = 127.0.0.1:7\naction = echo\n"
+						    "[listener:r]\naddress = unix:/r\naction = relay\npeers = n, p\n"
+						    "[peer:n]\naddress = name:1\n"
+						    "[peer:p]\naddress = unix:/a\"b\\c\xff\n")};
+	f->bound = (struct bound_socket){.config = &f->config->listeners[0], .fd = -1};
+	assert_int_equal(address_parse(&f->bound.local, "127.0.0.1:7"), 0);
+	f->sockets = (struct bound_sockets){.items = &f->bound, .count = 1};
+	f->view = (struct server_view){.config = f->config,
+				       .generation = 1,
+				       .reloads_failed = 4,
+				       .last_reload_failed = true,
+				       .sockets = &f->sockets,
+				       .start_wall_us = UINT64_C(1500000),
+				       .start_ms = 1000};
+	f->status = (struct status){.view = &f->view,
+				    .now_ms = 3500,
+				    .generation = 1,
+				    .listeners = f->listeners,
+				    .listener_count = 2,
+				    .peers = f->peers,
+				    .peer_count = 2,
+				    .silences_ms = f->silences_ms,
+				    .worker_count = 2,
+				    .datagram_log = {true, 11, 12, 13}};
+	fixture_fill(f);
+	fixture_make_targets(f);
+}
+
+static inline void fixture_end(struct status_fixture *f)
+{
+	peers_snapshot_put(f->status.snapshot);
+	config_destroy(f->config);
+}
+
+#endif

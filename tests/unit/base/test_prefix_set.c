@@ -1,0 +1,395 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/prefix_set.h"
+
+static struct prefix parse(const char *text)
+{
+	char fault[PREFIX_FAULT_MAX];
+	struct prefix prefix;
+
+	if (!prefix_parse(&prefix, text, fault))
+		fail_msg("`%s`: %s", text, fault);
+	return prefix;
+}
+
+/* Prefixes with blanks between them, which get the lines 1, 2 and so on. */
+static struct prefix_set *set_of(const char *texts)
+{
+	char *copy = strdup(texts), *rest = copy, *text;
+	struct prefix prefixes[32];
+	struct prefix_set *set;
+	unsigned count = 0;
+
+	while ((text = strsep(&rest, " "))) {
+		if (!*text)
+			continue;
+		prefixes[count] = parse(text);
+		prefixes[count].line = count + 1;
+		count++;
+	}
+	set = prefix_set_create(prefixes, count);
+	free(copy);
+	return set;
+}
+
+static const char *find(const struct prefix_set *set, const char *ip)
+{
+	static char text[PREFIX_TEXT_MAX];
+	const struct prefix *prefix;
+	struct address address;
+
+	assert_int_equal(address_from_ip(&address, ip, 1), 0);
+	prefix = prefix_set_find(set, &address);
+	return prefix ? prefix_format(prefix, text) : "none";
+}
+
+#define finds(set, ip, expected) assert_string_equal(find(set, ip), expected)
+
+/* --- Texts --- */
+
+static void a_prefix_is_written_as_it_is_read(void **state)
+{
+	static const char *const texts[] = {"192.0.2.0/24", "0.0.0.0/0",         "192.0.2.1/32",
+					    "128.0.0.0/1",  "2001:db8::/32",     "::/0",
+					    "::1/128",      "2001:db8::8/125",   "8000::/1",
+					    "fe80::/10",    "2001:db8:0:1::/64", "2001:db8:0:0:8000::/65"};
+	char text[PREFIX_TEXT_MAX];
+	struct prefix prefix;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		prefix = parse(texts[i]);
+		assert_string_equal(prefix_format(&prefix, text), texts[i]);
+		assert_int_equal(prefix.line, 0);
+	}
+	prefix = parse("192.0.2.1");
+	assert_int_equal(prefix.bits, 32);
+	prefix = parse("2001:0DB8::1");
+	assert_int_equal(prefix.bits, 128);
+	prefix = parse("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255/128");
+	assert_string_equal(prefix_format(&prefix, text), "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128");
+}
+
+static void what_is_wrong_is_told_with_a_remedy(void **state)
+{
+	static const char *const faults[][2] = {
+		{"all", "this is no prefix: write one such as 192.0.2.0/24 or 2001:db8::/32"},
+		{"", "this is no prefix: "},
+		{"/24", "this is no prefix: "},
+		{"192.0.2/24", "this is no prefix: "},
+		{"1:2:3:4:5:6:7:8:9:a:b:c:d:e:f:1:2:3:4:5:6:7:8/1", "this is no prefix: "},
+		{"192.0.2.0/33", "this is no length: write one from 0 to 32 behind the /"},
+		{"2001:db8::/129", "this is no length: write one from 0 to 128 behind the /"},
+		{"192.0.2.0/", "this is no length: "},
+		{"192.0.2.0/-1", "this is no length: "},
+		{"192.0.2.0/024", "this is no length: "},
+		{"192.0.2.0/24/24", "this is no length: "},
+		{"192.0.2.0/4294967296", "this is no length: "},
+		{"192.0.2.0/255.255.255.0", "this is no length: "},
+		{"fe80::1%eth0", "a prefix has no interface: remove it, from the % on"},
+		{"192.0.2.1/24", "there are bits set behind the prefix's length: write 192.0.2.0/24"},
+		{"0.0.0.1/0", "there are bits set behind the prefix's length: write 0.0.0.0/0"},
+		{"192.0.2.3/31", "there are bits set behind the prefix's length: write 192.0.2.2/31"},
+		{"2001:db8::1/64", "there are bits set behind the prefix's length: write 2001:db8::/64"},
+		{"2001:db8:0:1::/63", "there are bits set behind the prefix's length: write 2001:db8::/63"},
+		{"::1/127", "there are bits set behind the prefix's length: write ::/127"},
+		{"8000::/0", "there are bits set behind the prefix's length: write ::/0"},
+		{"::ffff:192.0.2.1", "this is IPv4 in IPv6 clothes: write 192.0.2.1/32"},
+		{"::ffff:192.0.2.1/120", "this is IPv4 in IPv6 clothes: write 192.0.2.0/24"},
+		{"::ffff:0:0/96", "this is IPv4 in IPv6 clothes: write 0.0.0.0/0"},
+	};
+	struct prefix prefix = {.line = 7};
+	char fault[PREFIX_FAULT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+		assert_false(prefix_parse(&prefix, faults[i][0], fault));
+		if (strncmp(fault, faults[i][1], strlen(faults[i][1])))
+			fail_msg("`%s`: %s", faults[i][0], fault);
+	}
+	assert_int_equal(prefix.line, 7);
+}
+
+/* --- Sets --- */
+
+static void nothing_is_in_an_empty_set(void **state)
+{
+	struct prefix_set *set = prefix_set_create(NULL, 0);
+
+	(void)state;
+	finds(set, "0.0.0.0", "none");
+	finds(set, "255.255.255.255", "none");
+	finds(set, "::", "none");
+	finds(set, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "none");
+	prefix_set_destroy(set);
+	finds(NULL, "192.0.2.1", "none");
+	prefix_set_destroy(NULL);
+}
+
+static void the_longest_prefix_is_found(void **state)
+{
+	struct prefix_set *set = set_of("10.1.2.3 10.0.0.0/8 10.1.0.0/16 10.1.2.0/24 10.255.255.255/32 10.0.0.0/32 "
+					"10.0.0.0/24 2001:db8:1::/48 2001:db8::/32 2001:db8:1:2::/64 2001:db8:1:2::3");
+
+	(void)state;
+	finds(set, "9.255.255.255", "none");
+	finds(set, "10.0.0.0", "10.0.0.0/32");
+	finds(set, "10.0.0.1", "10.0.0.0/24");
+	finds(set, "10.0.1.0", "10.0.0.0/8");
+	finds(set, "10.1.1.255", "10.1.0.0/16");
+	finds(set, "10.1.2.2", "10.1.2.0/24");
+	finds(set, "10.1.2.3", "10.1.2.3/32");
+	finds(set, "10.1.2.4", "10.1.2.0/24");
+	finds(set, "10.1.3.0", "10.1.0.0/16");
+	finds(set, "10.2.0.0", "10.0.0.0/8");
+	finds(set, "10.255.255.254", "10.0.0.0/8");
+	finds(set, "10.255.255.255", "10.255.255.255/32");
+	finds(set, "11.0.0.0", "none");
+	finds(set, "2001:db8:0:ffff:ffff:ffff:ffff:ffff", "2001:db8::/32");
+	finds(set, "2001:db8:1:2::2", "2001:db8:1:2::/64");
+	finds(set, "2001:db8:1:2::3", "2001:db8:1:2::3/128");
+	finds(set, "2001:db8:1:2::4", "2001:db8:1:2::/64");
+	finds(set, "2001:db8:1:3::", "2001:db8:1::/48");
+	finds(set, "2001:db8:2::", "2001:db8::/32");
+	finds(set, "2001:db9::", "none");
+	prefix_set_destroy(set);
+}
+
+static void ranges_may_touch(void **state)
+{
+	struct prefix_set *set = set_of("192.0.2.128/25 192.0.2.0/25 192.0.3.0/24 2001:db8::/33 2001:db8:8000::/33");
+
+	(void)state;
+	finds(set, "192.0.1.255", "none");
+	finds(set, "192.0.2.0", "192.0.2.0/25");
+	finds(set, "192.0.2.127", "192.0.2.0/25");
+	finds(set, "192.0.2.128", "192.0.2.128/25");
+	finds(set, "192.0.2.255", "192.0.2.128/25");
+	finds(set, "192.0.3.0", "192.0.3.0/24");
+	finds(set, "192.0.4.0", "none");
+	finds(set, "2001:db8:7fff:ffff:ffff:ffff:ffff:ffff", "2001:db8::/33");
+	finds(set, "2001:db8:8000::", "2001:db8:8000::/33");
+	finds(set, "2001:db9::", "none");
+	prefix_set_destroy(set);
+}
+
+static void a_prefix_may_be_all_or_one(void **state)
+{
+	struct prefix_set *set = set_of("0.0.0.0/0 0.0.0.0/32 255.255.255.255/32 ::/0 ::/128 "
+					"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 128.0.0.0/1");
+
+	(void)state;
+	finds(set, "0.0.0.0", "0.0.0.0/32");
+	finds(set, "0.0.0.1", "0.0.0.0/0");
+	finds(set, "255.255.255.254", "128.0.0.0/1");
+	finds(set, "255.255.255.255", "255.255.255.255/32");
+	finds(set, "::", "::/128");
+	finds(set, "::1", "::/0");
+	finds(set, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe", "::/0");
+	finds(set, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128");
+	prefix_set_destroy(set);
+}
+
+/* Every length there is, one in the other. */
+static void prefixes_nest_to_any_depth(void **state)
+{
+	struct prefix prefixes[129 + 33] = {0};
+	struct prefix_set *set;
+
+	(void)state;
+	for (unsigned bits = 0; bits <= 128; bits++)
+		prefixes[bits] = (struct prefix){.family = AF_INET6, .bits = (uint8_t)bits};
+	for (unsigned bits = 0; bits <= 32; bits++)
+		prefixes[129 + bits] = (struct prefix){.family = AF_INET, .bits = (uint8_t)bits};
+	set = prefix_set_create(prefixes, 129 + 33);
+	finds(set, "::", "::/128");
+	finds(set, "::1", "::/127");
+	finds(set, "::1:0:0:0", "::/79");
+	finds(set, "8000::", "::/0");
+	finds(set, "0.0.0.0", "0.0.0.0/32");
+	finds(set, "0.0.0.2", "0.0.0.0/30");
+	finds(set, "128.0.0.0", "0.0.0.0/0");
+	prefix_set_destroy(set);
+}
+
+static void a_family_does_not_know_the_other(void **state)
+{
+	struct prefix_set *v4 = set_of("0.0.0.0/0"), *v6 = set_of("::/0");
+	struct address address;
+
+	(void)state;
+	finds(v4, "::1", "none");
+	finds(v4, "::192.0.2.1", "none");
+	finds(v6, "192.0.2.1", "none");
+	assert_int_equal(address_parse(&address, "unix:/run/x"), 0);
+	assert_null(prefix_set_find(v4, &address));
+	assert_null(prefix_set_find(v6, &address));
+	prefix_set_destroy(v4);
+	prefix_set_destroy(v6);
+}
+
+static void ipv6_clothes_hide_nobody(void **state)
+{
+	struct prefix_set *set = set_of("192.0.2.0/24 ::/0");
+
+	(void)state;
+	finds(set, "::ffff:192.0.2.1", "192.0.2.0/24");
+	finds(set, "::ffff:192.0.3.1", "none");
+	finds(set, "::fffe:192.0.2.1", "::/0");
+	prefix_set_destroy(set);
+}
+
+static void of_the_same_the_first_line_counts(void **state)
+{
+	struct prefix_set *set = set_of("10.0.0.0/8 192.0.2.0/24 10.0.0.0/8 192.0.2.0/24 192.0.2.0/25 192.0.2.0/24");
+	struct address address;
+
+	(void)state;
+	address_from_ip(&address, "192.0.2.200", 0);
+	assert_int_equal(prefix_set_find(set, &address)->line, 2);
+	address_from_ip(&address, "192.0.2.100", 0);
+	assert_int_equal(prefix_set_find(set, &address)->line, 5);
+	address_from_ip(&address, "10.9.9.9", 0);
+	assert_int_equal(prefix_set_find(set, &address)->line, 1);
+	prefix_set_destroy(set);
+}
+
+/* --- Against a plain search --- */
+
+#define MANY 50000
+#define LOOKUPS 1000
+
+static uint64_t random_state = 20261122;
+
+static uint64_t random_number(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+static bool has_bit(const uint8_t *ip, unsigned i)
+{
+	return ip[i / 8] >> (7 - i % 8) & 1;
+}
+
+static const uint8_t *bytes_of(const struct address *address)
+{
+	return address->any.sa_family == AF_INET ? (const uint8_t *)&address->v4.sin_addr
+						 : (const uint8_t *)&address->v6.sin6_addr;
+}
+
+static bool covers(const struct prefix *prefix, const struct address *address)
+{
+	const uint8_t *ip = (const uint8_t *)&prefix->v6, *other = bytes_of(address);
+
+	for (unsigned i = 0; i < prefix->bits; i++) {
+		if (has_bit(ip, i) != has_bit(other, i))
+			return false;
+	}
+	return prefix->family == address->any.sa_family;
+}
+
+/* Few different first bytes, so that many are one in the other. */
+static void random_ip(uint8_t *ip, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		ip[i] = (uint8_t)(random_number() >> 32);
+	ip[0] = (uint8_t)(0x20 + ip[0] % 16);
+	if (random_number() % 2)
+		ip[1] %= 4;
+}
+
+static struct prefix random_prefix(unsigned line)
+{
+	bool v4 = random_number() % 2;
+	struct prefix prefix = {.family = v4 ? AF_INET : AF_INET6, .line = line};
+	unsigned most = v4 ? 32 : 128;
+	uint8_t *ip = (uint8_t *)&prefix.v6;
+
+	prefix.bits = (uint8_t)(most / 2 + random_number() % (most / 2 + 1));
+	random_ip(ip, most / 8);
+	for (unsigned i = prefix.bits; i < most; i++)
+		ip[i / 8] = (uint8_t)(ip[i / 8] & ~(0x80 >> i % 8));
+	return prefix;
+}
+
+/* Half of them within a prefix, or just outside. */
+static struct address random_address(const struct prefix *near)
+{
+	bool v4 = near->family == AF_INET;
+	struct address address = {0};
+	uint8_t *ip;
+
+	address.any.sa_family = near->family;
+	ip = (uint8_t *)bytes_of(&address);
+	random_ip(ip, v4 ? 4 : 16);
+	if (random_number() % 2)
+		return address;
+	memcpy(ip, &near->v6, v4 ? 4 : 16);
+	for (unsigned i = near->bits ? near->bits - random_number() % 2 : 0; i < (v4 ? 32u : 128u); i++)
+		ip[i / 8] ^= (uint8_t)(random_number() % 2 << (7 - i % 8));
+	return address;
+}
+
+static const struct prefix *find_plainly(const struct prefix *prefixes, size_t count, const struct address *address)
+{
+	const struct prefix *best = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		if ((!best || prefixes[i].bits > best->bits) && covers(&prefixes[i], address))
+			best = &prefixes[i];
+	}
+	return best;
+}
+
+static void many_prefixes_are_found_like_a_plain_search_finds_them(void **state)
+{
+	struct prefix *prefixes = calloc(MANY, sizeof(*prefixes));
+	struct prefix_set *set;
+	unsigned hits = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < MANY; i++)
+		prefixes[i] = random_prefix(i + 1);
+	set = prefix_set_create(prefixes, MANY);
+	for (unsigned i = 0; i < LOOKUPS; i++) {
+		struct address address = random_address(&prefixes[random_number() % MANY]);
+		const struct prefix *expected = find_plainly(prefixes, MANY, &address);
+		const struct prefix *found = prefix_set_find(set, &address);
+
+		assert_int_equal(!expected, !found);
+		hits += expected != NULL;
+		if (expected)
+			assert_memory_equal(found, expected, sizeof(*found));
+	}
+	assert_in_range(hits, LOOKUPS / 4, LOOKUPS - 1);
+	prefix_set_destroy(set);
+	free(prefixes);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_prefix_is_written_as_it_is_read),
+		cmocka_unit_test(what_is_wrong_is_told_with_a_remedy),
+		cmocka_unit_test(nothing_is_in_an_empty_set),
+		cmocka_unit_test(the_longest_prefix_is_found),
+		cmocka_unit_test(ranges_may_touch),
+		cmocka_unit_test(a_prefix_may_be_all_or_one),
+		cmocka_unit_test(prefixes_nest_to_any_depth),
+		cmocka_unit_test(a_family_does_not_know_the_other),
+		cmocka_unit_test(ipv6_clothes_hide_nobody),
+		cmocka_unit_test(of_the_same_the_first_line_counts),
+		cmocka_unit_test(many_prefixes_are_found_like_a_plain_search_finds_them),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

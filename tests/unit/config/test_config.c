@@ -1,0 +1,394 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "tests/unit/support/config_text.h"
+
+#define ECHO "[listener:e]\naddress = *:7788\naction = echo\n"
+
+static void what_is_not_written_has_its_default(void **state)
+{
+	struct config *config = good(ECHO);
+	const struct listener_config *listener = &config->listeners[0];
+
+	(void)state;
+	assert_string_equal(config->path, "t.ini");
+	assert_int_equal(config->workers, 0);
+	assert_int_equal(config->log_level, LOG_LEVEL_INFO);
+	assert_int_equal(config->log_format, LOG_FORMAT_TEXT);
+	assert_int_equal(config->datagram_log.target, LOG_TARGET_STDERR);
+	assert_int_equal(config->datagram_log.format, LOG_FORMAT_TEXT);
+	assert_int_equal(config->datagram_log.payload, 256);
+	assert_int_equal(config->datagram_log.queue, 16384);
+	assert_int_equal(config->listener_count, 1);
+	assert_int_equal(config->peer_count, 0);
+	assert_int_equal(listener->encoding_count, 1);
+	assert_string_equal(listener->encodings[0], "utf-8");
+	assert_int_equal(listener->errors, CODEC_BACKSLASHREPLACE);
+	assert_int_equal(listener->log_every, 1);
+	assert_string_equal(listener->interface, "");
+	assert_int_equal(listener->group_count, 0);
+	assert_false(listener->freebind);
+	assert_int_equal(listener->receive_buffer, 4 << 20);
+	assert_int_equal(listener->send_buffer, 4 << 20);
+	assert_int_equal(listener->max_datagram, 65507);
+	assert_true(listener->loop_guard);
+	assert_true(listener->ring_guard);
+	config_destroy(config);
+}
+
+#define RELAY "[listener:r]\naddress = *:7788\naction = relay\npeers = p\n[peer:p]\naddress = 192.0.2.1:1\n"
+
+static void a_relay_and_its_peer_have_defaults_too(void **state)
+{
+	struct config *config = good(RELAY);
+	const struct listener_config *listener = &config->listeners[0];
+	const struct peer_config *peer = &config->peers[0];
+
+	(void)state;
+	assert_int_equal(listener->balance, BALANCE_HASH);
+	assert_int_equal(listener->idle_timeout_ms, 60000);
+	assert_int_equal(listener->max_sessions, 16384);
+	assert_int_equal(listener->responses, RESPONSES_UNLIMITED);
+	assert_null(listener->refuse_source_ports);
+	assert_int_equal(peer->resolve_interval_ms, 30000);
+	assert_int_equal(peer->weight, 1);
+	assert_false(peer->backup);
+	assert_int_equal(peer->max_fails, 3);
+	assert_int_equal(peer->fail_timeout_ms, 10000);
+	assert_false(peer->check.on);
+	assert_null(peer->check.send.bytes);
+	assert_int_equal(peer->check.send.size, 0);
+	assert_null(peer->check.expect.bytes);
+	assert_int_equal(peer->check.expect.size, 0);
+	assert_int_equal(peer->check.interval_ms, 5000);
+	assert_int_equal(peer->check.timeout_ms, 2000);
+	assert_int_equal(peer->check.rise, 2);
+	assert_int_equal(peer->check.fall, 3);
+	config_destroy(config);
+}
+
+static void what_was_written_has_its_line(void **state)
+{
+	struct config *config = good("\n" RELAY "\n[listener:e]\nmax_datagram = 9\naddress = *:7789\n"
+				     "action = echo\nallow = ::1,\n ::2\nlog = all\n");
+	const struct section_lines *relay = &config->listeners[0].lines, *echo = &config->listeners[1].lines;
+
+	(void)state;
+	assert_int_equal(relay->line, 2);
+	assert_int_equal(config_line(relay, "peers"), 5);
+	assert_int_equal(config_line(relay, "max_datagram"), 0);
+	assert_int_equal(config->peers[0].lines.line, 6);
+	assert_int_equal(config_line(&config->peers[0].lines, "address"), 7);
+	assert_int_equal(echo->line, 9);
+	assert_int_equal(config_line(echo, "max_datagram"), 10);
+	assert_int_equal(config_line(echo, "allow"), 13);
+	assert_int_equal(config_line(echo, "log"), 15);
+	config_destroy(config);
+}
+
+static void a_relay_refuses_the_ports_that_it_is_told(void **state)
+{
+	struct config *config = good("[listener:e]\naddress = *:7789\naction = echo\n" RELAY
+				     "[listener:s]\naddress = *:7790\naction = relay\npeers = p\n"
+				     "refuse_source_ports = 53\n");
+
+	(void)state;
+	assert_false(port_set_has(config->listeners[0].refuse_source_ports, 7788));
+	assert_null(config->listeners[1].refuse_source_ports);
+	assert_true(port_set_has(config->listeners[2].refuse_source_ports, 53));
+	assert_false(port_set_has(config->listeners[2].refuse_source_ports, 7789));
+	config_destroy(config);
+}
+
+static void an_echo_refuses_low_ports_and_those_of_all_echoes(void **state)
+{
+	struct config *config = good(ECHO "[listener:f]\naddress = [::1]:9000\naction = echo\n"
+					  "[listener:s]\naddress = *:9001\naction = sink\n");
+	const struct port_set *set = config->listeners[0].refuse_source_ports;
+
+	(void)state;
+	assert_true(port_set_has(set, 0));
+	assert_true(port_set_has(set, 1023));
+	assert_false(port_set_has(set, 1024));
+	assert_true(port_set_has(set, 7788));
+	assert_true(port_set_has(set, 9000));
+	assert_false(port_set_has(set, 9001));
+	assert_null(config->listeners[2].refuse_source_ports);
+	config_destroy(config);
+}
+
+static void listeners_and_peers_stand_in_the_order_of_the_file(void **state)
+{
+	struct config *config = good("[listener:b]\naddress = *:2\naction = forward\npeers = y, x\n"
+				     "[peer:x]\naddress = 192.0.2.1:1\n[peer:y]\naddress = host.example.:2\n"
+				     "[listener:a]\naddress = *:1\naction = sink\n");
+
+	(void)state;
+	assert_int_equal(config->listener_count, 2);
+	assert_string_equal(config->listeners[0].name, "b");
+	assert_string_equal(config->listeners[1].name, "a");
+	assert_int_equal(config->listeners[1].index, 1);
+	assert_int_equal(config->listeners[0].peer_count, 2);
+	assert_ptr_equal(config->listeners[0].peers[0], &config->peers[1]);
+	assert_ptr_equal(config->listeners[0].peers[1], &config->peers[0]);
+	assert_int_equal(config->peers[1].index, 1);
+	config_destroy(config);
+}
+
+static void sections_must_be_known(void **state)
+{
+	(void)state;
+	refused(ECHO "[listner:x]\n", "4: [listner:x]: there is no such section: did you mean [listener:NAME]?");
+	refused(ECHO "[Log]\n", "4: [Log]: there is no such section: did you mean [log]?");
+	refused(ECHO "[log:x]\n", "4: [log:x]: there is no such section: did you mean [log]?");
+	refused(ECHO "[peer]\n", "4: [peer]: there is no such section: did you mean [peer:NAME]?");
+	refused(ECHO "[foo]\n", "4: [foo]: there is no such section: write udprelayd, log, ");
+	refused(ECHO "[statistics]\n", "4: [statistics]: there is no such section: write udprelayd, log, ");
+	refused(ECHO "[]\n", "4: []: there is no such section");
+}
+
+static void names_have_bounds(void **state)
+{
+	(void)state;
+	config_destroy(good("[listener:aZ09-_.]\naddress = *:7788\naction = echo\n"));
+	refused("[listener:]\naddress = *:7788\naction = echo\n", "1: [listener:]: the name is to have 1 to 32");
+	refused("[listener:a b]\naddress = *:7788\naction = echo\n", "1: [listener:a b]: the name is to have");
+	refused(ECHO "[peer:a:b]\naddress = 192.0.2.1:1\n", "4: [peer:a:b]: the name is to have");
+}
+
+/* libinih would cut it, and two would be one. */
+static void names_that_are_too_long_stay_whole(void **state)
+{
+	char text[1000], name[301];
+
+	(void)state;
+	memset(name, 'n', 300);
+	name[300] = '\0';
+	snprintf(text, sizeof(text), "[listener:%s]\naddress = *:1\naction = ech\n[listener:%s1]\n", name, name);
+	refused(text, "1: [listener:nnn", "3: [listener:nnn", "4: [listener:nnn", "4: [listener:nnn",
+		"4: [listener:nnn");
+}
+
+static void keys_must_be_known(void **state)
+{
+	(void)state;
+	refused(ECHO "adress = *:1\n", "4: [listener:e] adress: there is no such key: did you mean `address`?");
+	refused(ECHO "Encoding = utf-8\n", "4: [listener:e] Encoding: there is no such key: did you mean `encoding`?");
+	refused(ECHO "colour_of_the_sky = blue\n",
+		"4: [listener:e] colour_of_the_sky: there is no such key in this section: remove it");
+}
+
+static void keys_of_other_sections_are_sent_there(void **state)
+{
+	(void)state;
+	refused(ECHO "level = info\n", "4: [listener:e] level: the key belongs to [log]: write it there");
+	refused(ECHO "[udprelayd]\nformat = json\n",
+		"5: [udprelayd] format: the key belongs to [log] or [datagram_log]: write it there");
+	refused(ECHO "[log]\npeers = p\n", "5: [log] peers: the key belongs to [listener:NAME]: write it there");
+}
+
+static void lost_commas_and_equals_signs_are_guessed(void **state)
+{
+	(void)state;
+	refused("[listener:e]\naction = echo\naddress = 127.0.0.1:1\n  127.0.0.2:77\n",
+		"4: [listener:e] 127.0.0.2: there is no such key: does the line before it lack a comma?");
+	refused("[listener:e]\naction = echo\naddress = 127.0.0.1:1\n  unix:/x\n",
+		"4: [listener:e] unix: there is no such key: does the line before it lack a comma?");
+	refused(ECHO "[log]\nfoo: bar\n", "5: [log] foo: there is no such key in this section: remove it");
+	refused(ECHO "errors *:7788\n",
+		"4: [listener:e] errors *: there is no such key: write `=` between `errors` and its value");
+	refused(ECHO "adress: *:1\n", "4: [listener:e] adress: there is no such key: did you mean `address`?");
+}
+
+static void nothing_is_written_twice(void **state)
+{
+	(void)state;
+	refused(ECHO "action = sink\n", "4: [listener:e] action: the key is in line 3 already: remove one");
+	refused(ECHO ECHO, "4: [listener:e]: the section is in line 1 already",
+		"5: [listener:e] address: the key is in line 2 already",
+		"6: [listener:e] action: the key is in line 3 already");
+	refused("[log]\nlevel = info\n" ECHO "[log]\nformat = json\n",
+		"6: [log]: the section is in line 1 already: write all of its keys there");
+}
+
+static void what_is_needed_must_be_written(void **state)
+{
+	(void)state;
+	refused("", " there is no listener: add a section [listener:NAME]");
+	refused("[listener:e]\n", "1: [listener:e] address: missing: write", "1: [listener:e] action: missing: write");
+	refused("[listener:e]\naddress = *:1\naction = forward\n", "1: [listener:e] peers: missing: ");
+	refused(ECHO "[peer:p]\n", "4: [peer:p] address: missing: ");
+	refused(ECHO "[log]\nlevel =\n", "5: [log] level: there is no value: write error, warning");
+	refused(ECHO "[log]\nlevel = ; info\n", "5: [log] level: there is no value");
+}
+
+/* What follows from an error that was told is not told as another. */
+static void one_mistake_is_told_once(void **state)
+{
+	(void)state;
+	refused("[listener:e]\naddress = nowhere\naction = ech\npeers = p\nmulticast = 239.1.1.1\n"
+		"[peer:p]\naddress = 192.0.2.1:1\n",
+		"2: [listener:e] address: ", "3: [listener:e] action: ");
+}
+
+static void all_is_told_at_once_by_line(void **state)
+{
+	(void)state;
+	refused("[log]\nlevel = loud\n"
+		"[listener:a]\naddress = *:1, 1.2.3:5, , *:99999\naction = echo\nlog = some\n"
+		"[peer:p]\nweight = 0\n"
+		"nonsense\n"
+		"[udprelayd]\nworkers = 0\n",
+		"2: [log] level: `loud` is wrong: write error, warning, notice, info or debug",
+		"4: [listener:a] address: `1.2.3:5`: ",
+		"4: [listener:a] address: `*:1, 1.2.3:5, , *:99999` has an empty item: remove a comma",
+		"4: [listener:a] address: `*:99999`: ", "6: [listener:a] log: ", "7: [peer:p] address: missing",
+		"8: [peer:p] weight: ", "9: [peer:p]: `nonsense` is neither",
+		"11: [udprelayd] workers: `0` is wrong: write auto, or a number from 1 to 256");
+}
+
+static void what_is_no_text_is_told_once(void **state)
+{
+	static const char utf16[] = "\xff\xfe[\0l\0o\0g\0]\0\n\0x\0", png[] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\n\0";
+
+	(void)state;
+	refused_bytes(utf16, sizeof(utf16), (const char *const[]){"1: this is no text file: save it as UTF-8", NULL});
+	refused_bytes(png, sizeof(png), (const char *const[]){"3: this is no text file: save it as UTF-8", NULL});
+}
+
+static void what_is_quoted_cannot_harm_a_terminal(void **state)
+{
+	char *errors;
+
+	(void)state;
+	assert_null(config_of("[\x1b]2;x]\n[\xc2\x9b]\n[\xff]\n[\xc3\xa4]\n", 22, &errors));
+	for (const char *c = errors; *c; c++)
+		assert_true((unsigned char)*c >= ' ' || *c == '\n');
+	assert_non_null(strstr(errors, "[\\x1b]"));
+	assert_non_null(strstr(errors, "[\\xc2\\x9b]"));
+	assert_non_null(strstr(errors, "[\\xff]"));
+	assert_non_null(strstr(errors, "[\xc3\xa4]"));
+	free(errors);
+}
+
+/* --- Files --- */
+
+static void assert_unreadable(const char *path, const char *why)
+{
+	char *errors, expected[200];
+	size_t length;
+	FILE *out = open_memstream(&errors, &length);
+
+	assert_null(config_load(path, out));
+	fclose(out);
+	snprintf(expected, sizeof(expected), "%s: %s", *path ? path : "\"\"", why);
+	if (strncmp(errors, expected, strlen(expected)))
+		fail_msg("expected `%s`, not `%s`", expected, errors);
+	assert_ptr_equal(strchr(errors, '\n'), errors + length - 1);
+	free(errors);
+}
+
+static void some_paths_are_no_files(void **state)
+{
+	(void)state;
+	assert_unreadable("/nonexistent/x.ini", "cannot be opened: No such file or directory: write it");
+	assert_unreadable("/etc/passwd/x.ini", "cannot be opened: Not a directory: ");
+	assert_unreadable("/tmp", "is a directory: name the file in it, such as /tmp/udprelayd.ini");
+	assert_unreadable("/dev/zero", "is a device, a pipe or a socket: name a regular file");
+	assert_unreadable("", "is no name of a file: write one, such as udprelayd.ini");
+}
+
+/* Nor would anybody wait for their writer. */
+static void pipes_and_sockets_are_no_files(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/tmp/test_config.XXXXXX"};
+	int fd = mkstemp(address.sun_path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	unlink(address.sun_path);
+	assert_int_equal(mkfifo(address.sun_path, 0600), 0);
+	assert_unreadable(address.sun_path, "is a device, a pipe or a socket: name a regular file");
+	unlink(address.sun_path);
+	fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_unreadable(address.sun_path, "is a device, a pipe or a socket: name a regular file");
+	close(fd);
+	unlink(address.sun_path);
+}
+
+static void a_link_to_a_file_is_one(void **state)
+{
+	char path[] = "/tmp/test_config.XXXXXX", link[sizeof(path) + 5];
+	int fd = mkstemp(path);
+
+	(void)state;
+	snprintf(link, sizeof(link), "%s.link", path);
+	assert_int_equal(write(fd, ECHO, strlen(ECHO)), strlen(ECHO));
+	close(fd);
+	assert_int_equal(symlink(path, link), 0);
+	struct config *config = config_load(link, stderr);
+	unlink(link);
+	unlink(path);
+	assert_non_null(config);
+	config_destroy(config);
+}
+
+static void a_file_may_be_unreadable(void **state)
+{
+	char path[] = "/tmp/test_config.XXXXXX";
+	int fd = mkstemp(path);
+	uid_t user = geteuid();
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, ECHO, strlen(ECHO)), strlen(ECHO));
+	close(fd);
+	config_destroy(config_load(path, stderr));
+	assert_int_equal(chmod(path, 0), 0);
+	if (user == 0 && seteuid(65534)) {
+		unlink(path);
+		skip();
+	}
+	assert_unreadable(path, "cannot be opened: Permission denied: make it a file that this user may read");
+	assert_int_equal(seteuid(user), 0);
+	unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_not_written_has_its_default),
+		cmocka_unit_test(a_relay_and_its_peer_have_defaults_too),
+		cmocka_unit_test(what_was_written_has_its_line),
+		cmocka_unit_test(a_relay_refuses_the_ports_that_it_is_told),
+		cmocka_unit_test(an_echo_refuses_low_ports_and_those_of_all_echoes),
+		cmocka_unit_test(listeners_and_peers_stand_in_the_order_of_the_file),
+		cmocka_unit_test(sections_must_be_known),
+		cmocka_unit_test(names_have_bounds),
+		cmocka_unit_test(names_that_are_too_long_stay_whole),
+		cmocka_unit_test(keys_must_be_known),
+		cmocka_unit_test(keys_of_other_sections_are_sent_there),
+		cmocka_unit_test(lost_commas_and_equals_signs_are_guessed),
+		cmocka_unit_test(nothing_is_written_twice),
+		cmocka_unit_test(what_is_needed_must_be_written),
+		cmocka_unit_test(one_mistake_is_told_once),
+		cmocka_unit_test(all_is_told_at_once_by_line),
+		cmocka_unit_test(what_is_no_text_is_told_once),
+		cmocka_unit_test(what_is_quoted_cannot_harm_a_terminal),
+		cmocka_unit_test(some_paths_are_no_files),
+		cmocka_unit_test(pipes_and_sockets_are_no_files),
+		cmocka_unit_test(a_link_to_a_file_is_one),
+		cmocka_unit_test(a_file_may_be_unreadable),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,345 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+
+#include "build_config.h"
+#include "tests/unit/support/config_text.h"
+
+static void accepted(const char *text)
+{
+	config_destroy(good(text));
+}
+
+/* Two listeners with these lines, or one peer and a listener on *:7788. */
+#define TWO(a, b) "[listener:a]\naction = sink\n" a "\n[listener:b]\naction = sink\n" b "\n"
+#define AND_PEER(bind, to) "[listener:a]\naction = echo\n" bind "\n[peer:p]\naddress = " to "\n"
+
+static void an_address_is_for_one_listener(void **state)
+{
+	(void)state;
+	refused(TWO("address = *:1", "address = *:1"),
+		"6: [listener:b] address: `*:1` is taken by listener `a` (`*:1`): choose another address");
+	refused(TWO("address = *:1", "address = 0.0.0.0:1"), "6: [listener:b] address: `0.0.0.0:1` is taken");
+	refused(TWO("address = [::]:1", "address = *:1"), "6: [listener:b] address: `*:1` is taken by listener `a`");
+	refused(TWO("address = [::1]:1", "address = [0:0::1]:1"), "6: [listener:b] address: ");
+	refused(TWO("address = unix:/x", "address = unix:/x"), "6: [listener:b] address: `unix:/x` is taken");
+}
+
+/* As the kernel sees it: each of them could be bound, but not both. */
+static void a_wildcard_takes_the_port_of_all_addresses(void **state)
+{
+	(void)state;
+	refused(TWO("address = *:1", "address = 127.0.0.1:1"),
+		"6: [listener:b] address: `127.0.0.1:1` is taken by listener `a` (`*:1`): choose another address");
+	refused(TWO("address = [::1]:1", "address = *:1"), "6: [listener:b] address: `*:1` is taken");
+	refused(TWO("address = 127.0.0.1:1", "address = 0.0.0.0:1"), "6: [listener:b] address: `0.0.0.0:1` is taken");
+	refused(TWO("address = 0.0.0.0:1, 127.0.0.1:1", "address = *:3"),
+		"3: [listener:a] address: `127.0.0.1:1` covers the same address as `0.0.0.0:1`: remove one");
+	refused(TWO("address = *:1\ninterface = eth0", "address = 127.0.0.1:1"), "7: [listener:b] address: ");
+	accepted(TWO("address = 0.0.0.0:1", "address = [::1]:1"));
+	accepted(TWO("address = *:1\ninterface = eth0", "address = 127.0.0.1:1\ninterface = eth1"));
+}
+
+static void an_address_is_listed_once(void **state)
+{
+	(void)state;
+	refused(TWO("address = *:1, *:1, *:1", "address = *:3"),
+		"3: [listener:a] address: `*:1` is listed twice: remove one");
+	refused(TWO("address = *:1, *:2, 0.0.0.0:2", "address = *:3"),
+		"3: [listener:a] address: `0.0.0.0:2` covers the same address as `*:2`: remove one");
+	refused(TWO("address = 0.0.0.0:2, *:2", "address = *:3"),
+		"3: [listener:a] address: `*:2` covers the same address as `0.0.0.0:2`: remove one");
+}
+
+static void different_addresses_live_together(void **state)
+{
+	(void)state;
+	accepted(TWO("address = *:1", "address = *:2"));
+	accepted(TWO("address = *:0", "address = *:0, *:0"));
+	accepted(TWO("address = 0.0.0.0:1", "address = [::]:1"));
+	accepted(TWO("address = 192.0.2.1:1", "address = 192.0.2.2:1"));
+	accepted(TWO("address = unix:/x", "address = unix:/y"));
+	accepted(TWO("address = *:1\ninterface = eth0", "address = *:1\ninterface = eth1"));
+	refused(TWO("address = *:1\ninterface = eth0", "address = *:1\ninterface = eth0"), "7: [listener:b] address: ");
+}
+
+static void a_peer_is_somebody_else(void **state)
+{
+	(void)state;
+	refused(AND_PEER("address = 192.0.2.1:7788", "192.0.2.1:7788"),
+		"5: [peer:p] address: `192.0.2.1:7788` is our own listener `a`: datagrams would go round in circles");
+	refused(AND_PEER("address = *:7788", "127.0.0.1:7788"), "5: [peer:p] address: `127.0.0.1:7788` is our own");
+	refused(AND_PEER("address = *:7788", "127.5.6.7:7788"), "5: [peer:p] address: ");
+	refused(AND_PEER("address = *:7788", "[::1]:7788"), "5: [peer:p] address: ");
+	refused(AND_PEER("address = [::]:7788", "[::1]:7788"), "5: [peer:p] address: ");
+	refused(AND_PEER("address = *:7788", "localhost:7788"), "5: [peer:p] address: `localhost:7788` is our own");
+	refused(AND_PEER("address = 127.0.0.1:7788", "LocalHost.:7788"),
+		"5: [peer:p] address: `LocalHost.:7788` is our");
+	refused(AND_PEER("address = unix:/x", "unix:/x"), "5: [peer:p] address: ");
+	refused(AND_PEER("address = *:7788\nmulticast = 239.1.1.1", "239.1.1.1:7788"), "6: [peer:p] address: ");
+	accepted(AND_PEER("address = *:7788", "127.0.0.1:7789"));
+	accepted(AND_PEER("address = *:7788", "localhost:7789"));
+	accepted(AND_PEER("address = *:7788", "localhost.test:7788"));
+	accepted(AND_PEER("address = 192.0.2.1:7788", "localhost:7788"));
+	accepted(AND_PEER("address = *:7788", "198.51.100.99:7788"));
+	accepted(AND_PEER("address = *:7788\nmulticast = 239.1.1.1", "239.1.1.2:7788"));
+	accepted(AND_PEER("address = 192.0.2.1:7788", "127.0.0.1:7788"));
+	accepted(AND_PEER("address = 0.0.0.0:7788", "[::1]:7788"));
+	accepted(AND_PEER("address = unix:/x", "unix:/y"));
+}
+
+/* A wildcard is all of the host's addresses. */
+static void nor_one_of_our_interfaces(void **state)
+{
+	char text[256], ip[INET_ADDRSTRLEN];
+	struct ifaddrs *first;
+
+	(void)state;
+	assert_int_equal(getifaddrs(&first), 0);
+	for (const struct ifaddrs *i = first; i; i = i->ifa_next) {
+		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET)
+			continue;
+		inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr, ip, sizeof(ip));
+		snprintf(text, sizeof(text), AND_PEER("address = *:7788", "%s:7788"), ip);
+		refused(text, "5: [peer:p] address: ");
+	}
+	freeifaddrs(first);
+}
+
+static void peers_are_for_forward_and_relay(void **state)
+{
+	(void)state;
+	refused("[listener:a]\naddress = *:1\naction = echo\npeers = p\n[peer:p]\naddress = 192.0.2.1:9\n",
+		"4: [listener:a] peers: only forward and relay send to peers: remove it, or write `action = forward` "
+		"or "
+		"`action = relay`");
+	refused("[listener:a]\naddress = *:1\npeers = q\naction = sink\n",
+		"3: [listener:a] peers: only forward and relay send to peers: remove it, or write `action = forward` "
+		"or "
+		"`action = relay`");
+	refused("[listener:a]\naddress = *:1\npeers = q, p, r\naction = forward\n[peer:p]\naddress = 192.0.2.1:9\n",
+		"3: [listener:a] peers: there is no peer `q`: add a section [peer:q]",
+		"3: [listener:a] peers: there is no peer `r`: add a section [peer:r]");
+	refused("[listener:a]\naddress = *:1\npeers = q\naction = ech\n", "3: [listener:a] peers: there is no peer `q`",
+		"4: [listener:a] action: ");
+	refused("[listener:a]\naddress = *:1\naction = forward\n[peer:p]\naddress = 192.0.2.1:9\n",
+		"1: [listener:a] peers: missing: forward needs to know to whom; write names of [peer:NAME] sections");
+	refused("[listener:a]\naddress = *:1\naction = relay\n[peer:p]\naddress = 192.0.2.1:9\n",
+		"1: [listener:a] peers: missing: relay needs to know to whom; write names of [peer:NAME] sections");
+	refused("[listener:a]\naddress = *:1\naction = relay\npeers = q\n",
+		"4: [listener:a] peers: there is no peer `q`: add a section [peer:q]");
+}
+
+#define RELAY(peers, p, q)                                                                                             \
+	"[listener:a]\naddress = *:1\naction = relay\npeers = " peers "\n[peer:p]\naddress = 192.0.2.1:9\n" p          \
+	"\n[peer:q]\naddress = 192.0.2.2:9\n" q "\n"
+
+static void not_every_peer_is_a_backup(void **state)
+{
+	(void)state;
+	accepted(RELAY("p, q", "", "backup = on"));
+	accepted(RELAY("p, q", "backup = on", "backup = off"));
+	refused(RELAY("p, q", "backup = on", "backup = yes"),
+		"4: [listener:a] peers: every peer is a backup: remove `backup = on` from one of them");
+	refused(RELAY("q", "", "backup = on"), "4: [listener:a] peers: every peer is a backup: ");
+	refused(RELAY("p, r", "backup = on", ""), "4: [listener:a] peers: there is no peer `r`: ");
+	refused(RELAY("p, p", "backup = on", ""), "4: [listener:a] peers: `p` is named twice: ");
+	accepted("[listener:a]\naddress = *:1\naction = forward\npeers = p\n"
+		 "[peer:p]\naddress = 192.0.2.1:9\nbackup = on\n");
+	accepted(AND_PEER("address = *:1", "192.0.2.1:9\nbackup = on\nweight = 7\nmax_fails = 0\nfail_timeout = 1s\n"
+					   "check = on"));
+}
+
+static void only_a_relay_has_sessions(void **state)
+{
+	(void)state;
+	refused("[listener:a]\naddress = *:1\naction = echo\nbalance = random\nidle_timeout = 1s\n"
+		"max_sessions = 9\nresponses = 0\n",
+		"4: [listener:a] balance: only a relay has sessions: remove it, or write `action = relay`",
+		"5: [listener:a] idle_timeout: only a relay has sessions: remove it, or write `action = relay`",
+		"6: [listener:a] max_sessions: only a relay has sessions: remove it, or write `action = relay`",
+		"7: [listener:a] responses: only a relay has sessions: remove it, or write `action = relay`");
+	refused("[listener:a]\naddress = *:1\nresponses = unlimited\naction = sink\n",
+		"3: [listener:a] responses: only a relay has sessions: ");
+	refused("[listener:a]\naddress = *:1\nbalance = hash\naction = forward\npeers = p\n"
+		"[peer:p]\naddress = 192.0.2.1:9\n",
+		"3: [listener:a] balance: only a relay has sessions: ");
+	refused("[listener:a]\naddress = *:1\nbalance = hash\naction = rely\n", "4: [listener:a] action: `rely` is");
+	refused("[listener:a]\naddress = *:1\nbalance = hash\n", "1: [listener:a] action: missing: ");
+	refused("[listener:a]\naddress = *:1\naction = echo\nbalance = hush\n", "4: [listener:a] balance: `hush` is");
+	accepted(RELAY("p", "", "") "[listener:b]\naddress = *:2\naction = relay\npeers = p\nbalance = random\n"
+				    "idle_timeout = 1s\nmax_sessions = 9\nresponses = 0\n");
+}
+
+/* What stands behind the address of the peer in line 5. */
+#define PEER(keys) AND_PEER("address = *:1", "192.0.2.1:9\n" keys)
+
+static void check_keys_need_a_check(void **state)
+{
+	(void)state;
+	refused(PEER("check_send = a\ncheck_expect = b\ncheck_interval = 9s\ncheck_timeout = 1s\ncheck_rise = 1\n"
+		     "check_fall = 1"),
+		"6: [peer:p] check_send: does nothing without `check = on`: write that, or remove this line",
+		"7: [peer:p] check_expect: does nothing without `check = on`: write that, or remove this line",
+		"8: [peer:p] check_interval: does nothing without `check = on`: write that, or remove this line",
+		"9: [peer:p] check_timeout: does nothing without `check = on`: write that, or remove this line",
+		"10: [peer:p] check_rise: does nothing without `check = on`: write that, or remove this line",
+		"11: [peer:p] check_fall: does nothing without `check = on`: write that, or remove this line");
+	refused(PEER("check = off\ncheck_rise = 1"), "7: [peer:p] check_rise: does nothing without `check = on`: ");
+	refused(PEER("check = of\ncheck_rise = 1"), "6: [peer:p] check: `of` is wrong");
+	refused(PEER("check_rise = 0"), "6: [peer:p] check_rise: `0` is wrong");
+	refused(PEER("check_interval = 1s\ncheck_timeout = 2s"), "6: [peer:p] check_interval: does nothing ",
+		"7: [peer:p] check_timeout: does nothing ");
+	accepted(PEER("check_send = a\ncheck_expect = b\ncheck_interval = 9s\ncheck_timeout = 1s\ncheck_rise = 1\n"
+		      "check_fall = 1\ncheck = on"));
+	refused("[listener:a]\naddress = *:1\naction = sink\n[peer:p]\naddress = host.example:9\ncheck_fall = 1\n",
+		"6: [peer:p] check_fall: does nothing without `check = on`: ");
+}
+
+static void a_check_ends_before_the_next(void **state)
+{
+	(void)state;
+	refused(PEER("check = on\ncheck_interval = 1s\ncheck_timeout = 1001ms"),
+		"8: [peer:p] check_timeout: check_timeout (1001ms) is longer than check_interval (1000ms): shorten the "
+		"one, or lengthen the other");
+	refused(PEER("check = on\ncheck_interval = 1s"),
+		"7: [peer:p] check_interval: check_timeout (2000ms) is longer than check_interval (1000ms): ");
+	refused(PEER("check = on\ncheck_timeout = 6s"),
+		"7: [peer:p] check_timeout: check_timeout (6000ms) is longer than check_interval (5000ms): ");
+	refused(PEER("check = on\ncheck_interval = 1\ncheck_timeout = 6s"), "7: [peer:p] check_interval: `1` is wrong");
+	refused(PEER("check = on\ncheck_interval = 1s\ncheck_timeout = 0s"),
+		"8: [peer:p] check_timeout: `0s` is wrong");
+	accepted(PEER("check = on\ncheck_interval = 1s\ncheck_timeout = 1000ms"));
+	accepted(PEER("check = on\ncheck_interval = 2s"));
+}
+
+static void hex_is_not_converted(void **state)
+{
+	(void)state;
+	refused("[listener:a]\naddress = *:1\naction = forward\npeers = p, q\nencoding = utf-8, HEX\n"
+		"[peer:p]\naddress = 192.0.2.1:9\nencoding = gbk\n[peer:q]\naddress = 192.0.2.2:9\n",
+		"5: [listener:a] encoding: `hex` is no charset that peer `p` could get gbk from");
+	refused("[listener:a]\naddress = *:1\naction = relay\npeers = p\nencoding = hex\n"
+		"[peer:p]\naddress = 192.0.2.1:9\nencoding = gbk\n",
+		"5: [listener:a] encoding: `hex` is no charset that peer `p` could get gbk from");
+	accepted("[listener:a]\naddress = *:1\naction = forward\npeers = p\nencoding = utf-8, hex\n"
+		 "[peer:p]\naddress = 192.0.2.1:9\n");
+}
+
+static void network_keys_need_a_network(void **state)
+{
+	(void)state;
+	refused("[listener:a]\naddress = unix:/x\naction = sink\ninterface = eth0\n",
+		"4: [listener:a] interface: unix: addresses have no interface: remove it");
+	refused("[listener:a]\naddress = 0.0.0.0:1\naction = sink\nmulticast = ff05::1\n",
+		"4: [listener:a] multicast: no address of the listener hears `ff05::1`: listen on `[::]:PORT` or "
+		"`[ff05::1]:PORT`");
+	refused("[listener:a]\naddress = [::]:1\naction = sink\nmulticast = 239.1.1.1\n",
+		"4: [listener:a] multicast: no address of the listener hears `239.1.1.1`: listen on `0.0.0.0:PORT` or "
+		"`239.1.1.1:PORT`");
+	refused("[listener:a]\naddress = 127.0.0.1:1, 239.1.1.2:1\naction = sink\nmulticast = 239.1.1.1%lo\n",
+		"4: [listener:a] multicast: no address of the listener hears `239.1.1.1`: ");
+	accepted("[listener:a]\naddress = *:1\naction = sink\nmulticast = 239.1.1.1, ff05::1\n");
+	accepted("[listener:a]\naddress = 127.0.0.1:1, 239.1.1.1:2\naction = sink\nmulticast = 239.1.1.1%lo\n");
+	accepted("[listener:a]\naddress = [::]:1\naction = sink\nmulticast = ff05::1\n");
+	accepted("[listener:a]\naddress = [ff02::1%lo]:1\naction = sink\nmulticast = ff02::1%lo\n");
+}
+
+static void a_burst_needs_a_limit(void **state)
+{
+	(void)state;
+	refused(TWO("address = *:1\nsource_burst = 5", "address = *:2"),
+		"4: [listener:a] source_burst: does nothing without a limit: write `source_limit = N`, datagrams a "
+		"second, or remove this line");
+	refused(TWO("address = *:1\nsource_burst = 0\nsource_limit = 0", "address = *:2"),
+		"4: [listener:a] source_burst: does nothing");
+	refused(TWO("address = *:1\nsource_burst = 5\nsource_limit = x", "address = *:2"),
+		"5: [listener:a] source_limit: `x` is wrong");
+	refused(TWO("address = unix:/x\nsource_limit = 5", "address = *:2"),
+		"4: [listener:a] source_limit: senders to unix: addresses are not limited: remove it");
+	accepted(TWO("address = *:1\nsource_burst = 5\nsource_limit = 1", "address = *:2\nsource_limit = 1"));
+	accepted(TWO("address = unix:/x, *:1\nsource_limit = 5", "address = unix:/y\nsource_limit = 0"));
+}
+
+static void lists_of_sources_need_a_network(void **state)
+{
+	(void)state;
+	refused("[listener:a]\naddress = unix:/x, unix:/y\naction = sink\nallow = 192.0.2.1,\n 192.0.2.2\n"
+		"deny = ::/0\n",
+		"4: [listener:a] allow: unix: addresses have no prefixes: remove it",
+		"6: [listener:a] deny: unix: addresses have no prefixes: remove it");
+	refused("[listener:a]\naddress = unix:/x\naction = sink\nallow = 192.0.2\n",
+		"4: [listener:a] allow: `192.0.2`");
+	accepted("[listener:a]\naddress = unix:/x, *:1\naction = sink\nallow = 192.0.2.1\ndeny = ::/0\n");
+}
+
+static void link_local_addresses_need_an_interface(void **state)
+{
+	(void)state;
+	refused(AND_PEER("address = [fe80::1]:1", "[fe80::2]:1"),
+		"3: [listener:a] address: `[fe80::1]:1` is link-local: write its interface, as in [fe80::1%eth0]:7788",
+		"5: [peer:p] address: `[fe80::2]:1` is link-local");
+	accepted(AND_PEER("address = [fe80::1%lo]:1", "[fe80::2%lo]:1"));
+	accepted(AND_PEER("address = [fe80::1]:1\ninterface = eth0", "192.0.2.1:1"));
+}
+
+#define ECHO "[listener:e]\naddress = 127.0.0.1:0\naction = echo\n"
+
+static void a_group_belongs_to_a_user(void **state)
+{
+	struct config *config = good(ECHO "[udprelayd]\ngroup = 4321\nuser = 123456\n");
+
+	(void)state;
+	assert_int_equal(config->user.uid, 123456);
+	assert_int_equal(config->user.gid, 4321);
+	config_destroy(config);
+	refused(ECHO "[udprelayd]\ngroup = 4321\n",
+		"5: [udprelayd] group: does nothing without a user: write `user = NAME`, or remove this line");
+	refused(ECHO "[udprelayd]\nuser = 123456\n",
+		"5: [udprelayd] user: no user has the number 123456, so that it has no group: add `group = NAME`");
+	refused(ECHO "[udprelayd]\nuser = no-such-user\ngroup = no-such-group\n",
+		"5: [udprelayd] user: there is no user `no-such-user`: create one",
+		"6: [udprelayd] group: there is no group `no-such-group`: create one");
+	refused(ECHO "[udprelayd]\nuser = 123456\ngroup = no-such-group\n", "6: [udprelayd] group: there is no group");
+}
+
+static void a_path_is_for_one_socket(void **state)
+{
+	(void)state;
+	if (!HAVE_LIBMICROHTTPD)
+		return; /* the key is refused */
+	accepted("[listener:a]\naddress = unix:/x\naction = sink\n[http]\nlisten = unix:/y\n");
+	accepted("[listener:a]\naddress = 127.0.0.1:9100\naction = sink\n[http]\nlisten = 127.0.0.1:9100\n");
+	refused("[listener:a]\naddress = unix:/x\naction = sink\n[http]\nlisten = unix:/x\n",
+		"5: [http] listen: `unix:/x` is taken by listener `a`: choose another path");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_group_belongs_to_a_user),
+		cmocka_unit_test(an_address_is_for_one_listener),
+		cmocka_unit_test(a_wildcard_takes_the_port_of_all_addresses),
+		cmocka_unit_test(an_address_is_listed_once),
+		cmocka_unit_test(different_addresses_live_together),
+		cmocka_unit_test(a_peer_is_somebody_else),
+		cmocka_unit_test(nor_one_of_our_interfaces),
+		cmocka_unit_test(peers_are_for_forward_and_relay),
+		cmocka_unit_test(not_every_peer_is_a_backup),
+		cmocka_unit_test(only_a_relay_has_sessions),
+		cmocka_unit_test(check_keys_need_a_check),
+		cmocka_unit_test(a_check_ends_before_the_next),
+		cmocka_unit_test(hex_is_not_converted),
+		cmocka_unit_test(network_keys_need_a_network),
+		cmocka_unit_test(a_burst_needs_a_limit),
+		cmocka_unit_test(lists_of_sources_need_a_network),
+		cmocka_unit_test(link_local_addresses_need_an_interface),
+		cmocka_unit_test(a_path_is_for_one_socket),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,188 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "config/values.h"
+
+#define UNTOUCHED 4711
+
+static void booleans(void **state)
+{
+	static const char *const words[] = {"on", "yes", "true", "ON", "Yes", "tRuE"};
+	static const char *const others[] = {"off", "no", "false", "OFF"};
+	static const char *const wrong[] = {"", "1", "0", "o", "onn", " on", "y", "enabled"};
+	bool result;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		result = false;
+		assert_true(value_boolean(words[i], &result) && result);
+	}
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		result = true;
+		assert_true(value_boolean(others[i], &result) && !result);
+	}
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		assert_false(value_boolean(wrong[i], &result));
+		assert_false(result);
+	}
+}
+
+static void numbers(void **state)
+{
+	static const char *const wrong[] = {"",
+					    "9",
+					    "101",
+					    "-10",
+					    "+10",
+					    " 10",
+					    "10 ",
+					    "0x10",
+					    "10K",
+					    "1e2",
+					    "10.0",
+					    "ten",
+					    "18446744073709551626"};
+	uint64_t result;
+
+	(void)state;
+	assert_true(value_number("10", 10, 100, &result) && result == 10);
+	assert_true(value_number("0100", 10, 100, &result) && result == 100);
+	assert_true(value_number("999999999999999999", 0, UINT64_MAX, &result) && result == 999999999999999999);
+	result = UNTOUCHED;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_false(value_number(wrong[i], 10, 100, &result));
+	assert_int_equal(result, UNTOUCHED);
+}
+
+static void sizes(void **state)
+{
+	static const char *const wrong[] = {"",    "K",   "1KB",  "1KiB", "1T",
+					    "1 K", "-1K", "1.5M", "KK",   "99999999999999999G"};
+	uint64_t result;
+
+	(void)state;
+	assert_true(value_size("512", 0, UINT64_MAX, &result) && result == 512);
+	assert_true(value_size("64K", 0, UINT64_MAX, &result) && result == 65536);
+	assert_true(value_size("4m", 0, UINT64_MAX, &result) && result == 4 << 20);
+	assert_true(value_size("1G", 0, UINT64_MAX, &result) && result == 1 << 30);
+	assert_true(value_size("1K", 1024, 1024, &result));
+	result = UNTOUCHED;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_false(value_size(wrong[i], 0, UINT64_MAX, &result));
+	assert_false(value_size("1K", 1025, 2000, &result));
+	assert_false(value_size("2K", 0, 2047, &result));
+	assert_int_equal(result, UNTOUCHED);
+}
+
+static void durations(void **state)
+{
+	static const char *const wrong[] = {"", "5", "5min", "5d", "s", "1h30m", "0.5s", "-1s", "999999999999999999h"};
+	uint64_t result;
+
+	(void)state;
+	assert_true(value_duration("500ms", 0, UINT64_MAX, &result) && result == 500);
+	assert_true(value_duration("5s", 0, UINT64_MAX, &result) && result == 5000);
+	assert_true(value_duration("2M", 0, UINT64_MAX, &result) && result == 120000);
+	assert_true(value_duration("24h", 0, UINT64_MAX, &result) && result == 86400000);
+	result = UNTOUCHED;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_false(value_duration(wrong[i], 0, UINT64_MAX, &result));
+	assert_int_equal(result, UNTOUCHED);
+}
+
+static void choices(void **state)
+{
+	static const char *const words[] = {"text", "json", NULL};
+	unsigned result = UNTOUCHED;
+
+	(void)state;
+	assert_true(value_choice("JSON", words, &result) && result == 1);
+	assert_true(value_choice("text", words, &result) && result == 0);
+	assert_false(value_choice("", words, &result));
+	assert_false(value_choice("jso", words, &result));
+	assert_int_equal(result, 0);
+}
+
+static void ports(void **state)
+{
+	static const char *const wrong[] = {"",   ",",     "1,",    "1,,2", "65536",   "2-1", "1-",
+					    "-1", "1-2-3", "1 - 2", "http", "0-65536", "1;2"};
+	struct port_set set, before;
+	unsigned count = 0;
+
+	(void)state;
+	assert_true(value_ports("7, 0 ,100-163,65535,7", &set));
+	for (unsigned port = 0; port < 65536; port++)
+		count += port_set_has(&set, (uint16_t)port);
+	assert_int_equal(count, 3 + 64);
+	assert_true(port_set_has(&set, 0) && port_set_has(&set, 7) && port_set_has(&set, 65535));
+	assert_true(port_set_has(&set, 100) && port_set_has(&set, 163) && !port_set_has(&set, 164));
+	before = set;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_false(value_ports(wrong[i], &set));
+	assert_memory_equal(&set, &before, sizeof(set));
+	assert_true(value_ports("0-65535", &set));
+	assert_true(port_set_has(&set, 40000));
+	assert_false(port_set_has(NULL, 1));
+}
+
+static void interfaces(void **state)
+{
+	static const char *const wrong[] = {"",        ".", "..", "a/b", "a:b", "a b", "a%b", "a,b", "abcdefghijklmnop",
+					    "\xc3\xa4"};
+	char result[IF_NAMESIZE] = "";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_false(value_interface(wrong[i], result));
+	assert_string_equal(result, "");
+	assert_true(value_interface("abcdefghijklmno", result));
+	assert_string_equal(result, "abcdefghijklmno");
+	assert_true(value_interface("br-lan.100@x", result));
+}
+
+static void lists(void **state)
+{
+	char text[] = " a , b c\t,,d,", *cursor = text;
+
+	(void)state;
+	assert_string_equal(value_next(&cursor), "a");
+	assert_string_equal(value_next(&cursor), "b c");
+	assert_string_equal(value_next(&cursor), "");
+	assert_string_equal(value_next(&cursor), "d");
+	assert_string_equal(value_next(&cursor), "");
+	assert_null(value_next(&cursor));
+	assert_null(value_next(&cursor));
+}
+
+static void distances(void **state)
+{
+	char longer[100];
+
+	(void)state;
+	assert_int_equal(value_distance("", ""), 0);
+	assert_int_equal(value_distance("", "abc"), 3);
+	assert_int_equal(value_distance("abc", ""), 3);
+	assert_int_equal(value_distance("Peers", "pEERS"), 0);
+	assert_int_equal(value_distance("kitten", "sitting"), 3);
+	assert_int_equal(value_distance("adress", "address"), 1);
+	memset(longer, 'a', sizeof(longer));
+	longer[99] = '\0';
+	assert_in_range(value_distance(longer, "a"), 40, 100);
+	assert_in_range(value_distance("a", longer), 40, 100);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(booleans),   cmocka_unit_test(numbers), cmocka_unit_test(sizes),
+		cmocka_unit_test(durations),  cmocka_unit_test(choices), cmocka_unit_test(ports),
+		cmocka_unit_test(interfaces), cmocka_unit_test(lists),   cmocka_unit_test(distances),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,311 @@
+/* The order in which rights are dropped, and what is noticed, under a kernel that the test plays (-Wl,--wrap). */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "daemon/privileges.h"
+
+/* --- The kernel --- */
+
+static struct {
+	uid_t uid, saved_uid;
+	gid_t gid;
+	int groups;
+	uint32_t capabilities;
+	bool returns; /* root can be had again */
+	const char *fails; /* this call */
+	char calls[128];
+} process;
+
+uid_t __wrap_geteuid(void);
+gid_t __wrap_getegid(void);
+int __wrap_setgroups(size_t count, const gid_t *groups);
+int __wrap_setresgid(gid_t real, gid_t effective, gid_t saved);
+int __wrap_setresuid(uid_t real, uid_t effective, uid_t saved);
+int __wrap_getresuid(uid_t *real, uid_t *effective, uid_t *saved);
+int __wrap_getresgid(gid_t *real, gid_t *effective, gid_t *saved);
+int __wrap_getgroups(int size, gid_t *list);
+int __wrap_setuid(uid_t uid);
+long __wrap_syscall(long number, void *header, struct __user_cap_data_struct *data);
+
+static int called(const char *name)
+{
+	strcat(strcat(process.calls, name), " ");
+	if (!process.fails || strcmp(process.fails, name))
+		return 0;
+	errno = EPERM;
+	return -1;
+}
+
+uid_t __wrap_geteuid(void)
+{
+	return process.uid;
+}
+
+gid_t __wrap_getegid(void)
+{
+	return process.gid;
+}
+
+int __wrap_setgroups(size_t count, const gid_t *groups)
+{
+	(void)groups;
+	if (called("setgroups"))
+		return -1;
+	process.groups = (int)count;
+	return 0;
+}
+
+int __wrap_setresgid(gid_t real, gid_t effective, gid_t saved)
+{
+	assert_true(real == effective && real == saved);
+	if (called("setresgid"))
+		return -1;
+	process.gid = real;
+	return 0;
+}
+
+int __wrap_setresuid(uid_t real, uid_t effective, uid_t saved)
+{
+	assert_true(real == effective && real == saved);
+	if (called("setresuid"))
+		return -1;
+	process.uid = real;
+	return 0;
+}
+
+int __wrap_getresuid(uid_t *real, uid_t *effective, uid_t *saved)
+{
+	*real = *effective = process.uid;
+	*saved = process.saved_uid ? process.saved_uid : process.uid;
+	return 0;
+}
+
+int __wrap_getresgid(gid_t *real, gid_t *effective, gid_t *saved)
+{
+	*real = *effective = *saved = process.gid;
+	return 0;
+}
+
+int __wrap_getgroups(int size, gid_t *list)
+{
+	(void)list;
+	assert_int_equal(size, 0);
+	return process.groups;
+}
+
+int __wrap_setuid(uid_t uid)
+{
+	assert_int_equal(uid, 0);
+	return process.returns ? 0 : -1;
+}
+
+long __wrap_syscall(long number, void *header, struct __user_cap_data_struct *data)
+{
+	(void)number;
+	(void)header;
+	data[0].permitted = process.capabilities;
+	return 0;
+}
+
+/* --- What is told --- */
+
+struct fixture {
+	struct config config;
+	struct log *log;
+	int fd;
+	char text[4096];
+};
+
+static int set_up(void **state)
+{
+	struct fixture *f = *state = calloc(1, sizeof(*f));
+
+	memset(&process, 0, sizeof(process));
+	process.groups = 3;
+	f->config = (struct config){.path = (char *)"t.ini",
+				    .user = {.name = (char *)"someone", .line = 7, .uid = 1234, .gid = 5678}};
+	f->fd = memfd_create("log", MFD_CLOEXEC);
+	return log_create(&f->log, f->fd, LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	log_destroy(f->log, 1000);
+	close(f->fd);
+	free(f);
+	return 0;
+}
+
+static const char *said(struct fixture *f)
+{
+	ssize_t size = pread(f->fd, f->text, sizeof(f->text) - 1, 0);
+
+	assert_true(size >= 0);
+	f->text[size] = '\0';
+	return f->text;
+}
+
+static void assert_said(struct fixture *f, const char *text)
+{
+	if (!strstr(said(f), text))
+		fail_msg("expected `%s`, not `%s`", text, f->text);
+}
+
+/* --- Tests --- */
+
+static void groups_go_before_the_user(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(privileges_drop(&f->config, f->log), 0);
+	assert_string_equal(process.calls, "setgroups setresgid setresuid ");
+	assert_int_equal(process.uid, 1234);
+	assert_int_equal(process.gid, 5678);
+	assert_int_equal(process.groups, 0);
+	assert_said(f, "info: running as user someone (1234), group 5678");
+}
+
+static void what_fails_is_told(void **state)
+{
+	static const char *const calls[] = {"setgroups", "setresgid", "setresuid"};
+
+	for (int i = 0; i < 3; i++) {
+		struct fixture *f;
+		char expected[128];
+
+		tear_down(state);
+		assert_int_equal(set_up(state), 0);
+		f = *state;
+		process.fails = calls[i];
+		snprintf(expected, sizeof(expected),
+			 "error: t.ini:7: [udprelayd] user: cannot become `someone`: %s: Operation not permitted",
+			 calls[i]);
+		assert_int_equal(privileges_drop(&f->config, f->log), -EPERM);
+		assert_said(f, expected);
+	}
+}
+
+static void assert_not_for_good(struct fixture *f)
+{
+	assert_int_equal(privileges_drop(&f->config, f->log), -EPERM);
+	assert_said(f, "error: t.ini:7: [udprelayd] user: became `someone`, but not for good: ");
+}
+
+static void a_way_back_is_noticed(void **state)
+{
+	process.returns = true;
+	assert_not_for_good(*state);
+}
+
+static void another_saved_user_is_noticed(void **state)
+{
+	process.saved_uid = 1;
+	assert_not_for_good(*state);
+}
+
+static void capabilities_that_stay_are_noticed(void **state)
+{
+	process.capabilities = 1 << CAP_NET_RAW;
+	assert_not_for_good(*state);
+}
+
+static void root_without_a_user_is_warned(void **state)
+{
+	struct fixture *f = *state;
+
+	f->config.user.name = NULL;
+	assert_int_equal(privileges_drop(&f->config, f->log), 0);
+	assert_string_equal(process.calls, "");
+	assert_said(f, "warning: running as root, with more rights than are needed: write `user = nobody`");
+}
+
+static void without_root_only_the_same_user_will_do(void **state)
+{
+	struct fixture *f = *state;
+
+	process.uid = 1234;
+	process.gid = 5678;
+	assert_int_equal(privileges_drop(&f->config, f->log), 0);
+	assert_string_equal(said(f), "");
+	process.gid = 5;
+	assert_int_equal(privileges_drop(&f->config, f->log), -EPERM);
+	assert_said(f, "error: t.ini:7: [udprelayd] user: only root can become `someone` (user 1234, group 5678): ");
+	process.uid = 5;
+	process.gid = 5678;
+	assert_int_equal(privileges_drop(&f->config, f->log), -EPERM);
+	f->config.user.name = NULL;
+	assert_int_equal(privileges_drop(&f->config, f->log), 0);
+	assert_string_equal(process.calls, "");
+}
+
+static void files_that_others_may_write_are_told(void **state)
+{
+	struct fixture *f = *state;
+	char directory[] = "/tmp/privileges.XXXXXX", path[32], expected[160];
+
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/log", directory);
+	close(creat(path, 0600));
+	chmod(path, 0620);
+	f->config.path = path;
+	process.uid = 1;
+	privileges_check_files(&f->config, f->log);
+	assert_string_equal(said(f), "");
+	process.uid = 0;
+	privileges_check_files(&f->config, f->log);
+	snprintf(expected, sizeof(expected), "%s may be written by others than its owner: `chmod go-w %s`", path, path);
+	assert_said(f, expected);
+	snprintf(expected, sizeof(expected), "%s may be written", directory);
+	assert_null(strstr(said(f), expected));
+	chmod(directory, 0702);
+	f->config.path = (char *)"/nowhere/t.ini";
+	f->config.datagram_log.target = LOG_TARGET_FILE;
+	f->config.datagram_log.path = path;
+	privileges_check_files(&f->config, f->log);
+	assert_said(f, expected);
+	unlink(path);
+	rmdir(directory);
+}
+
+static void no_new_privileges(void **state)
+{
+	(void)state;
+	assert_int_equal(privileges_forbid_gain(), 0);
+	assert_int_equal(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 1);
+}
+
+#define test(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(groups_go_before_the_user),
+		test(what_fails_is_told),
+		test(a_way_back_is_noticed),
+		test(another_saved_user_is_noticed),
+		test(capabilities_that_stay_are_noticed),
+		test(root_without_a_user_is_warned),
+		test(without_root_only_the_same_user_will_do),
+		test(files_that_others_may_write_are_told),
+		test(no_new_privileges),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,167 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "datagram_log/log_file.h"
+
+struct fixture {
+	char directory[32], path[64], moved[64];
+	struct log_output output;
+};
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	strcpy(f->directory, "/tmp/log_output.XXXXXX");
+	*state = f;
+	if (!mkdtemp(f->directory))
+		return -1;
+	sprintf(f->path, "%s/log", f->directory);
+	sprintf(f->moved, "%s/log.1", f->directory);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	unlink(f->path);
+	unlink(f->moved);
+	rmdir(f->directory);
+	free(f);
+	return 0;
+}
+
+static void assert_holds(const char *path, const char *text)
+{
+	char got[256] = "";
+	FILE *file = fopen(path, "r");
+
+	assert_non_null(file);
+	assert_int_equal(fread(got, 1, sizeof(got), file), strlen(text));
+	fclose(file);
+	assert_string_equal(got, text);
+}
+
+static void a_file_is_appended_to(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(log_output_open(&f->output, LOG_TARGET_FILE, f->path), 0);
+		assert_true(f->output.bulk && !f->output.shared);
+		assert_int_equal(log_output_write(&f->output, "line\n", 5, 0), 5);
+		log_output_close(&f->output);
+	}
+	assert_holds(f->path, "line\nline\n");
+}
+
+static void a_file_that_was_moved_is_made_anew(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(log_output_open(&f->output, LOG_TARGET_FILE, f->path), 0);
+	log_output_write(&f->output, "old\n", 4, 0);
+	assert_int_equal(log_output_reopen(&f->output), 0); /* the same file */
+	assert_int_equal(rename(f->path, f->moved), 0);
+	assert_int_equal(log_output_reopen(&f->output), 1);
+	log_output_write(&f->output, "new\n", 4, 0);
+	log_output_close(&f->output);
+	assert_holds(f->moved, "old\n");
+	assert_holds(f->path, "new\n");
+}
+
+static void the_old_file_stays_where_no_new_one_can_be_had(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(log_output_open(&f->output, LOG_TARGET_FILE, f->path), 0);
+	assert_int_equal(rename(f->path, f->moved), 0);
+	assert_int_equal(mkdir(f->path, 0700), 0);
+	assert_int_equal(log_output_reopen(&f->output), -EISDIR);
+	assert_int_equal(log_output_write(&f->output, "on\n", 3, 0), 3);
+	log_output_close(&f->output);
+	rmdir(f->path);
+	assert_holds(f->moved, "on\n");
+}
+
+static void what_cannot_be_opened_is_an_error(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(log_output_open(&f->output, LOG_TARGET_FILE, f->directory), -EISDIR);
+	assert_int_equal(log_output_open(&f->output, LOG_TARGET_FILE, "/nowhere/log"), -ENOENT);
+	assert_int_equal(mkfifo(f->path, 0600), 0);
+	assert_int_equal(log_output_open(&f->output, LOG_TARGET_FILE, f->path), -ENXIO);
+}
+
+static void a_full_disk_is_an_error(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(log_output_open(&f->output, LOG_TARGET_FILE, "/dev/full"), 0);
+	assert_int_equal(log_output_write(&f->output, "x", 1, 0), -ENOSPC);
+	log_output_close(&f->output);
+}
+
+static void a_pipe_is_waited_for_but_not_for_ever(void **state)
+{
+	struct fixture *f = *state;
+	char bytes[8192] = {0};
+	ssize_t written, sum = 0;
+	int reader;
+
+	assert_int_equal(mkfifo(f->path, 0600), 0);
+	reader = open(f->path, O_RDONLY | O_NONBLOCK);
+	assert_int_equal(log_output_open(&f->output, LOG_TARGET_FILE, f->path), 0);
+	assert_false(f->output.bulk);
+	while ((written = log_output_write(&f->output, bytes, sizeof(bytes), 1)) > 0)
+		sum += written;
+	assert_int_equal(written, -EAGAIN);
+	assert_true(sum >= 4096);
+	close(reader);
+	assert_int_equal(log_output_write(&f->output, "x", 1, 1), -EPIPE);
+	log_output_close(&f->output);
+}
+
+static void standard_streams_are_named(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(log_output_open(&f->output, LOG_TARGET_STDERR, NULL), 0);
+	assert_string_equal(f->output.name, "stderr");
+	assert_true(f->output.shared);
+	log_output_close(&f->output);
+	assert_int_equal(log_output_open(&f->output, LOG_TARGET_STDOUT, NULL), 0);
+	assert_string_equal(f->output.name, "stdout");
+	assert_int_equal(log_output_reopen(&f->output), 0);
+	log_output_close(&f->output);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_file_is_appended_to, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_file_that_was_moved_is_made_anew, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_old_file_stays_where_no_new_one_can_be_had, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_cannot_be_opened_is_an_error, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_full_disk_is_an_error, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_pipe_is_waited_for_but_not_for_ever, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(standard_streams_are_named, set_up, tear_down),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,171 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "datapath/peer_socket.h"
+#include "net/socket.h"
+
+static const struct listener_config plain = {0};
+
+struct fixture {
+	char directory[32], text[64];
+	struct peer_config config;
+	struct log *log;
+	struct link link;
+	int sink;
+};
+
+static int open_sink(struct fixture *f)
+{
+	struct socket_error error;
+
+	return socket_bind(&plain, &f->config.address, true, false, &error);
+}
+
+static int set_up(void **state)
+{
+	static struct fixture fixture;
+	struct fixture *f = &fixture;
+
+	memset(f, 0, sizeof(*f));
+	strcpy(f->directory, "/tmp/test_linkXXXXXX");
+	assert_non_null(mkdtemp(f->directory));
+	snprintf(f->text, sizeof(f->text), "unix:%s/s", f->directory);
+	f->config.name = (char *)"peer";
+	assert_int_equal(address_parse(&f->config.address, f->text), 0);
+	assert_int_equal(log_create(&f->log, open("/dev/null", O_WRONLY), LOG_LEVEL_ERROR, LOG_FORMAT_TEXT), 0);
+	f->sink = -1;
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	link_finish(&f->link);
+	if (f->sink >= 0)
+		close(f->sink);
+	unlink(f->text + strlen("unix:"));
+	rmdir(f->directory);
+	log_destroy(f->log, 0);
+	return 0;
+}
+
+static void a_peer_without_address_is_unresolved(void **state)
+{
+	struct fixture *f = *state;
+
+	f->config.host = (char *)"name.invalid";
+	link_init(&f->link, &f->config, 65536, NULL, f->log);
+	assert_int_equal(link_ready(&f->link, 1), DROP_UNRESOLVED);
+	f->sink = open_sink(f);
+	link_set_address(&f->link, &f->config.address);
+	assert_int_equal(link_ready(&f->link, 1), DROP_NONE);
+	link_set_address(&f->link, NULL);
+	assert_int_equal(link_ready(&f->link, 1), DROP_UNRESOLVED);
+}
+
+/* Copies may wait for room in it: they are sent, or fail, where they were to go. */
+static void the_socket_to_an_old_address_stays_until_a_new_one_is_opened(void **state)
+{
+	struct fixture *f = *state;
+	struct address other;
+	int fd;
+
+	f->sink = open_sink(f);
+	link_init(&f->link, &f->config, 65536, NULL, f->log);
+	assert_int_equal(link_ready(&f->link, 1), DROP_NONE);
+	fd = f->link.outlet.fd;
+	address_parse(&other, "127.0.0.1:9");
+	link_set_address(&f->link, &other);
+	assert_int_equal(f->link.outlet.fd, fd);
+	assert_true(f->link.outlet.broken);
+	assert_int_equal(link_ready(&f->link, 2), DROP_NONE);
+	assert_false(f->link.outlet.broken);
+}
+
+static void a_peer_that_comes_later_is_found_within_a_second(void **state)
+{
+	struct fixture *f = *state;
+
+	link_init(&f->link, &f->config, 65536, NULL, f->log);
+	assert_int_equal(link_ready(&f->link, 10), DROP_REFUSED);
+	f->sink = open_sink(f);
+	assert_int_equal(link_ready(&f->link, 11), DROP_REFUSED); /* no system call for each datagram */
+	assert_int_equal(link_ready(&f->link, 1011), DROP_NONE);
+	assert_true(f->link.outlet.fd >= 0);
+}
+
+static void a_broken_socket_is_opened_anew(void **state)
+{
+	struct fixture *f = *state;
+
+	f->sink = open_sink(f);
+	link_init(&f->link, &f->config, 65536, NULL, f->log);
+	assert_int_equal(link_ready(&f->link, 10), DROP_NONE);
+	f->link.outlet.broken = true;
+	assert_int_equal(link_ready(&f->link, 2000), DROP_NONE);
+	assert_false(f->link.outlet.broken);
+}
+
+static void the_same_address_changes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	int fd;
+
+	f->sink = open_sink(f);
+	link_init(&f->link, &f->config, 65536, NULL, f->log);
+	assert_int_equal(link_ready(&f->link, 10), DROP_NONE);
+	fd = f->link.outlet.fd;
+	link_set_address(&f->link, &f->config.address);
+	assert_int_equal(f->link.outlet.fd, fd);
+	assert_true(fd >= 0);
+}
+
+static void copies_are_accounted_for(void **state)
+{
+	struct fixture *f = *state;
+	struct copy copy = {.size = 25, .segment = 10, .count = 3, .failed = 5, .reason = DROP_CONGESTED};
+	struct peer_counters *counters = &f->link.counters;
+
+	link_init(&f->link, &f->config, 65536, NULL, f->log);
+	link_account(&f->link, &copy);
+	assert_int_equal(counter_get(&counters->handed), 3);
+	assert_int_equal(counter_get(&counters->sent), 1);
+	assert_int_equal(counter_get(&counters->sent_bytes), 10);
+	assert_int_equal(counter_get(&counters->dropped[DROP_CONGESTED]), 2);
+	copy.failed = 0;
+	link_account(&f->link, &copy);
+	assert_int_equal(counter_get(&counters->sent), 4);
+	assert_int_equal(counter_get(&counters->sent_bytes), 35);
+
+	f->link.outlet.icmp_errors = 7;
+	link_settle(&f->link);
+	link_settle(&f->link);
+	assert_int_equal(counter_get(&counters->icmp_errors), 7);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(a_peer_without_address_is_unresolved),
+		test(the_socket_to_an_old_address_stays_until_a_new_one_is_opened),
+		test(a_peer_that_comes_later_is_found_within_a_second),
+		test(a_broken_socket_is_opened_anew),
+		test(the_same_address_changes_nothing),
+		test(copies_are_accounted_for),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,396 @@
+/* A listener's route over real sockets of loopback; the records that it makes are caught (-Wl,--wrap). */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "datapath/pipeline.h"
+#include "tests/unit/support/loopback.h"
+
+struct caught {
+	struct datagram_record record;
+	char payload[64];
+};
+
+static struct caught caught[256];
+static unsigned caught_count;
+
+void __wrap_datagram_ring_push(struct datagram_ring *ring, const struct datagram_record *record);
+void __wrap_datagram_ring_wake(struct datagram_ring *ring);
+
+void __wrap_datagram_ring_push(struct datagram_ring *ring, const struct datagram_record *record)
+{
+	struct caught *c = &caught[caught_count++];
+
+	(void)ring;
+	c->record = *record;
+	memcpy(c->payload, record->payload, record->size < sizeof(c->payload) ? record->size : sizeof(c->payload));
+}
+
+void __wrap_datagram_ring_wake(struct datagram_ring *ring)
+{
+	(void)ring;
+}
+
+#define PEERS 3
+
+struct fixture {
+	struct listener_config config;
+	struct peer_config peers[PEERS], *peer_list[PEERS];
+	struct listener_counters counters;
+	struct own_addresses *own;
+	struct egress *egress;
+	struct arena arena;
+	struct link links[PEERS];
+	int sinks[PEERS]; /* where the peers receive */
+	struct route route;
+	struct outlet outlet;
+	struct address local;
+	struct arrival arrival;
+};
+
+static char utf8[] = "utf-8", gbk[] = "gbk", ascii[] = "ascii";
+
+static int set_up(void **state)
+{
+	static struct fixture fixture;
+	struct fixture *f = &fixture;
+	static char *encodings[] = {utf8};
+	static char *names[PEERS] = {(char *)"a", (char *)"b", (char *)"c"};
+
+	caught_count = 0;
+	memset(f, 0, sizeof(*f));
+	f->config = (struct listener_config){.name = (char *)"test",
+					     .encodings = encodings,
+					     .encoding_count = 1,
+					     .errors = CODEC_STRICT,
+					     .log_every = 1,
+					     .max_datagram = 65507,
+					     .peers = f->peer_list};
+	f->outlet = (struct outlet){.fd = bound(&f->local), .gso = true};
+	f->arrival = (struct arrival){&f->outlet, &f->local, 1, 1};
+	for (size_t i = 0; i < PEERS; i++) {
+		f->peers[i] = (struct peer_config){.name = names[i], .index = i};
+		f->sinks[i] = bound(&f->peers[i].address);
+		f->peer_list[i] = &f->peers[i];
+	}
+	*state = f;
+	return own_addresses_create(&f->own, &f->local, 1);
+}
+
+/* After a test has set the configuration as it wants it. */
+static void begin(struct fixture *f, enum action_kind action, size_t peers)
+{
+	f->config.action = action;
+	f->config.peer_count = peers;
+	for (size_t i = 0; i < PEERS; i++)
+		link_init(&f->links[i], &f->peers[i], 65536, NULL, NULL);
+	assert_int_equal(route_init(&f->route, action_of(action), &f->config, f->links), 0);
+	assert_int_equal(egress_create(&f->egress, route_copies_max(&f->route), BATCH_TRAINS + PEERS), 0);
+	assert_int_equal(arena_create(&f->arena, f->route.carrier.converts ? peers : 0), 0);
+	f->route.own = f->own;
+	f->route.carrier.egress = f->egress;
+	f->route.carrier.arena = &f->arena;
+	f->route.counters = &f->counters;
+	f->route.carrier.ring = (struct datagram_ring *)f; /* never looked into */
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	route_finish(&f->route);
+	arena_destroy(&f->arena);
+	egress_destroy(f->egress);
+	own_addresses_destroy(f->own);
+	for (size_t i = 0; i < PEERS; i++) {
+		link_finish(&f->links[i]);
+		close(f->sinks[i]);
+	}
+	close(f->outlet.fd);
+	return 0;
+}
+
+static struct train train_of(const struct address *source, const char *data, uint32_t segment)
+{
+	struct train train = {.data = (uint8_t *)data, .size = (uint32_t)strlen(data), .source = *source};
+
+	train.segment = segment && segment < train.size ? segment : train.size;
+	train.count = (uint16_t)(train.size ? (train.size + train.segment - 1) / train.segment : 1);
+	return train;
+}
+
+static void run(struct fixture *f, struct train *trains, unsigned count)
+{
+	route_begin(&f->route, &f->arrival, trains, count);
+	assert_true(egress_flush(f->egress, 1));
+	route_end(&f->route, &f->arrival, trains, count);
+}
+
+static void expect(int fd, const char *data)
+{
+	char got[256];
+	ssize_t size = recv(fd, got, sizeof(got), MSG_DONTWAIT);
+
+	assert_int_equal(size, strlen(data));
+	assert_memory_equal(got, data, strlen(data));
+}
+
+static void expect_nothing(int fd)
+{
+	char got[256];
+
+	assert_int_equal(recv(fd, got, sizeof(got), MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+}
+
+static uint64_t dropped(const struct listener_counters *counters)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < DROP_REASONS; i++)
+		sum += counter_get(&counters->dropped[i]);
+	return sum;
+}
+
+static void assert_balance(const struct fixture *f)
+{
+	const struct listener_counters *c = &f->counters;
+
+	assert_int_equal(counter_get(&c->received),
+			 counter_get(&c->sunk) + counter_get(&c->echoed) + counter_get(&c->forwarded) + dropped(c));
+	for (size_t i = 0; i < PEERS; i++) {
+		const struct peer_counters *p = &f->links[i].counters;
+		uint64_t sum = counter_get(&p->sent);
+
+		for (int r = 0; r < DROP_REASONS; r++)
+			sum += counter_get(&p->dropped[r]);
+		assert_int_equal(counter_get(&p->handed), sum);
+	}
+}
+
+static void a_sink_takes_and_records(void **state)
+{
+	struct fixture *f = *state;
+	struct train train = train_of(&f->peers[0].address, "hello", 2);
+
+	begin(f, ACTION_SINK, 0);
+	run(f, &train, 1);
+	assert_int_equal(counter_get(&f->counters.received), 3);
+	assert_int_equal(counter_get(&f->counters.received_bytes), 5);
+	assert_int_equal(counter_get(&f->counters.sunk), 3);
+	assert_int_equal(caught_count, 3);
+	assert_int_equal(caught[2].record.size, 1);
+	assert_memory_equal(caught[2].payload, "o", 1);
+	assert_int_equal(caught[0].record.verdict, VERDICT_SUNK);
+	assert_balance(f);
+}
+
+static void an_echo_answers(void **state)
+{
+	struct fixture *f = *state;
+	struct train train = train_of(&f->peers[0].address, "aabbc", 2);
+
+	begin(f, ACTION_ECHO, 0);
+	run(f, &train, 1);
+	expect(f->sinks[0], "aa");
+	expect(f->sinks[0], "bb");
+	expect(f->sinks[0], "c");
+	assert_int_equal(counter_get(&f->counters.echoed), 3);
+	assert_int_equal(caught[0].record.verdict, VERDICT_ECHOED);
+	assert_balance(f);
+}
+
+static void the_guard_is_asked(void **state)
+{
+	struct fixture *f = *state;
+	struct train train = train_of(&f->local, "hello", 2);
+
+	f->config.loop_guard = true;
+	begin(f, ACTION_ECHO, 0);
+	run(f, &train, 1);
+	assert_int_equal(counter_get(&f->counters.dropped[DROP_LOOP]), 3);
+	assert_int_equal(caught[0].record.verdict, VERDICT_DROPPED);
+	assert_int_equal(caught[0].record.reason, DROP_LOOP);
+	assert_balance(f);
+}
+
+/* After the guard, whose drops cost no credit; before the size. Only the shares of 1/32 that pass make a range of it.
+ */
+static void a_source_has_its_limit(void **state)
+{
+	struct fixture *f = *state;
+	struct source_limit *limit;
+	struct train refused = train_of(&f->local, "aabb", 2), train;
+	uint64_t over;
+
+	f->config.loop_guard = true;
+	begin(f, ACTION_ECHO, 0);
+	assert_int_equal(source_limit_create(&limit, 1, 4), 0);
+	f->route.source_limit = limit;
+	run(f, &refused, 1);
+	for (int i = 0; i < 102; i++) {
+		train = train_of(&f->peers[0].address, "aa", 1);
+		caught_count = 0;
+		run(f, &train, 1);
+	}
+	over = counter_get(&f->counters.dropped[DROP_SOURCE_LIMIT]);
+	assert_int_equal(counter_get(&f->counters.dropped[DROP_LOOP]), 2);
+	assert_in_range(over, 2 * 60, 2 * 100);
+	assert_int_equal(counter_get(&f->counters.echoed), 2 * 102 - over);
+	assert_balance(f);
+	source_limit_destroy(limit);
+}
+
+static void larger_ones_are_dropped_and_a_shorter_last_one_is_not(void **state)
+{
+	struct fixture *f = *state;
+	struct train train = train_of(&f->peers[0].address, "aaabbbc", 3);
+
+	f->config.max_datagram = 2;
+	begin(f, ACTION_ECHO, 0);
+	run(f, &train, 1);
+	expect(f->sinks[0], "c");
+	expect_nothing(f->sinks[0]);
+	assert_int_equal(counter_get(&f->counters.dropped[DROP_TOO_LARGE]), 2);
+	assert_int_equal(counter_get(&f->counters.echoed), 1);
+	assert_int_equal(caught[0].record.reason, DROP_TOO_LARGE);
+	assert_int_equal(caught[2].record.verdict, VERDICT_ECHOED);
+	assert_balance(f);
+}
+
+static void every_peer_gets_a_copy(void **state)
+{
+	struct fixture *f = *state;
+	struct train trains[2] = {train_of(&f->local, "aab", 2), train_of(&f->local, "", 0)};
+
+	begin(f, ACTION_FORWARD, PEERS);
+	run(f, trains, 2);
+	for (size_t i = 0; i < PEERS; i++) {
+		expect(f->sinks[i], "aa");
+		expect(f->sinks[i], "b");
+		expect(f->sinks[i], "");
+		assert_int_equal(counter_get(&f->links[i].counters.sent), 3);
+		assert_int_equal(counter_get(&f->links[i].counters.sent_bytes), 3);
+	}
+	assert_int_equal(caught_count, 3);
+	assert_int_equal(caught[0].record.sent, 3);
+	assert_int_equal(caught[0].record.copies, 3);
+	assert_balance(f);
+}
+
+static void a_peer_that_is_down_costs_only_its_own_copy(void **state)
+{
+	struct fixture *f = *state;
+	struct train train = train_of(&f->local, "aab", 2);
+
+	f->peers[1].host = (char *)"name.invalid";
+	begin(f, ACTION_FORWARD, PEERS);
+	run(f, &train, 1);
+	expect(f->sinks[0], "aa");
+	expect(f->sinks[2], "aa");
+	expect_nothing(f->sinks[1]);
+	assert_int_equal(counter_get(&f->links[1].counters.dropped[DROP_UNRESOLVED]), 2);
+	assert_int_equal(counter_get(&f->counters.forwarded), 2);
+	assert_int_equal(caught[0].record.sent, 2);
+	assert_int_equal(caught[0].record.verdict, VERDICT_FORWARDED);
+	assert_balance(f);
+
+	link_set_address(&f->links[1], &f->peers[1].address);
+	train = train_of(&f->local, "again", 0);
+	run(f, &train, 1);
+	expect(f->sinks[1], "again");
+	assert_balance(f);
+}
+
+static void no_copy_at_all_is_a_drop(void **state)
+{
+	struct fixture *f = *state;
+	struct train train = train_of(&f->local, "aab", 2);
+
+	f->peers[0].host = (char *)"name.invalid";
+	begin(f, ACTION_FORWARD, 1);
+	run(f, &train, 1);
+	assert_int_equal(counter_get(&f->counters.dropped[DROP_UNRESOLVED]), 2);
+	assert_int_equal(caught[1].record.verdict, VERDICT_DROPPED);
+	assert_int_equal(caught[1].record.reason, DROP_UNRESOLVED);
+	assert_balance(f);
+}
+
+static void a_peer_gets_its_own_charset(void **state)
+{
+	struct fixture *f = *state;
+	struct train train = train_of(&f->local, "\xc4\xe3\xba\xc3!!", 4);
+	static char *from[] = {gbk};
+
+	f->config.encodings = from;
+	f->peers[0].encoding = utf8;
+	begin(f, ACTION_FORWARD, 2);
+	run(f, &train, 1);
+	expect(f->sinks[0], "\xe4\xbd\xa0\xe5\xa5\xbd");
+	expect(f->sinks[0], "!!");
+	expect(f->sinks[1], "\xc4\xe3\xba\xc3");
+	assert_balance(f);
+}
+
+static void strict_drops_the_copy_that_cannot_be_said(void **state)
+{
+	struct fixture *f = *state;
+	struct train train = train_of(&f->local, "ok\xc3\xa9", 2);
+
+	f->peers[0].encoding = ascii;
+	begin(f, ACTION_FORWARD, 2);
+	run(f, &train, 1);
+	expect(f->sinks[0], "ok");
+	expect_nothing(f->sinks[0]);
+	expect(f->sinks[1], "ok");
+	expect(f->sinks[1], "\xc3\xa9");
+	assert_int_equal(counter_get(&f->links[0].counters.dropped[DROP_UNCONVERTIBLE]), 1);
+	assert_int_equal(caught[1].record.sent, 1);
+	assert_int_equal(caught[1].record.copies, 2);
+	assert_balance(f);
+}
+
+static void every_nth_is_recorded(void **state)
+{
+	struct fixture *f = *state;
+	struct train train = train_of(&f->local, "0123456789", 1);
+
+	f->config.log_every = 4;
+	begin(f, ACTION_SINK, 0);
+	run(f, &train, 1);
+	run(f, &train, 1);
+	assert_int_equal(caught_count, 5);
+	assert_memory_equal(caught[0].payload, "0", 1);
+	assert_memory_equal(caught[1].payload, "4", 1);
+	assert_memory_equal(caught[3].payload, "2", 1);
+	assert_balance(f);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(a_sink_takes_and_records),
+		test(an_echo_answers),
+		test(the_guard_is_asked),
+		test(a_source_has_its_limit),
+		test(larger_ones_are_dropped_and_a_shorter_last_one_is_not),
+		test(every_peer_gets_a_copy),
+		test(a_peer_that_is_down_costs_only_its_own_copy),
+		test(no_copy_at_all_is_a_drop),
+		test(a_peer_gets_its_own_charset),
+		test(strict_drops_the_copy_that_cannot_be_said),
+		test(every_nth_is_recorded),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,570 @@
+/* The egress against a kernel that a test plays: sendmmsg() is wrapped (-Wl,--wrap), and what it was given is kept. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <netinet/udp.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "datapath/tx_batch.h"
+
+#define SENT_MAX 512
+#define FD 77
+
+/* One message, as the kernel took it. */
+struct sent {
+	int fd;
+	char data[1024];
+	size_t size;
+	int segment; /* 0: no GSO */
+	struct address to;
+	bool pktinfo;
+};
+
+static struct {
+	struct sent sent[SENT_MAX];
+	int count;
+	int calls;
+	int take; /* messages that a call takes at most */
+	int errors[32]; /* what the next calls return instead; 0: they work */
+	int error_count, error_next;
+	int refuse_gso; /* the errno for messages with UDP_SEGMENT, or 0 */
+	uint16_t bad_port; /* a destination that fails with bad_error */
+	int bad_error;
+} kernel;
+
+int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
+ssize_t __wrap_send(int fd, const void *data, size_t size, int flags);
+
+static void keep(int fd, const struct msghdr *message)
+{
+	struct sent *sent = &kernel.sent[kernel.count++];
+
+	*sent = (struct sent){.fd = fd};
+	for (size_t i = 0; i < message->msg_iovlen; i++) {
+		assert_true(sent->size + message->msg_iov[i].iov_len <= sizeof(sent->data));
+		memcpy(sent->data + sent->size, message->msg_iov[i].iov_base, message->msg_iov[i].iov_len);
+		sent->size += message->msg_iov[i].iov_len;
+	}
+	if (message->msg_name)
+		memcpy(&sent->to.any, message->msg_name, message->msg_namelen);
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR((struct msghdr *)message, c)) {
+		uint16_t segment;
+
+		sent->pktinfo |= c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO;
+		if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_SEGMENT) {
+			memcpy(&segment, CMSG_DATA(c), sizeof(segment));
+			sent->segment = segment;
+		}
+	}
+}
+
+static int error_of(const struct msghdr *message)
+{
+	struct sockaddr_in to = {0};
+
+	if (message->msg_name)
+		memcpy(&to, message->msg_name, sizeof(to));
+	if (kernel.bad_port && ntohs(to.sin_port) == kernel.bad_port)
+		return kernel.bad_error;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR((struct msghdr *)message, c)) {
+		if (c->cmsg_level == SOL_UDP && kernel.refuse_gso)
+			return kernel.refuse_gso;
+	}
+	return 0;
+}
+
+int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+	int taken = 0;
+
+	(void)flags;
+	kernel.calls++;
+	if (kernel.error_next < kernel.error_count && kernel.errors[kernel.error_next++]) {
+		errno = kernel.errors[kernel.error_next - 1];
+		return -1;
+	}
+	for (; taken < (int)count && taken < kernel.take; taken++) {
+		int error = error_of(&messages[taken].msg_hdr);
+
+		if (error && !taken) {
+			errno = error;
+			return -1;
+		}
+		if (error)
+			break;
+		keep(fd, &messages[taken].msg_hdr);
+	}
+	return taken;
+}
+
+ssize_t __wrap_send(int fd, const void *data, size_t size, int flags)
+{
+	struct iovec vector = {(void *)data, size};
+	struct mmsghdr message = {.msg_hdr = {.msg_iov = &vector, .msg_iovlen = 1}};
+
+	return __wrap_sendmmsg(fd, &message, 1, flags) == 1 ? (ssize_t)size : -1;
+}
+
+struct fixture {
+	struct egress *egress;
+	struct outlet outlet;
+	struct address to[64];
+};
+
+static int set_up(void **state)
+{
+	static struct fixture fixture;
+
+	memset(&kernel, 0, sizeof(kernel));
+	kernel.take = 1024;
+	memset(&fixture, 0, sizeof(fixture));
+	fixture.outlet = (struct outlet){.fd = FD, .gso = true};
+	for (uint16_t i = 0; i < 64; i++)
+		address_from_ip(&fixture.to[i], "127.0.0.1", (uint16_t)(1000 + i));
+	*state = &fixture;
+	return egress_create(&fixture.egress, 256, 80);
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	egress_destroy(f->egress);
+	return 0;
+}
+
+static struct copy *add(struct fixture *f, int to, const char *data)
+{
+	struct copy *copy;
+	uint32_t size = (uint32_t)strlen(data);
+
+	assert_int_equal(
+		egress_add(f->egress, &f->outlet, &f->to[to], NULL, (const uint8_t *)data, size, size, 1, &copy), 1);
+	return copy;
+}
+
+static void errors(int count, const int *list)
+{
+	memcpy(kernel.errors, list, (size_t)count * sizeof(*list));
+	kernel.error_count = count;
+}
+
+static void runs_to_one_destination_are_one_send(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 0, "aaaa");
+	add(f, 1, "xx");
+	add(f, 0, "bbbb");
+	add(f, 0, "cc"); /* a shorter last one ends the run */
+	add(f, 0, "dddd");
+	assert_true(egress_flush(f->egress, 1));
+	assert_int_equal(kernel.calls, 1);
+	assert_int_equal(kernel.count, 3);
+	assert_int_equal(kernel.sent[0].segment, 4);
+	assert_memory_equal(kernel.sent[0].data, "aaaabbbbcc", 10);
+	assert_int_equal(kernel.sent[1].segment, 0);
+	assert_memory_equal(kernel.sent[1].data, "dddd", 4);
+	assert_memory_equal(kernel.sent[2].data, "xx", 2);
+	assert_int_equal(address_port(&kernel.sent[2].to), 1001);
+}
+
+static void zero_length_datagrams_travel_alone(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 0, "");
+	add(f, 0, "");
+	add(f, 0, "aa");
+	add(f, 0, "");
+	assert_true(egress_flush(f->egress, 1));
+	assert_int_equal(kernel.count, 4);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(kernel.sent[i].segment, 0);
+	assert_int_equal(kernel.sent[2].size, 2);
+}
+
+static void a_long_train_is_cut_into_copies(void **state)
+{
+	struct fixture *f = *state;
+	struct copy *copy;
+	static const uint8_t data[640];
+
+	assert_int_equal(egress_add(f->egress, &f->outlet, &f->to[0], NULL, data, 637, 5, 128, &copy), 2);
+	assert_int_equal(copy[0].count, 64);
+	assert_int_equal(copy[0].size, 320);
+	assert_int_equal(copy[1].count, 64);
+	assert_int_equal(copy[1].size, 317);
+	assert_true(egress_flush(f->egress, 1));
+	assert_int_equal(kernel.count, 2);
+	assert_int_equal(kernel.sent[0].size + kernel.sent[1].size, 637);
+}
+
+static void the_source_is_asked_for_where_it_matters(void **state)
+{
+	struct fixture *f = *state;
+	struct copy *copy;
+	struct address from;
+
+	address_from_ip(&from, "127.0.0.2", 0);
+	egress_add(f->egress, &f->outlet, &f->to[0], &from, (const uint8_t *)"a", 1, 1, 1, &copy);
+	egress_add(f->egress, &f->outlet, &f->to[0], NULL, (const uint8_t *)"b", 1, 1, 1, &copy);
+	assert_true(egress_flush(f->egress, 1));
+	assert_int_equal(kernel.count, 2);
+	assert_true(kernel.sent[0].pktinfo);
+	assert_false(kernel.sent[1].pktinfo);
+}
+
+static void a_short_sendmmsg_loses_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	kernel.take = 3;
+	for (int i = 0; i < 10; i++)
+		add(f, i, &"0123456789"[i]);
+	assert_true(egress_flush(f->egress, 1));
+	assert_int_equal(kernel.count, 10);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(address_port(&kernel.sent[i].to), 1000 + i);
+}
+
+static void refused_gso_is_sent_again_plainly_and_remembered(void **state)
+{
+	struct fixture *f = *state;
+	static const int refusals[] = {EIO, EINVAL, EMSGSIZE};
+
+	for (size_t r = 0; r < 3; r++) {
+		int to = (int)r;
+
+		kernel.count = 0;
+		kernel.refuse_gso = refusals[r];
+		struct copy *first = add(f, to, "aaaa");
+		add(f, to, "bbbb");
+		assert_true(egress_flush(f->egress, 1));
+		assert_int_equal(kernel.count, 2);
+		assert_memory_equal(kernel.sent[0].data, "aaaa", 4);
+		assert_memory_equal(kernel.sent[1].data, "bbbb", 4);
+		assert_int_equal(first->failed, 0);
+		egress_reset(f->egress);
+
+		/* Remembered for this destination, and for no other. */
+		kernel.refuse_gso = 0;
+		kernel.count = 0;
+		add(f, to, "aaaa");
+		add(f, to, "bbbb");
+		add(f, 40, "cccc");
+		add(f, 40, "dddd");
+		assert_true(egress_flush(f->egress, 2));
+		assert_int_equal(kernel.count, 3);
+		assert_int_equal(kernel.sent[0].segment, 0);
+		assert_int_equal(kernel.sent[2].segment, 4);
+		egress_reset(f->egress);
+
+		/* Smaller segments fit a smaller MTU; a device without offload takes none. */
+		kernel.count = 0;
+		add(f, to, "aa");
+		add(f, to, "bb");
+		assert_true(egress_flush(f->egress, 3));
+		assert_int_equal(kernel.count, refusals[r] == EIO ? 2 : 1);
+		egress_reset(f->egress);
+
+		/* And forgotten in time. */
+		kernel.count = 0;
+		add(f, to, "aaaa");
+		add(f, to, "bbbb");
+		assert_true(egress_flush(f->egress, 3600 * 1000));
+		assert_int_equal(kernel.count, 1);
+		egress_reset(f->egress);
+	}
+}
+
+static void a_bad_destination_fails_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct copy *copies[5];
+
+	kernel.bad_port = 1002;
+	kernel.bad_error = ENETUNREACH;
+	for (int i = 0; i < 5; i++)
+		copies[i] = add(f, i, "hello");
+	assert_true(egress_flush(f->egress, 1));
+	assert_int_equal(kernel.count, 4);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(copy_failures(copies[i]), i == 2);
+	assert_int_equal(copies[2]->reason, DROP_UNREACHABLE);
+}
+
+static void every_error_has_its_reason(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		int error;
+		enum drop_reason reason;
+	} cases[] = {{EMSGSIZE, DROP_MESSAGE_SIZE},
+		     {EPERM, DROP_DENIED},
+		     {EACCES, DROP_DENIED},
+		     {ENETUNREACH, DROP_UNREACHABLE},
+		     {EHOSTUNREACH, DROP_UNREACHABLE},
+		     {EADDRNOTAVAIL, DROP_UNREACHABLE},
+		     {ECONNREFUSED, DROP_REFUSED},
+		     {EINVAL, DROP_SEND_ERROR},
+		     {EDESTADDRREQ, DROP_SEND_ERROR}};
+
+	kernel.bad_port = 1000;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		kernel.bad_error = cases[i].error;
+		struct copy *copy = add(f, 0, "x");
+		assert_true(egress_flush(f->egress, 1));
+		assert_int_equal(copy->failed, 1);
+		assert_int_equal(copy->reason, cases[i].reason);
+		egress_reset(f->egress);
+	}
+}
+
+static void a_full_buffer_is_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	static const int full[] = {EAGAIN, ENOBUFS, 0};
+
+	errors(3, full);
+	struct copy *copy = add(f, 0, "hello");
+	assert_false(egress_flush(f->egress, 1));
+	assert_false(egress_flush(f->egress, 1));
+	assert_int_equal(kernel.count, 0);
+	assert_true(egress_flush(f->egress, 1));
+	assert_int_equal(kernel.count, 1);
+	assert_int_equal(copy->failed, 0);
+}
+
+static void all_errors(int error)
+{
+	for (int i = 0; i < (int)(sizeof(kernel.errors) / sizeof(kernel.errors[0])); i++)
+		kernel.errors[i] = error;
+	kernel.error_count = sizeof(kernel.errors) / sizeof(kernel.errors[0]);
+	kernel.error_next = 0;
+}
+
+/* Flushes each ten milliseconds until it is done. Returns how long that took. */
+static uint64_t flush_until_done(struct fixture *f, uint64_t now_ms)
+{
+	uint64_t begin_ms = now_ms;
+
+	while (!egress_flush(f->egress, now_ms))
+		now_ms += 10;
+	return now_ms - begin_ms;
+}
+
+static void what_stays_full_is_waited_for_a_tenth_of_a_second_in_each(void **state)
+{
+	struct fixture *f = *state;
+	struct copy *copy;
+
+	all_errors(EAGAIN);
+	copy = add(f, 0, "hello");
+	assert_int_equal(flush_until_done(f, 5000), EGRESS_OUTLET_PATIENCE_MS);
+	assert_int_equal(copy->failed, 1);
+	assert_int_equal(copy->reason, DROP_CONGESTED);
+	egress_reset(f->egress);
+
+	all_errors(EAGAIN);
+	copy = add(f, 0, "hello"); /* within that second it is not waited for again */
+	assert_int_equal(flush_until_done(f, 5200), 0);
+	assert_int_equal(copy->failed, 1);
+	egress_reset(f->egress);
+
+	kernel.error_count = 0;
+	copy = add(f, 0, "hello"); /* what it takes it gets */
+	assert_int_equal(flush_until_done(f, 5300), 0);
+	assert_int_equal(copy->failed, 0);
+	egress_reset(f->egress);
+
+	all_errors(EAGAIN);
+	add(f, 0, "hello");
+	assert_int_equal(flush_until_done(f, 6000), EGRESS_OUTLET_PATIENCE_MS);
+}
+
+static void several_slow_outlets_share_the_patience(void **state)
+{
+	struct fixture *f = *state;
+	struct outlet slow[4];
+	uint64_t now_ms = 5000, waited_ms = 0;
+	struct copy *copy;
+
+	for (int i = 0; i < 4; i++) {
+		slow[i] = (struct outlet){.fd = FD + i, .gso = true, .connected = true};
+		all_errors(EAGAIN);
+		egress_add(f->egress, &slow[i], NULL, NULL, (const uint8_t *)"hello", 5, 5, 1, &copy);
+		uint64_t waited = flush_until_done(f, now_ms);
+
+		waited_ms += waited;
+		now_ms += waited + 1;
+		egress_reset(f->egress);
+	}
+	assert_int_equal(waited_ms, EGRESS_PATIENCE_MS);
+}
+
+static void one_outlet_does_not_wait_for_another(void **state)
+{
+	struct fixture *f = *state;
+	struct outlet other = {.fd = FD + 1, .gso = true, .connected = true};
+	static const int full[] = {EAGAIN};
+	struct copy *copy;
+
+	errors(1, full); /* the first outlet that is flushed is full, the other is not */
+	add(f, 0, "hello");
+	egress_add(f->egress, &other, NULL, NULL, (const uint8_t *)"world", 5, 5, 1, &copy);
+	assert_false(egress_flush(f->egress, 1));
+	assert_int_equal(kernel.count, 1);
+	assert_true(egress_flush(f->egress, 1));
+	assert_int_equal(kernel.count, 2);
+	assert_int_not_equal(kernel.sent[0].fd, kernel.sent[1].fd);
+}
+
+static void an_earlier_datagrams_icmp_error_is_not_charged(void **state)
+{
+	struct fixture *f = *state;
+	struct outlet link = {.fd = FD, .gso = true, .connected = true};
+	static const int refused[] = {ECONNREFUSED, ECONNREFUSED};
+	struct copy *copy;
+
+	errors(2, refused);
+	egress_add(f->egress, &link, NULL, NULL, (const uint8_t *)"hello", 5, 5, 1, &copy);
+	assert_true(egress_flush(f->egress, 1));
+	assert_int_equal(copy->failed, 0);
+	assert_int_equal(kernel.count, 1);
+	assert_int_equal(link.icmp_errors, 2);
+	assert_false(link.broken);
+}
+
+static void a_dead_link_ends_the_trying(void **state)
+{
+	struct fixture *f = *state;
+	struct outlet link = {.fd = FD, .gso = true, .connected = true};
+	struct copy *copy;
+
+	for (int i = 0; i < 20; i++)
+		kernel.errors[i] = ECONNREFUSED;
+	kernel.error_count = 20;
+	egress_add(f->egress, &link, NULL, NULL, (const uint8_t *)"hello", 5, 5, 1, &copy);
+	assert_true(egress_flush(f->egress, 1));
+	assert_int_equal(copy->failed, 1);
+	assert_int_equal(copy->reason, DROP_REFUSED);
+	assert_true(link.broken);
+	assert_true(kernel.calls < 20);
+}
+
+static void failures_within_a_run_are_told_apart(void **state)
+{
+	struct fixture *f = *state;
+	static const int list[] = {EINVAL, 0, EMSGSIZE, 0}; /* the GSO send; then, one by one, the second fails */
+
+	errors(4, list);
+	kernel.take = 1;
+	struct copy *a = add(f, 0, "aaaa"), *b = add(f, 0, "bbbb"), *c = add(f, 0, "cccc");
+	assert_true(egress_flush(f->egress, 1));
+	assert_int_equal(a->failed, 0);
+	assert_int_equal(b->failed, 1);
+	assert_int_equal(c->failed, 0);
+	assert_int_equal(kernel.count, 2);
+}
+
+static void interruptions_are_nothing(void **state)
+{
+	struct fixture *f = *state;
+	static const int list[] = {EINTR, EINTR};
+
+	errors(2, list);
+	struct copy *copy = add(f, 0, "aaaa");
+	assert_true(egress_flush(f->egress, 1));
+	assert_int_equal(copy->failed, 0);
+	assert_int_equal(kernel.count, 1);
+}
+
+static void a_stalled_unix_receiver_stops_no_other(void **state)
+{
+	struct fixture *f = *state;
+	static const int list[] = {EAGAIN, 0, 0};
+
+	f->outlet.gso = false;
+	errors(1, list);
+	add(f, 0, "stalled");
+	struct copy *other = add(f, 1, "well");
+	assert_false(egress_flush(f->egress, 1));
+	assert_int_equal(kernel.count, 1);
+	assert_memory_equal(kernel.sent[0].data, "well", 4);
+	assert_int_equal(other->failed, 0);
+	assert_true(egress_flush(f->egress, 1));
+	assert_int_equal(kernel.count, 2);
+}
+
+static void many_destinations_keep_their_order(void **state)
+{
+	struct fixture *f = *state;
+	static const char digits[] = "0123";
+	int next[64] = {0};
+
+	for (int round = 0; round < 4; round++) {
+		for (int to = 0; to < 64; to++) {
+			struct copy *copy;
+			egress_add(f->egress, &f->outlet, &f->to[to], NULL, (const uint8_t *)&digits[round], 1, 1, 1,
+				   &copy);
+		}
+	}
+	assert_true(egress_flush(f->egress, 1));
+	assert_int_equal(kernel.count, 64);
+	for (int i = 0; i < 64; i++) {
+		int to = address_port(&kernel.sent[i].to) - 1000;
+
+		assert_memory_equal(kernel.sent[i].data, digits, 4);
+		next[to]++;
+	}
+	for (int to = 0; to < 64; to++)
+		assert_int_equal(next[to], 1);
+}
+
+static void failed_before_the_flush_is_never_sent(void **state)
+{
+	struct fixture *f = *state;
+	struct copy *copy;
+	static const uint8_t data[300];
+
+	assert_int_equal(egress_add_failed(f->egress, data, 300, 3, 100, DROP_UNRESOLVED, &copy), 2);
+	assert_int_equal(copy_failures(&copy[0]), 64);
+	assert_int_equal(copy_failures(&copy[1]), 36);
+	assert_int_equal(copy[1].reason, DROP_UNRESOLVED);
+	assert_true(egress_flush(f->egress, 1));
+	assert_int_equal(kernel.calls, 0);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(runs_to_one_destination_are_one_send),
+		test(zero_length_datagrams_travel_alone),
+		test(a_long_train_is_cut_into_copies),
+		test(the_source_is_asked_for_where_it_matters),
+		test(a_short_sendmmsg_loses_nothing),
+		test(refused_gso_is_sent_again_plainly_and_remembered),
+		test(a_bad_destination_fails_alone),
+		test(every_error_has_its_reason),
+		test(a_full_buffer_is_waited_for),
+		test(what_stays_full_is_waited_for_a_tenth_of_a_second_in_each),
+		test(several_slow_outlets_share_the_patience),
+		test(one_outlet_does_not_wait_for_another),
+		test(an_earlier_datagrams_icmp_error_is_not_charged),
+		test(a_dead_link_ends_the_trying),
+		test(failures_within_a_run_are_told_apart),
+		test(interruptions_are_nothing),
+		test(a_stalled_unix_receiver_stops_no_other),
+		test(many_destinations_keep_their_order),
+		test(failed_before_the_flush_is_never_sent),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,218 @@
+/* Which of the sockets that systemd passes are used, and which are closed. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "net/inherited_sockets.h"
+#include "tests/unit/support/config_text.h"
+#include "tests/unit/support/loopback.h"
+
+static char a[] = "a", b[] = "b";
+static const struct listener_config plain = {.name = a};
+
+static struct address parse(const char *text)
+{
+	struct address address;
+
+	assert_int_equal(address_parse(&address, text), 0);
+	return address;
+}
+
+static const char *store_name(const struct listener_config *listener, const char *address, unsigned worker)
+{
+	static char name[STORE_NAME_MAX];
+	struct address parsed = parse(address);
+
+	return passed_store_name(name, listener, &parsed, worker) ? name : NULL;
+}
+
+static void assert_names_differ(const struct listener_config *one, const char *address, unsigned worker,
+				const struct listener_config *other, const char *other_address, unsigned other_worker)
+{
+	char name[STORE_NAME_MAX];
+
+	strcpy(name, store_name(one, address, worker));
+	assert_string_not_equal(name, store_name(other, other_address, other_worker));
+}
+
+static void what_makes_another_socket_is_in_the_name(void **state)
+{
+	struct multicast_config groups[] = {{.group = parse("239.1.2.3:1")}, {.group = parse("239.1.2.4:1")}};
+	struct listener_config other = {.name = a, .interface = "lo"};
+	struct listener_config joined = {.name = a, .groups = groups, .group_count = 1};
+	struct listener_config joined_both = {.name = a, .groups = groups, .group_count = 2};
+	struct listener_config renamed = {.name = b};
+	char name[STORE_NAME_MAX];
+
+	(void)state;
+	assert_names_differ(&plain, "127.0.0.1:1", 0, &plain, "127.0.0.1:2", 0);
+	assert_names_differ(&plain, "127.0.0.1:1", 0, &plain, "127.0.0.1:1", 1);
+	assert_names_differ(&plain, "127.0.0.1:1", 0, &other, "127.0.0.1:1", 0);
+	assert_names_differ(&plain, "127.0.0.1:1", 0, &joined, "127.0.0.1:1", 0);
+	assert_names_differ(&joined, "127.0.0.1:1", 0, &joined_both, "127.0.0.1:1", 0);
+	strcpy(name, store_name(&plain, "127.0.0.1:1", 0));
+	assert_string_equal(name, store_name(&renamed, "127.0.0.1:1", 0));
+}
+
+static void systemd_can_have_the_name(void **state)
+{
+	(void)state;
+	assert_null(strpbrk(store_name(&plain, "[fe80::1%1]:65535", 4294967295), ":\n"));
+	assert_null(store_name(&plain, "127.0.0.1:0", 0));
+	assert_null(store_name(&plain, "unix:/run/x", 0));
+}
+
+/* --- What is passed --- */
+
+struct fixture {
+	struct passed_sockets passed;
+	struct address local[3];
+};
+
+static void add(struct fixture *f, const char *name, int fd, bool stored)
+{
+	struct passed_socket *socket = &f->passed.items[f->passed.count++];
+
+	*socket = (struct passed_socket){.name = strdup(name), .fd = fd, .stored = stored};
+	socket->local.length = sizeof(socket->local.local);
+	assert_int_equal(getsockname(fd, &socket->local.any, &socket->local.length), 0);
+}
+
+static void add_stored(struct fixture *f, unsigned i, unsigned worker)
+{
+	char name[STORE_NAME_MAX];
+	int fd = bound(&f->local[i]);
+
+	assert_true(passed_store_name(name, &plain, &f->local[i], worker));
+	add(f, name, fd, true);
+}
+
+static int set_up(void **state)
+{
+	struct fixture *f = *state = calloc(1, sizeof(*f));
+
+	f->passed.items = calloc(8, sizeof(*f->passed.items));
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	passed_sockets_close(&f->passed);
+	assert_null(f->passed.items);
+	free(f);
+	return 0;
+}
+
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+static struct config *listening_on(const struct address *address)
+{
+	char text[256], shown[ADDRESS_TEXT_MAX];
+
+	snprintf(text, sizeof(text), "[listener:a]\naction = sink\naddress = %.100s\n", address_format(address, shown));
+	return good(text);
+}
+
+static void only_what_is_wanted_stays(void **state)
+{
+	struct fixture *f = *state;
+	struct config *config;
+	char name[STORE_NAME_MAX];
+	int wanted, unwanted;
+
+	add_stored(f, 0, 0);
+	add_stored(f, 1, 0);
+	wanted = f->passed.items[0].fd;
+	unwanted = f->passed.items[1].fd;
+	config = listening_on(&f->local[0]);
+	passed_sockets_forget(&f->passed, config, 1);
+	assert_true(is_open(wanted));
+	assert_false(is_open(unwanted));
+
+	passed_store_name(name, &plain, &f->local[0], 0);
+	assert_int_equal(passed_sockets_take(&f->passed, name, &f->local[1]), -1);
+	assert_int_equal(passed_sockets_take(&f->passed, name, &f->local[0]), wanted);
+	assert_int_equal(passed_sockets_take(&f->passed, name, &f->local[0]), -1);
+	close(wanted);
+	config_destroy(config);
+}
+
+/* The second worker's socket alone would be in the first one's way. */
+static void a_port_without_its_first_worker_is_bound_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct config *config;
+	int fd;
+
+	add_stored(f, 0, 1);
+	fd = f->passed.items[0].fd;
+	config = listening_on(&f->local[0]);
+	passed_sockets_forget(&f->passed, config, 2);
+	assert_false(is_open(fd));
+	config_destroy(config);
+}
+
+/* It says that it is another one's than it is. */
+static void a_name_alone_does_not_do(void **state)
+{
+	struct fixture *f = *state;
+	struct config *config;
+	char name[STORE_NAME_MAX];
+	int fd = bound(&f->local[0]);
+	struct address other = f->local[0];
+
+	address_set_port(&other, (uint16_t)(address_port(&other) ^ 1));
+	passed_store_name(name, &plain, &other, 0);
+	add(f, name, fd, true);
+	config = listening_on(&other);
+	passed_sockets_forget(&f->passed, config, 1);
+	assert_false(is_open(fd));
+	config_destroy(config);
+}
+
+static void sockets_of_a_unit_stay(void **state)
+{
+	struct fixture *f = *state;
+	struct config *config;
+	const struct passed_socket *first, *second;
+
+	add(f, "dns", bound(&f->local[0]), false);
+	add(f, "other", bound(&f->local[1]), false);
+	add(f, "dns", bound(&f->local[2]), false);
+	config = listening_on(&f->local[0]);
+	passed_sockets_forget(&f->passed, config, 1);
+	first = passed_sockets_next(&f->passed, "dns", NULL);
+	second = passed_sockets_next(&f->passed, "dns", first);
+	assert_non_null(second);
+	assert_true(address_equal(&first->local, &f->local[0]) && address_equal(&second->local, &f->local[2]));
+	assert_null(passed_sockets_next(&f->passed, "dns", second));
+	assert_null(passed_sockets_next(&f->passed, "d", NULL));
+	assert_true(is_open(first->fd) && is_open(second->fd));
+	config_destroy(config);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_makes_another_socket_is_in_the_name),
+		cmocka_unit_test(systemd_can_have_the_name),
+		cmocka_unit_test_setup_teardown(only_what_is_wanted_stays, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_port_without_its_first_worker_is_bound_anew, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_name_alone_does_not_do, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(sockets_of_a_unit_stay, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,145 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "text/charset.h"
+
+static struct charset found(const char *name)
+{
+	struct charset charset;
+
+	if (!charset_find(name, &charset))
+		fail_msg("%s is not known", name);
+	return charset;
+}
+
+static void spellings_do_not_matter(void **state)
+{
+	static const char *const big5[] = {"big5", "Big5", "BIG-5", "big5_tw", "csBig5"};
+	static const char *const latin1[] = {"latin-1", "latin_1", "LATIN1", "iso-8859-1", "iso8859_1", "L1"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(big5) / sizeof(big5[0]); i++)
+		assert_string_equal(found(big5[i]).iconv_name, "BIG5");
+	for (size_t i = 0; i < sizeof(latin1) / sizeof(latin1[0]); i++)
+		assert_string_equal(found(latin1[i]).iconv_name, "ISO-8859-1");
+	assert_string_equal(found("Shift_JIS").iconv_name, "SJIS");
+	assert_string_equal(found("us-ascii").iconv_name, "ASCII");
+	assert_string_equal(found("cp936").iconv_name, "GBK");
+}
+
+static void kinds(void **state)
+{
+	(void)state;
+	assert_int_equal(found("UTF8").kind, CHARSET_UTF8);
+	assert_int_equal(found("utf-16").kind, CHARSET_UTF16);
+	assert_int_equal(found("utf_16_le").kind, CHARSET_UTF16LE);
+	assert_int_equal(found("UTF-16BE").kind, CHARSET_UTF16BE);
+	assert_int_equal(found("HEX").kind, CHARSET_HEX);
+	assert_int_equal(found("gb18030").kind, CHARSET_ICONV);
+	assert_string_equal(found("KOI8-R").iconv_name, "KOI8-R");
+}
+
+static void names_that_are_refused(void **state)
+{
+	static const char *const names[] = {
+		"",       "-",         "nonesuch", "utf-8//IGNORE", "utf-8//TRANSLIT", "ascii/",
+		"utf-8 ", "utf-8,gbk", "\xff",     "utf8 u8",       "../../tmp/x",     "big5\ntw"};
+	struct charset charset;
+	char longest[400];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		assert_false(charset_find(names[i], &charset));
+	memset(longest, 'a', sizeof(longest));
+	longest[sizeof(longest) - 1] = '\0';
+	assert_false(charset_find(longest, &charset));
+}
+
+static void assert_code(const char *name, const char *code, uint32_t c)
+{
+	struct charset charset = found(name);
+	int length = (int)strlen(code);
+	uint8_t encoded[4];
+	uint32_t decoded;
+
+	assert_int_equal(charset_decode(&charset, (const uint8_t *)code, (size_t)length, &decoded), length);
+	assert_int_equal(decoded, c);
+	assert_int_equal(charset_encode(&charset, c, encoded), length);
+	assert_memory_equal(encoded, code, length);
+}
+
+static void codes_of_pythons_own(void **state)
+{
+	(void)state;
+	assert_code("big5", "\xa1\x45", 0x2022);
+	assert_code("big5", "\xa2\x47", 0xa3);
+	assert_code("big5", "\xc7\x7e", 0x30e6);
+	assert_code("gb18030", "\xa6\xd9", 0xe78d);
+	assert_code("gb18030", "\xfe\x67", 0xe82c);
+	assert_code("gb18030", "\x82\x35\x91\x34", 0x9fbb);
+	assert_code("gb18030", "\x84\x31\x82\x36", 0xfe10);
+	assert_code("gb18030", "\x96\x35\xb6\x30", 0x241fe);
+	assert_code("shift_jis", "\\", '\\');
+}
+
+static void codes_that_are_refused(void **state)
+{
+	struct charset big5 = found("big5"), gbk = found("gbk");
+	uint32_t c;
+
+	(void)state;
+	assert_int_equal(charset_decode(&big5, (const uint8_t *)"\xa3\xe1", 2, &c), -1);
+	assert_int_equal(charset_decode(&big5, (const uint8_t *)"\xf9\xfe", 2, &c), -1);
+	assert_int_equal(charset_decode(&gbk, (const uint8_t *)"\x80\x41", 2, &c), -1);
+	assert_int_equal(charset_decode(&gbk, (const uint8_t *)"\xc4\xe3", 2, &c), 0);
+}
+
+static void characters_of_one_way(void **state)
+{
+	struct charset charset = found("shift_jis");
+	uint8_t code[4];
+
+	(void)state;
+	assert_int_equal(charset_encode(&charset, 0xa5, code), 1);
+	assert_int_equal(code[0], '\\');
+	assert_int_equal(charset_encode(&charset, 0xffe1, code), -1);
+	assert_int_equal(charset_encode(&charset, 'A', code), 0);
+}
+
+static void plain_bytes_end_before_rules_and_unfinished_codes(void **state)
+{
+	struct charset big5 = found("big5"), gb18030 = found("gb18030"), sjis = found("sjis"), koi8 = found("koi8-r");
+	const uint8_t *text = (const uint8_t *)"a\xa4\x40\xa1\x45";
+	const uint8_t *four = (const uint8_t *)"\x81\x30\x81\x30";
+
+	(void)state;
+	assert_int_equal(charset_plain(&big5, text, 5), 3);
+	assert_int_equal(charset_plain(&big5, text, 2), 1);
+	assert_true(charset_unfinished(&big5, text + 1, 1));
+	assert_false(charset_unfinished(&big5, text + 1, 2));
+	assert_int_equal(charset_plain(&gb18030, four, 3), 0);
+	assert_true(charset_unfinished(&gb18030, four, 3));
+	assert_int_equal(charset_plain(&gb18030, four, 4), 4);
+	assert_int_equal(charset_plain(&sjis, (const uint8_t *)"\xb1\x83", 2), 1);
+	assert_int_equal(charset_plain(&koi8, text, 5), 5);
+	assert_false(charset_unfinished(&koi8, text + 1, 1));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(spellings_do_not_matter),
+		cmocka_unit_test(kinds),
+		cmocka_unit_test(names_that_are_refused),
+		cmocka_unit_test(codes_of_pythons_own),
+		cmocka_unit_test(codes_that_are_refused),
+		cmocka_unit_test(characters_of_one_way),
+		cmocka_unit_test(plain_bytes_end_before_rules_and_unfinished_codes),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

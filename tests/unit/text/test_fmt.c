@@ -1,0 +1,45 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "text/fmt.h"
+
+static void numbers_read_as_printf_writes_them(void **state)
+{
+	static const uint32_t numbers[] = {0, 9, 10, 99, 100, 65535, 999999999, 1000000000, UINT32_MAX};
+	char text[16], expected[16];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		*put_number(text, numbers[i]) = '\0';
+		snprintf(expected, sizeof(expected), "%u", numbers[i]);
+		assert_string_equal(text, expected);
+	}
+}
+
+static void fields_have_zeros_in_front(void **state)
+{
+	char text[16];
+
+	(void)state;
+	*put_digits(text, 42, 6) = '\0';
+	assert_string_equal(text, "000042");
+	*put_digits(text, 1234, 2) = '\0';
+	assert_string_equal(text, "34");
+	*put_hex(text, 0xbeef, 8) = '\0';
+	assert_string_equal(text, "0000beef");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(numbers_read_as_printf_writes_them),
+		cmocka_unit_test(fields_have_zeros_in_front),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

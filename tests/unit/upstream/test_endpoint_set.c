@@ -1,0 +1,221 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "upstream/endpoint_set.h"
+
+#define PEERS 3
+
+struct fixture {
+	struct listener_config config;
+	struct peer_config peers[PEERS], *peer_list[PEERS];
+	struct target *targets[PEERS];
+	target_news news;
+	struct peers_snapshot *snapshot;
+	struct target_set set;
+};
+
+static int set_up(void **state)
+{
+	static struct fixture fixture;
+	static char *names[PEERS] = {(char *)"a", (char *)"b", (char *)"c"};
+	struct peer_targets peers[PEERS];
+	struct fixture *f = &fixture;
+
+	memset(f, 0, sizeof(*f));
+	f->config = (struct listener_config){.peers = f->peer_list, .peer_count = PEERS, .balance = BALANCE_FAILOVER};
+	for (size_t i = 0; i < PEERS; i++) {
+		f->peers[i] = (struct peer_config){
+			.name = names[i], .index = i, .weight = 1, .max_fails = 1, .fail_timeout_ms = 1000};
+		address_from_ip(&f->peers[i].address, "192.0.2.1", (uint16_t)(i + 1));
+		f->peer_list[i] = &f->peers[i];
+		f->targets[i] = target_create(&f->peers[i], &f->peers[i].address, &f->news);
+		peers[i] = (struct peer_targets){&f->targets[i], 1};
+	}
+	f->snapshot = peers_snapshot_create(peers, PEERS);
+	assert_non_null(f->snapshot);
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	target_set_finish(&f->set);
+	peers_snapshot_put(f->snapshot);
+	for (size_t i = 0; i < PEERS; i++)
+		target_put(f->targets[i]);
+	return 0;
+}
+
+static void begin(struct fixture *f, const struct own_addresses *own)
+{
+	assert_int_equal(target_set_init(&f->set, &f->config, own, &f->news, 0, f->snapshot), 0);
+}
+
+/* The peer's place in the configuration. */
+static size_t chosen(struct fixture *f)
+{
+	struct address client;
+
+	address_from_ip(&client, "198.51.100.1", 9);
+	return target_set_choose(&f->set, &client)->target->peer->index;
+}
+
+static void the_peers_of_the_listener_in_its_order(void **state)
+{
+	struct fixture *f = *state;
+
+	f->peer_list[0] = &f->peers[2];
+	f->peer_list[1] = &f->peers[0];
+	f->config.peer_count = 2;
+	begin(f, NULL);
+	assert_int_equal(f->set.count, 2);
+	assert_ptr_equal(f->set.members[0]->target, f->targets[2]);
+	assert_ptr_equal(f->set.members[1]->target, f->targets[0]);
+	assert_int_equal(f->set.members[0]->peer, 0);
+	assert_int_equal(f->set.members[1]->peer, 1);
+}
+
+static void it_learns_of_a_rest_and_of_its_end(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f, NULL);
+	assert_false(target_set_refresh(&f->set, 1));
+	assert_int_equal(chosen(f), 0);
+	assert_true(target_failed(f->targets[0], 1, 10));
+	assert_int_equal(chosen(f), 0); /* not before it is asked to look */
+	assert_true(target_set_refresh(&f->set, 10));
+	assert_int_equal(chosen(f), 1);
+	assert_false(target_set_keeps(&f->set, f->set.members[0]));
+	assert_true(target_set_keeps(&f->set, f->set.members[1]));
+	assert_false(target_set_refresh(&f->set, 1009));
+	assert_true(target_set_refresh(&f->set, 1010));
+	assert_int_equal(chosen(f), 0);
+}
+
+static void it_learns_of_checks(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f, NULL);
+	target_set_checked(f->targets[0], false);
+	target_set_checked(f->targets[1], false);
+	assert_true(target_set_refresh(&f->set, 1));
+	assert_int_equal(chosen(f), 2);
+	target_set_checked(f->targets[1], true);
+	assert_true(target_set_refresh(&f->set, 1));
+	assert_int_equal(chosen(f), 1);
+}
+
+static void where_all_are_down_all_are_kept(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f, NULL);
+	for (size_t i = 0; i < PEERS; i++)
+		target_set_checked(f->targets[i], false);
+	assert_true(target_set_refresh(&f->set, 1));
+	assert_int_equal(chosen(f), 0);
+	assert_true(target_set_keeps(&f->set, f->set.members[0]));
+	assert_true(target_set_keeps(&f->set, f->set.members[2]));
+}
+
+/* Only the targets of these peers are left. */
+static void keep(struct fixture *f, size_t first, size_t last)
+{
+	struct peer_targets peers[PEERS] = {{0}};
+	struct peers_snapshot *snapshot;
+
+	for (size_t i = first; i < last; i++)
+		peers[i] = (struct peer_targets){&f->targets[i], 1};
+	snapshot = peers_snapshot_create(peers, PEERS);
+	assert_non_null(snapshot);
+	assert_int_equal(target_set_update(&f->set, snapshot), 0);
+	peers_snapshot_put(snapshot);
+}
+
+static void a_member_that_is_gone_lives_as_long_as_its_sessions(void **state)
+{
+	struct fixture *f = *state;
+	struct member *gone, *stays;
+
+	begin(f, NULL);
+	gone = f->set.members[0];
+	stays = f->set.members[1];
+	target_set_join(&f->set, gone);
+	target_set_join(&f->set, gone);
+	target_set_join(&f->set, stays);
+	keep(f, 1, PEERS);
+	assert_int_equal(gone->index, MEMBER_GONE);
+	assert_false(target_set_keeps(&f->set, gone));
+	assert_ptr_equal(f->set.members[0], stays);
+	assert_int_equal(stays->index, 0);
+	assert_int_equal(f->set.choices[0].sessions, 1);
+	assert_ptr_equal(gone->target, f->targets[0]);
+	target_set_leave(&f->set, gone);
+	target_set_leave(&f->set, gone); /* freed: a leak or a double free is for the sanitizers */
+	target_set_leave(&f->set, stays);
+	assert_int_equal(f->set.choices[0].sessions, 0);
+	assert_ptr_equal(f->set.members[0], stays);
+}
+
+static void what_is_down_stays_down_over_a_change(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f, NULL);
+	target_set_checked(f->targets[1], false);
+	target_set_refresh(&f->set, 1);
+	keep(f, 1, PEERS);
+	assert_int_equal(chosen(f), 2);
+	target_set_refresh(&f->set, 1);
+	assert_int_equal(chosen(f), 2);
+}
+
+static void workers_begin_elsewhere(void **state)
+{
+	struct fixture *f = *state;
+
+	f->config.balance = BALANCE_ROUND_ROBIN;
+	assert_int_equal(target_set_init(&f->set, &f->config, NULL, &f->news, 4, f->snapshot), 0);
+	assert_int_equal(chosen(f), 1);
+	assert_int_equal(chosen(f), 2);
+	assert_int_equal(chosen(f), 0);
+}
+
+static void our_own_listeners_are_left_out(void **state)
+{
+	struct fixture *f = *state;
+	struct own_addresses *own;
+
+	assert_int_equal(own_addresses_create(&own, &f->peers[0].address, 1), 0);
+	begin(f, own);
+	assert_int_equal(f->set.count, 2);
+	assert_true(f->set.leads_back);
+	assert_int_equal(chosen(f), 1);
+	own_addresses_destroy(own);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(the_peers_of_the_listener_in_its_order),
+		test(it_learns_of_a_rest_and_of_its_end),
+		test(it_learns_of_checks),
+		test(where_all_are_down_all_are_kept),
+		test(a_member_that_is_gone_lives_as_long_as_its_sessions),
+		test(what_is_down_stays_down_over_a_change),
+		test(workers_begin_elsewhere),
+		test(our_own_listeners_are_left_out),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,359 @@
+/* A worker's relays in a real loop, whose sends find no room for as long as a test wants (-Wl,--wrap). */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <limits.h>
+
+#include "datapath/pipeline.h"
+#include "relay/relay_action.h"
+#include "tests/unit/relay/relay_fixture.h"
+#include "worker/reply_poller.h"
+
+static bool no_room;
+static int broken_fd, broken_error; /* a socket that cannot be read */
+static unsigned attempts, failures_left; /* to read it */
+
+#define ANY_FD -2
+
+bool __real_egress_flush(struct egress *egress, uint64_t now_ms);
+bool __wrap_egress_flush(struct egress *egress, uint64_t now_ms);
+
+bool __wrap_egress_flush(struct egress *egress, uint64_t now_ms)
+{
+	return !no_room && __real_egress_flush(egress, now_ms);
+}
+
+int __real_batch_receive_one(struct batch *batch, unsigned kept, int fd, struct train **trains);
+int __wrap_batch_receive_one(struct batch *batch, unsigned kept, int fd, struct train **trains);
+
+int __wrap_batch_receive_one(struct batch *batch, unsigned kept, int fd, struct train **trains)
+{
+	if ((broken_fd != ANY_FD && fd != broken_fd) || !failures_left)
+		return __real_batch_receive_one(batch, kept, fd, trains);
+	attempts++;
+	failures_left--;
+	return -broken_error;
+}
+
+struct fixture {
+	struct relay_fixture relay;
+	struct route route;
+	struct listener_counters counters;
+	struct egress *egress;
+	struct arena arena;
+	struct batch *batch;
+	uv_loop_t uv;
+	uv_timer_t deadline;
+	struct turns turns;
+	struct relay_loop loop;
+	struct session *session;
+	int client;
+	struct address at;
+};
+
+static int set_up(void **state)
+{
+	static struct fixture fixture;
+	static char *encodings[] = {(char *)"utf-8"};
+	struct fixture *f = &fixture;
+
+	no_room = false;
+	broken_fd = -1;
+	attempts = 0;
+	failures_left = UINT_MAX;
+	memset(f, 0, sizeof(*f));
+	relay_fixture_set_up(&f->relay);
+	f->relay.config.encodings = encodings;
+	f->relay.config.encoding_count = 1;
+	f->relay.config.balance = BALANCE_FAILOVER;
+	f->relay.config.idle_timeout_ms = 20;
+	f->client = bound(&f->at);
+	*state = f;
+	return batch_create(&f->batch);
+}
+
+/* One session, with peer a. */
+static void begin(struct fixture *f)
+{
+	struct relay_client client = {.client = &f->at, .local = &f->relay.local, .back = &f->relay.back};
+
+	assert_int_equal(uv_loop_init(&f->uv), 0);
+	uv_timer_init(&f->uv, &f->deadline);
+	assert_int_equal(route_init(&f->route, &relay_action, &f->relay.config, f->relay.links), 0);
+	assert_int_equal(egress_create(&f->egress, route_copies_max(&f->route), BATCH_TRAINS + PEERS), 0);
+	turns_init(&f->turns, &f->uv, f->batch, f->egress);
+	assert_int_equal(relay_loop_init(&f->loop, &f->turns, 1), 0);
+	close(f->relay.epoll);
+	f->relay.epoll = dup(f->loop.epoll);
+	relay_fixture_begin(&f->relay);
+	f->route.carrier.egress = f->egress;
+	f->route.carrier.arena = &f->arena;
+	f->route.counters = &f->counters;
+	f->route.action_state = &f->relay.relay;
+	f->relay.relay.setup.carrier = &f->route.carrier;
+	relay_loop_add(&f->loop, &f->relay.relay);
+	assert_int_equal(turns_start(&f->turns), 0);
+	assert_int_equal(relay_find(&f->relay.relay, &client, uv_now(&f->uv), &f->session), DROP_NONE);
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	relay_loop_drain(&f->loop, 10);
+	assert_false(turns_blocked(&f->turns));
+	relay_fixture_tear_down(&f->relay);
+	turns_close(&f->turns);
+	relay_loop_close(&f->loop);
+	uv_close((uv_handle_t *)&f->deadline, NULL);
+	uv_run(&f->uv, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&f->uv), 0);
+	relay_loop_finish(&f->loop);
+	route_finish(&f->route);
+	egress_destroy(f->egress);
+	batch_destroy(f->batch);
+	close(f->client);
+	return 0;
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+	uv_stop(timer->loop);
+}
+
+static void run_for(struct fixture *f, uint64_t ms)
+{
+	uv_timer_start(&f->deadline, on_deadline, ms, 0);
+	uv_run(&f->uv, UV_RUN_DEFAULT);
+}
+
+static void answer_to(struct fixture *f, const struct session *session)
+{
+	struct address to = {.length = sizeof(to.v6)};
+
+	assert_int_equal(getsockname(session->outlet.fd, &to.any, &to.length), 0);
+	assert_int_equal(sendto(f->relay.sinks[0], "abc", 3, 0, &to.any, to.length), 3);
+}
+
+static void answer(struct fixture *f)
+{
+	answer_to(f, f->session);
+}
+
+static void break_socket(struct fixture *f, int error)
+{
+	broken_fd = f->session->outlet.fd;
+	broken_error = error;
+}
+
+static uint64_t answered(const struct fixture *f)
+{
+	return counter_get(&f->relay.relay.counters.answered);
+}
+
+static void an_answer_arrives(void **state)
+{
+	struct fixture *f = *state;
+	char bytes[8];
+
+	f->relay.config.idle_timeout_ms = 60000;
+	begin(f);
+	answer(f);
+	run_for(f, 50);
+	assert_int_equal(recv(f->client, bytes, sizeof(bytes), MSG_DONTWAIT), 3);
+	assert_int_equal(answered(f), 1);
+	assert_int_equal(alive(&f->relay), 1);
+}
+
+static void an_idle_session_ends(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	run_for(f, 200);
+	assert_int_equal(alive(&f->relay), 0);
+}
+
+/* Its copies are in the egress. */
+static void a_session_of_a_batch_that_waits_does_not_end(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	no_room = true;
+	answer(f);
+	run_for(f, 200);
+	assert_true(turns_blocked(&f->turns));
+	assert_int_equal(alive(&f->relay), 1);
+	assert_int_equal(answered(f), 0);
+	no_room = false;
+	run_for(f, 200);
+	assert_int_equal(answered(f), 1);
+	assert_int_equal(alive(&f->relay), 0);
+}
+
+static void nobody_has_a_turn_while_a_batch_waits(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	no_room = true;
+	answer(f);
+	run_for(f, 30);
+	answer(f);
+	run_for(f, 30);
+	assert_int_equal(counter_get(&f->relay.relay.counters.answers), 0);
+	assert_int_equal(f->loop.answers.count, 1);
+	no_room = false;
+	run_for(f, 50);
+	assert_int_equal(answered(f), 2);
+}
+
+static void new_addresses_do_not_touch_a_batch_that_waits(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	no_room = true;
+	answer(f);
+	run_for(f, 30);
+	struct peers_snapshot *snapshot = snapshot_of(&f->relay, NULL, 1, 2);
+	relay_loop_set_peers(&f->loop, snapshot);
+	peers_snapshot_put(snapshot);
+	no_room = false;
+	run_for(f, 50);
+	assert_int_equal(answered(f), 1);
+	assert_int_equal(counter_get(&f->relay.links[0].counters.answers), 1);
+}
+
+static void a_socket_that_cannot_be_read_is_asked_now_and_then(void **state)
+{
+	static const int errors[] = {ENOMEM, EIO, ECONNREFUSED};
+	struct fixture *f = *state;
+	struct session *other;
+	uint64_t expected = 0;
+
+	f->relay.config.idle_timeout_ms = 60000;
+	begin(f);
+	assert_int_equal(find(&f->relay, 1, uv_now(&f->uv), &other), DROP_NONE);
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		attempts = 0;
+		break_socket(f, errors[i]);
+		answer(f);
+		run_for(f, 200);
+		assert_in_range(attempts, 2, 30);
+		answer_to(f, other);
+		run_for(f, 5);
+		assert_int_equal(answered(f), expected + 1);
+		broken_fd = -1;
+		run_for(f, 50);
+		expected += 2;
+		assert_int_equal(answered(f), expected);
+		assert_false(resting_any(&f->loop.answers.resting));
+	}
+	assert_int_equal(alive(&f->relay), 2);
+}
+
+/* They take turns in being tried, so that their errors cost little. */
+static void many_sockets_that_cannot_be_read(void **state)
+{
+	enum { SESSIONS = 1000 };
+	struct fixture *f = *state;
+	uint64_t before;
+
+	f->relay.config.idle_timeout_ms = 60000;
+	f->relay.config.max_sessions = SESSIONS + 1;
+	begin(f);
+	broken_error = ENOMEM;
+	broken_fd = ANY_FD;
+	for (uint16_t i = 0; i < SESSIONS; i++) {
+		struct session *session;
+
+		assert_int_equal(find(&f->relay, (uint16_t)(i + 1), uv_now(&f->uv), &session), DROP_NONE);
+		answer_to(f, session);
+	}
+	run_for(f, 100);
+	before = attempts;
+	run_for(f, 100);
+	assert_in_range(attempts - before, 64, 12 * 64);
+	broken_fd = -1;
+	run_for(f, 400);
+	assert_int_equal(counter_get(&f->relay.relay.counters.answers), SESSIONS);
+}
+
+static void a_session_that_cannot_be_read_ends_when_it_is_idle(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	break_socket(f, EIO);
+	answer(f);
+	run_for(f, 200);
+	assert_int_equal(alive(&f->relay), 0);
+	assert_false(resting_any(&f->loop.answers.resting));
+	assert_int_equal(counter_get(&f->relay.relay.counters.dropped[DROP_SESSION_ENDED]), 1);
+}
+
+static void at_the_end_it_is_tried_again(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	break_socket(f, ENOMEM);
+	failures_left = 10;
+	answer(f);
+	relay_loop_drain(&f->loop, 1000);
+	assert_int_equal(attempts, 10);
+	assert_int_equal(answered(f), 1);
+}
+
+static void at_the_end_it_is_not_tried_for_ever(void **state)
+{
+	struct fixture *f = *state;
+
+	f->relay.config.idle_timeout_ms = 60000;
+	begin(f);
+	break_socket(f, ENOMEM);
+	answer(f);
+	relay_loop_drain(&f->loop, 50);
+	assert_in_range(attempts, 5, 52);
+	assert_int_equal(answered(f), 0);
+}
+
+static void at_the_end_no_batch_waits(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	answer(f);
+	no_room = true;
+	relay_loop_drain(&f->loop, 1000);
+	assert_false(turns_blocked(&f->turns));
+	assert_int_equal(counter_get(&f->relay.relay.counters.answers), 1);
+	assert_int_equal(answered(f), 0);
+	no_room = false;
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(an_answer_arrives),
+		test(an_idle_session_ends),
+		test(a_session_of_a_batch_that_waits_does_not_end),
+		test(nobody_has_a_turn_while_a_batch_waits),
+		test(new_addresses_do_not_touch_a_batch_that_waits),
+		test(at_the_end_no_batch_waits),
+		test(a_socket_that_cannot_be_read_is_asked_now_and_then),
+		test(many_sockets_that_cannot_be_read),
+		test(a_session_that_cannot_be_read_ends_when_it_is_idle),
+		test(at_the_end_it_is_tried_again),
+		test(at_the_end_it_is_not_tried_for_ever),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
