@@ -15,6 +15,9 @@ uint64_t clock_wall_us(void);
 uint64_t clock_monotonic_us(void);
 uint64_t clock_monotonic_ms(void);
 
+/* Blocks the calling thread, which must not be a loop that others wait for. */
+void clock_sleep_ms(uint64_t ms);
+
 /* That many milliseconds from now, for calls that wait until a time of CLOCK_MONOTONIC. */
 struct timespec clock_deadline(uint64_t ms);
 

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <errno.h>
 #include "text/fmt.h"
 
 uint64_t clock_wall_us(void)
@@ -21,6 +22,14 @@ uint64_t clock_monotonic_us(void)
 uint64_t clock_monotonic_ms(void)
 {
 	return clock_monotonic_us() / 1000;
+}
+
+void clock_sleep_ms(uint64_t ms)
+{
+	struct timespec left = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+
+	while (nanosleep(&left, &left) && errno == EINTR)
+		;
 }
 
 struct timespec clock_deadline(uint64_t ms)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/fd_limit.h"
+#include "daemon/session_capacity.h"
 
 /* --- Opening --- */
 
@@ -88,7 +88,7 @@ static int create_shared(struct generation *generation)
 	const struct generation *before = generation->before;
 
 	return shared_create(&generation->shared, generation->config,
-			     capacity_provide(generation->config, setup->worker_count, setup->log),
+			     fd_limit_for_sessions(generation->config, setup->worker_count, setup->log),
 			     before ? before->shared : NULL, before ? before->config : NULL);
 }
 

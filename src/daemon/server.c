@@ -19,7 +19,7 @@
 #include "daemon/privileges.h"
 #include "daemon/retired_generations.h"
 #include "daemon/seccomp.h"
-#include "net/interface_monitor.h"
+#include "daemon/interface_monitor.h"
 
 /* What look-ups may take at the end, that a name server keeps waiting. */
 #define END_LOOKUPS_MS 200

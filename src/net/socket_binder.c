@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <uv.h>
 
+#include "base/clock.h"
 #include "net/bind_error.h"
 #include "net/socket.h"
 
@@ -127,7 +127,7 @@ static int bind_patiently(struct binder *binder, const struct listener_config *l
 	if (fd < 0 && error->error == EADDRINUSE && share_port(binder, address))
 		fd = socket_bind(listener, address, false, true, error);
 	for (; fd < 0 && error->error == EADDRINUSE && binder->attempts; binder->attempts--) {
-		uv_sleep(FORGOTTEN_PAUSE_MS);
+		clock_sleep_ms(FORGOTTEN_PAUSE_MS);
 		fd = socket_bind(listener, address, worker == 0, shared, error);
 	}
 	return fd;

@@ -11,7 +11,7 @@
 #include "client/load/generator.h"
 #include "client/load/load_options.h"
 #include "client/load/load_report.h"
-#include "daemon/fd_limit.h"
+#include "base/fd_limit.h"
 
 /* What is open beside the sockets, and what libraries open. */
 #define OTHER_DESCRIPTORS 32
@@ -39,7 +39,7 @@ const struct command command_load = {
 static int provide_descriptors(const struct load_plan *plan)
 {
 	unsigned sockets = load_flows_all(plan) + plan->receivers + plan->echo_peers;
-	uint64_t granted = capacity_raise(sockets + OTHER_DESCRIPTORS);
+	uint64_t granted = fd_limit_raise(sockets + OTHER_DESCRIPTORS);
 
 	if (granted >= sockets + OTHER_DESCRIPTORS)
 		return -1;

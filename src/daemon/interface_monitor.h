@@ -1,6 +1,6 @@
 /* Tells when addresses come to the interfaces of the host, or leave them. */
-#ifndef UDPRELAYD_NET_INTERFACE_MONITOR_H
-#define UDPRELAYD_NET_INTERFACE_MONITOR_H
+#ifndef UDPRELAYD_DAEMON_INTERFACE_MONITOR_H
+#define UDPRELAYD_DAEMON_INTERFACE_MONITOR_H
 
 #include <uv.h>
 

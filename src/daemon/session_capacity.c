@@ -1,10 +1,10 @@
-#include "daemon/fd_limit.h"
+#include "daemon/session_capacity.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/resource.h>
 
 #include "admin/http_socket.h"
+#include "base/fd_limit.h"
 
 /* Logs, signals, look-ups, and what libraries open. */
 #define PROCESS_DESCRIPTORS 64
@@ -22,22 +22,6 @@ static uint64_t count_others(const struct config *config, unsigned workers)
 		each += 4 * config->listeners[i].bind_count;
 	return PROCESS_DESCRIPTORS + (config->http.text ? HTTP_DESCRIPTORS : 0) + 2 * config->peer_count +
 	       workers * each;
-}
-
-/* Up to the hard limit everybody may go; beyond it, who has CAP_SYS_RESOURCE. */
-uint64_t capacity_raise(uint64_t needed)
-{
-	struct rlimit limit, higher;
-
-	getrlimit(RLIMIT_NOFILE, &limit);
-	if (limit.rlim_cur >= needed)
-		return limit.rlim_cur;
-	higher = (struct rlimit){needed, limit.rlim_max > needed ? limit.rlim_max : needed};
-	if (!setrlimit(RLIMIT_NOFILE, &higher))
-		return needed;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	return limit.rlim_max;
 }
 
 /* What else is open is counted generously: where that leaves too little, sessions may still take a quarter of all. */
@@ -74,11 +58,11 @@ static void tell_ports(const struct config *config, struct log *log)
 			    sessions, ports);
 }
 
-uint64_t capacity_provide(const struct config *config, unsigned workers, struct log *log)
+uint64_t fd_limit_for_sessions(const struct config *config, unsigned workers, struct log *log)
 {
 	uint64_t sessions = config_max_sessions(config), others = count_others(config, workers);
 	uint64_t needed = sessions + others;
-	uint64_t granted = sessions ? capacity_raise(needed) : needed;
+	uint64_t granted = sessions ? fd_limit_raise(needed) : needed;
 	uint64_t left = left_for_sessions(granted, others);
 
 	tell_ports(config, log);

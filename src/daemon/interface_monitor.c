@@ -1,4 +1,4 @@
-#include "net/interface_monitor.h"
+#include "daemon/interface_monitor.h"
 
 #include <errno.h>
 #include <linux/netlink.h>

@@ -1,0 +1,79 @@
+"""Checks the layers of the source tree (src/README.md): a folder includes only folders below it."""
+
+import re
+import sys
+import unittest
+from pathlib import Path
+
+ROOT = Path(sys.argv.pop(1)) if len(sys.argv) > 1 else Path(__file__).resolve().parents[2]
+
+# From top to bottom.
+ORDER = ["main.c", "client", "daemon", "admin", "worker", "relay", "datapath", "guard", "upstream", "datagram_log", "net",
+         "config", "base", "text"]
+# These folders may use libuv; the data path below them must not know the event loop.
+WITH_UV = {"main.c", "client", "daemon", "admin", "worker", "upstream"}
+# The client runs the daemon for `udprelay listen`, and nothing else of it.
+CLIENT_LISTEN = "src/client/listen.c"
+
+INCLUDE = re.compile(r'\s*#\s*include\s+(["<])([^">]+)[">]')
+
+
+def problems_of(root, path):
+    """Yields what is wrong with the includes of one file, as FILE:LINE: problem."""
+    relative = path.relative_to(root)
+    folder = relative.parts[1]
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        match = INCLUDE.match(line)
+        if not match:
+            continue
+        quote, name = match.groups()
+        target = name.split("/")[0]
+        where = f"{relative}:{number}"
+        if quote == "<":
+            if target == "uv.h" and folder not in WITH_UV:
+                yield f"{where}: {folder} must not include <uv.h>"
+        elif name == "build_config.h":
+            continue
+        elif "/" not in name or target not in ORDER:
+            yield f'{where}: "{name}" does not name its folder'
+        elif ORDER.index(target) < ORDER.index(folder):
+            yield f"{where}: {folder} must not include {target}, which is above it"
+        elif folder == "client" and target == "daemon" and str(relative) != CLIENT_LISTEN:
+            yield f"{where}: only {CLIENT_LISTEN} may include daemon"
+        elif target != folder and not (root / "include" / name).exists():
+            yield f"{where}: {name} is private to {target}"
+        elif target == folder and not ((root / "include" / name).exists() or (root / "src" / name).exists()):
+            yield f"{where}: there is no {name}"
+
+
+def structs_of(text):
+    """Yields line number and name of each struct that the code names. A pointer to a struct is a dependency, too."""
+    code = re.sub(r"/\*.*?\*/", lambda comment: "\n" * comment[0].count("\n"), text, flags=re.S)
+    for number, line in enumerate(code.splitlines(), 1):
+        for name in re.findall(r"\bstruct (\w+)", line):
+            yield number, name
+
+
+def problems(root):
+    """Checks every source file and header."""
+    files = sorted(path for top in ("src", "include") for path in (root / top).rglob("*.[ch]"))
+    homes = {}
+    for path in files:
+        for name in re.findall(r"^struct (\w+) \{", path.read_text(), re.M):
+            homes.setdefault(name, set()).add(path.relative_to(root).parts[1])
+    for path in files:
+        yield from problems_of(root, path)
+        relative = path.relative_to(root)
+        folder = relative.parts[1]
+        for number, name in structs_of(path.read_text()):
+            if name in homes and all(ORDER.index(home) < ORDER.index(folder) for home in homes[name]):
+                yield f"{relative}:{number}: {folder} must not name struct {name}, which {min(homes[name])} defines"
+
+
+class Layers(unittest.TestCase):
+    def test_no_include_points_up(self):
+        self.assertEqual(list(problems(ROOT)), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
