@@ -17,7 +17,7 @@
 #include "build_config.h"
 #include "config/config.h"
 #include "config/diagnostics.h"
-#include "daemon/foreground.h"
+#include "daemon/daemon.h"
 #include "daemon/seccomp.h"
 
 #define DEFAULT_CONFIG UDPRELAYD_SYSCONFDIR "/udprelayd.ini"

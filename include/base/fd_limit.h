@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-/* Raises the limit (RLIMIT_NOFILE, getrlimit(2)) to needed, or as far as the process is permitted. Returns the number of
- * descriptors that this process may open. */
+/* Raises the limit (RLIMIT_NOFILE, getrlimit(2)) to needed, or as far as the process is permitted. Returns the number
+ * of descriptors that this process may open. */
 uint64_t fd_limit_raise(uint64_t needed);
 
 #endif

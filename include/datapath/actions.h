@@ -15,8 +15,8 @@
 struct arrival;
 struct route;
 
-/* For each batch, the route calls begin, then submit for each train that may go on. After the flush it calls collect for
- * each of those that submit accepted, and at last finish. NULL stands for a function with nothing to do. */
+/* For each batch, the route calls begin, then submit for each train that may go on. After the flush it calls collect
+ * for each of those that submit accepted, and at last finish. NULL stands for a function with nothing to do. */
 struct action {
 	enum verdict verdict; /* of the datagrams that were delivered */
 	size_t counter; /* of them: its offset in struct listener_counters */

@@ -37,7 +37,8 @@ const char *drop_reason_name(enum drop_reason reason);
 /* The reason for a datagram whose send failed with this positive errno (send(2), sendmmsg(2)). */
 enum drop_reason drop_reason_from_send(int error);
 
-/* The reason for a datagram whose socket could not be opened, bound, connected or watched; error is a positive errno. */
+/* The reason for a datagram whose socket could not be opened, bound, connected or watched; error is a positive errno.
+ */
 enum drop_reason drop_reason_from_open(int error);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /* The last digits decimal digits of the value, zeros in front. */
-static inline char *put_digits(char *out, uint32_t value, int digits)
+static inline char *fmt_u32_padded(char *out, uint32_t value, int digits)
 {
 	for (int i = digits; i--; value /= 10)
 		out[i] = (char)('0' + value % 10);
@@ -13,17 +13,17 @@ static inline char *put_digits(char *out, uint32_t value, int digits)
 }
 
 /* As printf(3) with %u. */
-static inline char *put_number(char *out, uint32_t value)
+static inline char *fmt_u32(char *out, uint32_t value)
 {
 	int digits = 1;
 
 	for (uint32_t left = value; left >= 10; left /= 10)
 		digits++;
-	return put_digits(out, value, digits);
+	return fmt_u32_padded(out, value, digits);
 }
 
 /* The last digits hexadecimal digits of the value. */
-static inline char *put_hex(char *out, uint32_t value, int digits)
+static inline char *fmt_hex(char *out, uint32_t value, int digits)
 {
 	for (int i = digits; i--;)
 		*out++ = "0123456789abcdef"[value >> (4 * i) & 15];

@@ -51,8 +51,8 @@ int target_set_update(struct target_set *set, const struct peers_snapshot *snaps
 
 /* The same for another configuration of the listener, which may have other peers, in another order. Where it fails,
  * members of peers that the listener does not have any more stay. */
-int target_set_adopt_config(struct target_set *set, const struct listener_config *config, const struct own_addresses *own,
-			 const struct peers_snapshot *snapshot);
+int target_set_adopt_config(struct target_set *set, const struct listener_config *config,
+			    const struct own_addresses *own, const struct peers_snapshot *snapshot);
 
 /* Learns which have come up and gone down. Where nothing has happened it costs next to nothing. Returns whether the
  * choice has changed. */

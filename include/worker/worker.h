@@ -45,8 +45,8 @@ void worker_stop_for_adoption(struct worker *worker);
 void worker_join(struct worker *worker);
 
 /* Before worker_start(): takes over counters, sessions and sockets to peers, by the names of listeners and peers, from
- * the worker of another configuration, which is still there. That one has been joined after worker_stop_for_adoption(); what is
- * not taken over ends. */
+ * the worker of another configuration, which is still there. That one has been joined after worker_stop_for_adoption();
+ * what is not taken over ends. */
 void worker_adopt(struct worker *worker, struct worker *before);
 
 /* Of a worker that was not started or has been joined. NULL is accepted. */

@@ -8,175 +8,176 @@
 
 /* A status, the one before it, and where it is written. */
 struct page {
-	struct json json;
+	struct json_writer json;
 	const struct status *now, *before;
 };
 
-static void put_drops(struct json *json, uint64_t total, const counter dropped[DROP_REASONS])
+static void put_drops(struct json_writer *json, uint64_t total, const counter dropped[DROP_REASONS])
 {
-	json_number(json, "dropped", total);
-	json_begin(json, "dropped_by_reason", '{');
+	json_writer_number(json, "dropped", total);
+	json_writer_begin(json, "dropped_by_reason", '{');
 	for (int i = DROP_NONE + 1; i < DROP_REASONS; i++) {
 		if (counter_get(&dropped[i]))
-			json_number(json, drop_reason_name((enum drop_reason)i), counter_get(&dropped[i]));
+			json_writer_number(json, drop_reason_name((enum drop_reason)i), counter_get(&dropped[i]));
 	}
-	json_end(json, '}');
+	json_writer_end(json, '}');
 }
 
 static void put_rate(struct page *page, const char *name, const counter *earlier, const counter *later)
 {
-	json_decimal(&page->json, name,
-		     status_rate(page->before, page->now, earlier ? counter_get(earlier) : 0, counter_get(later)));
+	json_writer_decimal(
+		&page->json, name,
+		status_rate(page->before, page->now, earlier ? counter_get(earlier) : 0, counter_get(later)));
 }
 
-static void put_address(struct json *json, const char *name, const struct address *address)
+static void put_address(struct json_writer *json, const char *name, const struct address *address)
 {
 	char text[ADDRESS_TEXT_MAX];
 
-	json_string(json, name, address_format(address, text));
+	json_writer_string(json, name, address_format(address, text));
 }
 
 /* --- Parts --- */
 
 static void put_workers(struct page *page)
 {
-	json_begin(&page->json, "workers", '[');
+	json_writer_begin(&page->json, "workers", '[');
 	for (unsigned i = 0; i < page->now->worker_count; i++) {
-		json_begin(&page->json, NULL, '{');
-		json_number(&page->json, "number", i);
-		json_decimal(&page->json, "seconds_since_last_turn", (double)page->now->silences_ms[i] / 1000);
-		json_end(&page->json, '}');
+		json_writer_begin(&page->json, NULL, '{');
+		json_writer_number(&page->json, "number", i);
+		json_writer_decimal(&page->json, "seconds_since_last_turn", (double)page->now->silences_ms[i] / 1000);
+		json_writer_end(&page->json, '}');
 	}
-	json_end(&page->json, ']');
+	json_writer_end(&page->json, ']');
 }
 
 static void put_bound_addresses(struct page *page, const struct listener_config *config)
 {
 	const struct bound_sockets *sockets = page->now->view->sockets;
 
-	json_begin(&page->json, "addresses", '[');
+	json_writer_begin(&page->json, "addresses", '[');
 	for (size_t i = 0; i < sockets->count; i++) {
 		if (sockets->items[i].config == config && sockets->items[i].worker == 0)
 			put_address(&page->json, NULL, &sockets->items[i].local);
 	}
-	json_end(&page->json, ']');
+	json_writer_end(&page->json, ']');
 }
 
-static void put_relay(struct json *json, const struct status_listener *listener)
+static void put_relay(struct json_writer *json, const struct status_listener *listener)
 {
 	const struct relay_counters *relay = &listener->relay;
 
-	json_begin(json, "relay", '{');
-	json_number(json, "sessions", listener->sessions);
-	json_number(json, "sessions_limit", listener->sessions_max);
-	json_number(json, "started", counter_get(&relay->started));
-	json_number(json, "ended", counter_get(&relay->ended));
-	json_number(json, "answers", counter_get(&relay->answers));
-	json_number(json, "answer_bytes", counter_get(&relay->answer_bytes));
-	json_number(json, "answered", counter_get(&relay->answered));
+	json_writer_begin(json, "relay", '{');
+	json_writer_number(json, "sessions", listener->sessions);
+	json_writer_number(json, "sessions_limit", listener->sessions_max);
+	json_writer_number(json, "started", counter_get(&relay->started));
+	json_writer_number(json, "ended", counter_get(&relay->ended));
+	json_writer_number(json, "answers", counter_get(&relay->answers));
+	json_writer_number(json, "answer_bytes", counter_get(&relay->answer_bytes));
+	json_writer_number(json, "answered", counter_get(&relay->answered));
 	put_drops(json, listener->answers_dropped, relay->dropped);
-	json_number(json, "kernel_dropped", counter_get(&relay->kernel_dropped));
-	json_end(json, '}');
+	json_writer_number(json, "kernel_dropped", counter_get(&relay->kernel_dropped));
+	json_writer_end(json, '}');
 }
 
 static void put_listener(struct page *page, const struct status_listener *listener,
 			 const struct status_listener *before)
 {
 	const struct listener_counters *counters = &listener->counters;
-	struct json *json = &page->json;
+	struct json_writer *json = &page->json;
 
-	json_begin(json, NULL, '{');
-	json_string(json, "name", listener->config->name);
-	json_string(json, "action", action_names[listener->config->action]);
+	json_writer_begin(json, NULL, '{');
+	json_writer_string(json, "name", listener->config->name);
+	json_writer_string(json, "action", action_names[listener->config->action]);
 	put_bound_addresses(page, listener->config);
-	json_boolean(json, "bound", listener->bound);
-	json_number(json, "received", counter_get(&counters->received));
-	json_number(json, "received_bytes", counter_get(&counters->received_bytes));
+	json_writer_boolean(json, "bound", listener->bound);
+	json_writer_number(json, "received", counter_get(&counters->received));
+	json_writer_number(json, "received_bytes", counter_get(&counters->received_bytes));
 	put_rate(page, "datagrams_per_second", before ? &before->counters.received : NULL, &counters->received);
 	put_rate(page, "bytes_per_second", before ? &before->counters.received_bytes : NULL, &counters->received_bytes);
-	json_number(json, "sunk", counter_get(&counters->sunk));
-	json_number(json, "echoed", counter_get(&counters->echoed));
-	json_number(json, "forwarded", counter_get(&counters->forwarded));
-	json_number(json, "relayed", counter_get(&counters->relayed));
+	json_writer_number(json, "sunk", counter_get(&counters->sunk));
+	json_writer_number(json, "echoed", counter_get(&counters->echoed));
+	json_writer_number(json, "forwarded", counter_get(&counters->forwarded));
+	json_writer_number(json, "relayed", counter_get(&counters->relayed));
 	put_drops(json, listener->dropped, counters->dropped);
-	json_number(json, "kernel_dropped", listener->kernel_dropped);
+	json_writer_number(json, "kernel_dropped", listener->kernel_dropped);
 	if (action_traits(listener->config->action)->has_sessions)
 		put_relay(json, listener);
-	json_end(json, '}');
+	json_writer_end(json, '}');
 }
 
 static void put_targets(struct page *page, const struct peer_targets *targets)
 {
-	json_begin(&page->json, "addresses", '[');
+	json_writer_begin(&page->json, "addresses", '[');
 	for (size_t i = 0; targets && i < targets->count; i++) {
-		json_begin(&page->json, NULL, '{');
+		json_writer_begin(&page->json, NULL, '{');
 		put_address(&page->json, "address", &targets->items[i]->address);
-		json_boolean(&page->json, "up", target_is_up(targets->items[i], page->now->now_ms));
-		json_end(&page->json, '}');
+		json_writer_boolean(&page->json, "up", target_is_up(targets->items[i], page->now->now_ms));
+		json_writer_end(&page->json, '}');
 	}
-	json_end(&page->json, ']');
+	json_writer_end(&page->json, ']');
 }
 
 static void put_peer(struct page *page, const struct status_peer *peer, const struct status_peer *before)
 {
 	const struct peer_counters *counters = &peer->counters;
-	struct json *json = &page->json;
+	struct json_writer *json = &page->json;
 
-	json_begin(json, NULL, '{');
-	json_string(json, "name", peer->config->name);
-	json_string(json, "address", peer->config->address_text);
+	json_writer_begin(json, NULL, '{');
+	json_writer_string(json, "name", peer->config->name);
+	json_writer_string(json, "address", peer->config->address_text);
 	put_targets(page, peer->targets);
-	json_number(json, "handed", counter_get(&counters->handed));
-	json_number(json, "sent", counter_get(&counters->sent));
-	json_number(json, "sent_bytes", counter_get(&counters->sent_bytes));
+	json_writer_number(json, "handed", counter_get(&counters->handed));
+	json_writer_number(json, "sent", counter_get(&counters->sent));
+	json_writer_number(json, "sent_bytes", counter_get(&counters->sent_bytes));
 	put_rate(page, "datagrams_per_second", before ? &before->counters.sent : NULL, &counters->sent);
 	put_rate(page, "bytes_per_second", before ? &before->counters.sent_bytes : NULL, &counters->sent_bytes);
-	json_number(json, "answers", counter_get(&counters->answers));
-	json_number(json, "answer_bytes", counter_get(&counters->answer_bytes));
-	json_number(json, "icmp_errors", counter_get(&counters->icmp_errors));
+	json_writer_number(json, "answers", counter_get(&counters->answers));
+	json_writer_number(json, "answer_bytes", counter_get(&counters->answer_bytes));
+	json_writer_number(json, "icmp_errors", counter_get(&counters->icmp_errors));
 	put_drops(json, peer->dropped, counters->dropped);
-	json_end(json, '}');
+	json_writer_end(json, '}');
 }
 
 static void put_datagram_log(struct page *page)
 {
-	struct json *json = &page->json;
+	struct json_writer *json = &page->json;
 
 	if (!page->now->datagram_log.on) {
-		json_null(json, "datagram_log");
+		json_writer_null(json, "datagram_log");
 		return;
 	}
-	json_begin(json, "datagram_log", '{');
-	json_number(json, "written", page->now->datagram_log.written);
-	json_number(json, "dropped", page->now->datagram_log.dropped);
-	json_number(json, "waiting", page->now->datagram_log.waiting);
-	json_end(json, '}');
+	json_writer_begin(json, "datagram_log", '{');
+	json_writer_number(json, "written", page->now->datagram_log.written);
+	json_writer_number(json, "dropped", page->now->datagram_log.dropped);
+	json_writer_number(json, "waiting", page->now->datagram_log.waiting);
+	json_writer_end(json, '}');
 }
 
 static void put_fault(const char *fault, void *data)
 {
-	json_string(data, NULL, fault);
+	json_writer_string(data, NULL, fault);
 }
 
 static void put_daemon(struct page *page)
 {
 	const struct server_view *view = page->now->view;
-	struct json *json = &page->json;
+	struct json_writer *json = &page->json;
 	char start[CLOCK_TEXT_MAX];
 
-	json_string(json, "version", UDPRELAYD_VERSION);
-	json_number(json, "pid", (uint64_t)getpid());
-	json_string(json, "start_time", clock_format(view->start_wall_us, start));
-	json_decimal(json, "uptime_seconds", (double)(page->now->now_ms - view->start_ms) / 1000);
-	json_begin(json, "configuration", '{');
-	json_string(json, "path", view->config->path);
-	json_number(json, "generation", page->now->generation);
-	json_number(json, "reloads_failed", view->reloads_failed);
-	json_boolean(json, "last_reload_failed", view->last_reload_failed);
-	json_end(json, '}');
-	json_begin(json, "faults", '[');
+	json_writer_string(json, "version", UDPRELAYD_VERSION);
+	json_writer_number(json, "pid", (uint64_t)getpid());
+	json_writer_string(json, "start_time", clock_format(view->start_wall_us, start));
+	json_writer_decimal(json, "uptime_seconds", (double)(page->now->now_ms - view->start_ms) / 1000);
+	json_writer_begin(json, "configuration", '{');
+	json_writer_string(json, "path", view->config->path);
+	json_writer_number(json, "generation", page->now->generation);
+	json_writer_number(json, "reloads_failed", view->reloads_failed);
+	json_writer_boolean(json, "last_reload_failed", view->last_reload_failed);
+	json_writer_end(json, '}');
+	json_writer_begin(json, "faults", '[');
 	status_faults(page->now, put_fault, json);
-	json_end(json, ']');
+	json_writer_end(json, ']');
 }
 
 /* An earlier status of another configuration tells nothing of this one. */
@@ -188,20 +189,20 @@ static const struct status *comparable(const struct status *before, const struct
 void status_json_write(FILE *out, const struct status *status, const struct status *before)
 {
 	struct page page = {.json = {.out = out}, .now = status, .before = comparable(before, status)};
-	struct json *json = &page.json;
+	struct json_writer *json = &page.json;
 
-	json_begin(json, NULL, '{');
+	json_writer_begin(json, NULL, '{');
 	put_daemon(&page);
 	put_workers(&page);
-	json_begin(json, "listeners", '[');
+	json_writer_begin(json, "listeners", '[');
 	for (size_t i = 0; i < status->listener_count; i++)
 		put_listener(&page, &status->listeners[i], page.before ? &page.before->listeners[i] : NULL);
-	json_end(json, ']');
-	json_begin(json, "peers", '[');
+	json_writer_end(json, ']');
+	json_writer_begin(json, "peers", '[');
 	for (size_t i = 0; i < status->peer_count; i++)
 		put_peer(&page, &status->peers[i], page.before ? &page.before->peers[i] : NULL);
-	json_end(json, ']');
+	json_writer_end(json, ']');
 	put_datagram_log(&page);
-	json_end(json, '}');
+	json_writer_end(json, '}');
 	fputc('\n', out);
 }

@@ -312,10 +312,10 @@ static void format_v4(const struct sockaddr_in *v4, char text[ADDRESS_TEXT_MAX])
 	char *out = text;
 
 	for (int shift = 24; shift >= 0; shift -= 8) {
-		out = put_number(out, ip >> shift & 0xff);
+		out = fmt_u32(out, ip >> shift & 0xff);
 		*out++ = shift ? '.' : ':';
 	}
-	*put_number(out, ntohs(v4->sin_port)) = '\0';
+	*fmt_u32(out, ntohs(v4->sin_port)) = '\0';
 }
 
 char *address_format(const struct address *address, char text[ADDRESS_TEXT_MAX])

@@ -48,7 +48,7 @@ struct timespec clock_deadline(uint64_t ms)
 
 static char *put_field(char *out, unsigned value, int digits, char after)
 {
-	out = put_digits(out, value, digits);
+	out = fmt_u32_padded(out, value, digits);
 	*out++ = after;
 	return out;
 }

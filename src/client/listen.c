@@ -11,7 +11,7 @@
 #include "client/cli.h"
 #include "config/config.h"
 #include "config/values.h"
-#include "daemon/foreground.h"
+#include "daemon/daemon.h"
 #include "text/codec.h"
 
 /* Records that may wait while nobody reads standard output: with payloads of any size, 64 MB at most. */

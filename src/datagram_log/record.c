@@ -43,9 +43,9 @@ char *record_put_verdict(char *out, const struct datagram_record *record)
 	case VERDICT_ECHOED:
 		return stpcpy(out, "echoed");
 	case VERDICT_FORWARDED:
-		out = put_number(stpcpy(out, "forwarded:"), record->sent);
+		out = fmt_u32(stpcpy(out, "forwarded:"), record->sent);
 		*out++ = '/';
-		return put_number(out, record->copies);
+		return fmt_u32(out, record->copies);
 	case VERDICT_RELAYED:
 		return stpcpy(stpcpy(out, "relayed:"), record->peer->name);
 	case VERDICT_ANSWERED:
@@ -67,7 +67,7 @@ static char *put_text(char *out, const struct datagram_record *record, const str
 	out = stpcpy(out, " > ");
 	out = put_address(out, record->destination);
 	*out++ = ' ';
-	out = stpcpy(put_number(out, record->size), "B ");
+	out = stpcpy(fmt_u32(out, record->size), "B ");
 	out = stpcpy(out, text ? text->encoding : "-");
 	*out++ = ' ';
 	out = record_put_verdict(out, record);
@@ -89,7 +89,7 @@ static char *put_json(char *out, const struct datagram_record *record, const str
 	out = put_json_address(out, record->source);
 	out = stpcpy(out, "\",\"destination\":\"");
 	out = put_json_address(out, record->destination);
-	out = put_number(stpcpy(out, "\",\"size\":"), record->size);
+	out = fmt_u32(stpcpy(out, "\",\"size\":"), record->size);
 	out = stpcpy(out, ",\"encoding\":");
 	out = text ? stpcpy(stpcpy(stpcpy(out, "\""), text->encoding), "\"") : stpcpy(out, "null");
 	out = stpcpy(out, ",\"verdict\":\"");

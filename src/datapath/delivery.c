@@ -153,7 +153,7 @@ static bool wants_record(struct carrier *carrier)
 }
 
 void way_record(struct carrier *carrier, struct datagram_record *record, enum verdict verdict,
-		  const struct outcome *outcome, const struct train *train)
+		const struct outcome *outcome, const struct train *train)
 {
 	for (uint32_t i = 0; i < train->count; i++) {
 		if (!wants_record(carrier))

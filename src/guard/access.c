@@ -34,7 +34,8 @@ static enum guard_ground judge_unix(const struct listener_config *config, const 
 				    const struct address *source)
 {
 	if (source->length <= sizeof(sa_family_t))
-		return action_traits(config->action)->has_sessions && !config->responses ? GUARD_UNNAMED_BUT_SILENT : GUARD_UNNAMED;
+		return action_traits(config->action)->has_sessions && !config->responses ? GUARD_UNNAMED_BUT_SILENT
+											 : GUARD_UNNAMED;
 	if (!config->loop_guard)
 		return GUARD_OFF;
 	return own_addresses_has(own, source) ? GUARD_OWN : GUARD_GOOD;

@@ -10,7 +10,8 @@ static const char *port_remedy(bool stream, int error)
 	switch (error) {
 	case EADDRINUSE:
 		return stream ? "another program has it (`ss -ltnp` names it): stop that one, or choose another port"
-			      : "another program has it (`ss -lunp` names it): stop that one, or choose another address";
+			      : "another program has it (`ss -lunp` names it): stop that one, or choose another "
+				"address";
 	case EACCES:
 	case EPERM:
 		return "not permitted: choose a port from 1024 on, or grant CAP_NET_BIND_SERVICE";

@@ -32,8 +32,8 @@ static int peers_create(struct relay_peer **out, const struct listener_config *c
 
 	for (size_t i = 0; i < config->peer_count && !error; i++) {
 		if (config->peers[i]->encoding)
-			error = converter_create(&peers[i].answer_converter, (char *const *)&config->peers[i]->encoding, 1,
-						 config->encodings[0], config->errors, CONFIG_DATAGRAM_MAX);
+			error = converter_create(&peers[i].answer_converter, (char *const *)&config->peers[i]->encoding,
+						 1, config->encodings[0], config->errors, CONFIG_DATAGRAM_MAX);
 	}
 	if (error)
 		peers_destroy(peers, config);

@@ -127,7 +127,7 @@ static void mark_ruled(struct charset *charset)
 		uint8_t lead = lead_of(charset->rules[i].code);
 
 		if (charset->rules[i].code != NONE)
-			charset->ruled[lead / 64] |= UINT64_C(1) << (lead % 64);
+			charset->override[lead / 64] |= UINT64_C(1) << (lead % 64);
 	}
 }
 
@@ -158,7 +158,7 @@ static size_t code_length(const struct charset *charset, const uint8_t *bytes, s
 
 static bool is_ruled(const struct charset *charset, uint8_t lead)
 {
-	return charset->ruled[lead / 64] >> (lead % 64) & 1;
+	return charset->override[lead / 64] >> (lead % 64) & 1;
 }
 
 int charset_decode(const struct charset *charset, const uint8_t *bytes, size_t left, uint32_t *c)

@@ -37,7 +37,7 @@ struct charset {
 	uint8_t single[2]; /* single bytes, from and to, beyond ASCII (Shift JIS) */
 	const struct charset_rule *rules;
 	size_t rule_count;
-	uint64_t ruled[4]; /* a bit for each byte that a code of the rules begins with */
+	uint64_t override[4]; /* a bit for each byte that a code of the rules begins with */
 };
 
 /* Finds a charset by the name that a user wrote, "hex" among them. Letters' case, and whether words are joined by '-',

@@ -51,7 +51,7 @@ static char *put_escape(char *out, char kind, uint32_t value, int digits)
 {
 	*out++ = '\\';
 	*out++ = kind;
-	return put_hex(out, value, digits);
+	return fmt_hex(out, value, digits);
 }
 
 static char *put_short_escape(char *out, char c)

@@ -6,7 +6,7 @@
 #include "text/escape.h"
 #include "text/utf8.h"
 
-static void put_name(struct json *json, const char *name)
+static void put_name(struct json_writer *json, const char *name)
 {
 	if (json->follows)
 		fputc(',', json->out);
@@ -15,38 +15,38 @@ static void put_name(struct json *json, const char *name)
 		fprintf(json->out, "\"%s\":", name);
 }
 
-void json_begin(struct json *json, const char *name, char bracket)
+void json_writer_begin(struct json_writer *json, const char *name, char bracket)
 {
 	put_name(json, name);
 	fputc(bracket, json->out);
 	json->follows = false;
 }
 
-void json_end(struct json *json, char bracket)
+void json_writer_end(struct json_writer *json, char bracket)
 {
 	fputc(bracket, json->out);
 	json->follows = true;
 }
 
-void json_number(struct json *json, const char *name, uint64_t number)
+void json_writer_number(struct json_writer *json, const char *name, uint64_t number)
 {
 	put_name(json, name);
 	fprintf(json->out, "%" PRIu64, number);
 }
 
-void json_decimal(struct json *json, const char *name, double number)
+void json_writer_decimal(struct json_writer *json, const char *name, double number)
 {
 	put_name(json, name);
 	fprintf(json->out, "%.3f", number);
 }
 
-void json_boolean(struct json *json, const char *name, bool value)
+void json_writer_boolean(struct json_writer *json, const char *name, bool value)
 {
 	put_name(json, name);
 	fputs(value ? "true" : "false", json->out);
 }
 
-void json_null(struct json *json, const char *name)
+void json_writer_null(struct json_writer *json, const char *name)
 {
 	put_name(json, name);
 	fputs("null", json->out);
@@ -64,7 +64,7 @@ static size_t put_sequence(FILE *out, const char *text, size_t left)
 	return taken;
 }
 
-void json_string(struct json *json, const char *name, const char *text)
+void json_writer_string(struct json_writer *json, const char *name, const char *text)
 {
 	size_t left = strlen(text);
 

@@ -163,8 +163,8 @@ int target_set_update(struct target_set *set, const struct peers_snapshot *snaps
 	return update(set, snapshot, false);
 }
 
-int target_set_adopt_config(struct target_set *set, const struct listener_config *config, const struct own_addresses *own,
-			 const struct peers_snapshot *snapshot)
+int target_set_adopt_config(struct target_set *set, const struct listener_config *config,
+			    const struct own_addresses *own, const struct peers_snapshot *snapshot)
 {
 	set->config = config;
 	set->own = own;

@@ -40,8 +40,8 @@ void relay_loop_set_peers(struct relay_loop *loop, const struct peers_snapshot *
  * read is tried again until then. No batch waits any more afterwards. */
 void relay_loop_drain(struct relay_loop *loop, uint64_t limit_ms);
 
-/* At the end: hears answers that sessions wait for which were used within the last limit_ms, until they have come or for
- * at most as long again. Returns whether there were any to wait for. */
+/* At the end: hears answers that sessions wait for which were used within the last limit_ms, until they have come or
+ * for at most as long again. Returns whether there were any to wait for. */
 bool relay_loop_await(struct relay_loop *loop, uint64_t limit_ms);
 
 /* Closes the handles that are not of the turns; the loop completes it. */

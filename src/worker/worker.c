@@ -470,7 +470,8 @@ static void adopt_relay(struct worker *worker, size_t i, struct relay **before, 
 	*before = NULL;
 }
 
-static void adopt_listener(struct worker *worker, size_t i, struct worker *before, const struct peers_snapshot *snapshot)
+static void adopt_listener(struct worker *worker, size_t i, struct worker *before,
+			   const struct peers_snapshot *snapshot)
 {
 	const char *name = worker->setup->config->listeners[i].name;
 	size_t j = config_find_listener(before->setup->config, name);

@@ -226,9 +226,9 @@ static void begin(struct world *w)
 	must_work(own_addresses_create(&w->own, &w->local, 1));
 	for (size_t i = 0; i < PEERS; i++)
 		link_init(&w->links[i], &w->peers[i], 65536, w->own, w->log);
-	must_work(route_init(&w->route,
-			     action_traits(w->config.action)->has_sessions ? &relay_action : action_of(w->config.action),
-			     &w->config, w->links));
+	must_work(route_init(
+		&w->route, action_traits(w->config.action)->has_sessions ? &relay_action : action_of(w->config.action),
+		&w->config, w->links));
 	must_work(egress_create(&w->egress, route_copies_max(&w->route), BATCH_TRAINS + PEERS));
 	must_work(arena_create(&w->arena, w->route.carrier.converts ? PEERS : 0));
 	w->route.own = w->own;

@@ -136,49 +136,49 @@ void load_report_text(FILE *out, const struct load_plan *plan, const struct load
 
 /* --- JSON --- */
 
-static void put_plan(struct json *json, const struct load_plan *plan)
+static void put_plan(struct json_writer *json, const struct load_plan *plan)
 {
 	char target[ADDRESS_TEXT_MAX];
 
-	json_string(json, "target", address_format(&plan->target, target));
-	json_number(json, "flows", plan->flows);
-	json_number(json, "idle", plan->idle);
+	json_writer_string(json, "target", address_format(&plan->target, target));
+	json_writer_number(json, "flows", plan->flows);
+	json_writer_number(json, "idle", plan->idle);
 	if (plan->rate)
-		json_number(json, "rate", plan->rate);
+		json_writer_number(json, "rate", plan->rate);
 	else
-		json_number(json, "depth", plan->depth);
-	json_number(json, "size", plan->size);
-	json_number(json, "train", plan->train);
+		json_writer_number(json, "depth", plan->depth);
+	json_writer_number(json, "size", plan->size);
+	json_writer_number(json, "train", plan->train);
 }
 
-static void put_counts(struct json *json, const struct load_plan *plan, const struct load_result *result)
+static void put_counts(struct json_writer *json, const struct load_plan *plan, const struct load_result *result)
 {
-	json_number(json, "sent", result->sent);
-	json_number(json, "received", result->tally.received);
-	json_number(json, "greeted", result->greeted);
-	json_number(json, "lost", rates_of(plan, result).lost);
-	json_number(json, "duplicated", result->tally.duplicated);
-	json_number(json, "reordered", result->tally.reordered);
-	json_number(json, "misdelivered", result->tally.misdelivered);
-	json_number(json, "unsent", result->unsent);
-	json_number(json, "refused", result->refused);
+	json_writer_number(json, "sent", result->sent);
+	json_writer_number(json, "received", result->tally.received);
+	json_writer_number(json, "greeted", result->greeted);
+	json_writer_number(json, "lost", rates_of(plan, result).lost);
+	json_writer_number(json, "duplicated", result->tally.duplicated);
+	json_writer_number(json, "reordered", result->tally.reordered);
+	json_writer_number(json, "misdelivered", result->tally.misdelivered);
+	json_writer_number(json, "unsent", result->unsent);
+	json_writer_number(json, "refused", result->refused);
 }
 
-static void put_rates(struct json *json, const struct load_plan *plan, const struct load_result *result)
+static void put_rates(struct json_writer *json, const struct load_plan *plan, const struct load_result *result)
 {
 	struct rates rates = rates_of(plan, result);
 	double sent = per_second(rates.sent, result->sending_ns);
 	double received = per_second(rates.received, rates.receiving_ns);
 
-	json_decimal(json, "seconds", (double)result->sending_ns / 1e9);
-	json_decimal(json, "lost_percent", rates.lost_percent);
-	json_decimal(json, "sent_per_second", sent);
-	json_decimal(json, "received_per_second", received);
-	json_decimal(json, "sent_bits_per_second", bits(plan, sent));
-	json_decimal(json, "received_bits_per_second", bits(plan, received));
+	json_writer_decimal(json, "seconds", (double)result->sending_ns / 1e9);
+	json_writer_decimal(json, "lost_percent", rates.lost_percent);
+	json_writer_decimal(json, "sent_per_second", sent);
+	json_writer_decimal(json, "received_per_second", received);
+	json_writer_decimal(json, "sent_bits_per_second", bits(plan, sent));
+	json_writer_decimal(json, "received_bits_per_second", bits(plan, received));
 }
 
-static void put_latency(struct json *json, const struct histogram *latency)
+static void put_latency(struct json_writer *json, const struct histogram *latency)
 {
 	static const struct {
 		const char *name;
@@ -188,23 +188,23 @@ static void put_latency(struct json *json, const struct histogram *latency)
 
 	for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++) {
 		if (histogram_count(latency))
-			json_decimal(json, members[i].name,
-				     (double)histogram_percentile(latency, members[i].percent) / 1e3);
+			json_writer_decimal(json, members[i].name,
+					    (double)histogram_percentile(latency, members[i].percent) / 1e3);
 		else
-			json_null(json, members[i].name);
+			json_writer_null(json, members[i].name);
 	}
 }
 
 void load_report_json(FILE *out, const struct load_plan *plan, const struct load_result *result)
 {
-	struct json json = {.out = out};
+	struct json_writer json = {.out = out};
 
-	json_begin(&json, NULL, '{');
+	json_writer_begin(&json, NULL, '{');
 	put_plan(&json, plan);
 	put_counts(&json, plan, result);
 	put_rates(&json, plan, result);
 	put_latency(&json, &result->latency);
-	json_end(&json, '}');
+	json_writer_end(&json, '}');
 	fputc('\n', out);
 }
 

@@ -142,70 +142,70 @@ void ping_report_text(FILE *out, const struct ping_result *result)
 
 /* --- JSON --- */
 
-static void put_counts(struct json *json, const struct ping_result *result)
+static void put_counts(struct json_writer *json, const struct ping_result *result)
 {
-	json_number(json, "sent", result->sent);
-	json_number(json, "answered", result->tally.received);
-	json_number(json, "lost", ping_result_lost(result));
-	json_decimal(json, "lost_percent", lost_percent(result));
-	json_number(json, "duplicates", result->tally.duplicated);
-	json_number(json, "out_of_order", result->tally.reordered);
-	json_number(json, "refused", result->refused);
-	json_number(json, "not_sent", result->not_sent);
-	json_number(json, "other_source", result->other_source);
-	json_number(json, "other_size", result->other_size);
-	json_number(json, "too_late", result->too_late);
-	json_number(json, "foreign", result->foreign);
+	json_writer_number(json, "sent", result->sent);
+	json_writer_number(json, "answered", result->tally.received);
+	json_writer_number(json, "lost", ping_result_lost(result));
+	json_writer_decimal(json, "lost_percent", lost_percent(result));
+	json_writer_number(json, "duplicates", result->tally.duplicated);
+	json_writer_number(json, "out_of_order", result->tally.reordered);
+	json_writer_number(json, "refused", result->refused);
+	json_writer_number(json, "not_sent", result->not_sent);
+	json_writer_number(json, "other_source", result->other_source);
+	json_writer_number(json, "other_size", result->other_size);
+	json_writer_number(json, "too_late", result->too_late);
+	json_writer_number(json, "foreign", result->foreign);
 }
 
-static void put_times(struct json *json, const struct ping_result *result)
+static void put_times(struct json_writer *json, const struct ping_result *result)
 {
 	const struct histogram *times = &result->times;
 
-	json_begin(json, "round_trip_us", '{');
-	json_decimal(json, "min", microseconds((double)histogram_min(times)));
-	json_decimal(json, "avg", microseconds(histogram_mean(times)));
+	json_writer_begin(json, "round_trip_us", '{');
+	json_writer_decimal(json, "min", microseconds((double)histogram_min(times)));
+	json_writer_decimal(json, "avg", microseconds(histogram_mean(times)));
 	for (size_t i = 0; i < PERCENTILES; i++)
-		json_decimal(json, percentiles[i].name,
-			     microseconds((double)histogram_percentile(times, percentiles[i].percent)));
-	json_decimal(json, "max", microseconds((double)histogram_max(times)));
-	json_decimal(json, "jitter", microseconds(jitter_ns(result)));
-	json_end(json, '}');
+		json_writer_decimal(json, percentiles[i].name,
+				    microseconds((double)histogram_percentile(times, percentiles[i].percent)));
+	json_writer_decimal(json, "max", microseconds((double)histogram_max(times)));
+	json_writer_decimal(json, "jitter", microseconds(jitter_ns(result)));
+	json_writer_end(json, '}');
 }
 
-static void put_bins(struct json *json, const struct ping_result *result)
+static void put_bins(struct json_writer *json, const struct ping_result *result)
 {
 	struct histogram_bin bins[BINS];
 	size_t count = histogram_bins(&result->times, bins, BINS);
 
-	json_begin(json, "bins", '[');
+	json_writer_begin(json, "bins", '[');
 	for (size_t i = 0; i < count; i++) {
-		json_begin(json, NULL, '{');
-		json_decimal(json, "from_us", microseconds((double)bins[i].low));
-		json_decimal(json, "below_us", microseconds((double)bins[i].high));
-		json_number(json, "count", bins[i].count);
-		json_end(json, '}');
+		json_writer_begin(json, NULL, '{');
+		json_writer_decimal(json, "from_us", microseconds((double)bins[i].low));
+		json_writer_decimal(json, "below_us", microseconds((double)bins[i].high));
+		json_writer_number(json, "count", bins[i].count);
+		json_writer_end(json, '}');
 	}
-	json_end(json, ']');
+	json_writer_end(json, ']');
 }
 
 void ping_report_json(FILE *out, const struct ping_result *result)
 {
-	struct json json = {.out = out};
+	struct json_writer json = {.out = out};
 	char text[ADDRESS_TEXT_MAX];
 
-	json_begin(&json, NULL, '{');
-	json_string(&json, "to", address_format(&result->to, text));
-	json_number(&json, "size", result->size);
-	json_string(&json, "outcome", outcome(result));
+	json_writer_begin(&json, NULL, '{');
+	json_writer_string(&json, "to", address_format(&result->to, text));
+	json_writer_number(&json, "size", result->size);
+	json_writer_string(&json, "outcome", outcome(result));
 	put_counts(&json, result);
-	json_decimal(&json, "seconds", (double)result->elapsed_ns / 1e9);
+	json_writer_decimal(&json, "seconds", (double)result->elapsed_ns / 1e9);
 	if (histogram_count(&result->times))
 		put_times(&json, result);
 	else
-		json_null(&json, "round_trip_us");
+		json_writer_null(&json, "round_trip_us");
 	put_bins(&json, result);
-	json_end(&json, '}');
+	json_writer_end(&json, '}');
 	fputc('\n', out);
 }
 

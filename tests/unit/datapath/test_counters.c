@@ -102,12 +102,9 @@ static void drops_have_a_total(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(counters_count),
-		cmocka_unit_test(listeners_add_up),
-		cmocka_unit_test(relays_add_up),
-		cmocka_unit_test(peers_add_up),
-		cmocka_unit_test(receives_add_up),
-		cmocka_unit_test(buckets_are_powers_of_two),
+		cmocka_unit_test(counters_count),     cmocka_unit_test(listeners_add_up),
+		cmocka_unit_test(relays_add_up),      cmocka_unit_test(peers_add_up),
+		cmocka_unit_test(receives_add_up),    cmocka_unit_test(buckets_are_powers_of_two),
 		cmocka_unit_test(drops_have_a_total),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

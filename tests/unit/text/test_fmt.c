@@ -15,7 +15,7 @@ static void numbers_read_as_printf_writes_them(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-		*put_number(text, numbers[i]) = '\0';
+		*fmt_u32(text, numbers[i]) = '\0';
 		snprintf(expected, sizeof(expected), "%u", numbers[i]);
 		assert_string_equal(text, expected);
 	}
@@ -26,11 +26,11 @@ static void fields_have_zeros_in_front(void **state)
 	char text[16];
 
 	(void)state;
-	*put_digits(text, 42, 6) = '\0';
+	*fmt_u32_padded(text, 42, 6) = '\0';
 	assert_string_equal(text, "000042");
-	*put_digits(text, 1234, 2) = '\0';
+	*fmt_u32_padded(text, 1234, 2) = '\0';
 	assert_string_equal(text, "34");
-	*put_hex(text, 0xbeef, 8) = '\0';
+	*fmt_hex(text, 0xbeef, 8) = '\0';
 	assert_string_equal(text, "0000beef");
 }
 

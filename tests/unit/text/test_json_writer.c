@@ -10,7 +10,7 @@
 #include "text/json_writer.h"
 
 struct page {
-	struct json json;
+	struct json_writer json;
 	char *text;
 	size_t size;
 };
@@ -32,25 +32,25 @@ static void end(struct page *page, const char *expected)
 static void commas_stand_between(void **state)
 {
 	struct page page;
-	struct json *json = &page.json;
+	struct json_writer *json = &page.json;
 
 	(void)state;
 	begin(&page);
-	json_begin(json, NULL, '{');
-	json_begin(json, "none", '[');
-	json_end(json, ']');
-	json_begin(json, "list", '[');
-	json_number(json, NULL, 1);
-	json_begin(json, NULL, '{');
-	json_end(json, '}');
-	json_string(json, NULL, "two");
-	json_end(json, ']');
-	json_boolean(json, "yes", true);
-	json_boolean(json, "no", false);
-	json_null(json, "null");
-	json_decimal(json, "decimal", 1.5);
-	json_number(json, "most", UINT64_MAX);
-	json_end(json, '}');
+	json_writer_begin(json, NULL, '{');
+	json_writer_begin(json, "none", '[');
+	json_writer_end(json, ']');
+	json_writer_begin(json, "list", '[');
+	json_writer_number(json, NULL, 1);
+	json_writer_begin(json, NULL, '{');
+	json_writer_end(json, '}');
+	json_writer_string(json, NULL, "two");
+	json_writer_end(json, ']');
+	json_writer_boolean(json, "yes", true);
+	json_writer_boolean(json, "no", false);
+	json_writer_null(json, "null");
+	json_writer_decimal(json, "decimal", 1.5);
+	json_writer_number(json, "most", UINT64_MAX);
+	json_writer_end(json, '}');
 	end(&page, "{\"none\":[],\"list\":[1,{},\"two\"],\"yes\":true,\"no\":false,\"null\":null,\"decimal\":1.500,"
 		   "\"most\":18446744073709551615}");
 }
@@ -60,7 +60,7 @@ static void assert_string(const char *text, const char *expected)
 	struct page page;
 
 	begin(&page);
-	json_string(&page.json, NULL, text);
+	json_writer_string(&page.json, NULL, text);
 	end(&page, expected);
 }
 

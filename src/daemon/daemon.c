@@ -1,4 +1,4 @@
-#include "daemon/foreground.h"
+#include "daemon/daemon.h"
 
 #include <stdio.h>
 #include <string.h>

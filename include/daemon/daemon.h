@@ -1,6 +1,6 @@
 /* The daemon's whole life in a terminal or under systemd. */
-#ifndef UDPRELAYD_DAEMON_FOREGROUND_H
-#define UDPRELAYD_DAEMON_FOREGROUND_H
+#ifndef UDPRELAYD_DAEMON_DAEMON_H
+#define UDPRELAYD_DAEMON_DAEMON_H
 
 #include "config/config.h"
 
