@@ -19,7 +19,7 @@ void systemd_notify_watchdog(void);
 
 /* What it passed at the start: how many descriptors, from *first on, each close-on-exec, and a name for each, which are
  * the caller's to free. The environment forgets them. */
-int systemd_passed(int *first, char ***names);
+int systemd_listen_fds(int *first, char ***names);
 
 /* Leaves a copy of the socket in the file descriptor store, where the next run finds it; and takes it out. */
 void systemd_store_add(const char *name, int fd);

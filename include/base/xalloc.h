@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-static inline void *must(void *memory)
+static inline void *xcheck(void *memory)
 {
 	if (!memory)
 		abort();
@@ -12,9 +12,9 @@ static inline void *must(void *memory)
 }
 
 /* Room for one more element in an array that only this has given room, doubled whenever it is full. */
-static inline void *must_have_room(void *array, size_t count, size_t size)
+static inline void *xgrow(void *array, size_t count, size_t size)
 {
-	return count & (count - 1) ? array : must(realloc(array, (count ? 2 * count : 1) * size));
+	return count & (count - 1) ? array : xcheck(realloc(array, (count ? 2 * count : 1) * size));
 }
 
 #endif

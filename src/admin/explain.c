@@ -54,7 +54,7 @@ static size_t count_addresses(const struct config *config)
 
 static int own_addresses_of(struct own_addresses **own, const struct config *config)
 {
-	struct address *addresses = must(calloc(count_addresses(config), sizeof(*addresses)));
+	struct address *addresses = xcheck(calloc(count_addresses(config), sizeof(*addresses)));
 	size_t count = 0;
 	int error;
 

@@ -36,12 +36,12 @@ static struct codec *open_codec(char *const *encodings, size_t count, enum codec
 
 	/* The names were checked with the configuration: only memory can be short. */
 	codec_create(&codec, encodings, count, errors, limit);
-	return must(codec);
+	return xcheck(codec);
 }
 
 static char *quote(const struct codec_text *text, bool cut)
 {
-	char *quoted = must(malloc(text->length * ESCAPE_EXPANSION + sizeof("\"\"…"))), *out = quoted;
+	char *quoted = xcheck(malloc(text->length * ESCAPE_EXPANSION + sizeof("\"\"…"))), *out = quoted;
 
 	*out++ = '"';
 	out += escape_text(out, text->utf8, text->length);

@@ -116,7 +116,7 @@ static void put_converted(const struct explanation *explanation, FILE *out, cons
 static void convert(const struct explanation *explanation, FILE *out, struct peer_view *peer)
 {
 	const struct question *question = explanation->question;
-	uint8_t *bytes = must(malloc(CONVERTED_MAX));
+	uint8_t *bytes = xcheck(malloc(CONVERTED_MAX));
 	size_t size;
 
 	peer->drop = way_convert(peer->converter, question->payload, question->size, bytes, CONVERTED_MAX, &size);
@@ -163,12 +163,12 @@ static void peers_view_init(struct peers_view *view, const struct explanation *e
 	const struct listener_config *listener = explanation->listener;
 
 	*view = (struct peers_view){.explanation = explanation, .count = listener->peer_count};
-	view->links = must(calloc(config->peer_count, sizeof(*view->links)));
-	view->items = must(calloc(view->count, sizeof(*view->items)));
+	view->links = xcheck(calloc(config->peer_count, sizeof(*view->links)));
+	view->items = xcheck(calloc(view->count, sizeof(*view->items)));
 	for (size_t i = 0; i < config->peer_count; i++)
 		link_init(&view->links[i], &config->peers[i], 0, explanation->own, NULL);
 	/* Only memory can be short. */
-	must(route_init(&view->route, NULL, listener, view->links) ? NULL : view);
+	xcheck(route_init(&view->route, NULL, listener, view->links) ? NULL : view);
 	for (size_t i = 0; i < view->count; i++) {
 		view->items[i].config = listener->peers[i];
 		view->items[i].converter = view->route.peers[i].converter;
@@ -214,12 +214,12 @@ struct targets_view {
 
 static struct peer_targets targets_of(const struct peer_view *peer, target_news *news)
 {
-	struct peer_targets targets = {.items = must(calloc(peer->found.count + 1, sizeof(struct target *)))};
+	struct peer_targets targets = {.items = xcheck(calloc(peer->found.count + 1, sizeof(struct target *)))};
 
 	for (; targets.count < peer->found.count; targets.count++) {
 		const struct address *address = &peer->found.addresses[targets.count];
 
-		targets.items[targets.count] = must(target_create(peer->config, address, news));
+		targets.items[targets.count] = xcheck(target_create(peer->config, address, news));
 	}
 	return targets;
 }
@@ -235,19 +235,19 @@ static void targets_view_init(struct targets_view *targets, const struct peers_v
 {
 	const struct explanation *explanation = view->explanation;
 	size_t count = explanation->config->peer_count;
-	struct peer_targets *lists = must(calloc(count, sizeof(*lists)));
+	struct peer_targets *lists = xcheck(calloc(count, sizeof(*lists)));
 
 	*targets = (struct targets_view){0};
 	for (size_t i = 0; i < view->count; i++)
 		lists[view->items[i].config->index] = targets_of(&view->items[i], &targets->news);
-	targets->snapshot = must(peers_snapshot_create(lists, count));
+	targets->snapshot = xcheck(peers_snapshot_create(lists, count));
 	for (size_t i = 0; i < count; i++)
 		targets_free(&lists[i]);
 	free(lists);
-	must(target_set_init(&targets->set, explanation->listener, explanation->own, &targets->news, 0,
-			     targets->snapshot)
-		     ? NULL
-		     : targets);
+	xcheck(target_set_init(&targets->set, explanation->listener, explanation->own, &targets->news, 0,
+			       targets->snapshot)
+		       ? NULL
+		       : targets);
 }
 
 static void targets_view_finish(struct targets_view *targets)
@@ -389,7 +389,7 @@ static char *judge_all(const struct peers_view *view, const struct target_set *s
 	char *text = NULL, word[RECORD_VERDICT_MAX];
 	bool seen[DROP_REASONS] = {0};
 	size_t size, count = 0;
-	FILE *out = must(open_memstream(&text, &size));
+	FILE *out = xcheck(open_memstream(&text, &size));
 
 	for (size_t i = 0; i < view->count; i++) {
 		judge(record, &view->items[i]);
@@ -399,7 +399,7 @@ static char *judge_all(const struct peers_view *view, const struct target_set *s
 		fprintf(out, "%s%.*s", count++ ? " or " : "", (int)(record_put_verdict(word, record) - word), word);
 	}
 	fclose(out);
-	return must(text);
+	return xcheck(text);
 }
 
 static char *explain_choice(const struct peers_view *view, struct target_set *set, struct datagram_record *record)

@@ -232,7 +232,7 @@ static char *trim(char *text)
 
 static bool read_way(const struct reader *reader, const char *way)
 {
-	char *source = must(strdup(way)), *arrow = strrchr(source, '>'), *from, *to;
+	char *source = xcheck(strdup(way)), *arrow = strrchr(source, '>'), *from, *to;
 	bool good;
 
 	if (!arrow) {
@@ -254,10 +254,10 @@ static bool read_way(const struct reader *reader, const char *way)
 static bool read_hex(const struct reader *reader, const char *text)
 {
 	struct question *question = reader->question;
-	char *copy = must(strdup(text));
+	char *copy = xcheck(strdup(text));
 	const char *fault, *word;
 
-	question->payload = must(malloc(strlen(text) + 1));
+	question->payload = xcheck(malloc(strlen(text) + 1));
 	fault = value_hex_words(copy, question->payload, &question->size, &word);
 	if (fault)
 		wrong(reader, word, "this %s", fault);
@@ -270,7 +270,7 @@ static bool read_hex(const struct reader *reader, const char *text)
 static void read_text(struct question *question, const char *text)
 {
 	question->size = strlen(text);
-	question->payload = must(malloc(question->size + 1));
+	question->payload = xcheck(malloc(question->size + 1));
 	memcpy(question->payload, text, question->size);
 }
 
@@ -279,7 +279,7 @@ static bool read_stream(const struct reader *reader, FILE *in)
 {
 	struct question *question = reader->question;
 
-	question->payload = must(malloc(CONFIG_DATAGRAM_MAX + 1));
+	question->payload = xcheck(malloc(CONFIG_DATAGRAM_MAX + 1));
 	question->size = fread(question->payload, 1, CONFIG_DATAGRAM_MAX + 1, in);
 	return !ferror(in) || wrong(reader, "-", "standard input cannot be read");
 }

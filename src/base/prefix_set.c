@@ -249,8 +249,8 @@ static struct ranges cut_all(const struct prefix *prefixes, uint32_t begin, uint
 	size_t room = 2 * (size_t)(end - begin) + 1;
 	struct cutter cutter = {.prefixes = prefixes};
 
-	cutter.firsts = must(calloc(room, sizeof(*cutter.firsts)));
-	cutter.ranges.owners = must(calloc(room, sizeof(*cutter.ranges.owners)));
+	cutter.firsts = xcheck(calloc(room, sizeof(*cutter.firsts)));
+	cutter.ranges.owners = xcheck(calloc(room, sizeof(*cutter.ranges.owners)));
 	cut(&cutter, (struct key){0, 0});
 	for (uint32_t i = begin; i < end; i++)
 		open_one(&cutter, i);
@@ -263,7 +263,7 @@ static struct ranges cut_all(const struct prefix *prefixes, uint32_t begin, uint
 /* They take a quarter of the room so, and more of them are in the processor's caches. */
 static uint32_t *shorten(struct key *firsts, size_t count)
 {
-	uint32_t *v4 = must(malloc(count * sizeof(*v4)));
+	uint32_t *v4 = xcheck(malloc(count * sizeof(*v4)));
 
 	for (size_t i = 0; i < count; i++)
 		v4[i] = (uint32_t)(firsts[i].high >> 32);
@@ -273,11 +273,11 @@ static uint32_t *shorten(struct key *firsts, size_t count)
 
 struct prefix_set *prefix_set_create(const struct prefix *prefixes, size_t count)
 {
-	struct prefix_set *set = must(calloc(1, sizeof(*set)));
+	struct prefix_set *set = xcheck(calloc(1, sizeof(*set)));
 	struct key *firsts;
 	uint32_t v4_count = 0;
 
-	set->prefixes = must(calloc(count + 1, sizeof(*prefixes)));
+	set->prefixes = xcheck(calloc(count + 1, sizeof(*prefixes)));
 	for (size_t i = 0; i < count; i++) {
 		set->prefixes[i] = prefixes[i];
 		v4_count += prefixes[i].family == AF_INET;

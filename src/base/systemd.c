@@ -37,7 +37,7 @@ void systemd_notify_watchdog(void)
 	sd_notify(0, "WATCHDOG=1");
 }
 
-int systemd_passed(int *first, char ***names)
+int systemd_listen_fds(int *first, char ***names)
 {
 	int count = sd_listen_fds_with_names(1, names);
 
@@ -72,7 +72,7 @@ void systemd_notify_reloading(void)
 
 #include <stddef.h>
 
-int systemd_passed(int *first, char ***names)
+int systemd_listen_fds(int *first, char ***names)
 {
 	*first = 0;
 	*names = NULL;

@@ -75,7 +75,7 @@ static bool take(void *data, int letter, const char *value)
 /* Whatever is no address or list of charsets must not reach the configuration, where it might say more. */
 static int check_encodings(const char *list)
 {
-	char *copy = must(strdup(list)), *cursor = copy, *name;
+	char *copy = xcheck(strdup(list)), *cursor = copy, *name;
 	int status = 0;
 
 	while (!status && (name = value_next(&cursor))) {
@@ -146,7 +146,7 @@ static char *write_config(const struct listen_request *request, const char *addr
 static struct config *make_config(const struct listen_request *request, const char *address)
 {
 	char *text = write_config(request, address);
-	FILE *in = must(fmemopen(text, strlen(text), "r"));
+	FILE *in = xcheck(fmemopen(text, strlen(text), "r"));
 	struct config *config = config_load_stream("udprelay listen", in, stderr);
 
 	fclose(in);

@@ -24,7 +24,7 @@ static size_t split(char *names, char ***encodings)
 
 	*encodings = NULL;
 	while ((name = value_next(&cursor))) {
-		*encodings = must_have_room(*encodings, count, sizeof(char *));
+		*encodings = xgrow(*encodings, count, sizeof(char *));
 		(*encodings)[count++] = name;
 	}
 	return count;
@@ -32,13 +32,13 @@ static size_t split(char *names, char ***encodings)
 
 int transcript_create(struct transcript **out, const char *list, enum codec_errors errors, bool raw)
 {
-	struct transcript *transcript = must(calloc(1, sizeof(*transcript)));
+	struct transcript *transcript = xcheck(calloc(1, sizeof(*transcript)));
 	char **encodings;
 	size_t count;
 	int error;
 
-	transcript->names = must(strdup(list));
-	transcript->line = must(malloc(record_size_max(CLIENT_DATAGRAM_MAX)));
+	transcript->names = xcheck(strdup(list));
+	transcript->line = xcheck(malloc(record_size_max(CLIENT_DATAGRAM_MAX)));
 	transcript->raw = raw;
 	count = split(transcript->names, &encodings);
 	error = count ? codec_create(&transcript->codec, encodings, count, errors, CLIENT_DATAGRAM_MAX) : -EINVAL;

@@ -25,14 +25,14 @@ struct wording {
 int wording_create(struct wording **out, const char *encoding, enum codec_errors errors, bool hex, bool newline)
 {
 	static char *const typed[] = {(char *)"utf-8"};
-	struct wording *wording = must(calloc(1, sizeof(*wording)));
+	struct wording *wording = xcheck(calloc(1, sizeof(*wording)));
 	int error = converter_create(&wording->converter, typed, 1, encoding, errors, LINE_INPUT_MAX + 1);
 
 	wording->encoding = encoding;
 	wording->hex = hex;
 	wording->newline = newline;
-	wording->text = must(malloc(LINE_INPUT_MAX + 2));
-	wording->bytes = must(malloc(LINE_INPUT_MAX));
+	wording->text = xcheck(malloc(LINE_INPUT_MAX + 2));
+	wording->bytes = xcheck(malloc(LINE_INPUT_MAX));
 	if (error) {
 		wording_destroy(wording);
 		return error;

@@ -73,7 +73,7 @@ static bool is_good_name(const char *name)
 
 static void tell_unknown_section(struct loader *loader, const struct ini_section *section)
 {
-	char *kind = must(strndup(section->name, kind_length(section->name)));
+	char *kind = xcheck(strndup(section->name, kind_length(section->name)));
 	unsigned nearest = 0;
 
 	for (unsigned i = 0; i < SECTION_COUNT; i++) {
@@ -123,11 +123,11 @@ static void add_named(struct config *config, struct config_place *place, const c
 {
 	if (place->kind == SECTION_LISTENER) {
 		place->index = config->listener_count++;
-		config->listeners[place->index] = listener_defaults(must(strdup(name)), place->index);
+		config->listeners[place->index] = listener_defaults(xcheck(strdup(name)), place->index);
 		config->listeners[place->index].lines.line = line;
 	} else {
 		place->index = config->peer_count++;
-		config->peers[place->index] = peer_defaults(must(strdup(name)), place->index);
+		config->peers[place->index] = peer_defaults(xcheck(strdup(name)), place->index);
 		config->peers[place->index].lines.line = line;
 	}
 }
@@ -154,9 +154,9 @@ static void begin_sections(struct loader *loader)
 {
 	size_t count = loader->file.section_count + 1;
 
-	loader->config->listeners = must(calloc(count, sizeof(*loader->config->listeners)));
-	loader->config->peers = must(calloc(count, sizeof(*loader->config->peers)));
-	loader->places = must(calloc(count, sizeof(*loader->places)));
+	loader->config->listeners = xcheck(calloc(count, sizeof(*loader->config->listeners)));
+	loader->config->peers = xcheck(calloc(count, sizeof(*loader->config->peers)));
+	loader->places = xcheck(calloc(count, sizeof(*loader->places)));
 	for (size_t i = 0; i < loader->file.section_count; i++)
 		begin_section(loader, &loader->file.sections[i], &loader->places[i]);
 }
@@ -166,7 +166,7 @@ static void begin_sections(struct loader *loader)
 /* The table of all keys has names that stay. */
 static void keep_line(struct section_lines *lines, const struct scope *scope)
 {
-	lines->keys = must(realloc(lines->keys, (lines->count + 1) * sizeof(*lines->keys)));
+	lines->keys = xcheck(realloc(lines->keys, (lines->count + 1) * sizeof(*lines->keys)));
 	lines->keys[lines->count++] = (struct key_line){scope->key->name, scope->entry->line};
 }
 
@@ -234,7 +234,7 @@ static void refuse_default_ports(struct config *config, struct listener_config *
 
 	if (listener->refuse_source_ports || !action_traits(listener->action)->reflects)
 		return;
-	set = listener->refuse_source_ports = must(calloc(1, sizeof(*set)));
+	set = listener->refuse_source_ports = xcheck(calloc(1, sizeof(*set)));
 	listener->refuses_default_ports = true;
 	for (uint16_t port = 0; port < 1024; port++)
 		port_set_add(set, port);
@@ -252,8 +252,8 @@ static void complete(struct config *config)
 		struct listener_config *listener = &config->listeners[i];
 
 		if (!listener->encoding_count) {
-			listener->encodings = must(calloc(1, sizeof(char *)));
-			listener->encodings[listener->encoding_count++] = must(strdup("utf-8"));
+			listener->encodings = xcheck(calloc(1, sizeof(char *)));
+			listener->encodings[listener->encoding_count++] = xcheck(strdup("utf-8"));
 		}
 		refuse_default_ports(config, listener);
 	}
@@ -263,9 +263,9 @@ static void complete(struct config *config)
 
 static struct config *config_create(const char *path)
 {
-	struct config *config = must(calloc(1, sizeof(*config)));
+	struct config *config = xcheck(calloc(1, sizeof(*config)));
 
-	config->path = must(strdup(path));
+	config->path = xcheck(strdup(path));
 	config->log_level = LOG_LEVEL_INFO;
 	config->datagram_log.target = LOG_TARGET_STDERR;
 	config->datagram_log.payload = 256;
@@ -364,7 +364,7 @@ struct config *config_load(const char *path, FILE *errors)
 		close(fd);
 		return NULL;
 	}
-	in = must(fdopen(fd, "r"));
+	in = xcheck(fdopen(fd, "r"));
 	config = config_load_stream(path, in, errors);
 	fclose(in);
 	return config;

@@ -44,7 +44,7 @@ static int shown_length(const char *text, size_t left)
 char *diagnostics_escape(const char *text)
 {
 	size_t left = strlen(text);
-	char *escaped = must(malloc(4 * left + 1)), *out = escaped;
+	char *escaped = xcheck(malloc(4 * left + 1)), *out = escaped;
 
 	while (left) {
 		int length = shown_length(text, left);
@@ -80,7 +80,7 @@ static char *with_place(const char *section, const char *key, const char *text)
 		     : key          ? asprintf(&whole, "%s: %s", key, text)
 				    : asprintf(&whole, "%s", text);
 
-	return must(length < 0 ? NULL : whole);
+	return xcheck(length < 0 ? NULL : whole);
 }
 
 /* --- The collection --- */
@@ -115,7 +115,7 @@ void diagnostics_add_entry(struct diagnostics *diagnostics, unsigned line, const
 		free(escaped);
 		return;
 	}
-	diagnostics->items = must_have_room(diagnostics->items, diagnostics->count, sizeof(*diagnostics->items));
+	diagnostics->items = xgrow(diagnostics->items, diagnostics->count, sizeof(*diagnostics->items));
 	diagnostics->items[diagnostics->count++] = (struct diagnostic){line, escaped};
 }
 

@@ -68,10 +68,10 @@ static void add_section(struct reader *reader, const char *name)
 		reader->hopeless = "the file has too many sections: take what is no configuration out of it";
 		return;
 	}
-	file->sections = must_have_room(file->sections, file->section_count, sizeof(*file->sections));
+	file->sections = xgrow(file->sections, file->section_count, sizeof(*file->sections));
 	reader->section = file->section_count++;
 	file->sections[reader->section] = (struct ini_section){
-		.name = must(strndup(name, NAME_SHOWN_MAX)), .line = reader->number, .first = file->entry_count};
+		.name = xcheck(strndup(name, NAME_SHOWN_MAX)), .line = reader->number, .first = file->entry_count};
 }
 
 /* "[name]". One that is written wrongly is a section all the same: its entries are checked in the same go. */
@@ -128,12 +128,12 @@ static void add_entry(struct reader *reader, const char *key, const char *value)
 		reader->hopeless = "the section has too many keys: take what is no configuration out of it";
 		return;
 	}
-	file->entries = must_have_room(file->entries, file->entry_count, sizeof(*file->entries));
+	file->entries = xgrow(file->entries, file->entry_count, sizeof(*file->entries));
 	reader->entry = &file->entries[file->entry_count++];
 	file->sections[reader->section].entry_count++;
 	*reader->entry = (struct ini_entry){.section = reader->section,
-					    .key = must(strdup(key)),
-					    .value = value ? must(strdup(value)) : NULL,
+					    .key = xcheck(strdup(key)),
+					    .value = value ? xcheck(strdup(value)) : NULL,
 					    .line = reader->number,
 					    .colon = reader->colon};
 	reader->length = value ? strlen(value) : 0;
@@ -153,7 +153,7 @@ static void add_turn(struct reader *reader, size_t at)
 
 	if (entry->turn_count == reader->turn_room) {
 		reader->turn_room = 2 * reader->turn_room + 1;
-		entry->turns = must(realloc(entry->turns, reader->turn_room * sizeof(*entry->turns)));
+		entry->turns = xcheck(realloc(entry->turns, reader->turn_room * sizeof(*entry->turns)));
 	}
 	entry->turns[entry->turn_count++] = (struct ini_turn){at, reader->number};
 }
@@ -166,7 +166,7 @@ static void extend_value(struct reader *reader, const char *more)
 
 	if (reader->length + length + 2 > reader->value_room) {
 		reader->value_room = 2 * (reader->length + length + 2);
-		entry->value = must(realloc(entry->value, reader->value_room));
+		entry->value = xcheck(realloc(entry->value, reader->value_room));
 	}
 	entry->value[reader->length] = ' ';
 	add_turn(reader, reader->length + 1);
@@ -303,7 +303,7 @@ static ssize_t get_line(struct reader *reader)
 		}
 		if (length + 1 >= reader->room) {
 			reader->room = 2 * reader->room + 256;
-			reader->line = must(realloc(reader->line, reader->room));
+			reader->line = xcheck(realloc(reader->line, reader->room));
 		}
 		reader->line[length++] = (char)c;
 	}

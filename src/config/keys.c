@@ -216,7 +216,7 @@ const struct config_key *config_key_nearest(enum section_kind section, const cha
 /* The key of "address *:7788", where libinih takes ':' for '='; NULL where there is none. */
 static const struct config_key *find_in_words(enum section_kind section, const char *name)
 {
-	char *word = must(strndup(name, strcspn(name, " \t")));
+	char *word = xcheck(strndup(name, strcspn(name, " \t")));
 	const struct config_key *key = config_key_find(section, word);
 
 	free(word);

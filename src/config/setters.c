@@ -27,7 +27,7 @@ bool scope_wrong(struct scope *scope, const char *format, ...)
 /* Calls take() for each item of a list, so that all that is wrong with it is told. */
 static bool for_each(struct scope *scope, const char *value, bool (*take)(struct scope *scope, char *item))
 {
-	char *copy = must(strdup(value)), *cursor = copy, *item;
+	char *copy = xcheck(strdup(value)), *cursor = copy, *item;
 	bool good = true, empty = false;
 
 	while ((item = value_next(&cursor))) {
@@ -44,7 +44,7 @@ static bool for_each(struct scope *scope, const char *value, bool (*take)(struct
 /* Another zeroed element at the end of an array. */
 static void *append(void *array, size_t *count, size_t size)
 {
-	char *grown = must_have_room(*(void **)array, *count, size);
+	char *grown = xgrow(*(void **)array, *count, size);
 
 	*(void **)array = grown;
 	return memset(grown + (*count)++ * size, 0, size);
@@ -82,7 +82,7 @@ bool set_user(struct scope *scope, const char *value)
 		config->user.gid = user->pw_gid;
 		config->user.has_group = true;
 	}
-	config->user.name = must(strdup(value));
+	config->user.name = xcheck(strdup(value));
 	config->user.line = scope->line;
 	return true;
 }
@@ -115,7 +115,7 @@ bool set_target(struct scope *scope, const char *value)
 	if (!value_choice(value, targets, &target)) {
 		if (!strchr(value, '/'))
 			return false;
-		scope->config->datagram_log.path = must(strdup(value));
+		scope->config->datagram_log.path = xcheck(strdup(value));
 		scope->config->datagram_log.line = scope->line;
 	}
 	scope->config->datagram_log.target = target;
@@ -177,7 +177,7 @@ bool set_http_listen(struct scope *scope, const char *value)
 	if (!HAVE_LIBMICROHTTPD)
 		return scope_wrong(scope, "this udprelayd was built without libmicrohttpd: write off, or build it with "
 					  "libmicrohttpd-dev installed");
-	config->http.text = must(strdup(value));
+	config->http.text = xcheck(strdup(value));
 	config->http.line = scope->line;
 	return true;
 }
@@ -186,7 +186,7 @@ bool set_http_listen(struct scope *scope, const char *value)
 
 static void add_bind(struct listener_config *listener, struct bind_config bind, const char *text)
 {
-	bind.text = must(strdup(text));
+	bind.text = xcheck(strdup(text));
 	*(struct bind_config *)append(&listener->binds, &listener->bind_count, sizeof(bind)) = bind;
 }
 
@@ -211,7 +211,7 @@ static bool take_passed(struct scope *scope, const char *item)
 	if (!is_fd_name(name))
 		return scope_wrong(scope, "`%s`: write fd:NAME, with the FileDescriptorName= of the .socket unit",
 				   item);
-	add_bind(scope->listener, (struct bind_config){.line = scope->line, .fd_name = must(strdup(name))}, item);
+	add_bind(scope->listener, (struct bind_config){.line = scope->line, .fd_name = xcheck(strdup(name))}, item);
 	return true;
 }
 
@@ -271,7 +271,7 @@ static bool take_encoding(struct scope *scope, char *item)
 
 	if (strcasecmp(item, "hex") && !codec_known(item))
 		return scope_wrong(scope, "`%s` is no charset that this system knows: `iconv -l` lists them", item);
-	*(char **)append(&listener->encodings, &listener->encoding_count, sizeof(char *)) = must(strdup(item));
+	*(char **)append(&listener->encodings, &listener->encoding_count, sizeof(char *)) = xcheck(strdup(item));
 	return true;
 }
 
@@ -338,7 +338,7 @@ bool set_refuse_source_ports(struct scope *scope, const char *value)
 
 	if (strcasecmp(value, "none") && !value_ports(value, &set))
 		return false;
-	scope->listener->refuse_source_ports = must(malloc(sizeof(set)));
+	scope->listener->refuse_source_ports = xcheck(malloc(sizeof(set)));
 	*scope->listener->refuse_source_ports = set;
 	return true;
 }
@@ -361,7 +361,7 @@ static bool take_prefix(struct scope *scope, struct prefix_list *list, const cha
 	prefix.line = scope->line;
 	if (list->count == list->room) {
 		list->room = 2 * list->room + 1;
-		list->prefixes = must(realloc(list->prefixes, list->room * sizeof(prefix)));
+		list->prefixes = xcheck(realloc(list->prefixes, list->room * sizeof(prefix)));
 	}
 	list->prefixes[list->count++] = prefix;
 	return true;
@@ -371,7 +371,7 @@ static bool take_prefix(struct scope *scope, struct prefix_list *list, const cha
 bool set_prefixes(struct scope *scope, const char *value)
 {
 	struct prefix_set **set = (void *)((char *)scope->listener + scope->key->offset);
-	char *copy = must(strdup(value)), *cursor = copy, *item;
+	char *copy = xcheck(strdup(value)), *cursor = copy, *item;
 	struct prefix_list list = {0};
 	bool good = true;
 
@@ -424,7 +424,7 @@ bool set_peer_address(struct scope *scope, const char *value)
 			return nobody(scope, value);
 		if (!split || !is_name(host))
 			return scope_wrong(scope, "`%s`: %s", value, address_fault(value, true, fault));
-		peer->host = must(strdup(host));
+		peer->host = xcheck(strdup(host));
 		address_from_ip(&peer->address, "0.0.0.0", port);
 	} else if (address_is_wildcard(&peer->address)) {
 		return nobody(scope, value);
@@ -433,7 +433,7 @@ bool set_peer_address(struct scope *scope, const char *value)
 	}
 	if (peer->address.any.sa_family != AF_UNIX && !address_port(&peer->address))
 		return scope_wrong(scope, "`%s` has port 0, which nobody listens on: write the peer's port", value);
-	peer->address_text = must(strdup(value));
+	peer->address_text = xcheck(strdup(value));
 	return true;
 }
 
@@ -445,7 +445,7 @@ bool set_peer_encoding(struct scope *scope, const char *value)
 		return scope_wrong(scope, "`%s` is a list: write one charset", value);
 	if (!codec_known(value))
 		return scope_wrong(scope, "`%s` is no charset that this system knows: `iconv -l` lists them", value);
-	scope->peer->encoding = must(strdup(value));
+	scope->peer->encoding = xcheck(strdup(value));
 	return true;
 }
 
@@ -461,7 +461,7 @@ static bool take_hex(struct scope *scope, const char *digits)
 	size_t count = strlen(digits) / 2;
 	const char *fault;
 
-	payload->bytes = must(realloc(payload->bytes, payload->size + count + 1));
+	payload->bytes = xcheck(realloc(payload->bytes, payload->size + count + 1));
 	fault = value_hex(digits, payload->bytes + payload->size);
 	if (fault)
 		return scope_wrong(scope, "`%s` %s", digits, fault);
@@ -491,7 +491,7 @@ static bool set_hex(struct scope *scope, const char *value)
 static void set_text(struct payload *payload, const char *value)
 {
 	payload->size = strlen(value);
-	payload->bytes = must(malloc(payload->size));
+	payload->bytes = xcheck(malloc(payload->size));
 	memcpy(payload->bytes, value, payload->size);
 }
 

@@ -164,7 +164,7 @@ static bool has_peer(const struct config *config, const char *name)
 /* Whether there are all of them. */
 static bool check_names(const struct check *check)
 {
-	char *copy = must(strdup(entry(check, "peers")->value)), *cursor = copy, *item;
+	char *copy = xcheck(strdup(entry(check, "peers")->value)), *cursor = copy, *item;
 	bool good = true;
 
 	while ((item = value_next(&cursor))) {

@@ -109,7 +109,7 @@ static bool add_ports(char *item, struct port_set *set)
 
 bool value_ports(const char *text, struct port_set *result)
 {
-	char *copy = must(strdup(text)), *cursor = copy, *item;
+	char *copy = xcheck(strdup(text)), *cursor = copy, *item;
 	struct port_set set = {0};
 	bool good = true;
 

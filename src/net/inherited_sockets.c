@@ -51,7 +51,7 @@ static bool read_address(struct passed_socket *socket)
 void passed_sockets_open(struct passed_sockets *passed, struct log *log)
 {
 	char **names;
-	int first, count = systemd_passed(&first, &names);
+	int first, count = systemd_listen_fds(&first, &names);
 
 	*passed = (struct passed_sockets){.items = calloc((size_t)count + 1, sizeof(*passed->items))};
 	for (int i = 0; i < count; i++) {

@@ -152,7 +152,7 @@ static int ping_run(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	request.result = must(calloc(1, sizeof(*request.result)));
+	request.result = xcheck(calloc(1, sizeof(*request.result)));
 	status = set_up(&request, argc, argv);
 	if (!status)
 		status = measure(&request);

@@ -334,7 +334,7 @@ static int run_loop(struct pinger *pinger)
 
 int pinger_run(const struct pinger_options *options, struct client_socket *client, struct ping_result *result)
 {
-	struct pinger *pinger = must(calloc(1, sizeof(*pinger)));
+	struct pinger *pinger = xcheck(calloc(1, sizeof(*pinger)));
 	int error;
 
 	pinger->options = options;

@@ -60,7 +60,7 @@ static void set_up(struct line_editor *editor)
 
 struct line_editor *line_editor_create(const char *prompt)
 {
-	struct line_editor *editor = must(calloc(1, sizeof(*editor)));
+	struct line_editor *editor = xcheck(calloc(1, sizeof(*editor)));
 
 	use_utf8();
 	editor->prompt = prompt;

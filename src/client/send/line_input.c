@@ -29,14 +29,14 @@ struct line_input {
 
 void line_input_create(struct line_input **out, int fd, const char *prompt)
 {
-	struct line_input *input = must(calloc(1, sizeof(*input)));
+	struct line_input *input = xcheck(calloc(1, sizeof(*input)));
 
 	input->fd = fd;
 	if (isatty(fd) && isatty(STDOUT_FILENO))
 		input->prompt = prompt;
 	if (input->prompt && fd == STDIN_FILENO)
 		input->editor = line_editor_create(prompt);
-	input->buffer = must(malloc(LINE_INPUT_MAX + PIECE_SIZE));
+	input->buffer = xcheck(malloc(LINE_INPUT_MAX + PIECE_SIZE));
 	*out = input;
 }
 

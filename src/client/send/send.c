@@ -138,7 +138,7 @@ static int take_file(struct send_request *request)
 	int fd = open_file(request->file);
 	ssize_t size;
 
-	request->data = must(malloc(WORDING_MAX + 1));
+	request->data = xcheck(malloc(WORDING_MAX + 1));
 	size = fd < 0 ? -errno : read_all(fd, request->data, WORDING_MAX + 1);
 	if (fd > STDERR_FILENO)
 		close(fd);
@@ -159,7 +159,7 @@ static char *join(char **words, int count)
 
 	for (int i = 0; i < count; i++)
 		size += strlen(words[i]) + 1;
-	text = end = must(malloc(size));
+	text = end = xcheck(malloc(size));
 	*end = '\0';
 	for (int i = 0; i < count; i++)
 		end = stpcpy(stpcpy(end, i ? " " : ""), words[i]);

@@ -352,7 +352,7 @@ static int run(struct exchange *exchange)
 
 int exchange_run(const struct exchange_plan *plan)
 {
-	struct exchange *exchange = must(calloc(1, sizeof(*exchange)));
+	struct exchange *exchange = xcheck(calloc(1, sizeof(*exchange)));
 	int error, status = 1;
 
 	exchange->plan = plan;

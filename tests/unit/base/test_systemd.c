@@ -120,7 +120,7 @@ static void without_systemd_nothing_is_passed(void **state)
 	int first;
 
 	(void)state;
-	assert_int_equal(systemd_passed(&first, &names), 0);
+	assert_int_equal(systemd_listen_fds(&first, &names), 0);
 	assert_null(names);
 }
 
