@@ -16,7 +16,7 @@ struct diagnostics {
 	const char *path; /* borrowed */
 	struct diagnostic *items;
 	size_t count;
-	size_t unkept; /* of a file that is wrong all over: only counted */
+	size_t suppressed; /* of a file that is wrong all over: only counted */
 };
 
 /* A copy, to be freed, in which characters that cannot be seen, and bytes that are no UTF-8, are written as \xNN. */

@@ -25,7 +25,7 @@ struct ini_section {
 };
 
 /* Where a value goes on in another line. */
-struct ini_turn {
+struct ini_continuation {
 	size_t at; /* offset in the value */
 	unsigned line;
 };
@@ -35,7 +35,7 @@ struct ini_entry {
 	char *key;
 	char *value; /* NULL: it was refused, and the diagnostics tell why */
 	unsigned line; /* of the key */
-	struct ini_turn *turns; /* for the lines after that; each is kept from the value before by a blank */
+	struct ini_continuation *turns; /* for the lines after that; each is kept from the value before by a blank */
 	size_t turn_count;
 	bool colon; /* ends the key, not '=' */
 };

@@ -20,7 +20,7 @@ enum section_kind {
 struct config_key;
 
 /* Where a value goes, and where it stands. */
-struct scope {
+struct config_field {
 	struct config *config;
 	struct listener_config *listener; /* of SECTION_LISTENER */
 	struct peer_config *peer; /* of SECTION_PEER */
@@ -38,7 +38,7 @@ struct scope {
 struct config_key {
 	enum section_kind section;
 	const char *name;
-	bool (*set)(struct scope *scope, const char *value);
+	bool (*set)(struct config_field *scope, const char *value);
 	const char *expected; /* for the message where set() returned false and told nothing */
 	uint64_t min, max; /* of a number, size or duration */
 	const char *const *words; /* of a choice */
@@ -59,6 +59,6 @@ const struct config_key *config_key_find(enum section_kind section, const char *
 const struct config_key *config_key_nearest(enum section_kind section, const char *name);
 
 /* Takes one entry into the configuration, or tells what is wrong with it and returns false. */
-bool config_key_set(struct scope *scope, enum section_kind section, const char *value);
+bool config_key_set(struct config_field *scope, enum section_kind section, const char *value);
 
 #endif

@@ -164,7 +164,7 @@ static void begin_sections(struct loader *loader)
 /* --- Entries --- */
 
 /* The table of all keys has names that stay. */
-static void keep_line(struct section_lines *lines, const struct scope *scope)
+static void keep_line(struct section_lines *lines, const struct config_field *scope)
 {
 	lines->keys = xcheck(realloc(lines->keys, (lines->count + 1) * sizeof(*lines->keys)));
 	lines->keys[lines->count++] = (struct key_line){scope->key->name, scope->entry->line};
@@ -190,7 +190,7 @@ unsigned config_line(const struct section_lines *lines, const char *key)
 	return 0;
 }
 
-static void take_entry(struct scope *scope, enum section_kind kind, struct ini_entry *entry)
+static void take_entry(struct config_field *scope, enum section_kind kind, struct ini_entry *entry)
 {
 	if (!config_key_set(scope, kind, entry->value)) {
 		free(entry->value);
@@ -207,14 +207,14 @@ static void read_entry(struct loader *loader, size_t i)
 	struct ini_entry *entry = &loader->file.entries[i];
 	const struct config_place *place = &loader->places[entry->section];
 	struct config *config = loader->config;
-	struct scope scope = {.config = config,
-			      .diagnostics = &loader->diagnostics,
-			      .section = loader->file.sections[entry->section].name,
-			      .name = entry->key,
-			      .line = entry->line,
-			      .entry = entry,
-			      .colon = entry->colon,
-			      .follows = i && entry[-1].section == entry->section};
+	struct config_field scope = {.config = config,
+				     .diagnostics = &loader->diagnostics,
+				     .section = loader->file.sections[entry->section].name,
+				     .name = entry->key,
+				     .line = entry->line,
+				     .entry = entry,
+				     .colon = entry->colon,
+				     .follows = i && entry[-1].section == entry->section};
 
 	if (!place->known || !entry->value)
 		return;
@@ -283,7 +283,7 @@ static void read_all(struct loader *loader, FILE *in)
 	if (!loader->config->listener_count)
 		diagnostics_add(&loader->diagnostics, 0,
 				"there is no listener: add a section [listener:NAME] with an address and an action");
-	config_check(loader->config, &loader->file, loader->places, &loader->diagnostics);
+	config_validate(loader->config, &loader->file, loader->places, &loader->diagnostics);
 }
 
 struct config *config_load_stream(const char *path, FILE *in, FILE *errors)

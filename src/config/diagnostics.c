@@ -101,7 +101,7 @@ void diagnostics_add_entry(struct diagnostics *diagnostics, unsigned line, const
 	char *text, *whole, *escaped;
 
 	if (diagnostics->count == KEPT_MAX) {
-		diagnostics->unkept++;
+		diagnostics->suppressed++;
 		return;
 	}
 	if (vasprintf(&text, format, arguments) < 0)
@@ -142,7 +142,7 @@ static void write_one(const struct diagnostics *diagnostics, const struct diagno
 /* In the line of the first that is not shown. */
 static void write_rest(const struct diagnostics *diagnostics, FILE *out)
 {
-	size_t more = diagnostics->count - SHOWN_MAX + diagnostics->unkept;
+	size_t more = diagnostics->count - SHOWN_MAX + diagnostics->suppressed;
 	char text[64];
 
 	snprintf(text, sizeof(text), "… and %zu more error%s", more, more > 1 ? "s" : "");

@@ -30,7 +30,7 @@ struct reader {
 	bool continuation; /* this line goes on with the value before */
 	bool colon; /* ends the key of this line */
 	size_t size; /* bytes read */
-	const char *hopeless; /* why reading ended before the file did */
+	const char *fatal; /* why reading ended before the file did */
 };
 
 /* --- Telling --- */
@@ -65,7 +65,7 @@ static void add_section(struct reader *reader, const char *name)
 		return;
 	}
 	if (file->section_count == INI_FILE_SECTIONS_MAX) {
-		reader->hopeless = "the file has too many sections: take what is no configuration out of it";
+		reader->fatal = "the file has too many sections: take what is no configuration out of it";
 		return;
 	}
 	file->sections = xgrow(file->sections, file->section_count, sizeof(*file->sections));
@@ -83,7 +83,7 @@ static void read_section(struct reader *reader, char *line)
 
 	*end = '\0';
 	add_section(reader, line + 1);
-	if (reader->hopeless)
+	if (reader->fatal)
 		return;
 	rest += strspn(rest, BLANKS);
 	if (!closed)
@@ -125,7 +125,7 @@ static void add_entry(struct reader *reader, const char *key, const char *value)
 		return;
 	}
 	if (file->sections[reader->section].entry_count == INI_FILE_KEYS_MAX) {
-		reader->hopeless = "the section has too many keys: take what is no configuration out of it";
+		reader->fatal = "the section has too many keys: take what is no configuration out of it";
 		return;
 	}
 	file->entries = xgrow(file->entries, file->entry_count, sizeof(*file->entries));
@@ -155,7 +155,7 @@ static void add_turn(struct reader *reader, size_t at)
 		reader->turn_room = 2 * reader->turn_room + 1;
 		entry->turns = xcheck(realloc(entry->turns, reader->turn_room * sizeof(*entry->turns)));
 	}
-	entry->turns[entry->turn_count++] = (struct ini_turn){at, reader->number};
+	entry->turns[entry->turn_count++] = (struct ini_continuation){at, reader->number};
 }
 
 /* Lists have tens of thousands of lines: room grows by factors, and nothing is read again. */
@@ -298,7 +298,7 @@ static ssize_t get_line(struct reader *reader)
 
 	while (c != '\n' && (c = getc_unlocked(reader->in)) != EOF) {
 		if (reader->size++ == INI_FILE_SIZE_MAX) {
-			reader->hopeless = "the file has more than 16 MiB: name one that is a configuration";
+			reader->fatal = "the file has more than 16 MiB: name one that is a configuration";
 			return -1;
 		}
 		if (length + 1 >= reader->room) {
@@ -318,7 +318,7 @@ static bool next_line(struct reader *reader, char **line, size_t *length)
 {
 	ssize_t size = get_line(reader);
 
-	if (size < 0 && reader->hopeless) {
+	if (size < 0 && reader->fatal) {
 		reader->number++;
 		return false;
 	}
@@ -374,11 +374,11 @@ static char *read_line(char *out, int room, void *stream)
 	char *line, why[80], *refusal = NULL;
 	size_t length, control;
 
-	if (reader->hopeless || !next_line(reader, &line, &length))
+	if (reader->fatal || !next_line(reader, &line, &length))
 		return NULL;
 	if (!reader->file->section_count && memchr(line, '\0', length))
-		reader->hopeless = "this is no text file: save it as UTF-8";
-	if (reader->hopeless)
+		reader->fatal = "this is no text file: save it as UTF-8";
+	if (reader->fatal)
 		return NULL;
 	snprintf(out, (size_t)room, "\n");
 	control = find_control(line, length);
@@ -414,14 +414,14 @@ bool ini_file_read(struct ini_file *file, FILE *in, struct diagnostics *diagnost
 	struct reader reader = {.file = file, .diagnostics = diagnostics, .in = in};
 	int line = ini_parse_stream(read_line, &reader, on_entry, &reader);
 
-	if (reader.hopeless) {
+	if (reader.fatal) {
 		diagnostics_finish(diagnostics);
-		diagnostics_add(diagnostics, reader.number, "%s", reader.hopeless);
+		diagnostics_add(diagnostics, reader.number, "%s", reader.fatal);
 	} else if (line) {
 		diagnostics_add(diagnostics, line > 0 ? (unsigned)line : 0, "the line cannot be read: write it anew");
 	}
 	free(reader.line);
-	return !reader.hopeless;
+	return !reader.fatal;
 }
 
 void ini_file_finish(struct ini_file *file)

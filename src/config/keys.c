@@ -11,14 +11,14 @@
 
 /* --- Plain values: the table has their ranges, and the fields that they go to --- */
 
-static void *section_data(const struct scope *scope)
+static void *section_data(const struct config_field *scope)
 {
 	if (scope->listener)
 		return scope->listener;
 	return scope->peer ? (void *)scope->peer : scope->config;
 }
 
-static bool store(struct scope *scope)
+static bool store(struct config_field *scope)
 {
 	const struct config_key *key = scope->key;
 	char *field = (char *)section_data(scope) + key->offset;
@@ -32,7 +32,7 @@ static bool store(struct scope *scope)
 	return true;
 }
 
-static bool set_boolean(struct scope *scope, const char *value)
+static bool set_boolean(struct config_field *scope, const char *value)
 {
 	bool on;
 
@@ -42,7 +42,7 @@ static bool set_boolean(struct scope *scope, const char *value)
 	return store(scope);
 }
 
-static bool set_choice(struct scope *scope, const char *value)
+static bool set_choice(struct config_field *scope, const char *value)
 {
 	unsigned choice;
 
@@ -52,23 +52,23 @@ static bool set_choice(struct scope *scope, const char *value)
 	return store(scope);
 }
 
-static bool set_number(struct scope *scope, const char *value)
+static bool set_number(struct config_field *scope, const char *value)
 {
 	return value_number(value, scope->key->min, scope->key->max, &scope->number) && store(scope);
 }
 
-static bool set_size(struct scope *scope, const char *value)
+static bool set_size(struct config_field *scope, const char *value)
 {
 	return value_size(value, scope->key->min, scope->key->max, &scope->number) && store(scope);
 }
 
-static bool set_duration(struct scope *scope, const char *value)
+static bool set_duration(struct config_field *scope, const char *value)
 {
 	return value_duration(value, scope->key->min, scope->key->max, &scope->number) && store(scope);
 }
 
 /* The table has the word, such as auto, and the number that it stands for. */
-static bool set_word_or_number(struct scope *scope, const char *value)
+static bool set_word_or_number(struct config_field *scope, const char *value)
 {
 	if (strcasecmp(value, scope->key->words[0]))
 		return set_number(scope, value);
@@ -235,7 +235,7 @@ static void find_homes(const char *name, char homes[HOMES_MAX])
 	}
 }
 
-static bool unknown_key(struct scope *scope, enum section_kind section)
+static bool unknown_key(struct config_field *scope, enum section_kind section)
 {
 	const struct config_key *nearest = config_key_nearest(section, scope->name);
 	const struct config_key *word = scope->colon ? find_in_words(section, scope->name) : NULL;
@@ -243,25 +243,26 @@ static bool unknown_key(struct scope *scope, enum section_kind section)
 
 	find_homes(scope->name, homes);
 	if (word)
-		return scope_wrong(scope, "there is no such key: write `=` between `%s` and its value", word->name);
+		return config_field_error(scope, "there is no such key: write `=` between `%s` and its value",
+					  word->name);
 	if (*homes)
-		return scope_wrong(scope, "the key belongs to %s: write it there", homes);
+		return config_field_error(scope, "the key belongs to %s: write it there", homes);
 	if (nearest)
-		return scope_wrong(scope, "there is no such key: did you mean `%s`?", nearest->name);
+		return config_field_error(scope, "there is no such key: did you mean `%s`?", nearest->name);
 	if (scope->colon && scope->follows)
-		return scope_wrong(scope, "there is no such key: does the line before it lack a comma?");
-	return scope_wrong(scope, "there is no such key in this section: remove it");
+		return config_field_error(scope, "there is no such key: does the line before it lack a comma?");
+	return config_field_error(scope, "there is no such key in this section: remove it");
 }
 
-bool config_key_set(struct scope *scope, enum section_kind section, const char *value)
+bool config_key_set(struct config_field *scope, enum section_kind section, const char *value)
 {
 	const struct config_key *key = scope->key = config_key_find(section, scope->name);
 
 	if (!key)
 		return unknown_key(scope, section);
 	if (!*value)
-		return scope_wrong(scope, "there is no value: write %s", key->expected);
+		return config_field_error(scope, "there is no value: write %s", key->expected);
 	if (key->set(scope, value))
 		return true;
-	return scope->told ? false : scope_wrong(scope, "`%s` is wrong: write %s", value, key->expected);
+	return scope->told ? false : config_field_error(scope, "`%s` is wrong: write %s", value, key->expected);
 }

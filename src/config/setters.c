@@ -13,7 +13,7 @@
 #include "build_config.h"
 #include "config/values.h"
 
-bool scope_wrong(struct scope *scope, const char *format, ...)
+bool config_field_error(struct config_field *scope, const char *format, ...)
 {
 	va_list arguments;
 
@@ -25,7 +25,8 @@ bool scope_wrong(struct scope *scope, const char *format, ...)
 }
 
 /* Calls take() for each item of a list, so that all that is wrong with it is told. */
-static bool for_each(struct scope *scope, const char *value, bool (*take)(struct scope *scope, char *item))
+static bool for_each(struct config_field *scope, const char *value,
+		     bool (*take)(struct config_field *scope, char *item))
 {
 	char *copy = xcheck(strdup(value)), *cursor = copy, *item;
 	bool good = true, empty = false;
@@ -34,7 +35,7 @@ static bool for_each(struct scope *scope, const char *value, bool (*take)(struct
 		if (*item)
 			good &= take(scope, item);
 		else if (!empty)
-			good = scope_wrong(scope, "`%s` has an empty item: remove a comma", value);
+			good = config_field_error(scope, "`%s` has an empty item: remove a comma", value);
 		empty |= !*item;
 	}
 	free(copy);
@@ -62,7 +63,7 @@ static bool is_word(const char *value)
 }
 
 /* Without an entry of its own, a user's number has no group. */
-bool set_user(struct scope *scope, const char *value)
+bool set_user(struct config_field *scope, const char *value)
 {
 	struct config *config = scope->config;
 	uint64_t number = 0;
@@ -73,11 +74,13 @@ bool set_user(struct scope *scope, const char *value)
 		return false;
 	user = numeric ? getpwuid((uid_t)number) : getpwnam(value);
 	if (!user && !numeric)
-		return scope_wrong(scope, "there is no user `%s`: create one (`useradd --system %s`), or name another",
-				   value, value);
+		return config_field_error(scope,
+					  "there is no user `%s`: create one (`useradd --system %s`), or name another",
+					  value, value);
 	config->user.uid = user ? user->pw_uid : (uid_t)number;
 	if (config->user.uid == 0)
-		return scope_wrong(scope, "`%s` may do everything: name a user who may not, such as nobody", value);
+		return config_field_error(scope, "`%s` may do everything: name a user who may not, such as nobody",
+					  value);
 	if (user && !config->user.has_group) {
 		config->user.gid = user->pw_gid;
 		config->user.has_group = true;
@@ -87,7 +90,7 @@ bool set_user(struct scope *scope, const char *value)
 	return true;
 }
 
-bool set_group(struct scope *scope, const char *value)
+bool set_group(struct config_field *scope, const char *value)
 {
 	struct config *config = scope->config;
 	uint64_t number = 0;
@@ -98,16 +101,16 @@ bool set_group(struct scope *scope, const char *value)
 		return false;
 	group = numeric ? NULL : getgrnam(value);
 	if (!group && !numeric)
-		return scope_wrong(scope,
-				   "there is no group `%s`: create one (`groupadd --system %s`), or name another",
-				   value, value);
+		return config_field_error(
+			scope, "there is no group `%s`: create one (`groupadd --system %s`), or name another", value,
+			value);
 	config->user.gid = group ? group->gr_gid : (gid_t)number;
 	config->user.has_group = true;
 	return true;
 }
 
 /* A mistyped word must not become a file: a file's path has a slash. */
-bool set_target(struct scope *scope, const char *value)
+bool set_target(struct config_field *scope, const char *value)
 {
 	static const char *const targets[] = {"off", "stderr", "stdout", NULL};
 	unsigned target = LOG_TARGET_FILE;
@@ -122,9 +125,9 @@ bool set_target(struct scope *scope, const char *value)
 	return true;
 }
 
-static bool mapped(struct scope *scope, const char *text)
+static bool mapped(struct config_field *scope, const char *text)
 {
-	return scope_wrong(scope, "`%s` is an IPv4 address in IPv6 clothes: write the IPv4 address", text);
+	return config_field_error(scope, "`%s` is an IPv4 address in IPv6 clothes: write the IPv4 address", text);
 }
 
 /* "*:9100", "9100" and ":9100" name nobody who might ask. */
@@ -139,34 +142,36 @@ static bool names_no_host(const char *value)
 	return *digits && !digits[strspn(digits, "0123456789")];
 }
 
-static bool open_to_all(struct scope *scope, const char *value)
+static bool open_to_all(struct config_field *scope, const char *value)
 {
-	return scope_wrong(scope,
-			   "`%s` lets everybody ask, and who asks is told the names and addresses of listeners and "
-			   "peers: write one address, such as 127.0.0.1:9100",
-			   value);
+	return config_field_error(
+		scope,
+		"`%s` lets everybody ask, and who asks is told the names and addresses of listeners and "
+		"peers: write one address, such as 127.0.0.1:9100",
+		value);
 }
 
-static bool take_http_address(struct scope *scope, const char *value, struct address *address)
+static bool take_http_address(struct config_field *scope, const char *value, struct address *address)
 {
 	char fault[ADDRESS_FAULT_MAX];
 
 	if (names_no_host(value))
 		return open_to_all(scope, value);
 	if (address_parse(address, value))
-		return scope_wrong(scope, "`%s`: %s", value, address_fault(value, false, fault));
+		return config_field_error(scope, "`%s`: %s", value, address_fault(value, false, fault));
 	if (address_is_v4_mapped(address))
 		return mapped(scope, value);
 	if (address_is_wildcard(address))
 		return open_to_all(scope, value);
 	if (address_is_multicast(address))
-		return scope_wrong(scope, "`%s` is a multicast group: write an address of this host", value);
+		return config_field_error(scope, "`%s` is a multicast group: write an address of this host", value);
 	if (address_lacks_zone(address))
-		return scope_wrong(scope, "`%s` is link-local: write its interface, as in [fe80::1%%eth0]:9100", value);
+		return config_field_error(scope, "`%s` is link-local: write its interface, as in [fe80::1%%eth0]:9100",
+					  value);
 	return true;
 }
 
-bool set_http_listen(struct scope *scope, const char *value)
+bool set_http_listen(struct config_field *scope, const char *value)
 {
 	struct config *config = scope->config;
 
@@ -175,7 +180,8 @@ bool set_http_listen(struct scope *scope, const char *value)
 	if (!take_http_address(scope, value, &config->http.address))
 		return false;
 	if (!HAVE_LIBMICROHTTPD)
-		return scope_wrong(scope, "this udprelayd was built without libmicrohttpd: write off, or build it with "
+		return config_field_error(scope,
+					  "this udprelayd was built without libmicrohttpd: write off, or build it with "
 					  "libmicrohttpd-dev installed");
 	config->http.text = xcheck(strdup(value));
 	config->http.line = scope->line;
@@ -202,20 +208,21 @@ static bool is_fd_name(const char *name)
 	return length && length <= 255;
 }
 
-static bool take_passed(struct scope *scope, const char *item)
+static bool take_passed(struct config_field *scope, const char *item)
 {
 	const char *name = item + 3;
 
 	if (!systemd_built_in())
-		return scope_wrong(scope, "`%s`: this udprelayd is built without systemd: write an address", item);
+		return config_field_error(scope, "`%s`: this udprelayd is built without systemd: write an address",
+					  item);
 	if (!is_fd_name(name))
-		return scope_wrong(scope, "`%s`: write fd:NAME, with the FileDescriptorName= of the .socket unit",
-				   item);
+		return config_field_error(
+			scope, "`%s`: write fd:NAME, with the FileDescriptorName= of the .socket unit", item);
 	add_bind(scope->listener, (struct bind_config){.line = scope->line, .fd_name = xcheck(strdup(name))}, item);
 	return true;
 }
 
-static bool take_bind(struct scope *scope, char *item)
+static bool take_bind(struct config_field *scope, char *item)
 {
 	struct bind_config bind = {.line = scope->line};
 	char host[ADDRESS_HOST_MAX], fault[ADDRESS_FAULT_MAX];
@@ -227,7 +234,7 @@ static bool take_bind(struct scope *scope, char *item)
 		bind.any = true;
 		address_from_ip(&bind.address, "0.0.0.0", port);
 	} else if (address_parse(&bind.address, item)) {
-		return scope_wrong(scope, "`%s`: %s", item, address_fault(item, false, fault));
+		return config_field_error(scope, "`%s`: %s", item, address_fault(item, false, fault));
 	}
 	if (address_is_v4_mapped(&bind.address))
 		return mapped(scope, item);
@@ -235,13 +242,13 @@ static bool take_bind(struct scope *scope, char *item)
 	return true;
 }
 
-bool set_listener_address(struct scope *scope, const char *value)
+bool set_listener_address(struct config_field *scope, const char *value)
 {
 	return for_each(scope, value, take_bind);
 }
 
 /* Whether there is such a peer is told where all keys are known. */
-static bool take_peer(struct scope *scope, char *item)
+static bool take_peer(struct config_field *scope, char *item)
 {
 	struct listener_config *listener = scope->listener;
 	struct peer_config *peer = NULL;
@@ -254,33 +261,34 @@ static bool take_peer(struct scope *scope, char *item)
 		return true;
 	for (size_t i = 0; i < listener->peer_count; i++) {
 		if (listener->peers[i] == peer)
-			return scope_wrong(scope, "`%s` is named twice: remove one", item);
+			return config_field_error(scope, "`%s` is named twice: remove one", item);
 	}
 	*(struct peer_config **)append(&listener->peers, &listener->peer_count, sizeof(peer)) = peer;
 	return true;
 }
 
-bool set_peers(struct scope *scope, const char *value)
+bool set_peers(struct config_field *scope, const char *value)
 {
 	return for_each(scope, value, take_peer);
 }
 
-static bool take_encoding(struct scope *scope, char *item)
+static bool take_encoding(struct config_field *scope, char *item)
 {
 	struct listener_config *listener = scope->listener;
 
 	if (strcasecmp(item, "hex") && !codec_known(item))
-		return scope_wrong(scope, "`%s` is no charset that this system knows: `iconv -l` lists them", item);
+		return config_field_error(scope, "`%s` is no charset that this system knows: `iconv -l` lists them",
+					  item);
 	*(char **)append(&listener->encodings, &listener->encoding_count, sizeof(char *)) = xcheck(strdup(item));
 	return true;
 }
 
-bool set_listener_encoding(struct scope *scope, const char *value)
+bool set_listener_encoding(struct config_field *scope, const char *value)
 {
 	return for_each(scope, value, take_encoding);
 }
 
-bool set_log(struct scope *scope, const char *value)
+bool set_log(struct config_field *scope, const char *value)
 {
 	static const char *const words[] = {"none", "all", NULL};
 	uint64_t every;
@@ -294,13 +302,13 @@ bool set_log(struct scope *scope, const char *value)
 	return true;
 }
 
-bool set_interface(struct scope *scope, const char *value)
+bool set_interface(struct config_field *scope, const char *value)
 {
 	scope->listener->interface_line = scope->line;
 	return value_interface(value, scope->listener->interface);
 }
 
-static bool take_group(struct scope *scope, char *item)
+static bool take_group(struct config_field *scope, char *item)
 {
 	struct listener_config *listener = scope->listener;
 	struct multicast_config group = {0};
@@ -309,30 +317,30 @@ static bool take_group(struct scope *scope, char *item)
 	if (zone)
 		*zone++ = '\0';
 	if (address_from_ip(&group.group, item, 0) || !address_is_multicast(&group.group))
-		return scope_wrong(scope,
-				   "`%s` is no multicast group: write one of 224.0.0.0/4 or ff00::/8, with "
-				   "%%INTERFACE behind it where that matters",
-				   item);
+		return config_field_error(scope,
+					  "`%s` is no multicast group: write one of 224.0.0.0/4 or ff00::/8, with "
+					  "%%INTERFACE behind it where that matters",
+					  item);
 	if (zone && !value_interface(zone, group.interface))
-		return scope_wrong(scope, "`%s` is no name of an interface: `ip link` lists them", zone);
+		return config_field_error(scope, "`%s` is no name of an interface: `ip link` lists them", zone);
 	for (size_t i = 0; i < listener->group_count; i++) {
 		const struct multicast_config *other = &listener->groups[i];
 
 		if (address_equal(&other->group, &group.group) && !strcmp(other->interface, group.interface))
-			return scope_wrong(scope, "`%s%s%s` is listed twice: remove one", item, zone ? "%" : "",
-					   group.interface);
+			return config_field_error(scope, "`%s%s%s` is listed twice: remove one", item, zone ? "%" : "",
+						  group.interface);
 	}
 	*(struct multicast_config *)append(&listener->groups, &listener->group_count, sizeof(group)) = group;
 	return true;
 }
 
-bool set_multicast(struct scope *scope, const char *value)
+bool set_multicast(struct config_field *scope, const char *value)
 {
 	scope->listener->multicast_line = scope->line;
 	return for_each(scope, value, take_group);
 }
 
-bool set_refuse_source_ports(struct scope *scope, const char *value)
+bool set_refuse_source_ports(struct config_field *scope, const char *value)
 {
 	struct port_set set = {0};
 
@@ -349,15 +357,15 @@ struct prefix_list {
 	size_t count, room;
 };
 
-static bool take_prefix(struct scope *scope, struct prefix_list *list, const char *item)
+static bool take_prefix(struct config_field *scope, struct prefix_list *list, const char *item)
 {
 	char fault[PREFIX_FAULT_MAX];
 	struct prefix prefix;
 
 	if (!*item)
-		return scope_wrong(scope, "the list has an empty item: remove a comma");
+		return config_field_error(scope, "the list has an empty item: remove a comma");
 	if (!prefix_parse(&prefix, item, fault))
-		return scope_wrong(scope, "`%s`: %s", item, fault);
+		return config_field_error(scope, "`%s`: %s", item, fault);
 	prefix.line = scope->line;
 	if (list->count == list->room) {
 		list->room = 2 * list->room + 1;
@@ -368,7 +376,7 @@ static bool take_prefix(struct scope *scope, struct prefix_list *list, const cha
 }
 
 /* The list may be long: what is wrong is told in the line of the item. */
-bool set_prefixes(struct scope *scope, const char *value)
+bool set_prefixes(struct config_field *scope, const char *value)
 {
 	struct prefix_set **set = (void *)((char *)scope->listener + scope->key->offset);
 	char *copy = xcheck(strdup(value)), *cursor = copy, *item;
@@ -405,12 +413,12 @@ static bool is_name(const char *host)
 	return isalnum((unsigned char)*host) && last[digits] && strcmp(last + digits, ".");
 }
 
-static bool nobody(struct scope *scope, const char *value)
+static bool nobody(struct config_field *scope, const char *value)
 {
-	return scope_wrong(scope, "`%s` is nobody's address: write where the peer listens", value);
+	return config_field_error(scope, "`%s` is nobody's address: write where the peer listens", value);
 }
 
-bool set_peer_address(struct scope *scope, const char *value)
+bool set_peer_address(struct config_field *scope, const char *value)
 {
 	struct peer_config *peer = scope->peer;
 	char host[ADDRESS_HOST_MAX], fault[ADDRESS_FAULT_MAX];
@@ -423,7 +431,7 @@ bool set_peer_address(struct scope *scope, const char *value)
 		if (split && !strcmp(host, "*"))
 			return nobody(scope, value);
 		if (!split || !is_name(host))
-			return scope_wrong(scope, "`%s`: %s", value, address_fault(value, true, fault));
+			return config_field_error(scope, "`%s`: %s", value, address_fault(value, true, fault));
 		peer->host = xcheck(strdup(host));
 		address_from_ip(&peer->address, "0.0.0.0", port);
 	} else if (address_is_wildcard(&peer->address)) {
@@ -432,30 +440,32 @@ bool set_peer_address(struct scope *scope, const char *value)
 		return mapped(scope, value);
 	}
 	if (peer->address.any.sa_family != AF_UNIX && !address_port(&peer->address))
-		return scope_wrong(scope, "`%s` has port 0, which nobody listens on: write the peer's port", value);
+		return config_field_error(scope, "`%s` has port 0, which nobody listens on: write the peer's port",
+					  value);
 	peer->address_text = xcheck(strdup(value));
 	return true;
 }
 
-bool set_peer_encoding(struct scope *scope, const char *value)
+bool set_peer_encoding(struct config_field *scope, const char *value)
 {
 	if (!strcasecmp(value, "hex"))
-		return scope_wrong(scope, "`hex` shows bytes in a log: a peer needs a charset, or none");
+		return config_field_error(scope, "`hex` shows bytes in a log: a peer needs a charset, or none");
 	if (strchr(value, ','))
-		return scope_wrong(scope, "`%s` is a list: write one charset", value);
+		return config_field_error(scope, "`%s` is a list: write one charset", value);
 	if (!codec_known(value))
-		return scope_wrong(scope, "`%s` is no charset that this system knows: `iconv -l` lists them", value);
+		return config_field_error(scope, "`%s` is no charset that this system knows: `iconv -l` lists them",
+					  value);
 	scope->peer->encoding = xcheck(strdup(value));
 	return true;
 }
 
-static struct payload *payload_of(const struct scope *scope)
+static struct payload *payload_of(const struct config_field *scope)
 {
 	return (void *)((char *)scope->peer + scope->key->offset);
 }
 
 /* Bytes that follow each other without a blank. */
-static bool take_hex(struct scope *scope, const char *digits)
+static bool take_hex(struct config_field *scope, const char *digits)
 {
 	struct payload *payload = payload_of(scope);
 	size_t count = strlen(digits) / 2;
@@ -464,12 +474,12 @@ static bool take_hex(struct scope *scope, const char *digits)
 	payload->bytes = xcheck(realloc(payload->bytes, payload->size + count + 1));
 	fault = value_hex(digits, payload->bytes + payload->size);
 	if (fault)
-		return scope_wrong(scope, "`%s` %s", digits, fault);
+		return config_field_error(scope, "`%s` %s", digits, fault);
 	payload->size += count;
 	return true;
 }
 
-static bool take_hex_words(struct scope *scope, char *item)
+static bool take_hex_words(struct config_field *scope, char *item)
 {
 	bool good = true;
 	char *word;
@@ -480,11 +490,11 @@ static bool take_hex_words(struct scope *scope, char *item)
 }
 
 /* A comma lets the bytes go on in the next line. */
-static bool set_hex(struct scope *scope, const char *value)
+static bool set_hex(struct config_field *scope, const char *value)
 {
 	value += strspn(value, " \t");
 	if (!*value)
-		return scope_wrong(scope, "no bytes follow `hex:`: write some, such as `hex: 00 ff`");
+		return config_field_error(scope, "no bytes follow `hex:`: write some, such as `hex: 00 ff`");
 	return for_each(scope, value, take_hex_words);
 }
 
@@ -495,7 +505,7 @@ static void set_text(struct payload *payload, const char *value)
 	memcpy(payload->bytes, value, payload->size);
 }
 
-bool set_payload(struct scope *scope, const char *value)
+bool set_payload(struct config_field *scope, const char *value)
 {
 	struct payload *payload = payload_of(scope);
 
@@ -504,7 +514,7 @@ bool set_payload(struct scope *scope, const char *value)
 	else if (!set_hex(scope, value + 4))
 		return false;
 	if (payload->size > CONFIG_PAYLOAD_MAX)
-		return scope_wrong(scope, "%zu bytes are too many: write at most %d", payload->size,
-				   CONFIG_PAYLOAD_MAX);
+		return config_field_error(scope, "%zu bytes are too many: write at most %d", payload->size,
+					  CONFIG_PAYLOAD_MAX);
 	return true;
 }

@@ -7,23 +7,23 @@
 #include "config/keys.h"
 
 /* Tells that the scope's value is wrong; always false. */
-bool scope_wrong(struct scope *scope, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool config_field_error(struct config_field *scope, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* For config_key::set: each takes one value, which is not empty, into the configuration. */
-bool set_user(struct scope *scope, const char *value);
-bool set_group(struct scope *scope, const char *value);
-bool set_target(struct scope *scope, const char *value);
-bool set_http_listen(struct scope *scope, const char *value);
-bool set_listener_address(struct scope *scope, const char *value);
-bool set_peers(struct scope *scope, const char *value);
-bool set_listener_encoding(struct scope *scope, const char *value);
-bool set_log(struct scope *scope, const char *value);
-bool set_interface(struct scope *scope, const char *value);
-bool set_multicast(struct scope *scope, const char *value);
-bool set_refuse_source_ports(struct scope *scope, const char *value);
-bool set_prefixes(struct scope *scope, const char *value);
-bool set_peer_address(struct scope *scope, const char *value);
-bool set_peer_encoding(struct scope *scope, const char *value);
-bool set_payload(struct scope *scope, const char *value); /* of a peer, at the offset of the key */
+bool set_user(struct config_field *scope, const char *value);
+bool set_group(struct config_field *scope, const char *value);
+bool set_target(struct config_field *scope, const char *value);
+bool set_http_listen(struct config_field *scope, const char *value);
+bool set_listener_address(struct config_field *scope, const char *value);
+bool set_peers(struct config_field *scope, const char *value);
+bool set_listener_encoding(struct config_field *scope, const char *value);
+bool set_log(struct config_field *scope, const char *value);
+bool set_interface(struct config_field *scope, const char *value);
+bool set_multicast(struct config_field *scope, const char *value);
+bool set_refuse_source_ports(struct config_field *scope, const char *value);
+bool set_prefixes(struct config_field *scope, const char *value);
+bool set_peer_address(struct config_field *scope, const char *value);
+bool set_peer_encoding(struct config_field *scope, const char *value);
+bool set_payload(struct config_field *scope, const char *value); /* of a peer, at the offset of the key */
 
 #endif

@@ -467,8 +467,8 @@ static void check_peer(const struct check *check, const struct peer_config *peer
 	check_loop(check, peer);
 }
 
-void config_check(const struct config *config, const struct ini_file *file, const struct config_place *places,
-		  struct diagnostics *diagnostics)
+void config_validate(const struct config *config, const struct ini_file *file, const struct config_place *places,
+		     struct diagnostics *diagnostics)
 {
 	struct check check = {config, file, diagnostics, 0};
 

@@ -18,7 +18,7 @@ struct config_place {
 
 /* Tells all that is wrong. places has one for each section of the file, and the value of each entry that was refused is
  * NULL: nothing more is told of it. */
-void config_check(const struct config *config, const struct ini_file *file, const struct config_place *places,
-		  struct diagnostics *diagnostics);
+void config_validate(const struct config *config, const struct ini_file *file, const struct config_place *places,
+		     struct diagnostics *diagnostics);
 
 #endif

@@ -159,7 +159,7 @@ static void print_http_listen(const struct section *section, const void *field)
 }
 
 static const struct {
-	bool (*set)(struct scope *scope, const char *value);
+	bool (*set)(struct config_field *scope, const char *value);
 	void (*print)(const struct section *section, const void *field);
 } printers[] = {
 	{set_user, print_user},
