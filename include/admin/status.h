@@ -29,7 +29,7 @@ struct server_view {
 	const struct datagram_log *datagram_log; /* NULL: off */
 	const struct shared *shared; /* by listener */
 	struct peers *peers; /* NULL: they are gone */
-	const struct bound_sockets *sockets;
+	const struct listen_sockets *sockets;
 	uint64_t start_wall_us, start_ms; /* since 1970, and monotonic */
 };
 

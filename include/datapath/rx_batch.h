@@ -41,6 +41,6 @@ void batch_adopt_counters(struct batch *batch, const struct batch *before);
 /* Takes what the kernel says beside a message of size bytes: segment size, local end. Fills size, segment, count, drop
  * and local, which points at *local where the kernel told it. The message's control data is read only within its
  * msg_controllen. */
-void batch_read_control(struct train *train, struct local_end *local, struct msghdr *message, uint32_t size);
+void batch_read_control(struct train *train, struct pktinfo *local, struct msghdr *message, uint32_t size);
 
 #endif

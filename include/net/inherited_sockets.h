@@ -10,15 +10,15 @@
 #include "base/log.h"
 #include "config/config.h"
 
-struct passed_socket {
+struct inherited_socket {
 	char *name; /* FileDescriptorName= of the unit, or that in the store */
 	int fd; /* -1 once it is taken */
 	struct address local;
 	bool stored, wanted;
 };
 
-struct passed_sockets {
-	struct passed_socket *items;
+struct inherited_sockets {
+	struct inherited_socket *items;
 	size_t count;
 };
 
@@ -27,32 +27,33 @@ struct passed_sockets {
 
 /* Takes what systemd passed; nothing where it did not start us, or is not built in. What is no datagram socket that is
  * bound, and open to all senders, is told to log and closed. Once in the life of a process. */
-void passed_sockets_open(struct passed_sockets *passed, struct log *log);
+void inherited_sockets_open(struct inherited_sockets *passed, struct log *log);
 
 /* The next socket of a unit by that name, after one (NULL: the first one), or NULL. It stays open and in its place, for
  * later configurations: copy its descriptor. */
-const struct passed_socket *passed_sockets_next(const struct passed_sockets *passed, const char *name,
-						const struct passed_socket *after);
+const struct inherited_socket *inherited_sockets_next(const struct inherited_sockets *passed, const char *name,
+						      const struct inherited_socket *after);
 
 /* Tells of units' sockets that no listener of the configuration uses: what is sent there waits in vain. */
-void passed_sockets_tell_unused(const struct passed_sockets *passed, const struct config *config, struct log *log);
+void inherited_sockets_warn_unused(const struct inherited_sockets *passed, const struct config *config,
+				   struct log *log);
 
 /* --- The store --- */
 
 /* Writes the name in the store of a worker's socket for an address of the listener: all that makes it another socket is
  * in there. An address with port 0, or an AF_UNIX one, has none. Returns whether it has one. */
-bool passed_store_name(char name[STORE_NAME_MAX], const struct listener_config *listener, const struct address *address,
-		       unsigned worker);
+bool inherited_sockets_store_name(char name[STORE_NAME_MAX], const struct listener_config *listener,
+				  const struct address *address, unsigned worker);
 
 /* Closes what of the store the configuration does not want, or what is bound to an interface that has gone, and has
  * systemd forget it, so that it is in nobody's way.
  * Returns whether there was such a socket: systemd closes its copy a moment later. */
-bool passed_sockets_forget(struct passed_sockets *passed, const struct config *config, unsigned workers);
+bool inherited_sockets_discard_stale(struct inherited_sockets *passed, const struct config *config, unsigned workers);
 
 /* The descriptor of the stored socket of that name, if it is bound to that address, or -1. It is the caller's from now
  * on. */
-int passed_sockets_take(struct passed_sockets *passed, const char *name, const struct address *address);
+int inherited_sockets_take(struct inherited_sockets *passed, const char *name, const struct address *address);
 
-void passed_sockets_close(struct passed_sockets *passed);
+void inherited_sockets_close(struct inherited_sockets *passed);
 
 #endif

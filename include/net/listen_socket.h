@@ -11,21 +11,21 @@
 #include "base/log.h"
 #include "config/config.h"
 
-struct bound_socket {
+struct listen_socket {
 	const struct listener_config *config;
 	struct address asked; /* as the configuration has it; port 0: any */
 	struct address local; /* with the port it got */
 	unsigned worker; /* that it is for */
 	int fd; /* workers have copies of it */
-	struct bound_socket *from; /* whose socket it shares; NULL: it was bound anew */
+	struct listen_socket *from; /* whose socket it shares; NULL: it was bound anew */
 	bool passed; /* systemd keeps it itself: it is a unit's */
 	bool stored; /* systemd's store has a copy of it */
 	dev_t device; /* of an AF_UNIX socket, its file */
 	ino_t inode;
 };
 
-struct bound_sockets {
-	struct bound_socket *items;
+struct listen_sockets {
+	struct listen_socket *items;
 	size_t count;
 	size_t listener_count;
 	uint64_t *closed_drops; /* of the kernel, by listener: those of sockets that are closed */
@@ -34,22 +34,22 @@ struct bound_sockets {
 };
 
 /* Whether they all stay open when this process ends, for the next one: systemd has them. */
-bool bound_sockets_stay(const struct bound_sockets *sockets);
+bool listen_sockets_survive_exit(const struct listen_sockets *sockets);
 
 /* Whether one of sockets shares that socket of before. */
-bool bound_sockets_share(const struct bound_sockets *sockets, const struct bound_socket *socket);
+bool listen_sockets_share(const struct listen_sockets *sockets, const struct listen_socket *socket);
 
 /* What the kernel dropped for want of room in receive buffers, by the listener's index. */
-uint64_t bound_sockets_drops(const struct bound_sockets *sockets, size_t listener);
+uint64_t listen_sockets_kernel_drops(const struct listen_sockets *sockets, size_t listener);
 
 /* Closes one, unless it is shared, and removes the file of an AF_UNIX socket, where that is still ours. Whoever has
  * dropped the rights of root may not be permitted to, which is told once: the next start takes such a file away. */
-void bound_socket_close(struct bound_sockets *sockets, struct bound_socket *socket);
+void listen_socket_close(struct listen_sockets *sockets, struct listen_socket *socket);
 
 /* Closes them all from the first one on; earlier ones stay. */
-void bound_sockets_close_from(struct bound_sockets *sockets, size_t first);
+void listen_sockets_close_from(struct listen_sockets *sockets, size_t first);
 
 /* Closes all, and frees. */
-void bound_sockets_close(struct bound_sockets *sockets);
+void listen_sockets_close(struct listen_sockets *sockets);
 
 #endif

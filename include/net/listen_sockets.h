@@ -13,18 +13,18 @@
  * same address, interface and freebind is not bound again, but shared with them for now. Of passed, what an
  * earlier run stored is not bound again either; fd:NAME gets copies of units' sockets, each for the next worker.
  * Returns 0 or a negative errno, and then none is open but theirs. */
-int bound_sockets_open(struct bound_sockets *sockets, const struct config *config, unsigned workers,
-		       struct bound_sockets *before, struct passed_sockets *passed, struct log *log);
+int listen_sockets_open(struct listen_sockets *sockets, const struct config *config, unsigned workers,
+			struct listen_sockets *before, struct inherited_sockets *passed, struct log *log);
 
 /* Leaves copies in systemd's store, where the next run finds them. */
-void bound_sockets_store(struct bound_sockets *sockets);
+void listen_sockets_save_to_fdstore(struct listen_sockets *sockets);
 
 /* Before the workers of before read for the last time: what is closed for good hears nothing new any more, which is
  * left to sockets that cover its address. */
-void bound_sockets_deafen(const struct bound_sockets *sockets, const struct bound_sockets *before);
+void listen_sockets_stop_receiving(const struct listen_sockets *sockets, const struct listen_sockets *before);
 
 /* Takes over for good what is shared with before, with buffers and groups as they are to be from now on, and counts
  * what the kernel has dropped of the others, which are closed and leave the store. These are told, too. */
-void bound_sockets_adopt(struct bound_sockets *sockets, struct bound_sockets *before);
+void listen_sockets_adopt(struct listen_sockets *sockets, struct listen_sockets *before);
 
 #endif

@@ -32,6 +32,6 @@ bool own_addresses_has(const struct own_addresses *own, const struct address *so
 
 /* Whether what is sent to the address comes back to a listener: as above, and an AF_UNIX path by any name that leads to
  * the same file. Looks at the file system. */
-bool own_addresses_leads_back(const struct own_addresses *own, const struct address *to);
+bool own_addresses_reaches_us(const struct own_addresses *own, const struct address *to);
 
 #endif

@@ -36,7 +36,7 @@ int socket_buffer(int fd, int option);
 
 /* Makes a UDP socket hear nobody but itself, while what waits in it can still be read: its port's datagrams are other
  * sockets' from now on. Where that fails they are not. */
-void socket_deafen(int fd, const struct address *local);
+void socket_stop_receiving(int fd, const struct address *local);
 
 /* Makes a bound socket, which came from elsewhere, such a one; its device and freebind stay as they are. One of IPv6
  * that takes IPv4, too, is refused (IPV6_V6ONLY): whose addresses these are could not be told from forged ones. Returns
@@ -49,15 +49,15 @@ int socket_leave(int fd, const struct multicast_config *group);
 
 /* Connects a non-blocking datagram socket to a peer; it receives nothing, ever: what peers answer is discarded in the
  * kernel. Returns the descriptor or a negative errno. */
-int socket_connect(const struct address *peer, int send_buffer);
+int socket_open_send_only(const struct address *peer, int send_buffer);
 
 /* The same for a socket that hears what the peer answers, datagram by datagram. An AF_UNIX one gets a name from the
  * kernel, to be answered at (unix(7), autobind). Never is the socket connected to itself, which happens where nobody
  * listens at the peer's port of this host and the kernel gives just that to us. */
-int socket_converse(const struct address *peer, int receive_buffer, int send_buffer);
+int socket_open_duplex(const struct address *peer, int receive_buffer, int send_buffer);
 
 /* From here the UDP socket gives trains as the kernel keeps them (UDP_GRO), where it knows how to. */
-void socket_keep_trains(int fd);
+void socket_enable_gro(int fd);
 
 /* Asks for a buffer (SO_RCVBUF or SO_SNDBUF). Returns the bytes granted, as they were asked for (socket(7): the kernel
  * doubles them for its own needs). */
@@ -68,7 +68,7 @@ bool socket_has_input(int fd);
 
 /* Of a connected socket (a UDP or an AF_UNIX one) that is about to be closed: reads away what waits, and counts it.
  * Nothing comes in any more from then on, so that nothing is lost between the last read and close(2). */
-void socket_discard(int fd, bool udp, uint64_t *datagrams, uint64_t *bytes);
+void socket_drain(int fd, bool udp, uint64_t *datagrams, uint64_t *bytes);
 
 /* Datagrams that the kernel dropped for want of room in the receive buffer; 0 where it does not say. */
 uint64_t socket_kernel_drops(int fd);

@@ -11,9 +11,9 @@
 #define TRAIN_MAX 128
 
 /* Where a datagram reached us, told by IP_PKTINFO or IPV6_PKTINFO. */
-struct local_end {
-	struct address written_to; /* the address that the sender wrote to */
-	struct address reply_from; /* the address to answer from; length 0: leave it to the kernel */
+struct pktinfo {
+	struct address destination; /* the address that the sender wrote to */
+	struct address reply_source; /* the address to answer from; length 0: leave it to the kernel */
 };
 
 /* One buffer, one source, one segment size: one or more datagrams of that size, of which the last may be shorter. A
@@ -25,7 +25,7 @@ struct train {
 	uint16_t count; /* datagrams */
 	uint16_t skip; /* the first of them, that are over max_datagram (a shorter last one may pass) */
 	enum drop_reason drop; /* DROP_NONE while it may go on */
-	const struct local_end *local; /* NULL: what the socket is bound to */
+	const struct pktinfo *local; /* NULL: what the socket is bound to */
 	struct address source;
 };
 

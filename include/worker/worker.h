@@ -19,7 +19,7 @@ struct worker_setup {
 	const struct config *config;
 	const struct own_addresses *own;
 	struct datagram_log *datagram_log; /* NULL: off */
-	const struct bound_sockets *sockets; /* each worker has copies of its own */
+	const struct listen_sockets *sockets; /* each worker has copies of its own */
 	struct peers *peers; /* asked while workers are made */
 	const target_news *news; /* of the peers */
 	struct shared *shared; /* by listener */

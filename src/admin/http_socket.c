@@ -14,7 +14,7 @@
 static void tell_failure(const struct config *config, const struct socket_error *error, struct log *log)
 {
 	log_error(log, "%s:%u: [http] listen: %s: %s (%s: %s)", config->path, config->http.line, config->http.text,
-		  bind_remedy(&config->http.address, true, error->error), error->call, strerror(error->error));
+		  bind_error_hint(&config->http.address, true, error->error), error->call, strerror(error->error));
 }
 
 static void note_local(struct http_socket *http, const struct address *address)

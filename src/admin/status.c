@@ -14,7 +14,7 @@ static bool is_bound(const struct server_view *view, const struct listener_confi
 	size_t sockets = 0;
 
 	for (size_t i = 0; i < view->sockets->count; i++) {
-		const struct bound_socket *socket = &view->sockets->items[i];
+		const struct listen_socket *socket = &view->sockets->items[i];
 
 		sockets += socket->config == config && socket->worker == 0;
 	}
@@ -41,7 +41,7 @@ static void collect_listener(struct status_listener *listener, const struct serv
 	listener->bound = is_bound(view, config);
 	for (unsigned i = 0; i < view->worker_count; i++)
 		listener_counters_add(&listener->counters, worker_listener_counters(view->workers[i], config->index));
-	listener->kernel_dropped = bound_sockets_drops(view->sockets, config->index);
+	listener->kernel_dropped = listen_sockets_kernel_drops(view->sockets, config->index);
 	listener->dropped = drops_total(listener->counters.dropped);
 	if (action_traits(config->action)->has_sessions)
 		collect_relay(listener, view);

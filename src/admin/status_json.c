@@ -53,7 +53,7 @@ static void put_workers(struct page *page)
 
 static void put_bound_addresses(struct page *page, const struct listener_config *config)
 {
-	const struct bound_sockets *sockets = page->now->view->sockets;
+	const struct listen_sockets *sockets = page->now->view->sockets;
 
 	json_writer_begin(&page->json, "addresses", '[');
 	for (size_t i = 0; i < sockets->count; i++) {

@@ -9,12 +9,12 @@
 /* --- Opening --- */
 
 /* The sockets' addresses, and the groups that they have joined. */
-static size_t collect_addresses(const struct bound_sockets *sockets, struct address *addresses)
+static size_t collect_addresses(const struct listen_sockets *sockets, struct address *addresses)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < sockets->count; i++) {
-		const struct bound_socket *socket = &sockets->items[i];
+		const struct listen_socket *socket = &sockets->items[i];
 
 		addresses[count++] = socket->local;
 		for (size_t g = 0; g < socket->config->group_count; g++) {
@@ -27,7 +27,7 @@ static size_t collect_addresses(const struct bound_sockets *sockets, struct addr
 
 static int create_own_addresses(struct generation *generation)
 {
-	const struct bound_sockets *sockets = &generation->sockets;
+	const struct listen_sockets *sockets = &generation->sockets;
 	size_t most = 1;
 	struct address *addresses;
 	int error;
@@ -51,7 +51,7 @@ static int check_peers(const struct generation *generation)
 	for (size_t i = 0; i < config->peer_count; i++) {
 		const struct peer_config *peer = &config->peers[i];
 
-		if (peer->host || !own_addresses_leads_back(generation->own, &peer->address))
+		if (peer->host || !own_addresses_reaches_us(generation->own, &peer->address))
 			continue;
 		log_error(generation->setup->log,
 			  "%s:%u: [peer:%s] address: `%s` is one of our own listeners: datagrams would go round in "
@@ -74,9 +74,9 @@ static int create_datagram_log(struct generation *generation)
 static int open_files(struct generation *generation)
 {
 	const struct generation_setup *setup = generation->setup;
-	struct bound_sockets *before = generation->before ? &generation->before->sockets : NULL;
-	int error = bound_sockets_open(&generation->sockets, generation->config, setup->worker_count, before,
-				       setup->passed, setup->log);
+	struct listen_sockets *before = generation->before ? &generation->before->sockets : NULL;
+	int error = listen_sockets_open(&generation->sockets, generation->config, setup->worker_count, before,
+					setup->passed, setup->log);
 	int log_error = create_datagram_log(generation);
 
 	return error ? error : log_error;
@@ -110,7 +110,7 @@ static void refuse_port(struct config *config, uint16_t port)
 static void refuse_echo_ports(struct generation *generation)
 {
 	for (size_t i = 0; i < generation->sockets.count; i++) {
-		const struct bound_socket *socket = &generation->sockets.items[i];
+		const struct listen_socket *socket = &generation->sockets.items[i];
 
 		if (action_traits(socket->config->action)->reflects && socket->local.any.sa_family != AF_UNIX)
 			refuse_port(generation->config, address_port(&socket->local));
@@ -247,13 +247,13 @@ static void take_over(struct generation *generation)
 	struct generation *before = generation->before;
 
 	generation_retire(before);
-	bound_sockets_deafen(&generation->sockets, &before->sockets);
+	listen_sockets_stop_receiving(&generation->sockets, &before->sockets);
 	stop_workers(before, worker_stop_for_adoption);
 	for (unsigned i = 0; i < generation->setup->worker_count; i++)
 		worker_adopt(generation->workers[i], before->workers[i]);
 	peers_adopt(generation->peers);
 	shared_adopt(generation->shared, generation->config);
-	bound_sockets_adopt(&generation->sockets, &before->sockets);
+	listen_sockets_adopt(&generation->sockets, &before->sockets);
 	generation->before = NULL;
 }
 
@@ -277,7 +277,7 @@ int generation_start(struct generation *generation)
 		generation->started += !error;
 	}
 	if (!error)
-		bound_sockets_store(&generation->sockets);
+		listen_sockets_save_to_fdstore(&generation->sockets);
 	return error ? tell_failure(generation, error) : 0;
 }
 
@@ -314,7 +314,7 @@ void generation_destroy(struct generation *generation)
 	health_checks_destroy(generation->checks);
 	peers_destroy(generation->peers);
 	own_addresses_destroy(generation->own);
-	bound_sockets_close(&generation->sockets);
+	listen_sockets_close(&generation->sockets);
 	config_destroy(generation->config);
 	free(generation);
 }

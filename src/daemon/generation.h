@@ -22,7 +22,7 @@ struct generation_setup {
 	struct log *log;
 	unsigned worker_count; /* that no reload changes */
 	target_news news;
-	struct passed_sockets *passed; /* by systemd */
+	struct inherited_sockets *passed; /* by systemd */
 };
 
 struct generation {
@@ -33,7 +33,7 @@ struct generation {
 	uint64_t retired_ms; /* by the loop's clock; the owner's, too */
 	bool stuck; /* the writer of its datagram log; likewise */
 
-	struct bound_sockets sockets;
+	struct listen_sockets sockets;
 	struct own_addresses *own;
 	struct datagram_log *datagram_log; /* NULL: off */
 	struct shared *shared;

@@ -43,7 +43,7 @@ struct server {
 	bool clean; /* nothing is left that must stay until the process ends */
 
 	struct generation_setup setup;
-	struct passed_sockets passed; /* by systemd */
+	struct inherited_sockets passed; /* by systemd */
 	struct generation *now; /* the one in force */
 	struct past past; /* those before, which are not quite closed */
 	unsigned number; /* of the one in force, from 1 */
@@ -439,7 +439,7 @@ static struct server *server_create(const struct config *config, struct log *log
 	server->view.start_wall_us = clock_wall_us();
 	server->view.start_ms = clock_monotonic_ms();
 	server->on_terminal = isatty(STDERR_FILENO);
-	passed_sockets_open(&server->passed, log);
+	inherited_sockets_open(&server->passed, log);
 	server->setup = (struct generation_setup){
 		.loop = &server->loop, .log = log, .worker_count = count_workers(config), .passed = &server->passed};
 	uv_timer_init(&server->loop, &server->deadline);
@@ -469,7 +469,7 @@ int server_run(struct config *config, struct log *log, bool *clean)
 			generation_destroy(server->now);
 		interfaces_finish(&server->interfaces);
 		http_socket_close(&server->http_socket, server->log);
-		passed_sockets_close(&server->passed);
+		inherited_sockets_close(&server->passed);
 		free(server);
 	}
 	return error ? 1 : 0;

@@ -30,7 +30,7 @@ static enum drop_reason echo_submit(struct route *route, const struct arrival *a
 {
 	struct way way = {.outlet = arrival->outlet,
 			  .to = &train->source,
-			  .from = train->local ? &train->local->reply_from : NULL};
+			  .from = train->local ? &train->local->reply_source : NULL};
 
 	route->copies[i] = way_take(&route->carrier, &way, train);
 	return DROP_NONE;

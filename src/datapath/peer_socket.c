@@ -32,7 +32,7 @@ void link_finish(struct link *link)
 
 static bool leads_back(const struct link *link)
 {
-	return link->own && own_addresses_leads_back(link->own, &link->address);
+	return link->own && own_addresses_reaches_us(link->own, &link->address);
 }
 
 void link_adopt(struct link *link, struct link *before)
@@ -76,7 +76,7 @@ static enum drop_reason link_open(struct link *link, uint64_t now_ms)
 	link->down = link_check(link);
 	if (link->down)
 		return link->down;
-	fd = socket_connect(&link->address, link->send_buffer);
+	fd = socket_open_send_only(&link->address, link->send_buffer);
 	if (fd < 0) {
 		link->down = drop_reason_from_open(-fd);
 		log_write_limited(link->log, &link->down_limit, LOG_LEVEL_WARNING,

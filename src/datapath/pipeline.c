@@ -125,7 +125,7 @@ static void account(struct route *route, const struct outcome *outcome, const st
 static void record(struct route *route, const struct arrival *arrival, const struct outcome *outcome,
 		   const struct train *train)
 {
-	struct address destination = train->local ? train->local->written_to : *arrival->local;
+	struct address destination = train->local ? train->local->destination : *arrival->local;
 	struct datagram_record record = {.time_us = arrival->time_us,
 					 .listener = route->config,
 					 .source = &train->source,

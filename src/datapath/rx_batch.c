@@ -17,7 +17,7 @@ struct batch {
 	struct mmsghdr messages[BATCH_TRAINS];
 	struct iovec vectors[BATCH_TRAINS];
 	struct train trains[BATCH_TRAINS];
-	struct local_end locals[BATCH_TRAINS];
+	struct pktinfo locals[BATCH_TRAINS];
 	_Alignas(struct cmsghdr) uint8_t control[BATCH_TRAINS][CONTROL_SIZE];
 	size_t control_size; /* of the messages, as they are prepared */
 	uint8_t *slots;
@@ -89,25 +89,25 @@ static void address_set_v6(struct address *address, const struct in6_addr *ip, u
 
 /* A datagram to a group or to a broadcast address is answered from the address that the route to its receiver has
  * (ipi_spec_dst, ip(7)). */
-static void read_pktinfo4(struct local_end *local, const struct cmsghdr *c)
+static void read_pktinfo4(struct pktinfo *local, const struct cmsghdr *c)
 {
 	struct in_pktinfo info;
 
 	memcpy(&info, CMSG_DATA(c), sizeof(info));
-	address_set_v4(&local->written_to, info.ipi_addr);
-	address_set_v4(&local->reply_from, info.ipi_spec_dst);
+	address_set_v4(&local->destination, info.ipi_addr);
+	address_set_v4(&local->reply_source, info.ipi_spec_dst);
 }
 
 /* IPv6 has no such second address: to a group, the kernel chooses. */
-static void read_pktinfo6(struct local_end *local, const struct cmsghdr *c)
+static void read_pktinfo6(struct pktinfo *local, const struct cmsghdr *c)
 {
 	struct in6_pktinfo info;
 
 	memcpy(&info, CMSG_DATA(c), sizeof(info));
-	address_set_v6(&local->written_to, &info.ipi6_addr, info.ipi6_ifindex);
-	local->reply_from = local->written_to;
+	address_set_v6(&local->destination, &info.ipi6_addr, info.ipi6_ifindex);
+	local->reply_source = local->destination;
 	if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr))
-		local->reply_from.length = 0;
+		local->reply_source.length = 0;
 }
 
 /* CMSG_NXTHDR looks whether a header's data is all there, CMSG_FIRSTHDR does not. */
@@ -129,7 +129,7 @@ static bool control_was_cut(const struct train *train, const struct msghdr *mess
 	return message->msg_flags & MSG_CTRUNC && train->source.any.sa_family != AF_UNIX;
 }
 
-void batch_read_control(struct train *train, struct local_end *local, struct msghdr *message, uint32_t size)
+void batch_read_control(struct train *train, struct pktinfo *local, struct msghdr *message, uint32_t size)
 {
 	int segment = 0;
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *port_remedy(bool stream, int error)
+static const char *port_hint(bool stream, int error)
 {
 	switch (error) {
 	case EADDRINUSE:
@@ -25,7 +25,7 @@ static const char *port_remedy(bool stream, int error)
 	}
 }
 
-static const char *path_remedy(int error)
+static const char *path_hint(int error)
 {
 	switch (error) {
 	case EADDRINUSE:
@@ -42,12 +42,12 @@ static const char *path_remedy(int error)
 	}
 }
 
-const char *bind_remedy(const struct address *address, bool stream, int error)
+const char *bind_error_hint(const struct address *address, bool stream, int error)
 {
-	return address->any.sa_family == AF_UNIX ? path_remedy(error) : port_remedy(stream, error);
+	return address->any.sa_family == AF_UNIX ? path_hint(error) : port_hint(stream, error);
 }
 
-static const char *passed_remedy(int error)
+static const char *inherited_hint(int error)
 {
 	switch (error) {
 	case ENOENT:
@@ -61,12 +61,12 @@ static const char *passed_remedy(int error)
 	}
 }
 
-static const char *interface_remedy(int error)
+static const char *interface_hint(int error)
 {
 	return error == ENODEV ? "there is no such interface: `ip link` lists them" : "it cannot be bound to";
 }
 
-static const char *group_remedy(const struct multicast_config *group, int error)
+static const char *group_hint(const struct multicast_config *group, int error)
 {
 	if (error == ENODEV)
 		return group->interface[0] ? "there is no such interface: `ip link` lists them"
@@ -81,32 +81,32 @@ static void tell(struct log *log, const struct config *config, const struct list
 		  error->call, strerror(error->error));
 }
 
-static const char *listener_remedy(const struct bind_config *bind, int error)
+static const char *listener_hint(const struct bind_config *bind, int error)
 {
-	return bind->fd_name ? passed_remedy(error) : bind_remedy(&bind->address, false, error);
+	return bind->fd_name ? inherited_hint(error) : bind_error_hint(&bind->address, false, error);
 }
 
-void bind_failure_tell(struct log *log, const struct config *config, const struct listener_config *listener,
-		       const struct bind_config *bind, const struct socket_error *error)
+void bind_error_log(struct log *log, const struct config *config, const struct listener_config *listener,
+		    const struct bind_config *bind, const struct socket_error *error)
 {
 	char what[ADDRESS_TEXT_MAX + 16];
 
 	if (!strcmp(error->call, "SO_BINDTODEVICE")) {
 		snprintf(what, sizeof(what), "interface: %s", listener->interface);
-		tell(log, config, listener, listener->interface_line, what, interface_remedy(error->error), error);
+		tell(log, config, listener, listener->interface_line, what, interface_hint(error->error), error);
 		return;
 	}
 	if (!bind->line) {
-		log_error(log, "%s: %s (%s: %s)", bind->text, listener_remedy(bind, error->error), error->call,
+		log_error(log, "%s: %s (%s: %s)", bind->text, listener_hint(bind, error->error), error->call,
 			  strerror(error->error));
 		return;
 	}
 	snprintf(what, sizeof(what), "address: %.*s", ADDRESS_TEXT_MAX, bind->text);
-	tell(log, config, listener, bind->line, what, listener_remedy(bind, error->error), error);
+	tell(log, config, listener, bind->line, what, listener_hint(bind, error->error), error);
 }
 
-void bind_failure_tell_group(struct log *log, const struct config *config, const struct listener_config *listener,
-			     const struct multicast_config *group, const struct socket_error *error)
+void bind_error_log_group(struct log *log, const struct config *config, const struct listener_config *listener,
+			  const struct multicast_config *group, const struct socket_error *error)
 {
 	char ip[INET6_ADDRSTRLEN], what[INET6_ADDRSTRLEN + IF_NAMESIZE + 16];
 
@@ -115,5 +115,5 @@ void bind_failure_tell_group(struct log *log, const struct config *config, const
 							: (const void *)&group->group.v6.sin6_addr,
 		  ip, sizeof(ip));
 	snprintf(what, sizeof(what), "multicast: %s%s%s", ip, group->interface[0] ? "%" : "", group->interface);
-	tell(log, config, listener, listener->multicast_line, what, group_remedy(group, error->error), error);
+	tell(log, config, listener, listener->multicast_line, what, group_hint(group, error->error), error);
 }

@@ -39,7 +39,7 @@ static bool is_connected(int fd)
 	return !getpeername(fd, &peer.any, &peer.length);
 }
 
-static bool read_address(struct passed_socket *socket)
+static bool read_address(struct inherited_socket *socket)
 {
 	struct address *local = &socket->local;
 
@@ -48,14 +48,14 @@ static bool read_address(struct passed_socket *socket)
 	       !is_connected(socket->fd);
 }
 
-void passed_sockets_open(struct passed_sockets *passed, struct log *log)
+void inherited_sockets_open(struct inherited_sockets *passed, struct log *log)
 {
 	char **names;
 	int first, count = systemd_listen_fds(&first, &names);
 
-	*passed = (struct passed_sockets){.items = calloc((size_t)count + 1, sizeof(*passed->items))};
+	*passed = (struct inherited_sockets){.items = calloc((size_t)count + 1, sizeof(*passed->items))};
 	for (int i = 0; i < count; i++) {
-		struct passed_socket socket = {.name = names[i], .fd = first + i};
+		struct inherited_socket socket = {.name = names[i], .fd = first + i};
 
 		socket.stored = !strncmp(socket.name, STORE_PREFIX, strlen(STORE_PREFIX));
 		if (passed->items && read_address(&socket)) {
@@ -72,8 +72,8 @@ void passed_sockets_open(struct passed_sockets *passed, struct log *log)
 	free(names);
 }
 
-const struct passed_socket *passed_sockets_next(const struct passed_sockets *passed, const char *name,
-						const struct passed_socket *after)
+const struct inherited_socket *inherited_sockets_next(const struct inherited_sockets *passed, const char *name,
+						      const struct inherited_socket *after)
 {
 	for (size_t i = after ? (size_t)(after - passed->items) + 1 : 0; i < passed->count; i++) {
 		if (!passed->items[i].stored && !strcmp(passed->items[i].name, name))
@@ -95,12 +95,12 @@ static bool is_used(const struct config *config, const char *name)
 	return false;
 }
 
-void passed_sockets_tell_unused(const struct passed_sockets *passed, const struct config *config, struct log *log)
+void inherited_sockets_warn_unused(const struct inherited_sockets *passed, const struct config *config, struct log *log)
 {
 	char text[ADDRESS_TEXT_MAX];
 
 	for (size_t i = 0; i < passed->count; i++) {
-		const struct passed_socket *socket = &passed->items[i];
+		const struct inherited_socket *socket = &passed->items[i];
 
 		if (!socket->stored && !is_used(config, socket->name))
 			log_warning(
@@ -130,8 +130,8 @@ static uint64_t hash_groups(const struct listener_config *listener)
 }
 
 /* systemd takes no colons in names. */
-bool passed_store_name(char name[STORE_NAME_MAX], const struct listener_config *listener, const struct address *address,
-		       unsigned worker)
+bool inherited_sockets_store_name(char name[STORE_NAME_MAX], const struct listener_config *listener,
+				  const struct address *address, unsigned worker)
 {
 	char text[ADDRESS_TEXT_MAX];
 
@@ -144,10 +144,11 @@ bool passed_store_name(char name[STORE_NAME_MAX], const struct listener_config *
 	return true;
 }
 
-static struct passed_socket *find_stored(struct passed_sockets *passed, const char *name, const struct address *address)
+static struct inherited_socket *find_stored(struct inherited_sockets *passed, const char *name,
+					    const struct address *address)
 {
 	for (size_t i = 0; i < passed->count; i++) {
-		struct passed_socket *socket = &passed->items[i];
+		struct inherited_socket *socket = &passed->items[i];
 
 		if (socket->fd >= 0 && !strcmp(socket->name, name) && address_equal(&socket->local, address))
 			return socket;
@@ -156,14 +157,14 @@ static struct passed_socket *find_stored(struct passed_sockets *passed, const ch
 }
 
 /* Those of workers that come after one without a socket are not wanted: it has to be the first at its port. */
-static void want(struct passed_sockets *passed, const struct listener_config *listener, const struct address *address,
-		 unsigned workers)
+static void want(struct inherited_sockets *passed, const struct listener_config *listener,
+		 const struct address *address, unsigned workers)
 {
 	char name[STORE_NAME_MAX];
-	struct passed_socket *socket;
+	struct inherited_socket *socket;
 
 	for (unsigned worker = 0; worker < workers; worker++) {
-		if (!passed_store_name(name, listener, address, worker))
+		if (!inherited_sockets_store_name(name, listener, address, worker))
 			return;
 		socket = find_stored(passed, name, address);
 		if (!socket || !socket_is_bound_to_device(socket->fd, listener->interface))
@@ -172,7 +173,7 @@ static void want(struct passed_sockets *passed, const struct listener_config *li
 	}
 }
 
-static void want_all(struct passed_sockets *passed, const struct listener_config *listener, unsigned workers)
+static void want_all(struct inherited_sockets *passed, const struct listener_config *listener, unsigned workers)
 {
 	for (size_t i = 0; i < listener->bind_count; i++) {
 		struct address addresses[BIND_ADDRESSES_MAX];
@@ -183,14 +184,14 @@ static void want_all(struct passed_sockets *passed, const struct listener_config
 	}
 }
 
-bool passed_sockets_forget(struct passed_sockets *passed, const struct config *config, unsigned workers)
+bool inherited_sockets_discard_stale(struct inherited_sockets *passed, const struct config *config, unsigned workers)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < config->listener_count; i++)
 		want_all(passed, &config->listeners[i], workers);
 	for (size_t i = 0; i < passed->count; i++) {
-		struct passed_socket *socket = &passed->items[i];
+		struct inherited_socket *socket = &passed->items[i];
 
 		if (!socket->stored || socket->wanted || socket->fd < 0)
 			continue;
@@ -202,9 +203,9 @@ bool passed_sockets_forget(struct passed_sockets *passed, const struct config *c
 	return any;
 }
 
-int passed_sockets_take(struct passed_sockets *passed, const char *name, const struct address *address)
+int inherited_sockets_take(struct inherited_sockets *passed, const char *name, const struct address *address)
 {
-	struct passed_socket *socket = find_stored(passed, name, address);
+	struct inherited_socket *socket = find_stored(passed, name, address);
 	int fd = socket ? socket->fd : -1;
 
 	if (socket)
@@ -212,7 +213,7 @@ int passed_sockets_take(struct passed_sockets *passed, const char *name, const s
 	return fd;
 }
 
-void passed_sockets_close(struct passed_sockets *passed)
+void inherited_sockets_close(struct inherited_sockets *passed)
 {
 	for (size_t i = 0; i < passed->count; i++) {
 		if (passed->items[i].fd >= 0)
@@ -220,5 +221,5 @@ void passed_sockets_close(struct passed_sockets *passed)
 		free(passed->items[i].name);
 	}
 	free(passed->items);
-	*passed = (struct passed_sockets){0};
+	*passed = (struct inherited_sockets){0};
 }

@@ -8,7 +8,7 @@
 
 #include "net/socket.h"
 
-bool bound_sockets_share(const struct bound_sockets *sockets, const struct bound_socket *socket)
+bool listen_sockets_share(const struct listen_sockets *sockets, const struct listen_socket *socket)
 {
 	for (size_t i = 0; i < sockets->count; i++) {
 		if (sockets->items[i].from == socket)
@@ -17,7 +17,7 @@ bool bound_sockets_share(const struct bound_sockets *sockets, const struct bound
 	return false;
 }
 
-bool bound_sockets_stay(const struct bound_sockets *sockets)
+bool listen_sockets_survive_exit(const struct listen_sockets *sockets)
 {
 	for (size_t i = 0; i < sockets->count; i++) {
 		if (!sockets->items[i].stored && !sockets->items[i].passed)
@@ -26,7 +26,7 @@ bool bound_sockets_stay(const struct bound_sockets *sockets)
 	return true;
 }
 
-uint64_t bound_sockets_drops(const struct bound_sockets *sockets, size_t listener)
+uint64_t listen_sockets_kernel_drops(const struct listen_sockets *sockets, size_t listener)
 {
 	uint64_t drops = sockets->closed_drops[listener];
 
@@ -40,7 +40,7 @@ uint64_t bound_sockets_drops(const struct bound_sockets *sockets, size_t listene
 /* --- Closing --- */
 
 /* Another program may have put its own socket there meanwhile. */
-static void remove_file(struct bound_sockets *sockets, const struct bound_socket *socket)
+static void remove_file(struct listen_sockets *sockets, const struct listen_socket *socket)
 {
 	const char *path = socket->local.local.sun_path;
 	struct stat status;
@@ -56,7 +56,7 @@ static void remove_file(struct bound_sockets *sockets, const struct bound_socket
 	sockets->told = true;
 }
 
-void bound_socket_close(struct bound_sockets *sockets, struct bound_socket *socket)
+void listen_socket_close(struct listen_sockets *sockets, struct listen_socket *socket)
 {
 	if (socket->from || socket->fd < 0)
 		return;
@@ -66,17 +66,17 @@ void bound_socket_close(struct bound_sockets *sockets, struct bound_socket *sock
 	socket->fd = -1;
 }
 
-void bound_sockets_close_from(struct bound_sockets *sockets, size_t first)
+void listen_sockets_close_from(struct listen_sockets *sockets, size_t first)
 {
 	for (size_t i = first; i < sockets->count; i++)
-		bound_socket_close(sockets, &sockets->items[i]);
+		listen_socket_close(sockets, &sockets->items[i]);
 	sockets->count = first;
 }
 
-void bound_sockets_close(struct bound_sockets *sockets)
+void listen_sockets_close(struct listen_sockets *sockets)
 {
-	bound_sockets_close_from(sockets, 0);
+	listen_sockets_close_from(sockets, 0);
 	free(sockets->items);
 	free(sockets->closed_drops);
-	*sockets = (struct bound_sockets){0};
+	*sockets = (struct listen_sockets){0};
 }

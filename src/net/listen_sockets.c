@@ -14,7 +14,7 @@
 /* systemd takes a moment to close what it is told to forget: for a second in all an address may be in use by that. */
 #define FORGOTTEN_ATTEMPTS 100
 
-static size_t sockets_max(const struct config *config, unsigned workers, const struct passed_sockets *passed)
+static size_t sockets_max(const struct config *config, unsigned workers, const struct inherited_sockets *passed)
 {
 	size_t binds = 0;
 
@@ -27,7 +27,7 @@ static size_t sockets_max(const struct config *config, unsigned workers, const s
 
 /* Worker 0 takes what is sent to groups: the kernel gives a copy to every socket that has joined. One of an earlier run
  * has joined them already. */
-static int join_groups(struct binder *binder, const struct bound_socket *socket)
+static int join_groups(struct socket_binder *binder, const struct listen_socket *socket)
 {
 	const struct listener_config *listener = socket->config;
 
@@ -40,14 +40,14 @@ static int join_groups(struct binder *binder, const struct bound_socket *socket)
 		error.error = -socket_join(socket->fd, group);
 		if (!error.error || (error.error == EADDRINUSE && (socket->stored || socket->passed)))
 			continue;
-		bind_failure_tell_group(binder->log, binder->config, listener, group, &error);
+		bind_error_log_group(binder->log, binder->config, listener, group, &error);
 		return -error.error;
 	}
 	return 0;
 }
 
 /* systemd may give more than we are permitted to: that stays. */
-static void set_buffer(struct log *log, const struct bound_socket *socket, bool tell, int option, const char *key,
+static void set_buffer(struct log *log, const struct listen_socket *socket, bool tell, int option, const char *key,
 		       int bytes)
 {
 	int granted = socket_buffer(socket->fd, option);
@@ -60,14 +60,14 @@ static void set_buffer(struct log *log, const struct bound_socket *socket, bool 
 }
 
 /* What holds for all sockets of a listener is told for the first. */
-static void set_buffers(struct log *log, const struct bound_socket *socket, bool tell)
+static void set_buffers(struct log *log, const struct listen_socket *socket, bool tell)
 {
 	set_buffer(log, socket, tell, SO_RCVBUF, "receive_buffer", socket->config->receive_buffer);
 	set_buffer(log, socket, tell, SO_SNDBUF, "send_buffer", socket->config->send_buffer);
 }
 
 /* What is shared stays as it is until it is taken over. */
-static int set_up(struct binder *binder, const struct bound_socket *socket, bool first)
+static int set_up(struct socket_binder *binder, const struct listen_socket *socket, bool first)
 {
 	if (socket->from)
 		return 0;
@@ -75,13 +75,13 @@ static int set_up(struct binder *binder, const struct bound_socket *socket, bool
 	return join_groups(binder, socket);
 }
 
-static int bind_listener(struct binder *binder, const struct listener_config *listener)
+static int bind_listener(struct socket_binder *binder, const struct listener_config *listener)
 {
 	size_t first = binder->sockets->count;
 	int error = 0, result = 0;
 
 	for (size_t i = 0; i < listener->bind_count; i++) {
-		error = binder_bind(binder, listener, &listener->binds[i]);
+		error = socket_binder_bind(binder, listener, &listener->binds[i]);
 		result = result ? result : error;
 	}
 	for (size_t i = first; i < binder->sockets->count && !result; i++)
@@ -89,12 +89,12 @@ static int bind_listener(struct binder *binder, const struct listener_config *li
 	return result;
 }
 
-static void tell_addresses(const struct binder *binder)
+static void tell_addresses(const struct socket_binder *binder)
 {
 	char text[ADDRESS_TEXT_MAX];
 
 	for (size_t i = 0; i < binder->sockets->count; i++) {
-		const struct bound_socket *socket = &binder->sockets->items[i];
+		const struct listen_socket *socket = &binder->sockets->items[i];
 
 		if (socket->worker == 0 && !socket->from)
 			log_notice(binder->log, "listener %s: listening on %s%s", socket->config->name,
@@ -103,70 +103,70 @@ static void tell_addresses(const struct binder *binder)
 	}
 }
 
-static int create(struct bound_sockets *sockets, const struct config *config, unsigned workers,
-		  const struct passed_sockets *passed, struct log *log)
+static int create(struct listen_sockets *sockets, const struct config *config, unsigned workers,
+		  const struct inherited_sockets *passed, struct log *log)
 {
-	*sockets = (struct bound_sockets){.listener_count = config->listener_count, .log = log};
+	*sockets = (struct listen_sockets){.listener_count = config->listener_count, .log = log};
 	sockets->items = calloc(sockets_max(config, workers, passed), sizeof(*sockets->items));
 	sockets->closed_drops = calloc(config->listener_count, sizeof(*sockets->closed_drops));
 	if (sockets->items && sockets->closed_drops)
 		return 0;
 	log_error(log, "no memory for sockets");
-	bound_sockets_close(sockets);
+	listen_sockets_close(sockets);
 	return -ENOMEM;
 }
 
-int bound_sockets_open(struct bound_sockets *sockets, const struct config *config, unsigned workers,
-		       struct bound_sockets *before, struct passed_sockets *passed, struct log *log)
+int listen_sockets_open(struct listen_sockets *sockets, const struct config *config, unsigned workers,
+			struct listen_sockets *before, struct inherited_sockets *passed, struct log *log)
 {
-	struct binder binder = {.sockets = sockets,
-				.before = before,
-				.passed = passed,
-				.config = config,
-				.workers = workers,
-				.log = log};
+	struct socket_binder binder = {.sockets = sockets,
+				       .before = before,
+				       .passed = passed,
+				       .config = config,
+				       .workers = workers,
+				       .log = log};
 	int result = create(sockets, config, workers, passed, log);
 
 	if (result)
 		return result;
-	if (passed_sockets_forget(passed, config, workers))
+	if (inherited_sockets_discard_stale(passed, config, workers))
 		binder.attempts = FORGOTTEN_ATTEMPTS;
 	for (size_t i = 0; i < config->listener_count; i++) {
 		int error = bind_listener(&binder, &config->listeners[i]);
 		result = result ? result : error;
 	}
 	if (result)
-		bound_sockets_close(sockets);
+		listen_sockets_close(sockets);
 	else
 		tell_addresses(&binder);
-	passed_sockets_tell_unused(passed, config, log);
+	inherited_sockets_warn_unused(passed, config, log);
 	return result;
 }
 
 /* --- systemd's store --- */
 
-static void store(struct bound_socket *socket)
+static void store(struct listen_socket *socket)
 {
 	char name[STORE_NAME_MAX];
 
 	if (socket->stored || socket->passed ||
-	    !passed_store_name(name, socket->config, &socket->asked, socket->worker))
+	    !inherited_sockets_store_name(name, socket->config, &socket->asked, socket->worker))
 		return;
 	systemd_store_add(name, socket->fd);
 	socket->stored = true;
 }
 
-void bound_sockets_store(struct bound_sockets *sockets)
+void listen_sockets_save_to_fdstore(struct listen_sockets *sockets)
 {
 	for (size_t i = 0; i < sockets->count; i++)
 		store(&sockets->items[i]);
 }
 
-static void remove_from_store(struct bound_socket *socket)
+static void remove_from_store(struct listen_socket *socket)
 {
 	char name[STORE_NAME_MAX];
 
-	if (!socket->stored || !passed_store_name(name, socket->config, &socket->asked, socket->worker))
+	if (!socket->stored || !inherited_sockets_store_name(name, socket->config, &socket->asked, socket->worker))
 		return;
 	systemd_store_remove(name);
 	socket->stored = false;
@@ -185,7 +185,7 @@ static bool has_group(const struct listener_config *listener, const struct multi
 }
 
 /* Joins or leaves those that only the one of the two has. */
-static void change_groups(struct bound_sockets *sockets, const struct bound_socket *socket, bool join)
+static void change_groups(struct listen_sockets *sockets, const struct listen_socket *socket, bool join)
 {
 	const struct listener_config *with = join ? socket->config : socket->from->config;
 	const struct listener_config *without = join ? socket->from->config : socket->config;
@@ -205,18 +205,19 @@ static void change_groups(struct bound_sockets *sockets, const struct bound_sock
 }
 
 /* With other groups it has another name in the store. */
-static void rename_stored(struct bound_socket *socket)
+static void rename_stored(struct listen_socket *socket)
 {
 	char before[STORE_NAME_MAX], now[STORE_NAME_MAX];
 
-	if (passed_store_name(before, socket->from->config, &socket->asked, socket->worker) &&
-	    passed_store_name(now, socket->config, &socket->asked, socket->worker) && strcmp(before, now) != 0) {
+	if (inherited_sockets_store_name(before, socket->from->config, &socket->asked, socket->worker) &&
+	    inherited_sockets_store_name(now, socket->config, &socket->asked, socket->worker) &&
+	    strcmp(before, now) != 0) {
 		remove_from_store(socket->from);
 		socket->stored = false;
 	}
 }
 
-static void take_over(struct bound_sockets *sockets, struct bound_socket *socket)
+static void take_over(struct listen_sockets *sockets, struct listen_socket *socket)
 {
 	set_buffers(sockets->log, socket, socket->worker == 0);
 	if (socket->worker == 0) {
@@ -229,7 +230,7 @@ static void take_over(struct bound_sockets *sockets, struct bound_socket *socket
 }
 
 /* The counter of the listener of that name, or NULL where it is gone. */
-static uint64_t *drops_of(struct bound_sockets *sockets, const char *name)
+static uint64_t *drops_of(struct listen_sockets *sockets, const char *name)
 {
 	for (size_t i = 0; i < sockets->count; i++) {
 		if (!strcmp(sockets->items[i].config->name, name))
@@ -239,7 +240,8 @@ static uint64_t *drops_of(struct bound_sockets *sockets, const char *name)
 }
 
 /* What the listener's sockets dropped that are closed, now or before. */
-static void take_drops(struct bound_sockets *sockets, struct bound_sockets *before, const struct bound_socket *socket)
+static void take_drops(struct listen_sockets *sockets, struct listen_sockets *before,
+		       const struct listen_socket *socket)
 {
 	uint64_t *drops = drops_of(sockets, socket->config->name), *earlier;
 
@@ -250,7 +252,7 @@ static void take_drops(struct bound_sockets *sockets, struct bound_sockets *befo
 	*earlier = 0;
 }
 
-static void tell_closed(const struct bound_sockets *sockets, const struct bound_socket *socket)
+static void tell_closed(const struct listen_sockets *sockets, const struct listen_socket *socket)
 {
 	char text[ADDRESS_TEXT_MAX];
 
@@ -259,17 +261,17 @@ static void tell_closed(const struct bound_sockets *sockets, const struct bound_
 			   address_format(&socket->local, text));
 }
 
-void bound_sockets_deafen(const struct bound_sockets *sockets, const struct bound_sockets *before)
+void listen_sockets_stop_receiving(const struct listen_sockets *sockets, const struct listen_sockets *before)
 {
 	for (size_t i = 0; i < before->count; i++) {
-		const struct bound_socket *socket = &before->items[i];
+		const struct listen_socket *socket = &before->items[i];
 
-		if (socket->local.any.sa_family != AF_UNIX && !socket->passed && !bound_sockets_share(sockets, socket))
-			socket_deafen(socket->fd, &socket->local);
+		if (socket->local.any.sa_family != AF_UNIX && !socket->passed && !listen_sockets_share(sockets, socket))
+			socket_stop_receiving(socket->fd, &socket->local);
 	}
 }
 
-void bound_sockets_adopt(struct bound_sockets *sockets, struct bound_sockets *before)
+void listen_sockets_adopt(struct listen_sockets *sockets, struct listen_sockets *before)
 {
 	for (size_t i = 0; i < sockets->count; i++) {
 		if (sockets->items[i].from)
@@ -280,6 +282,6 @@ void bound_sockets_adopt(struct bound_sockets *sockets, struct bound_sockets *be
 			remove_from_store(&before->items[i]);
 		tell_closed(sockets, &before->items[i]);
 		take_drops(sockets, before, &before->items[i]);
-		bound_socket_close(before, &before->items[i]);
+		listen_socket_close(before, &before->items[i]);
 	}
 }

@@ -223,7 +223,7 @@ static bool is_same_file(const struct address *a, const struct address *b)
 	       one.st_ino == other.st_ino;
 }
 
-bool own_addresses_leads_back(const struct own_addresses *own, const struct address *to)
+bool own_addresses_reaches_us(const struct own_addresses *own, const struct address *to)
 {
 	if (to->any.sa_family != AF_UNIX)
 		return own_addresses_has(own, to);

@@ -85,7 +85,7 @@ static const char *set_receive_options(int fd, const struct address *address)
 {
 	if (address->any.sa_family == AF_UNIX)
 		return NULL;
-	socket_keep_trains(fd);
+	socket_enable_gro(fd);
 	if (!address_is_wildcard(address))
 		return NULL;
 	if (address->any.sa_family == AF_INET)
@@ -204,7 +204,7 @@ int socket_share_port(int fd)
 }
 
 /* A connected socket hears only what it is connected to (udp(7)). */
-void socket_deafen(int fd, const struct address *local)
+void socket_stop_receiving(int fd, const struct address *local)
 {
 	struct address self = *local;
 
@@ -357,12 +357,12 @@ static int open_connected_elsewhere(const struct address *peer, int receive_buff
 	return fd == -EADDRINUSE ? open_connected(peer, receive_buffer, send_buffer) : fd;
 }
 
-int socket_connect(const struct address *peer, int send_buffer)
+int socket_open_send_only(const struct address *peer, int send_buffer)
 {
 	return open_connected_elsewhere(peer, 0, send_buffer);
 }
 
-int socket_converse(const struct address *peer, int receive_buffer, int send_buffer)
+int socket_open_duplex(const struct address *peer, int receive_buffer, int send_buffer)
 {
 	return open_connected_elsewhere(peer, receive_buffer, send_buffer);
 }
@@ -401,7 +401,7 @@ static void stop_input(int fd, bool udp)
 		shutdown(fd, SHUT_RD);
 }
 
-void socket_discard(int fd, bool udp, uint64_t *datagrams, uint64_t *bytes)
+void socket_drain(int fd, bool udp, uint64_t *datagrams, uint64_t *bytes)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
 	ssize_t size;
@@ -423,7 +423,7 @@ void socket_discard(int fd, bool udp, uint64_t *datagrams, uint64_t *bytes)
 	}
 }
 
-void socket_keep_trains(int fd)
+void socket_enable_gro(int fd)
 {
 	set_flag(fd, SOL_UDP, UDP_GRO);
 }

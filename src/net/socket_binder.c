@@ -16,16 +16,17 @@
 /* Between attempts to bind what systemd is about to close. */
 #define FORGOTTEN_PAUSE_MS 10
 
-static struct bound_socket *keep(struct binder *binder, const struct listener_config *listener, unsigned worker, int fd)
+static struct listen_socket *keep(struct socket_binder *binder, const struct listener_config *listener, unsigned worker,
+				  int fd)
 {
-	struct bound_socket *socket = &binder->sockets->items[binder->sockets->count++];
+	struct listen_socket *socket = &binder->sockets->items[binder->sockets->count++];
 
-	*socket = (struct bound_socket){.config = listener, .worker = worker, .fd = fd};
+	*socket = (struct listen_socket){.config = listener, .worker = worker, .fd = fd};
 	return socket;
 }
 
 /* A socket with any port is only the same if it is the same listener's. */
-static bool is_same(const struct bound_socket *socket, const struct listener_config *listener,
+static bool is_same(const struct listen_socket *socket, const struct listener_config *listener,
 		    const struct address *asked, unsigned worker, bool passed)
 {
 	if (socket->worker != worker || socket->passed != passed || !address_equal(&socket->asked, asked))
@@ -38,13 +39,13 @@ static bool is_same(const struct bound_socket *socket, const struct listener_con
 	       (address_port(asked) || !strcmp(socket->config->name, listener->name));
 }
 
-static struct bound_socket *find_before(const struct binder *binder, const struct listener_config *listener,
-					const struct address *asked, unsigned worker, bool passed)
+static struct listen_socket *find_before(const struct socket_binder *binder, const struct listener_config *listener,
+					 const struct address *asked, unsigned worker, bool passed)
 {
 	for (size_t i = 0; binder->before && i < binder->before->count; i++) {
-		struct bound_socket *socket = &binder->before->items[i];
+		struct listen_socket *socket = &binder->before->items[i];
 
-		if (is_same(socket, listener, asked, worker, passed) && !bound_sockets_share(binder->sockets, socket))
+		if (is_same(socket, listener, asked, worker, passed) && !listen_sockets_share(binder->sockets, socket))
 			return socket;
 	}
 	return NULL;
@@ -59,7 +60,7 @@ static struct address any_address(int family, uint16_t port)
 	return address;
 }
 
-static void note_file(struct bound_socket *socket)
+static void note_file(struct listen_socket *socket)
 {
 	struct stat status = {0};
 
@@ -69,10 +70,10 @@ static void note_file(struct bound_socket *socket)
 }
 
 /* Shares the socket that there is. */
-static bool share(struct binder *binder, const struct listener_config *listener, const struct address *asked,
+static bool share(struct socket_binder *binder, const struct listener_config *listener, const struct address *asked,
 		  unsigned worker, bool passed)
 {
-	struct bound_socket *from = find_before(binder, listener, asked, worker, passed), *socket;
+	struct listen_socket *from = find_before(binder, listener, asked, worker, passed), *socket;
 
 	if (!from)
 		return false;
@@ -88,13 +89,14 @@ static bool share(struct binder *binder, const struct listener_config *listener,
 }
 
 /* What an earlier run left. Returns -1 where there is nothing. */
-static int take_stored(const struct binder *binder, const struct listener_config *listener,
+static int take_stored(const struct socket_binder *binder, const struct listener_config *listener,
 		       const struct address *address, unsigned worker)
 {
 	char name[STORE_NAME_MAX];
 	struct socket_error error;
-	int fd = passed_store_name(name, listener, address, worker) ? passed_sockets_take(binder->passed, name, address)
-								    : -1;
+	int fd = inherited_sockets_store_name(name, listener, address, worker)
+			 ? inherited_sockets_take(binder->passed, name, address)
+			 : -1;
 
 	if (fd < 0 || !socket_adopt(fd, address, binder->workers > 1, &error))
 		return fd;
@@ -104,12 +106,12 @@ static int take_stored(const struct binder *binder, const struct listener_config
 
 /* Whether a socket of the configuration before has the port, with an address that covers this one or the other way
  * round: both are there until it closes. A unit's does not. */
-static bool share_port(const struct binder *binder, const struct address *address)
+static bool share_port(const struct socket_binder *binder, const struct address *address)
 {
 	bool any = false;
 
 	for (size_t i = 0; binder->before && i < binder->before->count; i++) {
-		const struct bound_socket *socket = &binder->before->items[i];
+		const struct listen_socket *socket = &binder->before->items[i];
 
 		if (!socket->passed && socket->local.any.sa_family == address->any.sa_family &&
 		    socket->local.any.sa_family != AF_UNIX && address_port(&socket->local) == address_port(address))
@@ -118,8 +120,8 @@ static bool share_port(const struct binder *binder, const struct address *addres
 	return any;
 }
 
-static int bind_patiently(struct binder *binder, const struct listener_config *listener, const struct address *address,
-			  unsigned worker, struct socket_error *error)
+static int bind_patiently(struct socket_binder *binder, const struct listener_config *listener,
+			  const struct address *address, unsigned worker, struct socket_error *error)
 {
 	bool shared = address->any.sa_family != AF_UNIX && binder->workers > 1;
 	int fd = socket_bind(listener, address, worker == 0, shared, error);
@@ -134,12 +136,13 @@ static int bind_patiently(struct binder *binder, const struct listener_config *l
 }
 
 /* Binds *address, which for worker 0 becomes what it got. */
-static int bind_for_worker(struct binder *binder, const struct listener_config *listener, const struct address *asked,
-			   struct address *address, unsigned worker, struct socket_error *error)
+static int bind_for_worker(struct socket_binder *binder, const struct listener_config *listener,
+			   const struct address *asked, struct address *address, unsigned worker,
+			   struct socket_error *error)
 {
 	bool is_unix = address->any.sa_family == AF_UNIX;
 	int stored = take_stored(binder, listener, asked, worker), fd = stored;
-	struct bound_socket *socket;
+	struct listen_socket *socket;
 
 	if (fd < 0)
 		fd = bind_patiently(binder, listener, address, worker, error);
@@ -157,8 +160,8 @@ static int bind_for_worker(struct binder *binder, const struct listener_config *
 }
 
 /* Binds address for all workers; *address gets the port. Keeps the sockets even where one fails. */
-static int bind_for_workers(struct binder *binder, const struct listener_config *listener, struct address *address,
-			    struct socket_error *error)
+static int bind_for_workers(struct socket_binder *binder, const struct listener_config *listener,
+			    struct address *address, struct socket_error *error)
 {
 	unsigned workers = address->any.sa_family == AF_UNIX ? 1 : binder->workers;
 	const struct address asked = *address;
@@ -174,7 +177,7 @@ static int bind_for_workers(struct binder *binder, const struct listener_config 
 }
 
 /* Both wildcards on one port; IPv4 alone where the system has no IPv6. */
-static int bind_any(struct binder *binder, const struct listener_config *listener, uint16_t port,
+static int bind_any(struct socket_binder *binder, const struct listener_config *listener, uint16_t port,
 		    struct socket_error *error)
 {
 	size_t first = binder->sockets->count;
@@ -183,7 +186,7 @@ static int bind_any(struct binder *binder, const struct listener_config *listene
 	for (int attempt = 0; result == -EADDRINUSE && attempt < (port ? 1 : ANY_PORT_ATTEMPTS); attempt++) {
 		struct address v4 = any_address(AF_INET, port), v6;
 
-		bound_sockets_close_from(binder->sockets, first);
+		listen_sockets_close_from(binder->sockets, first);
 		result = bind_for_workers(binder, listener, &v4, error);
 		if (result)
 			continue;
@@ -201,24 +204,24 @@ static int bind_any(struct binder *binder, const struct listener_config *listene
 /* --- fd:NAME --- */
 
 /* The worker that is to read the listener's next socket of that address. */
-static unsigned next_worker(const struct binder *binder, const struct listener_config *listener,
+static unsigned next_worker(const struct socket_binder *binder, const struct listener_config *listener,
 			    const struct address *local)
 {
 	unsigned count = 0;
 
 	for (size_t i = 0; i < binder->sockets->count; i++) {
-		const struct bound_socket *socket = &binder->sockets->items[i];
+		const struct listen_socket *socket = &binder->sockets->items[i];
 
 		count += socket->config == listener && address_equal(&socket->local, local);
 	}
 	return count % binder->workers;
 }
 
-static int copy_passed(struct binder *binder, const struct listener_config *listener,
-		       const struct passed_socket *passed, struct socket_error *error)
+static int copy_passed(struct socket_binder *binder, const struct listener_config *listener,
+		       const struct inherited_socket *passed, struct socket_error *error)
 {
 	unsigned worker = next_worker(binder, listener, &passed->local);
-	struct bound_socket *socket;
+	struct listen_socket *socket;
 	int fd;
 
 	if (share(binder, listener, &passed->local, worker, true))
@@ -234,22 +237,23 @@ static int copy_passed(struct binder *binder, const struct listener_config *list
 	return socket_adopt(fd, &passed->local, false, error) ? -error->error : 0;
 }
 
-static int bind_passed(struct binder *binder, const struct listener_config *listener, const char *name,
+static int bind_passed(struct socket_binder *binder, const struct listener_config *listener, const char *name,
 		       struct socket_error *error)
 {
-	const struct passed_socket *passed = passed_sockets_next(binder->passed, name, NULL);
+	const struct inherited_socket *passed = inherited_sockets_next(binder->passed, name, NULL);
 	int result = 0;
 
 	if (!passed) {
 		*error = (struct socket_error){"sd_listen_fds", ENOENT};
 		return -ENOENT;
 	}
-	for (; passed && !result; passed = passed_sockets_next(binder->passed, name, passed))
+	for (; passed && !result; passed = inherited_sockets_next(binder->passed, name, passed))
 		result = copy_passed(binder, listener, passed, error);
 	return result;
 }
 
-int binder_bind(struct binder *binder, const struct listener_config *listener, const struct bind_config *bind)
+int socket_binder_bind(struct socket_binder *binder, const struct listener_config *listener,
+		       const struct bind_config *bind)
 {
 	struct socket_error error;
 	struct address address = bind->address;
@@ -262,6 +266,6 @@ int binder_bind(struct binder *binder, const struct listener_config *listener, c
 	else
 		result = bind_for_workers(binder, listener, &address, &error);
 	if (result)
-		bind_failure_tell(binder->log, binder->config, listener, bind, &error);
+		bind_error_log(binder->log, binder->config, listener, bind, &error);
 	return result;
 }

@@ -6,9 +6,9 @@
 #include "net/inherited_sockets.h"
 #include "net/listen_socket.h"
 
-struct binder {
-	struct bound_sockets *sockets, *before;
-	struct passed_sockets *passed;
+struct socket_binder {
+	struct listen_sockets *sockets, *before;
+	struct inherited_sockets *passed;
 	const struct config *config;
 	unsigned workers;
 	unsigned attempts; /* that are left for addresses which systemd is about to give up */
@@ -17,6 +17,7 @@ struct binder {
 
 /* Adds the sockets of one address as it is written, for all workers. What cannot be bound is told to the log. Returns 0
  * or a negative errno; what was added before stays. */
-int binder_bind(struct binder *binder, const struct listener_config *listener, const struct bind_config *bind);
+int socket_binder_bind(struct socket_binder *binder, const struct listener_config *listener,
+		       const struct bind_config *bind);
 
 #endif

@@ -113,7 +113,7 @@ static void count_unread(struct relay *relay, const struct session *session)
 	struct peer_counters *peer = &relay_link(relay, session)->counters;
 	uint64_t datagrams, bytes;
 
-	socket_discard(session->outlet.fd, session->outlet.gso, &datagrams, &bytes);
+	socket_drain(session->outlet.fd, session->outlet.gso, &datagrams, &bytes);
 	counter_add(&relay->counters.answers, datagrams);
 	counter_add(&relay->counters.answer_bytes, bytes);
 	counter_add(&relay->counters.dropped[DROP_SESSION_ENDED], datagrams);
@@ -234,7 +234,7 @@ static int open_socket(struct relay *relay, struct session *session, const struc
 	const struct listener_config *config = relay->setup.config;
 	int receive_buffer =
 		config->receive_buffer < SESSION_RECEIVE_MAX ? config->receive_buffer : SESSION_RECEIVE_MAX;
-	int error, fd = socket_converse(to, receive_buffer, config->send_buffer);
+	int error, fd = socket_open_duplex(to, receive_buffer, config->send_buffer);
 
 	if (fd < 0)
 		return fd;

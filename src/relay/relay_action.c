@@ -13,9 +13,9 @@ static struct relay_client client_of(const struct arrival *arrival, const struct
 {
 	struct relay_client client = {.client = &train->source, .local = arrival->local, .back = arrival->outlet};
 
-	if (!train->local || !train->local->reply_from.length)
+	if (!train->local || !train->local->reply_source.length)
 		return client;
-	*local = train->local->reply_from;
+	*local = train->local->reply_source;
 	address_set_port(local, address_port(arrival->local));
 	client.local = local;
 	client.names_source = true;

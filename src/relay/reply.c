@@ -64,7 +64,7 @@ static unsigned appetite_of(const struct answers *answers, struct session *sessi
 		session->appetite = 1;
 	if (session->appetite >= TRAINS_APPETITE && !session->keeps_trains && session->outlet.gso) {
 		session->keeps_trains = true;
-		socket_keep_trains(session->outlet.fd);
+		socket_enable_gro(session->outlet.fd);
 	}
 	return session->appetite;
 }

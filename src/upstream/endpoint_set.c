@@ -49,7 +49,7 @@ static int draft_add(struct draft *draft, const struct target_set *set, struct t
 	const struct peer_config *config = set->config->peers[peer];
 	struct member *member;
 
-	if (set->own && own_addresses_leads_back(set->own, &target->address)) {
+	if (set->own && own_addresses_reaches_us(set->own, &target->address)) {
 		draft->leads_back = true;
 		return 0;
 	}

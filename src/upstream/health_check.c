@@ -250,7 +250,7 @@ static void set_options(int fd, int family)
 static int open_probe(struct health_check *check)
 {
 	const struct address *address = &check->target->address;
-	int fd = socket_converse(address, SOCKET_BUFFER, SOCKET_BUFFER);
+	int fd = socket_open_duplex(address, SOCKET_BUFFER, SOCKET_BUFFER);
 	int error;
 
 	if (fd < 0)
@@ -299,7 +299,7 @@ static bool leads_back(const struct health_check *check)
 {
 	const struct own_addresses *own = check->checks->own;
 
-	return own && own_addresses_leads_back(own, &check->target->address);
+	return own && own_addresses_reaches_us(own, &check->target->address);
 }
 
 static void on_timer(uv_timer_t *timer)

@@ -35,10 +35,11 @@ static void end_batch(void *data)
 static void skip_broadcasts(struct train *trains, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
-		const struct local_end *local = trains[i].local;
+		const struct pktinfo *local = trains[i].local;
 
-		if (!local || local->written_to.any.sa_family != AF_INET || address_is_multicast(&local->written_to) ||
-		    address_equal(&local->written_to, &local->reply_from))
+		if (!local || local->destination.any.sa_family != AF_INET ||
+		    address_is_multicast(&local->destination) ||
+		    address_equal(&local->destination, &local->reply_source))
 			continue;
 		trains[i].size = trains[i].segment = trains[i].count = 0;
 		trains[i].drop = DROP_LOOP;
@@ -138,7 +139,7 @@ static int adopt(struct listener *listener)
 	return turns_add(listener->set->turns, &listener->watcher, listener->fd, on_readable);
 }
 
-int listener_set_add(struct listener_set *set, const struct bound_socket *socket, struct route *route)
+int listener_set_add(struct listener_set *set, const struct listen_socket *socket, struct route *route)
 {
 	struct listener *listener = &set->listeners[set->count];
 	int fd = fcntl(socket->fd, F_DUPFD_CLOEXEC, 0), error;

@@ -45,7 +45,7 @@ struct listener_set {
 int listener_set_init(struct listener_set *set, struct turns *turns, size_t max, struct log *log);
 
 /* Listens on a copy of the socket's descriptor. Returns 0 or a negative errno. */
-int listener_set_add(struct listener_set *set, const struct bound_socket *socket, struct route *route);
+int listener_set_add(struct listener_set *set, const struct listen_socket *socket, struct route *route);
 
 /* The outlet of this set that has the place of another set's, which must not be gone yet: the same listener, by name,
  * at the same address; or NULL. */

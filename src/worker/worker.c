@@ -93,7 +93,7 @@ static void drain(struct worker *worker)
 /* Sessions end here. What comes while they wait for answers is for the next process, or taken, too. */
 static void end_relays(struct worker *worker)
 {
-	if (relay_loop_await(&worker->relay_loop, AWAIT_MS) && !bound_sockets_stay(worker->setup->sockets))
+	if (relay_loop_await(&worker->relay_loop, AWAIT_MS) && !listen_sockets_survive_exit(worker->setup->sockets))
 		drain(worker);
 	for (size_t i = 0; i < worker->setup->config->listener_count; i++)
 		end_relay(worker, i);
@@ -376,11 +376,11 @@ static int create_relays(struct worker *worker, const struct peers_snapshot *sna
 
 static int create_listeners(struct worker *worker)
 {
-	const struct bound_sockets *sockets = worker->setup->sockets;
+	const struct listen_sockets *sockets = worker->setup->sockets;
 	int error = listener_set_init(&worker->listeners, &worker->turns, sockets->count, worker->setup->log);
 
 	for (size_t i = 0; i < sockets->count && !error; i++) {
-		const struct bound_socket *socket = &sockets->items[i];
+		const struct listen_socket *socket = &sockets->items[i];
 
 		if (socket->worker == worker->index)
 			error = listener_set_add(&worker->listeners, socket, &worker->routes[socket->config->index]);

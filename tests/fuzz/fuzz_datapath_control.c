@@ -29,7 +29,7 @@ static void check(const struct train *train)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct train train = {0};
-	struct local_end local;
+	struct pktinfo local;
 	struct msghdr message = {0};
 	uint32_t bytes;
 
@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(message.msg_control, data + 5, size - 5);
 	batch_read_control(&train, &local, &message, bytes % (BATCH_SLOT_SIZE + 1));
 	check(&train);
-	if (train.local && (train.local != &local || !local.written_to.length))
+	if (train.local && (train.local != &local || !local.destination.length))
 		abort();
 	free(message.msg_control);
 	return 0;

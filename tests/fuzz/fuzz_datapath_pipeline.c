@@ -291,7 +291,7 @@ static void check(const struct world *w)
 /* --- Batches --- */
 
 static uint8_t payload[PAYLOAD];
-static struct local_end locals[BATCH_TRAINS];
+static struct pktinfo locals[BATCH_TRAINS];
 
 static struct address source_of(unsigned choice)
 {
@@ -303,7 +303,7 @@ static struct address source_of(unsigned choice)
 	return source;
 }
 
-static void make_train(struct train *train, struct local_end *local)
+static void make_train(struct train *train, struct pktinfo *local)
 {
 	uint32_t size = (next() << 8 | next()) % (PAYLOAD + 1);
 	uint32_t segment = 1 + (next() << 4 | next_up_to(15));
@@ -314,8 +314,8 @@ static void make_train(struct train *train, struct local_end *local)
 		train->segment = (size + TRAIN_MAX - 1) / TRAIN_MAX;
 	train->count = (uint16_t)(size ? (size + train->segment - 1) / train->segment : 1);
 	if (next() >= 128) {
-		address_from_ip(&local->written_to, "127.0.0.1", 0);
-		local->reply_from = local->written_to;
+		address_from_ip(&local->destination, "127.0.0.1", 0);
+		local->reply_source = local->destination;
 		train->local = local;
 	}
 }

@@ -20,7 +20,7 @@ int flows_socket(int family, const struct address *local)
 
 	if (fd < 0)
 		return -errno;
-	socket_keep_trains(fd);
+	socket_enable_gro(fd);
 	socket_set_buffer(fd, SO_RCVBUF, SOCKET_BUFFER);
 	socket_set_buffer(fd, SO_SNDBUF, SOCKET_BUFFER);
 	if (local && bind(fd, &local->any, local->length)) {

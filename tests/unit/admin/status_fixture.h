@@ -11,8 +11,8 @@
 
 struct status_fixture {
 	struct config *config;
-	struct bound_socket bound;
-	struct bound_sockets sockets;
+	struct listen_socket bound;
+	struct listen_sockets sockets;
 	struct server_view view;
 	struct status_listener listeners[2];
 	struct status_peer peers[2];
@@ -64,9 +64,9 @@ static inline void fixture_begin(struct status_fixture *f)
 						    "[listener:r]\naddress = unix:/r\naction = relay\npeers = n, p\n"
 						    "[peer:n]\naddress = name:1\n"
 						    "[peer:p]\naddress = unix:/a\"b\\c\xff\n")};
-	f->bound = (struct bound_socket){.config = &f->config->listeners[0], .fd = -1};
+	f->bound = (struct listen_socket){.config = &f->config->listeners[0], .fd = -1};
 	assert_int_equal(address_parse(&f->bound.local, "127.0.0.1:7"), 0);
-	f->sockets = (struct bound_sockets){.items = &f->bound, .count = 1};
+	f->sockets = (struct listen_sockets){.items = &f->bound, .count = 1};
 	f->view = (struct server_view){.config = f->config,
 				       .generation = 1,
 				       .reloads_failed = 4,

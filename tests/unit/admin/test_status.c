@@ -28,7 +28,7 @@ const struct listener_counters *__wrap_worker_listener_counters(const struct wor
 const struct relay_counters *__wrap_worker_relay_counters(const struct worker *worker, size_t listener);
 const struct peer_counters *__wrap_worker_peer_counters(const struct worker *worker, size_t peer);
 const struct receive_counters *__wrap_worker_receive_counters(const struct worker *worker);
-uint64_t __wrap_bound_sockets_drops(const struct bound_sockets *sockets, size_t listener);
+uint64_t __wrap_bound_sockets_drops(const struct listen_sockets *sockets, size_t listener);
 uint64_t __wrap_worker_turned_ms(const struct worker *worker);
 
 const struct listener_counters *__wrap_worker_listener_counters(const struct worker *worker, size_t listener)
@@ -51,7 +51,7 @@ const struct receive_counters *__wrap_worker_receive_counters(const struct worke
 	return &workers[number(worker)].receives;
 }
 
-uint64_t __wrap_bound_sockets_drops(const struct bound_sockets *sockets, size_t listener)
+uint64_t __wrap_bound_sockets_drops(const struct listen_sockets *sockets, size_t listener)
 {
 	(void)sockets;
 	return 600 + 3 * listener;
@@ -164,7 +164,7 @@ static void assert_faults(const struct server_view *view, size_t count, const ch
 static void a_listener_is_bound_with_all_addresses(void **state)
 {
 	struct status_fixture *f = *state;
-	struct bound_socket sockets[] = {f->bound, f->bound, f->bound};
+	struct listen_socket sockets[] = {f->bound, f->bound, f->bound};
 
 	assert_faults(&f->view, 1, "listener r: not bound\n");
 	f->sockets.items = sockets;
@@ -178,7 +178,7 @@ static void a_listener_is_bound_with_all_addresses(void **state)
 static void a_worker_that_stands_still_is_told(void **state)
 {
 	struct status_fixture *f = *state;
-	struct bound_socket sockets[] = {f->bound, f->bound};
+	struct listen_socket sockets[] = {f->bound, f->bound};
 
 	sockets[1].config = &f->config->listeners[1];
 	f->sockets.items = sockets;

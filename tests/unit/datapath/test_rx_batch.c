@@ -41,7 +41,7 @@ static void put_segment(struct control *control, int segment)
 
 static void read_control(struct train *train, struct msghdr *message, uint32_t size)
 {
-	static struct local_end local;
+	static struct pktinfo local;
 
 	batch_read_control(train, &local, message, size);
 }
@@ -146,22 +146,22 @@ static void pktinfo_tells_the_local_end(void **state)
 	control_begin(&control);
 	control_put(&control, IPPROTO_IP, IP_PKTINFO, &v4, sizeof(v4));
 	read_control(&train, &control.message, 1);
-	assert_memory_equal(&train.local->written_to.v4.sin_addr, &v4.ipi_addr, 4);
-	assert_memory_equal(&train.local->reply_from.v4.sin_addr, &v4.ipi_spec_dst, 4);
+	assert_memory_equal(&train.local->destination.v4.sin_addr, &v4.ipi_addr, 4);
+	assert_memory_equal(&train.local->reply_source.v4.sin_addr, &v4.ipi_spec_dst, 4);
 
 	inet_pton(AF_INET6, "fe80::1", &v6.ipi6_addr);
 	control_begin(&control);
 	control_put(&control, IPPROTO_IPV6, IPV6_PKTINFO, &v6, sizeof(v6));
 	read_control(&train, &control.message, 1);
-	assert_memory_equal(&train.local->reply_from.v6.sin6_addr, &v6.ipi6_addr, 16);
-	assert_int_equal(train.local->reply_from.v6.sin6_scope_id, 3);
+	assert_memory_equal(&train.local->reply_source.v6.sin6_addr, &v6.ipi6_addr, 16);
+	assert_int_equal(train.local->reply_source.v6.sin6_scope_id, 3);
 
 	inet_pton(AF_INET6, "ff02::5", &v6.ipi6_addr);
 	control_begin(&control);
 	control_put(&control, IPPROTO_IPV6, IPV6_PKTINFO, &v6, sizeof(v6));
 	read_control(&train, &control.message, 1);
-	assert_memory_equal(&train.local->written_to.v6.sin6_addr, &v6.ipi6_addr, 16);
-	assert_int_equal(train.local->reply_from.length, 0);
+	assert_memory_equal(&train.local->destination.v6.sin6_addr, &v6.ipi6_addr, 16);
+	assert_int_equal(train.local->reply_source.length, 0);
 }
 
 static void a_batch_brings_what_waits(void **state)

@@ -30,7 +30,7 @@ static const char *store_name(const struct listener_config *listener, const char
 	static char name[STORE_NAME_MAX];
 	struct address parsed = parse(address);
 
-	return passed_store_name(name, listener, &parsed, worker) ? name : NULL;
+	return inherited_sockets_store_name(name, listener, &parsed, worker) ? name : NULL;
 }
 
 static void assert_names_differ(const struct listener_config *one, const char *address, unsigned worker,
@@ -72,15 +72,15 @@ static void systemd_can_have_the_name(void **state)
 /* --- What is passed --- */
 
 struct fixture {
-	struct passed_sockets passed;
+	struct inherited_sockets passed;
 	struct address local[3];
 };
 
 static void add(struct fixture *f, const char *name, int fd, bool stored)
 {
-	struct passed_socket *socket = &f->passed.items[f->passed.count++];
+	struct inherited_socket *socket = &f->passed.items[f->passed.count++];
 
-	*socket = (struct passed_socket){.name = strdup(name), .fd = fd, .stored = stored};
+	*socket = (struct inherited_socket){.name = strdup(name), .fd = fd, .stored = stored};
 	socket->local.length = sizeof(socket->local.local);
 	assert_int_equal(getsockname(fd, &socket->local.any, &socket->local.length), 0);
 }
@@ -90,7 +90,7 @@ static void add_stored(struct fixture *f, unsigned i, unsigned worker)
 	char name[STORE_NAME_MAX];
 	int fd = bound(&f->local[i]);
 
-	assert_true(passed_store_name(name, &plain, &f->local[i], worker));
+	assert_true(inherited_sockets_store_name(name, &plain, &f->local[i], worker));
 	add(f, name, fd, true);
 }
 
@@ -106,7 +106,7 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	passed_sockets_close(&f->passed);
+	inherited_sockets_close(&f->passed);
 	assert_null(f->passed.items);
 	free(f);
 	return 0;
@@ -137,14 +137,14 @@ static void only_what_is_wanted_stays(void **state)
 	wanted = f->passed.items[0].fd;
 	unwanted = f->passed.items[1].fd;
 	config = listening_on(&f->local[0]);
-	passed_sockets_forget(&f->passed, config, 1);
+	inherited_sockets_discard_stale(&f->passed, config, 1);
 	assert_true(is_open(wanted));
 	assert_false(is_open(unwanted));
 
-	passed_store_name(name, &plain, &f->local[0], 0);
-	assert_int_equal(passed_sockets_take(&f->passed, name, &f->local[1]), -1);
-	assert_int_equal(passed_sockets_take(&f->passed, name, &f->local[0]), wanted);
-	assert_int_equal(passed_sockets_take(&f->passed, name, &f->local[0]), -1);
+	inherited_sockets_store_name(name, &plain, &f->local[0], 0);
+	assert_int_equal(inherited_sockets_take(&f->passed, name, &f->local[1]), -1);
+	assert_int_equal(inherited_sockets_take(&f->passed, name, &f->local[0]), wanted);
+	assert_int_equal(inherited_sockets_take(&f->passed, name, &f->local[0]), -1);
 	close(wanted);
 	config_destroy(config);
 }
@@ -159,7 +159,7 @@ static void a_port_without_its_first_worker_is_bound_anew(void **state)
 	add_stored(f, 0, 1);
 	fd = f->passed.items[0].fd;
 	config = listening_on(&f->local[0]);
-	passed_sockets_forget(&f->passed, config, 2);
+	inherited_sockets_discard_stale(&f->passed, config, 2);
 	assert_false(is_open(fd));
 	config_destroy(config);
 }
@@ -174,10 +174,10 @@ static void a_name_alone_does_not_do(void **state)
 	struct address other = f->local[0];
 
 	address_set_port(&other, (uint16_t)(address_port(&other) ^ 1));
-	passed_store_name(name, &plain, &other, 0);
+	inherited_sockets_store_name(name, &plain, &other, 0);
 	add(f, name, fd, true);
 	config = listening_on(&other);
-	passed_sockets_forget(&f->passed, config, 1);
+	inherited_sockets_discard_stale(&f->passed, config, 1);
 	assert_false(is_open(fd));
 	config_destroy(config);
 }
@@ -186,19 +186,19 @@ static void sockets_of_a_unit_stay(void **state)
 {
 	struct fixture *f = *state;
 	struct config *config;
-	const struct passed_socket *first, *second;
+	const struct inherited_socket *first, *second;
 
 	add(f, "dns", bound(&f->local[0]), false);
 	add(f, "other", bound(&f->local[1]), false);
 	add(f, "dns", bound(&f->local[2]), false);
 	config = listening_on(&f->local[0]);
-	passed_sockets_forget(&f->passed, config, 1);
-	first = passed_sockets_next(&f->passed, "dns", NULL);
-	second = passed_sockets_next(&f->passed, "dns", first);
+	inherited_sockets_discard_stale(&f->passed, config, 1);
+	first = inherited_sockets_next(&f->passed, "dns", NULL);
+	second = inherited_sockets_next(&f->passed, "dns", first);
 	assert_non_null(second);
 	assert_true(address_equal(&first->local, &f->local[0]) && address_equal(&second->local, &f->local[2]));
-	assert_null(passed_sockets_next(&f->passed, "dns", second));
-	assert_null(passed_sockets_next(&f->passed, "d", NULL));
+	assert_null(inherited_sockets_next(&f->passed, "dns", second));
+	assert_null(inherited_sockets_next(&f->passed, "d", NULL));
 	assert_true(is_open(first->fd) && is_open(second->fd));
 	config_destroy(config);
 }

@@ -187,10 +187,10 @@ static void a_unix_path_is_own_under_any_name(void **state)
 	assert_int_equal(address_parse(&bound, text), 0);
 	assert_int_equal(address_parse(&peer, other), 0);
 	assert_int_equal(own_addresses_create(&own, &bound, 1), 0);
-	assert_true(own_addresses_leads_back(own, &peer));
+	assert_true(own_addresses_reaches_us(own, &peer));
 	assert_false(own_addresses_has(own, &peer));
 	unlink(other + 5);
-	assert_false(own_addresses_leads_back(own, &peer));
+	assert_false(own_addresses_reaches_us(own, &peer));
 	own_addresses_destroy(own);
 	unlink(text + 5);
 	rmdir(directory);

@@ -106,7 +106,7 @@ static void a_link_receives_nothing(void **state)
 	struct address local, from;
 	struct socket_error error;
 	int peer = bind_to("127.0.0.1:0", true, false, &local, &error);
-	int link = socket_connect(&local, 65536);
+	int link = socket_open_send_only(&local, 65536);
 	struct pollfd ready = {.fd = peer, .events = POLLIN};
 	char data[8];
 
@@ -129,7 +129,7 @@ static void a_missing_path_is_an_error(void **state)
 	struct address peer;
 
 	assert_int_equal(address_parse(&peer, "unix:/nonexistent/socket"), 0);
-	assert_int_equal(socket_connect(&peer, 65536), -ENOENT);
+	assert_int_equal(socket_open_send_only(&peer, 65536), -ENOENT);
 }
 
 static void buffers_are_told_as_they_were_asked_for(void **state)
@@ -152,7 +152,7 @@ static void overflow_is_counted_by_the_kernel(void **state)
 	struct address local;
 	struct socket_error error;
 	int fd = bind_to("127.0.0.1:0", true, false, &local, &error);
-	int sender = socket_connect(&local, 65536);
+	int sender = socket_open_send_only(&local, 65536);
 
 	assert_true(fd >= 0);
 	socket_set_buffer(fd, SO_RCVBUF, 4096);
@@ -185,13 +185,13 @@ static void what_is_discarded_is_counted(void **state)
 	(void)state;
 	struct address at, own = {.length = sizeof(own.local)};
 	uint64_t datagrams, bytes;
-	int peer = bound(&at), fd = socket_converse(&at, 65536, 65536);
+	int peer = bound(&at), fd = socket_open_duplex(&at, 65536, 65536);
 
 	assert_true(fd >= 0);
 	assert_int_equal(getsockname(fd, &own.any, &own.length), 0);
 	assert_int_equal(sendto(peer, "first", 5, 0, &own.any, own.length), 5);
 	assert_int_equal(sendto(peer, "", 0, 0, &own.any, own.length), 0);
-	socket_discard(fd, true, &datagrams, &bytes);
+	socket_drain(fd, true, &datagrams, &bytes);
 	assert_int_equal(datagrams, 2);
 	assert_int_equal(bytes, 5);
 	sendto(peer, "late", 4, 0, &own.any, own.length);
@@ -206,13 +206,13 @@ static void however_much_is_discarded_is_counted(void **state)
 	(void)state;
 	struct address at, own = {.length = sizeof(own.local)};
 	uint64_t datagrams, bytes;
-	int peer = bound(&at), fd = socket_converse(&at, 16 << 20, 65536);
+	int peer = bound(&at), fd = socket_open_duplex(&at, 16 << 20, 65536);
 
 	assert_true(fd >= 0);
 	assert_int_equal(getsockname(fd, &own.any, &own.length), 0);
 	for (int i = 0; i < DATAGRAMS; i++)
 		assert_int_equal(sendto(peer, "abc", 3, 0, &own.any, own.length), 3);
-	socket_discard(fd, true, &datagrams, &bytes);
+	socket_drain(fd, true, &datagrams, &bytes);
 	assert_int_equal(datagrams + socket_kernel_drops(fd), DATAGRAMS);
 	close(fd);
 	close(peer);
@@ -229,11 +229,11 @@ static void what_an_unix_socket_discards_is_counted(void **state)
 	at.length = sizeof(at.local);
 	assert_int_equal(bind(peer, (const struct sockaddr *)&none, sizeof(none.sun_family)), 0);
 	assert_int_equal(getsockname(peer, &at.any, &at.length), 0);
-	fd = socket_converse(&at, 65536, 65536);
+	fd = socket_open_duplex(&at, 65536, 65536);
 	assert_true(fd >= 0);
 	assert_int_equal(getsockname(fd, &own.any, &own.length), 0);
 	assert_int_equal(sendto(peer, "first", 5, 0, &own.any, own.length), 5);
-	socket_discard(fd, false, &datagrams, &bytes);
+	socket_drain(fd, false, &datagrams, &bytes);
 	assert_int_equal(datagrams, 1);
 	assert_int_equal(bytes, 5);
 	assert_int_equal(sendto(peer, "late", 4, MSG_NOSIGNAL, &own.any, own.length), -1);

@@ -248,7 +248,7 @@ static void a_train_is_cut_where_no_more_is_expected(void **state)
 	begin(f);
 	relay_sent(&f->relay.relay, f->sessions[0], 1);
 	f->sessions[0]->keeps_trains = true;
-	socket_keep_trains(f->sessions[0]->outlet.fd);
+	socket_enable_gro(f->sessions[0]->outlet.fd);
 	setsockopt(f->relay.sinks[0], SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment));
 	answer_bytes(f, 0, "aabbccdde", 9);
 	turn(f, BATCH_TRAINS);
