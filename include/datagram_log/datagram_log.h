@@ -21,11 +21,11 @@ int datagram_log_start(struct datagram_log *dlog);
 
 /* Before the start: the writer waits, so that an earlier log's records come first. And any thread, later: it goes on,
  * as it does at datagram_log_stop(). */
-void datagram_log_hold(struct datagram_log *dlog);
-void datagram_log_release(struct datagram_log *dlog);
+void datagram_log_pause(struct datagram_log *dlog);
+void datagram_log_resume(struct datagram_log *dlog);
 
 /* A worker's end of it. */
-struct datagram_ring *datagram_log_ring(struct datagram_log *dlog, unsigned worker);
+struct record_ring *datagram_log_ring(struct datagram_log *dlog, unsigned worker);
 
 /* Any thread: the writer opens its file by name again before it goes on (for log rotation). */
 void datagram_log_reopen(struct datagram_log *dlog);

@@ -38,7 +38,7 @@ struct carrier {
 	struct egress *egress;
 	struct arena *arena;
 	bool converts; /* some destination wants another charset */
-	struct datagram_ring *ring; /* NULL: no records */
+	struct record_ring *ring; /* NULL: no records */
 	uint32_t unrecorded; /* datagrams that log = 1/N passes over before the next record */
 };
 

@@ -205,7 +205,7 @@ static int prepare(struct generation *generation)
 	int error = 0;
 
 	if (generation->datagram_log && generation->before && generation->before->datagram_log)
-		datagram_log_hold(generation->datagram_log);
+		datagram_log_pause(generation->datagram_log);
 	if (generation->datagram_log)
 		error = datagram_log_start(generation->datagram_log);
 	if (!error)

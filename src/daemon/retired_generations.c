@@ -40,7 +40,7 @@ static void end_records(struct past *past, struct generation *generation)
 	if (generation->datagram_log && now)
 		datagram_log_adopt_counters(now, generation->datagram_log);
 	if (next)
-		datagram_log_release(next);
+		datagram_log_resume(next);
 }
 
 /* Where its writer is stuck it stays, and nobody waits for it any more. */

@@ -34,10 +34,10 @@ struct datagram_log {
 	const struct config *config;
 	uint64_t written_before, dropped_before; /* by earlier ones */
 	struct log *log;
-	struct log_output output;
-	struct waker waker;
+	struct log_file output;
+	struct eventcount waker;
 	unsigned ring_count;
-	struct datagram_ring **rings;
+	struct record_ring **rings;
 	struct codec **codecs; /* by listener */
 	struct codec **answer_codecs; /* by peer; NULL where it answers in the listener's charset */
 
@@ -104,7 +104,7 @@ static bool reopen(struct datagram_log *dlog)
 
 	if (!atomic_exchange(&dlog->reopen, false))
 		return false;
-	result = log_output_reopen(&dlog->output);
+	result = log_file_reopen(&dlog->output);
 	if (result < 0)
 		log_error(dlog->log, "datagram log: cannot open %s again, so the old file stays: %s", dlog->output.name,
 			  strerror(-result));
@@ -141,16 +141,16 @@ static uint64_t write_lines(struct datagram_log *dlog, const char *bytes, size_t
 	while (at < size && !is_over(dlog)) {
 		if (reopen(dlog))
 			at = line_start(bytes, at);
-		ssize_t written = log_output_write(&dlog->output, bytes + at, size - at, ROOM_MS);
+		ssize_t written = log_file_write(&dlog->output, bytes + at, size - at, ROOM_MS);
 
 		if (written == -EAGAIN) {
 			on_stall(dlog);
 		} else if (written == -EPIPE && dlog->config->datagram_log.vital) {
 			pthread_kill(dlog->owner, SIGTERM);
-			waker_sleep(&dlog->waker, ROOM_MS);
+			eventcount_wait(&dlog->waker, ROOM_MS);
 		} else if (written < 0) {
 			tell_failure(dlog, strerror((int)-written));
-			waker_sleep(&dlog->waker, is_stopping(dlog) ? ROOM_MS : RETRY_MS);
+			eventcount_wait(&dlog->waker, is_stopping(dlog) ? ROOM_MS : RETRY_MS);
 		} else {
 			tell_recovery(dlog);
 			at += (size_t)written;
@@ -176,7 +176,7 @@ static uint64_t ring_drops(const struct datagram_log *dlog)
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < dlog->ring_count; i++)
-		sum += datagram_ring_dropped(dlog->rings[i]);
+		sum += record_ring_dropped(dlog->rings[i]);
 	return sum;
 }
 
@@ -199,14 +199,14 @@ static void declare_drops(struct datagram_log *dlog, bool now)
 /* --- Records --- */
 
 /* The ring whose first record is the oldest of all; NULL where all are empty. */
-static struct datagram_ring *oldest(const struct datagram_log *dlog)
+static struct record_ring *oldest(const struct datagram_log *dlog)
 {
-	struct datagram_ring *found = NULL;
+	struct record_ring *found = NULL;
 	uint64_t time_us = 0;
 
 	for (unsigned i = 0; i < dlog->ring_count; i++) {
 		uint32_t shown;
-		const struct datagram_record *record = datagram_ring_peek(dlog->rings[i], &shown);
+		const struct datagram_record *record = record_ring_peek(dlog->rings[i], &shown);
 
 		if (record && (!found || record->time_us < time_us)) {
 			found = dlog->rings[i];
@@ -228,16 +228,16 @@ static struct codec *codec_for(const struct datagram_log *dlog, const struct dat
 static size_t gather(struct datagram_log *dlog)
 {
 	const struct config *config = dlog->config;
-	struct datagram_ring *ring;
+	struct record_ring *ring;
 	size_t size = 0;
 
 	while (size < PIECE_SIZE && (ring = oldest(dlog))) {
 		uint32_t shown;
-		const struct datagram_record *record = datagram_ring_peek(ring, &shown);
+		const struct datagram_record *record = record_ring_peek(ring, &shown);
 
 		size += record_format(dlog->piece + size, record, shown, config->datagram_log.payload,
 				      codec_for(dlog, record), config->datagram_log.format);
-		datagram_ring_pop(ring);
+		record_ring_pop(ring);
 	}
 	return size;
 }
@@ -246,22 +246,22 @@ static size_t gather(struct datagram_log *dlog)
 static void idle(struct datagram_log *dlog)
 {
 	declare_drops(dlog, true);
-	waker_announce(&dlog->waker);
+	eventcount_prepare(&dlog->waker);
 	if (oldest(dlog) || is_stopping(dlog) || atomic_load(&dlog->reopen))
-		waker_stay(&dlog->waker);
+		eventcount_cancel(&dlog->waker);
 	else
-		waker_sleep(&dlog->waker, IDLE_MS);
+		eventcount_wait(&dlog->waker, IDLE_MS);
 }
 
 /* Records wait in the rings meanwhile. */
 static void await_turn(struct datagram_log *dlog)
 {
 	while (atomic_load(&dlog->held) && !is_stopping(dlog)) {
-		waker_announce(&dlog->waker);
+		eventcount_prepare(&dlog->waker);
 		if (atomic_load(&dlog->held) && !is_stopping(dlog))
-			waker_sleep(&dlog->waker, IDLE_MS);
+			eventcount_wait(&dlog->waker, IDLE_MS);
 		else
-			waker_stay(&dlog->waker);
+			eventcount_cancel(&dlog->waker);
 	}
 }
 
@@ -278,7 +278,7 @@ static void *writer_main(void *data)
 			counter_add(&dlog->written, write_in_turn(dlog, dlog->piece, size));
 			declare_drops(dlog, false);
 			if (size < PIECE_SIZE && !stopping)
-				waker_sleep(&dlog->waker, REST_MS);
+				eventcount_wait(&dlog->waker, REST_MS);
 		} else if (stopping) {
 			declare_drops(dlog, true);
 			break;
@@ -298,12 +298,12 @@ static int create_rings(struct datagram_log *dlog, unsigned workers)
 	const struct config *config = dlog->config;
 	int error = 0;
 
-	dlog->rings = calloc(workers, sizeof(struct datagram_ring *));
+	dlog->rings = calloc(workers, sizeof(struct record_ring *));
 	if (!dlog->rings)
 		return -ENOMEM;
 	while (dlog->ring_count < workers && !error) {
-		error = datagram_ring_create(&dlog->rings[dlog->ring_count], config->datagram_log.queue,
-					     config->datagram_log.payload, &dlog->waker);
+		error = record_ring_create(&dlog->rings[dlog->ring_count], config->datagram_log.queue,
+					   config->datagram_log.payload, &dlog->waker);
 		dlog->ring_count += !error;
 	}
 	return error;
@@ -363,7 +363,7 @@ static void give_away(const struct datagram_log *dlog)
 static int open_output(struct datagram_log *dlog)
 {
 	const struct config *config = dlog->config;
-	int error = log_output_open(&dlog->output, config->datagram_log.target, config->datagram_log.path);
+	int error = log_file_open(&dlog->output, config->datagram_log.target, config->datagram_log.path);
 
 	if (!error)
 		give_away(dlog);
@@ -393,7 +393,7 @@ int datagram_log_create(struct datagram_log **out, const struct config *config, 
 	dlog->config = config;
 	dlog->log = log;
 	dlog->owner = pthread_self();
-	waker_init(&dlog->waker);
+	eventcount_init(&dlog->waker);
 	sem_init(&dlog->ended, 0, 0);
 	error = open_output(dlog);
 	if (!error && set_up(dlog, workers)) {
@@ -417,18 +417,18 @@ int datagram_log_start(struct datagram_log *dlog)
 	return error;
 }
 
-void datagram_log_hold(struct datagram_log *dlog)
+void datagram_log_pause(struct datagram_log *dlog)
 {
 	atomic_store(&dlog->held, true);
 }
 
-void datagram_log_release(struct datagram_log *dlog)
+void datagram_log_resume(struct datagram_log *dlog)
 {
 	atomic_store(&dlog->held, false);
-	waker_wake(&dlog->waker);
+	eventcount_wake(&dlog->waker);
 }
 
-struct datagram_ring *datagram_log_ring(struct datagram_log *dlog, unsigned worker)
+struct record_ring *datagram_log_ring(struct datagram_log *dlog, unsigned worker)
 {
 	return dlog->rings[worker];
 }
@@ -436,7 +436,7 @@ struct datagram_ring *datagram_log_ring(struct datagram_log *dlog, unsigned work
 void datagram_log_reopen(struct datagram_log *dlog)
 {
 	atomic_store(&dlog->reopen, true);
-	waker_wake(&dlog->waker);
+	eventcount_wake(&dlog->waker);
 }
 
 static uint64_t pushed(const struct datagram_log *dlog)
@@ -444,7 +444,7 @@ static uint64_t pushed(const struct datagram_log *dlog)
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < dlog->ring_count; i++)
-		sum += datagram_ring_pushed(dlog->rings[i]);
+		sum += record_ring_pushed(dlog->rings[i]);
 	return sum;
 }
 
@@ -476,7 +476,7 @@ bool datagram_log_stop(struct datagram_log *dlog, unsigned timeout_ms)
 	if (!dlog || !dlog->started)
 		return true;
 	atomic_store(&dlog->deadline_ms, clock_monotonic_ms() + timeout_ms);
-	waker_wake(&dlog->waker);
+	eventcount_wake(&dlog->waker);
 	dlog->stuck = !await_end(dlog, &deadline);
 	if (!dlog->stuck)
 		pthread_join(dlog->thread, NULL);
@@ -534,10 +534,10 @@ void datagram_log_destroy(struct datagram_log *dlog)
 	for (size_t i = 0; dlog->answer_codecs && i < dlog->config->peer_count; i++)
 		codec_destroy(dlog->answer_codecs[i]);
 	for (unsigned i = 0; i < dlog->ring_count; i++)
-		datagram_ring_destroy(dlog->rings[i]);
-	log_output_close(&dlog->output);
+		record_ring_destroy(dlog->rings[i]);
+	log_file_close(&dlog->output);
 	sem_destroy(&dlog->ended);
-	waker_finish(&dlog->waker);
+	eventcount_finish(&dlog->waker);
 	free(dlog->codecs);
 	free(dlog->answer_codecs);
 	free(dlog->rings);

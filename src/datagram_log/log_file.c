@@ -13,7 +13,7 @@ static bool is_same_file(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-static void look(struct log_output *output)
+static void look(struct log_file *output)
 {
 	struct stat status, standard;
 
@@ -31,9 +31,9 @@ static int open_file(const char *path, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
-int log_output_open(struct log_output *output, enum log_target target, const char *path)
+int log_file_open(struct log_file *output, enum log_target target, const char *path)
 {
-	*output = (struct log_output){.name = "stderr", .fd = STDERR_FILENO};
+	*output = (struct log_file){.name = "stderr", .fd = STDERR_FILENO};
 	if (target == LOG_TARGET_STDOUT) {
 		output->name = "stdout";
 		output->fd = STDOUT_FILENO;
@@ -57,7 +57,7 @@ static bool is_another_file(int a, int b)
 	return !fstat(a, &one) && !fstat(b, &other) && !is_same_file(&one, &other);
 }
 
-int log_output_reopen(struct log_output *output)
+int log_file_reopen(struct log_file *output)
 {
 	int fd, another;
 
@@ -73,7 +73,7 @@ int log_output_reopen(struct log_output *output)
 	return another;
 }
 
-void log_output_close(struct log_output *output)
+void log_file_close(struct log_file *output)
 {
 	if (output->path)
 		close(output->fd);
@@ -93,7 +93,7 @@ static int wait_for_room(int fd, int timeout_ms)
 
 /* A pipe that has room has it for PIPE_BUF bytes at least (pipe(7)): so a write of no more does not block. Where nobody
  * knows whether it has, nothing is written. */
-ssize_t log_output_write(const struct log_output *output, const char *bytes, size_t size, int timeout_ms)
+ssize_t log_file_write(const struct log_file *output, const char *bytes, size_t size, int timeout_ms)
 {
 	ssize_t written;
 	int error = output->bulk ? 0 : wait_for_room(output->fd, timeout_ms);

@@ -12,42 +12,42 @@
 
 /* --- Waking --- */
 
-void waker_init(struct waker *waker)
+void eventcount_init(struct eventcount *waker)
 {
 	atomic_init(&waker->sleeping, false);
 	sem_init(&waker->semaphore, 0, 0);
 }
 
-void waker_finish(struct waker *waker)
+void eventcount_finish(struct eventcount *waker)
 {
 	sem_destroy(&waker->semaphore);
 }
 
-void waker_wake(struct waker *waker)
+void eventcount_wake(struct eventcount *waker)
 {
 	atomic_store(&waker->sleeping, false);
 	sem_post(&waker->semaphore);
 }
 
-/* The fence here and the one in datagram_ring_wake() pair up: either the consumer's last look finds the record, or the
+/* The fence here and the one in record_ring_wake() pair up: either the consumer's last look finds the record, or the
  * producer finds the consumer sleeping. */
-void waker_announce(struct waker *waker)
+void eventcount_prepare(struct eventcount *waker)
 {
 	atomic_store_explicit(&waker->sleeping, true, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
-void waker_stay(struct waker *waker)
+void eventcount_cancel(struct eventcount *waker)
 {
 	atomic_store_explicit(&waker->sleeping, false, memory_order_relaxed);
 }
 
-void waker_sleep(struct waker *waker, unsigned timeout_ms)
+void eventcount_wait(struct eventcount *waker, unsigned timeout_ms)
 {
 	struct timespec deadline = clock_deadline(timeout_ms);
 
 	sem_clockwait(&waker->semaphore, CLOCK_MONOTONIC, &deadline);
-	waker_stay(waker);
+	eventcount_cancel(waker);
 }
 
 /* --- The ring --- */
@@ -62,12 +62,12 @@ struct slot {
 
 /* Each side counts what it has done, and keeps the other's count as it last saw it: so the cache lines of the two meet
  * only when the ring seems full or empty. */
-struct datagram_ring {
+struct record_ring {
 	uint8_t *slots;
 	size_t stride; /* bytes from slot to slot */
 	uint32_t size; /* slots */
 	uint32_t payload; /* bytes kept at most */
-	struct waker *waker;
+	struct eventcount *waker;
 
 	_Alignas(CACHE_LINE) _Atomic uint64_t pushed;
 	_Atomic uint64_t dropped;
@@ -79,13 +79,13 @@ struct datagram_ring {
 	uint32_t pop_slot;
 };
 
-int datagram_ring_create(struct datagram_ring **out, uint32_t records, uint32_t payload, struct waker *waker)
+int record_ring_create(struct record_ring **out, uint32_t records, uint32_t payload, struct eventcount *waker)
 {
-	struct datagram_ring *ring = aligned_alloc(CACHE_LINE, sizeof(*ring));
+	struct record_ring *ring = aligned_alloc(CACHE_LINE, sizeof(*ring));
 
 	if (!ring)
 		return -ENOMEM;
-	*ring = (struct datagram_ring){.size = records, .payload = payload, .waker = waker};
+	*ring = (struct record_ring){.size = records, .payload = payload, .waker = waker};
 	ring->stride = (sizeof(struct slot) + payload + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
 	ring->slots = mmap(NULL, records * ring->stride, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -97,7 +97,7 @@ int datagram_ring_create(struct datagram_ring **out, uint32_t records, uint32_t 
 	return 0;
 }
 
-void datagram_ring_destroy(struct datagram_ring *ring)
+void record_ring_destroy(struct record_ring *ring)
 {
 	if (!ring)
 		return;
@@ -105,12 +105,12 @@ void datagram_ring_destroy(struct datagram_ring *ring)
 	free(ring);
 }
 
-static struct slot *slot_at(const struct datagram_ring *ring, uint32_t i)
+static struct slot *slot_at(const struct record_ring *ring, uint32_t i)
 {
 	return (struct slot *)(void *)(ring->slots + i * ring->stride);
 }
 
-static uint32_t next_slot(const struct datagram_ring *ring, uint32_t i)
+static uint32_t next_slot(const struct record_ring *ring, uint32_t i)
 {
 	return i + 1 == ring->size ? 0 : i + 1;
 }
@@ -132,7 +132,7 @@ static void fill(struct slot *slot, const struct datagram_record *record, uint32
 	slot->record.payload = slot->payload;
 }
 
-static bool has_room(struct datagram_ring *ring, uint64_t pushed)
+static bool has_room(struct record_ring *ring, uint64_t pushed)
 {
 	if (pushed - ring->popped_seen < ring->size)
 		return true;
@@ -140,7 +140,7 @@ static bool has_room(struct datagram_ring *ring, uint64_t pushed)
 	return pushed - ring->popped_seen < ring->size;
 }
 
-void datagram_ring_push(struct datagram_ring *ring, const struct datagram_record *record)
+void record_ring_push(struct record_ring *ring, const struct datagram_record *record)
 {
 	uint64_t pushed = atomic_load_explicit(&ring->pushed, memory_order_relaxed);
 
@@ -153,7 +153,7 @@ void datagram_ring_push(struct datagram_ring *ring, const struct datagram_record
 	atomic_store_explicit(&ring->pushed, pushed + 1, memory_order_release);
 }
 
-void datagram_ring_wake(struct datagram_ring *ring)
+void record_ring_wake(struct record_ring *ring)
 {
 	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load_explicit(&ring->waker->sleeping, memory_order_relaxed) &&
@@ -161,7 +161,7 @@ void datagram_ring_wake(struct datagram_ring *ring)
 		sem_post(&ring->waker->semaphore);
 }
 
-const struct datagram_record *datagram_ring_peek(struct datagram_ring *ring, uint32_t *shown)
+const struct datagram_record *record_ring_peek(struct record_ring *ring, uint32_t *shown)
 {
 	uint64_t popped = atomic_load_explicit(&ring->popped, memory_order_relaxed);
 	const struct slot *slot;
@@ -175,7 +175,7 @@ const struct datagram_record *datagram_ring_peek(struct datagram_ring *ring, uin
 	return &slot->record;
 }
 
-void datagram_ring_pop(struct datagram_ring *ring)
+void record_ring_pop(struct record_ring *ring)
 {
 	uint64_t popped = atomic_load_explicit(&ring->popped, memory_order_relaxed);
 
@@ -183,12 +183,12 @@ void datagram_ring_pop(struct datagram_ring *ring)
 	atomic_store_explicit(&ring->popped, popped + 1, memory_order_release);
 }
 
-uint64_t datagram_ring_dropped(const struct datagram_ring *ring)
+uint64_t record_ring_dropped(const struct record_ring *ring)
 {
 	return atomic_load_explicit(&ring->dropped, memory_order_relaxed);
 }
 
-uint64_t datagram_ring_pushed(const struct datagram_ring *ring)
+uint64_t record_ring_pushed(const struct record_ring *ring)
 {
 	return atomic_load_explicit(&ring->pushed, memory_order_acquire);
 }

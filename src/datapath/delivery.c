@@ -163,6 +163,6 @@ void way_record(struct carrier *carrier, struct datagram_record *record, enum ve
 		record->sent = outcome->sent[i];
 		record->reason = outcome->reason[i];
 		record->verdict = record->sent ? verdict : VERDICT_DROPPED;
-		datagram_ring_push(carrier->ring, record);
+		record_ring_push(carrier->ring, record);
 	}
 }

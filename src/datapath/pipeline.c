@@ -155,5 +155,5 @@ void route_end(struct route *route, const struct arrival *arrival, const struct 
 	if (route->action->finish)
 		route->action->finish(route, arrival, trains, count);
 	if (route->carrier.ring)
-		datagram_ring_wake(route->carrier.ring);
+		record_ring_wake(route->carrier.ring);
 }

@@ -249,7 +249,7 @@ void answers_end(struct answers *answers)
 		struct session *session = answers->sessions[i];
 
 		if (carrier_of(session)->ring)
-			datagram_ring_wake(carrier_of(session)->ring);
+			record_ring_wake(carrier_of(session)->ring);
 		relay_settle(session->relay, session, answers->now_ms);
 	}
 }

@@ -20,8 +20,8 @@ ssize_t __wrap_send(int fd, const void *data, size_t size, int flags);
 int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
 int __wrap_socket_connect(const struct address *peer, int send_buffer);
 int __wrap_socket_converse(const struct address *peer, int receive_buffer, int send_buffer);
-void __wrap_datagram_ring_push(struct datagram_ring *ring, const struct datagram_record *record);
-void __wrap_datagram_ring_wake(struct datagram_ring *ring);
+void __wrap_record_ring_push(struct record_ring *ring, const struct datagram_record *record);
+void __wrap_record_ring_wake(struct record_ring *ring);
 
 #define PEERS 3
 #define PAYLOAD 4096
@@ -109,7 +109,7 @@ int __wrap_socket_converse(const struct address *peer, int receive_buffer, int s
 static uint64_t recorded;
 static volatile uint8_t sum;
 
-void __wrap_datagram_ring_push(struct datagram_ring *ring, const struct datagram_record *record)
+void __wrap_record_ring_push(struct record_ring *ring, const struct datagram_record *record)
 {
 	(void)ring;
 	for (uint32_t i = 0; i < record->size; i++)
@@ -119,7 +119,7 @@ void __wrap_datagram_ring_push(struct datagram_ring *ring, const struct datagram
 	recorded++;
 }
 
-void __wrap_datagram_ring_wake(struct datagram_ring *ring)
+void __wrap_record_ring_wake(struct record_ring *ring)
 {
 	(void)ring;
 }
@@ -235,7 +235,7 @@ static void begin(struct world *w)
 	w->route.carrier.egress = w->egress;
 	w->route.carrier.arena = &w->arena;
 	w->route.counters = &w->counters;
-	w->route.carrier.ring = (struct datagram_ring *)w; /* never looked into */
+	w->route.carrier.ring = (struct record_ring *)w; /* never looked into */
 	w->route.log = w->log;
 	if (action_traits(w->config.action)->has_ring_guard)
 		must_work(ring_guard_create(&w->route.ring_guard, w->config.action));

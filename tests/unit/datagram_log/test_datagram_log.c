@@ -87,8 +87,8 @@ static void push(struct fixture *f, unsigned worker, uint64_t time_us)
 					 .size = 5,
 					 .verdict = VERDICT_SUNK};
 
-	datagram_ring_push(datagram_log_ring(f->dlog, worker), &record);
-	datagram_ring_wake(datagram_log_ring(f->dlog, worker));
+	record_ring_push(datagram_log_ring(f->dlog, worker), &record);
+	record_ring_wake(datagram_log_ring(f->dlog, worker));
 }
 
 static const char *contents(struct fixture *f, const char *path)

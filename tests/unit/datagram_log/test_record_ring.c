@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "datagram_log/record_ring.h"
 
-static struct waker waker;
+static struct eventcount waker;
 static struct address source, destination;
 
 static struct datagram_record record_of(const char *payload, uint64_t time_us)
@@ -24,12 +24,12 @@ static struct datagram_record record_of(const char *payload, uint64_t time_us)
 
 static int set_up(void **state)
 {
-	struct datagram_ring *ring;
+	struct record_ring *ring;
 
-	waker_init(&waker);
+	eventcount_init(&waker);
 	address_parse(&source, "192.0.2.1:1");
 	address_parse(&destination, "[2001:db8::1]:2");
-	if (datagram_ring_create(&ring, 16, 8, &waker))
+	if (record_ring_create(&ring, 16, 8, &waker))
 		return -1;
 	*state = ring;
 	return 0;
@@ -37,23 +37,23 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	datagram_ring_destroy(*state);
-	waker_finish(&waker);
+	record_ring_destroy(*state);
+	eventcount_finish(&waker);
 	return 0;
 }
 
 static void a_record_comes_out_as_it_went_in(void **state)
 {
-	struct datagram_ring *ring = *state;
+	struct record_ring *ring = *state;
 	char payload[] = "0123456789";
 	struct datagram_record record = record_of(payload, 7);
 	const struct datagram_record *out;
 	uint32_t shown;
 
-	assert_null(datagram_ring_peek(ring, &shown));
-	datagram_ring_push(ring, &record);
+	assert_null(record_ring_peek(ring, &shown));
+	record_ring_push(ring, &record);
 	memset(payload, 'x', sizeof(payload)); /* it was copied */
-	out = datagram_ring_peek(ring, &shown);
+	out = record_ring_peek(ring, &shown);
 	assert_non_null(out);
 	assert_int_equal(out->time_us, 7);
 	assert_int_equal(out->size, 10);
@@ -61,80 +61,80 @@ static void a_record_comes_out_as_it_went_in(void **state)
 	assert_memory_equal(out->payload, "01234567", 8);
 	assert_true(out->source != &source && address_equal(out->source, &source));
 	assert_true(address_equal(out->destination, &destination));
-	datagram_ring_pop(ring);
-	assert_null(datagram_ring_peek(ring, &shown));
+	record_ring_pop(ring);
+	assert_null(record_ring_peek(ring, &shown));
 }
 
 static void a_full_ring_drops_and_counts(void **state)
 {
-	struct datagram_ring *ring = *state;
+	struct record_ring *ring = *state;
 	uint32_t shown;
 
 	for (uint64_t i = 0; i < 20; i++) {
 		struct datagram_record record = record_of("x", i);
-		datagram_ring_push(ring, &record);
+		record_ring_push(ring, &record);
 	}
-	assert_int_equal(datagram_ring_pushed(ring), 16);
-	assert_int_equal(datagram_ring_dropped(ring), 4);
+	assert_int_equal(record_ring_pushed(ring), 16);
+	assert_int_equal(record_ring_dropped(ring), 4);
 	for (uint64_t i = 0; i < 16; i++) {
-		assert_int_equal(datagram_ring_peek(ring, &shown)->time_us, i);
-		datagram_ring_pop(ring);
+		assert_int_equal(record_ring_peek(ring, &shown)->time_us, i);
+		record_ring_pop(ring);
 	}
-	assert_null(datagram_ring_peek(ring, &shown));
+	assert_null(record_ring_peek(ring, &shown));
 }
 
 #define RECORDS 200000
 
 static void *produce(void *data)
 {
-	struct datagram_ring *ring = data;
+	struct record_ring *ring = data;
 
 	for (uint64_t i = 1; i <= RECORDS; i++) {
 		struct datagram_record record = record_of("12345678", i);
-		datagram_ring_push(ring, &record);
-		datagram_ring_wake(ring);
+		record_ring_push(ring, &record);
+		record_ring_wake(ring);
 	}
 	return NULL;
 }
 
 /* Returns whether there was one. */
-static bool take_one(struct datagram_ring *ring, uint64_t *last)
+static bool take_one(struct record_ring *ring, uint64_t *last)
 {
 	uint32_t shown;
-	const struct datagram_record *record = datagram_ring_peek(ring, &shown);
+	const struct datagram_record *record = record_ring_peek(ring, &shown);
 
 	if (!record)
 		return false;
 	assert_true(record->time_us > *last);
 	assert_memory_equal(record->payload, "12345678", 8);
 	*last = record->time_us;
-	datagram_ring_pop(ring);
+	record_ring_pop(ring);
 	return true;
 }
 
 /* Were a wake-up lost, the consumer would sleep for a minute. */
 static void two_threads_lose_nothing_and_no_wake_up(void **state)
 {
-	struct datagram_ring *ring = *state;
+	struct record_ring *ring = *state;
 	uint64_t last = 0, taken = 0, before = clock_monotonic_ms();
 	uint32_t shown;
 	pthread_t producer;
 
 	assert_int_equal(pthread_create(&producer, NULL, produce, ring), 0);
-	while (taken + datagram_ring_dropped(ring) < RECORDS) {
+	while (taken + record_ring_dropped(ring) < RECORDS) {
 		if (take_one(ring, &last)) {
 			taken++;
 			continue;
 		}
-		waker_announce(&waker);
-		if (datagram_ring_peek(ring, &shown) || taken + datagram_ring_dropped(ring) == RECORDS)
-			waker_stay(&waker);
+		eventcount_prepare(&waker);
+		if (record_ring_peek(ring, &shown) || taken + record_ring_dropped(ring) == RECORDS)
+			eventcount_cancel(&waker);
 		else
-			waker_sleep(&waker, 60000);
+			eventcount_wait(&waker, 60000);
 	}
 	pthread_join(producer, NULL);
-	assert_int_equal(taken, datagram_ring_pushed(ring));
-	assert_int_equal(taken + datagram_ring_dropped(ring), RECORDS);
+	assert_int_equal(taken, record_ring_pushed(ring));
+	assert_int_equal(taken + record_ring_dropped(ring), RECORDS);
 	assert_true(clock_monotonic_ms() - before < 60000);
 }
 
@@ -143,9 +143,9 @@ static void a_wake_before_the_sleep_counts(void **state)
 	uint64_t before = clock_monotonic_ms();
 
 	(void)state;
-	waker_announce(&waker);
-	waker_wake(&waker);
-	waker_sleep(&waker, 60000);
+	eventcount_prepare(&waker);
+	eventcount_wake(&waker);
+	eventcount_wait(&waker, 60000);
 	assert_true(clock_monotonic_ms() - before < 60000);
 }
 

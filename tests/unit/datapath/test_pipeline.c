@@ -23,10 +23,10 @@ struct caught {
 static struct caught caught[256];
 static unsigned caught_count;
 
-void __wrap_datagram_ring_push(struct datagram_ring *ring, const struct datagram_record *record);
-void __wrap_datagram_ring_wake(struct datagram_ring *ring);
+void __wrap_record_ring_push(struct record_ring *ring, const struct datagram_record *record);
+void __wrap_record_ring_wake(struct record_ring *ring);
 
-void __wrap_datagram_ring_push(struct datagram_ring *ring, const struct datagram_record *record)
+void __wrap_record_ring_push(struct record_ring *ring, const struct datagram_record *record)
 {
 	struct caught *c = &caught[caught_count++];
 
@@ -35,7 +35,7 @@ void __wrap_datagram_ring_push(struct datagram_ring *ring, const struct datagram
 	memcpy(c->payload, record->payload, record->size < sizeof(c->payload) ? record->size : sizeof(c->payload));
 }
 
-void __wrap_datagram_ring_wake(struct datagram_ring *ring)
+void __wrap_record_ring_wake(struct record_ring *ring)
 {
 	(void)ring;
 }
@@ -100,7 +100,7 @@ static void begin(struct fixture *f, enum action_kind action, size_t peers)
 	f->route.carrier.egress = f->egress;
 	f->route.carrier.arena = &f->arena;
 	f->route.counters = &f->counters;
-	f->route.carrier.ring = (struct datagram_ring *)f; /* never looked into */
+	f->route.carrier.ring = (struct record_ring *)f; /* never looked into */
 }
 
 static int tear_down(void **state)

@@ -18,10 +18,10 @@ static struct datagram_record caught[64];
 static char payloads[64][16];
 static unsigned caught_count, wake_count;
 
-void __wrap_datagram_ring_push(struct datagram_ring *ring, const struct datagram_record *record);
-void __wrap_datagram_ring_wake(struct datagram_ring *ring);
+void __wrap_record_ring_push(struct record_ring *ring, const struct datagram_record *record);
+void __wrap_record_ring_wake(struct record_ring *ring);
 
-void __wrap_datagram_ring_push(struct datagram_ring *ring, const struct datagram_record *record)
+void __wrap_record_ring_push(struct record_ring *ring, const struct datagram_record *record)
 {
 	(void)ring;
 	assert_true(record->size < sizeof(payloads[0]));
@@ -31,7 +31,7 @@ void __wrap_datagram_ring_push(struct datagram_ring *ring, const struct datagram
 	caught[caught_count++] = *record;
 }
 
-void __wrap_datagram_ring_wake(struct datagram_ring *ring)
+void __wrap_record_ring_wake(struct record_ring *ring)
 {
 	(void)ring;
 	wake_count++;
@@ -82,7 +82,7 @@ static void begin(struct fixture *f)
 	f->route.carrier.arena = &f->arena;
 	f->route.counters = &f->counters;
 	f->route.action_state = &f->relay.relay;
-	f->route.carrier.ring = (struct datagram_ring *)f; /* never looked into */
+	f->route.carrier.ring = (struct record_ring *)f; /* never looked into */
 	f->relay.relay.setup.carrier = &f->route.carrier;
 	for (size_t i = 0; i < CLIENTS; i++) {
 		struct relay_client client = {.client = &f->at[i], .local = &f->relay.local, .back = &f->relay.back};
