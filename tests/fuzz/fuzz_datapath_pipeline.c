@@ -18,8 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
 ssize_t __wrap_send(int fd, const void *data, size_t size, int flags);
 int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
-int __wrap_socket_connect(const struct address *peer, int send_buffer);
-int __wrap_socket_converse(const struct address *peer, int receive_buffer, int send_buffer);
+int __wrap_socket_open_send_only(const struct address *peer, int send_buffer);
+int __wrap_socket_open_duplex(const struct address *peer, int receive_buffer, int send_buffer);
 void __wrap_record_ring_push(struct record_ring *ring, const struct datagram_record *record);
 void __wrap_record_ring_wake(struct record_ring *ring);
 
@@ -88,7 +88,7 @@ int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event
 	return next() == 255 ? -1 : 0;
 }
 
-int __wrap_socket_connect(const struct address *peer, int send_buffer)
+int __wrap_socket_open_send_only(const struct address *peer, int send_buffer)
 {
 	static const int errors[] = {EMFILE, EAGAIN, ENETUNREACH, ECONNREFUSED};
 	unsigned choice = next();
@@ -98,10 +98,10 @@ int __wrap_socket_connect(const struct address *peer, int send_buffer)
 	return choice >= 224 ? -errors[choice % 4] : dup(spare);
 }
 
-int __wrap_socket_converse(const struct address *peer, int receive_buffer, int send_buffer)
+int __wrap_socket_open_duplex(const struct address *peer, int receive_buffer, int send_buffer)
 {
 	(void)receive_buffer;
-	return __wrap_socket_connect(peer, send_buffer);
+	return __wrap_socket_open_send_only(peer, send_buffer);
 }
 
 /* --- What is recorded must be there to read --- */

@@ -28,7 +28,7 @@ const struct listener_counters *__wrap_worker_listener_counters(const struct wor
 const struct relay_counters *__wrap_worker_relay_counters(const struct worker *worker, size_t listener);
 const struct peer_counters *__wrap_worker_peer_counters(const struct worker *worker, size_t peer);
 const struct receive_counters *__wrap_worker_receive_counters(const struct worker *worker);
-uint64_t __wrap_bound_sockets_drops(const struct listen_sockets *sockets, size_t listener);
+uint64_t __wrap_listen_sockets_kernel_drops(const struct listen_sockets *sockets, size_t listener);
 uint64_t __wrap_worker_turned_ms(const struct worker *worker);
 
 const struct listener_counters *__wrap_worker_listener_counters(const struct worker *worker, size_t listener)
@@ -51,7 +51,7 @@ const struct receive_counters *__wrap_worker_receive_counters(const struct worke
 	return &workers[number(worker)].receives;
 }
 
-uint64_t __wrap_bound_sockets_drops(const struct listen_sockets *sockets, size_t listener)
+uint64_t __wrap_listen_sockets_kernel_drops(const struct listen_sockets *sockets, size_t listener)
 {
 	(void)sockets;
 	return 600 + 3 * listener;
