@@ -49,7 +49,7 @@ struct status_peer {
 	const struct peer_config *config;
 	struct peer_counters counters;
 	uint64_t dropped;
-	const struct peer_targets *targets; /* in the snapshot; NULL without one */
+	const struct peer_endpoints *targets; /* in the snapshot; NULL without one */
 };
 
 struct status {
@@ -60,7 +60,7 @@ struct status {
 	size_t listener_count;
 	struct status_peer *peers; /* likewise */
 	size_t peer_count;
-	struct peers_snapshot *snapshot; /* NULL: not known any more */
+	struct endpoints_snapshot *snapshot; /* NULL: not known any more */
 	uint64_t *silences_ms; /* by worker: since its loop turned last */
 	unsigned worker_count;
 	struct receive_counters receives;

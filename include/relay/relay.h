@@ -36,8 +36,8 @@ struct relay_setup {
 	unsigned worker; /* its number */
 	struct session_quota *quota; /* of the listener, on all workers together */
 	int epoll; /* where sessions' sockets are watched for answers; a session is the data of its event */
-	const target_news *news;
-	const struct peers_snapshot *snapshot; /* needed until relay_init() returns */
+	const endpoint_epoch *news;
+	const struct endpoints_snapshot *snapshot; /* needed until relay_init() returns */
 };
 
 /* What the sessions with one peer share. */
@@ -51,7 +51,7 @@ struct relay {
 	struct relay_counters counters;
 	struct session_table *table;
 	struct session_pool pool;
-	struct target_set targets;
+	struct endpoint_set targets;
 	struct relay_peer *peers; /* of the listener */
 	struct log_limit full_limit, open_limit, rest_limit, down_limit, receive_limit;
 
@@ -81,7 +81,7 @@ bool relay_can_adopt_config(const struct relay *relay, const struct listener_con
 int relay_adopt_config(struct relay *relay, const struct relay_setup *setup, const struct relay_home *home);
 
 /* The peers are at other addresses: a session whose target is gone goes on until its client writes again. */
-void relay_set_peers(struct relay *relay, const struct peers_snapshot *snapshot, uint64_t now_ms);
+void relay_set_peers(struct relay *relay, const struct endpoints_snapshot *snapshot, uint64_t now_ms);
 
 /* Before a batch: learns which targets have come up or gone down. */
 void relay_begin(struct relay *relay, uint64_t now_ms);

@@ -9,7 +9,7 @@
 #include "datapath/tx_batch.h"
 #include "relay/session_table.h"
 
-struct member;
+struct endpoint_ref;
 struct relay;
 
 /* A session's place among those that rest (resting.h). */
@@ -23,7 +23,7 @@ struct session {
 	struct relay *relay;
 	struct outlet outlet; /* to the peer */
 	struct outlet *back; /* to the client: the listener's socket */
-	struct member *member; /* of the relay's targets */
+	struct endpoint_ref *member; /* of the relay's targets */
 	uint32_t awaited; /* answers that may still come, where responses bounds them */
 	uint32_t targets_seen; /* the version of them that its client was found not to be among */
 	uint32_t batch; /* of answers, that it took part in last */

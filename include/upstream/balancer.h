@@ -9,11 +9,11 @@
 #include "base/address.h"
 #include "config/config.h"
 
-#define BALANCE_NONE SIZE_MAX
+#define BALANCER_NONE SIZE_MAX
 
 /* One address of a peer. */
-struct balance_target {
-	uint64_t identity; /* balance_identity() of it */
+struct balancer_target {
+	uint64_t identity; /* balancer_identity() of it */
 	uint32_t weight; /* its share of the sessions, from 1 */
 	bool backup; /* used only when no other is up */
 	bool up;
@@ -23,11 +23,11 @@ struct balance_target {
 struct balancer;
 
 /* A hash of a peer's name and address, the same on every host. */
-uint64_t balance_identity(const char *peer, const struct address *address);
+uint64_t balancer_identity(const char *peer, const struct address *address);
 
 /* The targets, at most UINT16_MAX, stay their owner's and must outlive the balancer. start: of several balancers, each
  * begins its turns elsewhere. Returns 0 or -ENOMEM. */
-int balancer_create(struct balancer **balancer, enum balance balance, const struct balance_target *targets,
+int balancer_create(struct balancer **balancer, enum balance balance, const struct balancer_target *targets,
 		    size_t count, unsigned start);
 
 /* NULL is accepted. */
@@ -41,9 +41,9 @@ void balancer_update(struct balancer *balancer);
 bool balancer_fails_open(const struct balancer *balancer);
 
 /* The targets that are chosen from: their indices, until the next update. Returns how many there are. */
-size_t balancer_choices(const struct balancer *balancer, const uint16_t **choices);
+size_t balancer_candidates(const struct balancer *balancer, const uint16_t **choices);
 
-/* The index of the target for a new session of this client; BALANCE_NONE where there are no targets. */
+/* The index of the target for a new session of this client; BALANCER_NONE where there are no targets. */
 size_t balancer_choose(struct balancer *balancer, const struct address *client);
 
 #endif

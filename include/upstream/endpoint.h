@@ -11,44 +11,44 @@
 #include "config/config.h"
 
 /* Grows whenever a target comes up or goes down, but for the end of a rest, which everybody can foresee. */
-typedef atomic_uint target_news;
+typedef atomic_uint endpoint_epoch;
 
-struct target {
+struct endpoint {
 	atomic_uint references;
 	const struct peer_config *peer;
 	struct address address;
-	target_news *news; /* of all targets; it outlives their use */
+	endpoint_epoch *news; /* of all targets; it outlives their use */
 	atomic_uint fails; /* ICMP errors in a row */
-	_Atomic uint64_t rests_until_ms; /* monotonic */
+	_Atomic uint64_t ejected_until_ms; /* monotonic */
 	atomic_bool check_failed; /* the active check says so */
 };
 
 /* Returns a target with one reference, up, or NULL where there is no memory. */
-struct target *target_create(const struct peer_config *peer, const struct address *address, target_news *news);
+struct endpoint *endpoint_create(const struct peer_config *peer, const struct address *address, endpoint_epoch *news);
 
 /* Another configuration of the peer is in force. No thread uses the target meanwhile. */
-void target_adopt_config(struct target *target, const struct peer_config *peer);
+void endpoint_adopt_config(struct endpoint *target, const struct peer_config *peer);
 
 /* Takes another reference. */
-struct target *target_get(struct target *target);
+struct endpoint *endpoint_get(struct endpoint *target);
 
 /* Drops one; the last frees. NULL is accepted. */
-void target_put(struct target *target);
+void endpoint_put(struct endpoint *target);
 
 /* Whether the check is content and the target does not rest. */
-bool target_is_up(const struct target *target, uint64_t now_ms);
+bool endpoint_is_up(const struct endpoint *target, uint64_t now_ms);
 
 /* Until when it rests; in the past where it does not. */
-uint64_t target_rests_until(const struct target *target);
+uint64_t endpoint_ejected_until(const struct endpoint *target);
 
 /* Any thread: ICMP said count times that nobody listens there. After max_fails in a row the target rests for
  * fail_timeout; after that a single one is enough, until an answer comes. Returns true where the rest begins now. */
-bool target_failed(struct target *target, unsigned count, uint64_t now_ms);
+bool endpoint_report_failure(struct endpoint *target, unsigned count, uint64_t now_ms);
 
 /* Any thread: an answer came. */
-void target_answered(struct target *target);
+void endpoint_report_success(struct endpoint *target);
 
 /* The main loop: what the active check found. */
-void target_set_checked(struct target *target, bool up);
+void endpoint_set_checked(struct endpoint *target, bool up);
 
 #endif

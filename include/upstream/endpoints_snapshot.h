@@ -8,24 +8,24 @@
 
 #include "upstream/endpoint.h"
 
-struct peer_targets {
-	struct target **items; /* in the order of preference: those that were there before come first */
+struct peer_endpoints {
+	struct endpoint **items; /* in the order of preference: those that were there before come first */
 	size_t count; /* 0: the name has no address yet */
 };
 
-struct peers_snapshot {
+struct endpoints_snapshot {
 	atomic_uint references;
 	size_t peer_count;
-	struct peer_targets peers[]; /* by the peer's index */
+	struct peer_endpoints peers[]; /* by the peer's index */
 };
 
 /* A snapshot with one reference, which takes references of its own to the targets; or NULL where there is no memory. */
-struct peers_snapshot *peers_snapshot_create(const struct peer_targets *peers, size_t count);
+struct endpoints_snapshot *endpoints_snapshot_create(const struct peer_endpoints *peers, size_t count);
 
 /* Takes another reference. */
-struct peers_snapshot *peers_snapshot_get(struct peers_snapshot *snapshot);
+struct endpoints_snapshot *endpoints_snapshot_get(struct endpoints_snapshot *snapshot);
 
 /* Drops one; the last frees. NULL is accepted. */
-void peers_snapshot_put(struct peers_snapshot *snapshot);
+void endpoints_snapshot_put(struct endpoints_snapshot *snapshot);
 
 #endif

@@ -18,7 +18,7 @@ int health_checks_create(struct health_checks **checks, uv_loop_t *loop, const s
 			 const struct own_addresses *own, struct log *log);
 
 /* Checks these targets from now on, each at once for the first time, and no others. The caller keeps his reference. */
-void health_checks_set(struct health_checks *checks, const struct peers_snapshot *snapshot);
+void health_checks_set(struct health_checks *checks, const struct endpoints_snapshot *snapshot);
 
 /* Ends all checks: the loop closes the handles. NULL is accepted, and a second time does nothing. */
 void health_checks_close(struct health_checks *checks);

@@ -17,14 +17,14 @@
 struct peers;
 
 /* Called on the main loop when the addresses of a peer have changed; takes over a reference. */
-typedef void (*peers_changed)(struct peers_snapshot *snapshot, void *data);
+typedef void (*peers_changed)(struct endpoints_snapshot *snapshot, void *data);
 
 /* Everything is borrowed, but for before, which may go as soon as the peers have taken over. */
 struct peers_setup {
 	uv_loop_t *loop;
 	const struct config *config;
 	const struct own_addresses *own; /* NULL: nothing is; a name that leads to one of them is told as an error */
-	target_news *news; /* that any target of the peers has come up or gone down */
+	endpoint_epoch *news; /* that any target of the peers has come up or gone down */
 	const struct peers *before; /* those of an earlier configuration, or NULL */
 	struct log *log;
 	peers_changed changed;
@@ -42,7 +42,7 @@ void peers_adopt(struct peers *peers);
 void peers_start(struct peers *peers);
 
 /* Where the peers are now: another reference. From the beginning, a peer with an address of its own has one target. */
-struct peers_snapshot *peers_now(struct peers *peers);
+struct endpoints_snapshot *peers_now(struct peers *peers);
 
 /* Closes the timers and cancels the look-ups. One that waits for a name server cannot be cancelled: the loop goes on
  * until it has ended. */

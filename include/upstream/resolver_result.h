@@ -12,7 +12,7 @@
 /* Of more than so many addresses, the first are used. */
 #define RESOLVER_ADDRESSES_MAX 64
 
-struct resolver_answer {
+struct resolver_result {
 	size_t count;
 	bool more; /* than there is room for */
 	struct address addresses[RESOLVER_ADDRESSES_MAX];
@@ -21,10 +21,10 @@ struct resolver_answer {
 /* Takes what getaddrinfo(3) found (NULL: nothing), each address once and with the port. Those that are in now and still
  * there come first: an answer in another order is no change, and one with more addresses than can be used does not swap
  * them each time. */
-void resolver_answer_read(struct resolver_answer *answer, const struct resolver_answer *now,
+void resolver_result_read(struct resolver_result *answer, const struct resolver_result *now,
 			  const struct addrinfo *list, uint16_t port);
 
-/* Of two answers in the order that resolver_answer_read() makes. */
-bool resolver_answers_equal(const struct resolver_answer *a, const struct resolver_answer *b);
+/* Of two answers in the order that resolver_result_read() makes. */
+bool resolver_results_equal(const struct resolver_result *a, const struct resolver_result *b);
 
 #endif

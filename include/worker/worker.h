@@ -21,7 +21,7 @@ struct worker_setup {
 	struct datagram_log *datagram_log; /* NULL: off */
 	const struct listen_sockets *sockets; /* each worker has copies of its own */
 	struct peers *peers; /* asked while workers are made */
-	const target_news *news; /* of the peers */
+	const endpoint_epoch *news; /* of the peers */
 	struct shared *shared; /* by listener */
 	struct log *log;
 };
@@ -33,7 +33,7 @@ int worker_create(struct worker **worker, const struct worker_setup *setup, unsi
 int worker_start(struct worker *worker);
 
 /* Any thread. Where the peers are from now on; takes over the reference. */
-void worker_set_peers(struct worker *worker, struct peers_snapshot *peers);
+void worker_set_peers(struct worker *worker, struct endpoints_snapshot *peers);
 
 /* Any thread: sends what was read, closes every handle and ends. */
 void worker_stop(struct worker *worker);

@@ -22,7 +22,7 @@ struct peer_view {
 	const struct peer_config *config;
 	struct converter *converter; /* of the route; NULL: bytes pass untouched */
 	struct link *link; /* of the route */
-	struct resolver_answer found; /* where it is */
+	struct resolver_result found; /* where it is */
 	int look_up_error; /* of getaddrinfo(3) */
 	enum drop_reason drop; /* of a copy to it */
 };
@@ -40,13 +40,13 @@ struct peers_view {
 
 static void look_up(struct peer_view *peer)
 {
-	static const struct resolver_answer nothing;
+	static const struct resolver_result nothing;
 	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM}, *list = NULL;
 
 	peer->look_up_error = getaddrinfo(peer->config->host, NULL, &hints, &list);
 	if (peer->look_up_error)
 		return;
-	resolver_answer_read(&peer->found, &nothing, list, address_port(&peer->config->address));
+	resolver_result_read(&peer->found, &nothing, list, address_port(&peer->config->address));
 	freeaddrinfo(list);
 }
 
@@ -55,7 +55,7 @@ static void locate(struct peer_view *peer)
 	if (peer->config->host)
 		look_up(peer);
 	else
-		peer->found = (struct resolver_answer){.count = 1, .addresses = {peer->config->address}};
+		peer->found = (struct resolver_result){.count = 1, .addresses = {peer->config->address}};
 	if (peer->found.count)
 		link_set_address(peer->link, &peer->found.addresses[0]);
 }
@@ -207,27 +207,27 @@ void explain_forward(const struct explanation *explanation, struct datagram_reco
 /* --- Relay: the targets, as a worker would have them --- */
 
 struct targets_view {
-	target_news news;
-	struct peers_snapshot *snapshot;
-	struct target_set set;
+	endpoint_epoch news;
+	struct endpoints_snapshot *snapshot;
+	struct endpoint_set set;
 };
 
-static struct peer_targets targets_of(const struct peer_view *peer, target_news *news)
+static struct peer_endpoints targets_of(const struct peer_view *peer, endpoint_epoch *news)
 {
-	struct peer_targets targets = {.items = xcheck(calloc(peer->found.count + 1, sizeof(struct target *)))};
+	struct peer_endpoints targets = {.items = xcheck(calloc(peer->found.count + 1, sizeof(struct endpoint *)))};
 
 	for (; targets.count < peer->found.count; targets.count++) {
 		const struct address *address = &peer->found.addresses[targets.count];
 
-		targets.items[targets.count] = xcheck(target_create(peer->config, address, news));
+		targets.items[targets.count] = xcheck(endpoint_create(peer->config, address, news));
 	}
 	return targets;
 }
 
-static void targets_free(struct peer_targets *targets)
+static void targets_free(struct peer_endpoints *targets)
 {
 	for (size_t i = 0; i < targets->count; i++)
-		target_put(targets->items[i]);
+		endpoint_put(targets->items[i]);
 	free(targets->items);
 }
 
@@ -235,32 +235,32 @@ static void targets_view_init(struct targets_view *targets, const struct peers_v
 {
 	const struct explanation *explanation = view->explanation;
 	size_t count = explanation->config->peer_count;
-	struct peer_targets *lists = xcheck(calloc(count, sizeof(*lists)));
+	struct peer_endpoints *lists = xcheck(calloc(count, sizeof(*lists)));
 
 	*targets = (struct targets_view){0};
 	for (size_t i = 0; i < view->count; i++)
 		lists[view->items[i].config->index] = targets_of(&view->items[i], &targets->news);
-	targets->snapshot = xcheck(peers_snapshot_create(lists, count));
+	targets->snapshot = xcheck(endpoints_snapshot_create(lists, count));
 	for (size_t i = 0; i < count; i++)
 		targets_free(&lists[i]);
 	free(lists);
-	xcheck(target_set_init(&targets->set, explanation->listener, explanation->own, &targets->news, 0,
-			       targets->snapshot)
+	xcheck(endpoint_set_init(&targets->set, explanation->listener, explanation->own, &targets->news, 0,
+				 targets->snapshot)
 		       ? NULL
 		       : targets);
 }
 
 static void targets_view_finish(struct targets_view *targets)
 {
-	target_set_finish(&targets->set);
-	peers_snapshot_put(targets->snapshot);
+	endpoint_set_finish(&targets->set);
+	endpoints_snapshot_put(targets->snapshot);
 }
 
 /* --- Relay: the choice --- */
 
-static void tell_refusal(const struct explanation *explanation, const struct target_set *set, enum drop_reason reason)
+static void tell_refusal(const struct explanation *explanation, const struct endpoint_set *set, enum drop_reason reason)
 {
-	if (reason == DROP_LOOP && target_set_forbids(set, &explanation->question->source))
+	if (reason == DROP_LOOP && endpoint_set_is_loop(set, &explanation->question->source))
 		fact(explanation, "session: refused: %s is the address of one of its own peers (%s)",
 		     explanation->source, place_of(&explanation->listener->lines, "loop_guard").text);
 	else if (reason == DROP_LOOP)
@@ -270,14 +270,14 @@ static void tell_refusal(const struct explanation *explanation, const struct tar
 }
 
 /* What there is to choose from: "resolver at 192.0.2.53:53, …". */
-static void put_choices(FILE *out, const struct target_set *set)
+static void put_choices(FILE *out, const struct endpoint_set *set)
 {
 	const uint16_t *choices;
-	size_t count = balancer_choices(set->balancer, &choices);
+	size_t count = balancer_candidates(set->balancer, &choices);
 	char text[ADDRESS_TEXT_MAX];
 
 	for (size_t i = 0; i < count; i++) {
-		const struct target *target = set->members[choices[i]]->target;
+		const struct endpoint *target = set->members[choices[i]]->target;
 
 		fprintf(out, "%s%s at %s", i ? ", " : "", target->peer->name, address_format(&target->address, text));
 	}
@@ -293,12 +293,12 @@ static const char *const grounds[] = {
 };
 
 /* Whether the client alone decides, so that the choice here is the daemon's. */
-static bool is_certain(const struct target_set *set)
+static bool is_certain(const struct endpoint_set *set)
 {
 	const uint16_t *choices;
 
 	return set->config->balance == BALANCE_HASH || set->config->balance == BALANCE_FAILOVER ||
-	       balancer_choices(set->balancer, &choices) == 1;
+	       balancer_candidates(set->balancer, &choices) == 1;
 }
 
 static void tell_names(const struct peers_view *view)
@@ -311,8 +311,8 @@ static void tell_names(const struct peers_view *view)
 	}
 }
 
-static void tell_choice(const struct explanation *explanation, const struct target_set *set,
-			const struct member *member)
+static void tell_choice(const struct explanation *explanation, const struct endpoint_set *set,
+			const struct endpoint_ref *member)
 {
 	const struct listener_config *listener = explanation->listener;
 	const char *word = listener_word("balance", listener->balance);
@@ -321,7 +321,7 @@ static void tell_choice(const struct explanation *explanation, const struct targ
 	char text[ADDRESS_TEXT_MAX];
 
 	address_format(&member->target->address, text);
-	if (balancer_choices(set->balancer, &choices) == 1) {
+	if (balancer_candidates(set->balancer, &choices) == 1) {
 		fact(explanation, "balance: %s (%s): %s at %s, the only choice", word, place.text,
 		     member->target->peer->name, text);
 	} else if (is_certain(set)) {
@@ -371,10 +371,10 @@ static void judge(struct datagram_record *record, const struct peer_view *peer)
 }
 
 /* Whether new sessions may go to the peer. */
-static bool is_choice(const struct target_set *set, size_t peer)
+static bool is_choice(const struct endpoint_set *set, size_t peer)
 {
 	const uint16_t *choices;
-	size_t count = balancer_choices(set->balancer, &choices);
+	size_t count = balancer_candidates(set->balancer, &choices);
 
 	for (size_t i = 0; i < count; i++) {
 		if (set->members[choices[i]]->peer == peer)
@@ -384,7 +384,7 @@ static bool is_choice(const struct target_set *set, size_t peer)
 }
 
 /* "relayed:a or relayed:b"; what would be dropped, once for each reason. */
-static char *judge_all(const struct peers_view *view, const struct target_set *set, struct datagram_record *record)
+static char *judge_all(const struct peers_view *view, const struct endpoint_set *set, struct datagram_record *record)
 {
 	char *text = NULL, word[RECORD_VERDICT_MAX];
 	bool seen[DROP_REASONS] = {0};
@@ -402,11 +402,11 @@ static char *judge_all(const struct peers_view *view, const struct target_set *s
 	return xcheck(text);
 }
 
-static char *explain_choice(const struct peers_view *view, struct target_set *set, struct datagram_record *record)
+static char *explain_choice(const struct peers_view *view, struct endpoint_set *set, struct datagram_record *record)
 {
-	struct member *member = NULL;
+	struct endpoint_ref *member = NULL;
 
-	record->reason = target_set_assign(set, &view->explanation->question->source, &member);
+	record->reason = endpoint_set_assign(set, &view->explanation->question->source, &member);
 	if (record->reason) {
 		record->verdict = VERDICT_DROPPED;
 		tell_refusal(view->explanation, set, record->reason);

@@ -218,7 +218,7 @@ static void put_health(FILE *out, const struct status *status)
 		out, "udprelayd_peer_up", "gauge",
 		"Whether the address of the peer is up: 0 while its check fails, or while it rests after ICMP errors.");
 	for (size_t i = 0; i < status->peer_count; i++) {
-		const struct peer_targets *targets = status->peers[i].targets;
+		const struct peer_endpoints *targets = status->peers[i].targets;
 
 		for (size_t t = 0; t < targets->count; t++) {
 			char address[ADDRESS_TEXT_MAX];
@@ -226,7 +226,7 @@ static void put_health(FILE *out, const struct status *status)
 			put_series(out, "udprelayd_peer_up", "peer", status->peers[i].config->name);
 			fputs(",address=\"", out);
 			metrics_text_put_label(out, address_format(&targets->items[t]->address, address));
-			fprintf(out, "\"} %d\n", target_is_up(targets->items[t], status->now_ms));
+			fprintf(out, "\"} %d\n", endpoint_is_up(targets->items[t], status->now_ms));
 		}
 	}
 }

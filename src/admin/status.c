@@ -119,7 +119,7 @@ void status_destroy(struct status *status)
 {
 	if (!status)
 		return;
-	peers_snapshot_put(status->snapshot);
+	endpoints_snapshot_put(status->snapshot);
 	free(status->listeners);
 	free(status->peers);
 	free(status->silences_ms);

@@ -106,13 +106,13 @@ static void put_listener(struct page *page, const struct status_listener *listen
 	json_writer_end(json, '}');
 }
 
-static void put_targets(struct page *page, const struct peer_targets *targets)
+static void put_targets(struct page *page, const struct peer_endpoints *targets)
 {
 	json_writer_begin(&page->json, "addresses", '[');
 	for (size_t i = 0; targets && i < targets->count; i++) {
 		json_writer_begin(&page->json, NULL, '{');
 		put_address(&page->json, "address", &targets->items[i]->address);
-		json_writer_boolean(&page->json, "up", target_is_up(targets->items[i], page->now->now_ms));
+		json_writer_boolean(&page->json, "up", endpoint_is_up(targets->items[i], page->now->now_ms));
 		json_writer_end(&page->json, '}');
 	}
 	json_writer_end(&page->json, ']');

@@ -153,14 +153,14 @@ int generation_open(struct generation **out, struct generation_setup *setup, str
 
 /* --- Preparing --- */
 
-static void on_peers_changed(struct peers_snapshot *snapshot, void *data)
+static void on_peers_changed(struct endpoints_snapshot *snapshot, void *data)
 {
 	struct generation *generation = data;
 
 	for (unsigned i = 0; i < generation->started; i++)
-		worker_set_peers(generation->workers[i], peers_snapshot_get(snapshot));
+		worker_set_peers(generation->workers[i], endpoints_snapshot_get(snapshot));
 	health_checks_set(generation->checks, snapshot);
-	peers_snapshot_put(snapshot);
+	endpoints_snapshot_put(snapshot);
 }
 
 static int create_peers(struct generation *generation)
@@ -259,10 +259,10 @@ static void take_over(struct generation *generation)
 
 static void start_checks(struct generation *generation)
 {
-	struct peers_snapshot *snapshot = peers_now(generation->peers);
+	struct endpoints_snapshot *snapshot = peers_now(generation->peers);
 
 	health_checks_set(generation->checks, snapshot);
-	peers_snapshot_put(snapshot);
+	endpoints_snapshot_put(snapshot);
 }
 
 int generation_start(struct generation *generation)

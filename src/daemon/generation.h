@@ -21,7 +21,7 @@ struct generation_setup {
 	uv_loop_t *loop; /* the main one */
 	struct log *log;
 	unsigned worker_count; /* that no reload changes */
-	target_news news;
+	endpoint_epoch news;
 	struct inherited_sockets *passed; /* by systemd */
 };
 

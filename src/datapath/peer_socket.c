@@ -30,7 +30,7 @@ void link_finish(struct link *link)
 	link_close(link);
 }
 
-static bool leads_back(const struct link *link)
+static bool has_own_address(const struct link *link)
 {
 	return link->own && own_addresses_reaches_us(link->own, &link->address);
 }
@@ -39,7 +39,7 @@ void link_adopt(struct link *link, struct link *before)
 {
 	link->counters = before->counters;
 	if (before->outlet.fd < 0 || before->outlet.broken || !link->address.length ||
-	    !address_equal(&link->address, &before->address) || leads_back(link))
+	    !address_equal(&link->address, &before->address) || has_own_address(link))
 		return;
 	link->outlet = before->outlet;
 	before->outlet.fd = -1;
@@ -61,7 +61,7 @@ enum drop_reason link_check(const struct link *link)
 {
 	if (!link->address.length)
 		return DROP_UNRESOLVED;
-	return leads_back(link) ? DROP_LOOP : DROP_NONE;
+	return has_own_address(link) ? DROP_LOOP : DROP_NONE;
 }
 
 static enum drop_reason link_open(struct link *link, uint64_t now_ms)

@@ -56,8 +56,8 @@ int relay_init(struct relay *relay, const struct relay_setup *setup)
 	if (!error)
 		error = session_pool_init(&relay->pool, config->max_sessions);
 	if (!error)
-		error = target_set_init(&relay->targets, config, setup->own, setup->news, setup->worker,
-					setup->snapshot);
+		error = endpoint_set_init(&relay->targets, config, setup->own, setup->news, setup->worker,
+					  setup->snapshot);
 	if (error)
 		relay_finish(relay);
 	return error;
@@ -134,7 +134,7 @@ static void end(struct relay *relay, struct session *session, const char *why)
 	resting_leave(session);
 	close(session->outlet.fd);
 	session->outlet.fd = -1;
-	target_set_leave(&relay->targets, session->member);
+	endpoint_set_leave(&relay->targets, session->member);
 	session_table_remove(relay->table, &session->node);
 	session_pool_give(&relay->pool, session);
 	give_place(relay);
@@ -150,7 +150,7 @@ void relay_finish(struct relay *relay)
 	peers_destroy(relay->peers, relay->setup.config);
 	session_table_destroy(relay->table);
 	session_pool_finish(&relay->pool);
-	target_set_finish(&relay->targets);
+	endpoint_set_finish(&relay->targets);
 	relay->table = NULL;
 	relay->peers = NULL;
 }
@@ -190,7 +190,7 @@ static void rehome(struct relay *relay, struct session *session, const struct re
 	size_t peer = index_of(config, session->member->target->peer->name);
 
 	session->member->peer = peer;
-	target_adopt_config(session->member->target, config->peers[peer]);
+	endpoint_adopt_config(session->member->target, config->peers[peer]);
 	session->outlet.shared_patience = &relay->peers[peer].patience;
 	session->back = home->outlet(session->back, home->data);
 	resting_leave(session);
@@ -220,7 +220,7 @@ int relay_adopt_config(struct relay *relay, const struct relay_setup *setup, con
 	relay->setup = *setup;
 	for (struct session_node *node = session_table_oldest(relay->table); node; node = node->newer)
 		rehome(relay, session_of(node), home);
-	if (target_set_adopt_config(&relay->targets, setup->config, setup->own, setup->snapshot))
+	if (endpoint_set_adopt_config(&relay->targets, setup->config, setup->own, setup->snapshot))
 		log_error(setup->log, "listener %s: no memory for new addresses of its peers: the last ones stay",
 			  setup->config->name);
 	return 0;
@@ -264,7 +264,7 @@ static bool take_place(struct relay *relay)
 	return false;
 }
 
-static void tell_unopened(struct relay *relay, const struct target *target, int error)
+static void tell_unopened(struct relay *relay, const struct endpoint *target, int error)
 {
 	char text[ADDRESS_TEXT_MAX];
 
@@ -276,11 +276,11 @@ static void tell_unopened(struct relay *relay, const struct target *target, int 
 }
 
 /* Counts towards the target's rest, and tells where that begins. */
-static void charge(struct relay *relay, struct target *target, unsigned fails, uint64_t now_ms)
+static void charge(struct relay *relay, struct endpoint *target, unsigned fails, uint64_t now_ms)
 {
 	char text[ADDRESS_TEXT_MAX];
 
-	if (target_failed(target, fails, now_ms))
+	if (endpoint_report_failure(target, fails, now_ms))
 		log_write_limited(relay->setup.log, &relay->rest_limit, LOG_LEVEL_WARNING,
 				  "peer %s: %s refuses: new sessions avoid it for %" PRIu64 " ms", target->peer->name,
 				  address_format(&target->address, text), target->peer->fail_timeout_ms);
@@ -294,7 +294,7 @@ static bool is_of_target(enum drop_reason reason)
 
 static enum drop_reason open_session(struct relay *relay, struct session *session, uint64_t now_ms)
 {
-	struct target *target = session->member->target;
+	struct endpoint *target = session->member->target;
 	int error = -open_socket(relay, session, &target->address);
 	enum drop_reason reason;
 
@@ -309,7 +309,7 @@ static enum drop_reason open_session(struct relay *relay, struct session *sessio
 
 static void start(struct relay *relay, struct session *session, uint64_t now_ms)
 {
-	target_set_join(&relay->targets, session->member);
+	endpoint_set_join(&relay->targets, session->member);
 	session_table_add(relay->table, &session->node, now_ms);
 	counter_add(&relay->counters.started, 1);
 	tell_start(relay, session);
@@ -318,8 +318,8 @@ static void start(struct relay *relay, struct session *session, uint64_t now_ms)
 static enum drop_reason begin(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
 			      struct session **session)
 {
-	struct member *member;
-	enum drop_reason reason = target_set_assign(&relay->targets, client->client, &member);
+	struct endpoint_ref *member;
+	enum drop_reason reason = endpoint_set_assign(&relay->targets, client->client, &member);
 
 	if (reason)
 		return reason;
@@ -347,7 +347,7 @@ static enum drop_reason begin(struct relay *relay, const struct relay_client *cl
 
 void relay_begin(struct relay *relay, uint64_t now_ms)
 {
-	if (target_set_refresh(&relay->targets, now_ms) && balancer_fails_open(relay->targets.balancer))
+	if (endpoint_set_refresh(&relay->targets, now_ms) && balancer_fails_open(relay->targets.balancer))
 		log_write_limited(relay->setup.log, &relay->down_limit, LOG_LEVEL_WARNING,
 				  "listener %s: all its peers are down: they are used all the same",
 				  relay->setup.config->name);
@@ -359,13 +359,13 @@ static bool has_become_loop(const struct relay *relay, struct session *session)
 	if (session->targets_seen == relay->targets.version)
 		return false;
 	session->targets_seen = relay->targets.version;
-	return target_set_forbids(&relay->targets, &session->node.client);
+	return endpoint_set_is_loop(&relay->targets, &session->node.client);
 }
 
 /* Returns why the session cannot go on, or NULL. */
 static const char *objection(const struct relay *relay, struct session *session)
 {
-	if (!target_set_keeps(&relay->targets, session->member))
+	if (!endpoint_set_keeps(&relay->targets, session->member))
 		return "its peer is down or gone";
 	return has_become_loop(relay, session) ? "a peer is at its client's address" : NULL;
 }
@@ -399,7 +399,7 @@ void relay_sent(struct relay *relay, struct session *session, uint32_t datagrams
 void relay_answered(struct relay *relay, struct session *session, uint64_t now_ms)
 {
 	session_table_touch(relay->table, &session->node, now_ms);
-	target_answered(session->member->target);
+	endpoint_report_success(session->member->target);
 }
 
 bool relay_awaits(const struct relay *relay, uint64_t since_ms)
@@ -474,9 +474,9 @@ uint64_t relay_expire(struct relay *relay, uint64_t now_ms, unsigned limit)
 	return UINT64_MAX;
 }
 
-void relay_set_peers(struct relay *relay, const struct peers_snapshot *snapshot, uint64_t now_ms)
+void relay_set_peers(struct relay *relay, const struct endpoints_snapshot *snapshot, uint64_t now_ms)
 {
-	if (target_set_update(&relay->targets, snapshot))
+	if (endpoint_set_update(&relay->targets, snapshot))
 		log_error(relay->setup.log, "listener %s: no memory for new addresses of its peers: the last ones stay",
 			  relay->setup.config->name);
 	else

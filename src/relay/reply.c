@@ -213,7 +213,7 @@ static void account(const struct answer *answer, const struct outcome *outcome)
 static void record(const struct answers *answers, const struct session *session, const struct outcome *outcome,
 		   const struct train *train)
 {
-	const struct target *target = session->member->target;
+	const struct endpoint *target = session->member->target;
 	struct datagram_record record = {.time_us = answers->time_us,
 					 .listener = session->relay->setup.config,
 					 .source = &target->address,

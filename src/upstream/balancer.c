@@ -12,7 +12,7 @@ static const struct siphash_key common_key = {UINT64_C(0x75647072656c6179), UINT
 
 struct balancer {
 	enum balance balance;
-	const struct balance_target *targets;
+	const struct balancer_target *targets;
 	size_t count;
 	bool fails_open;
 
@@ -39,7 +39,7 @@ static uint64_t client_hash(const struct address *client)
 	return siphash(&common_key, &client->local, client->length);
 }
 
-uint64_t balance_identity(const char *peer, const struct address *address)
+uint64_t balancer_identity(const char *peer, const struct address *address)
 {
 	char text[ADDRESS_TEXT_MAX + 256];
 	char *end = stpncpy(text, peer, 255);
@@ -56,7 +56,7 @@ static size_t collect(struct balancer *balancer, bool backup, bool down)
 	balancer->choice_count = 0;
 	balancer->weight = 0;
 	for (size_t i = 0; i < balancer->count; i++) {
-		const struct balance_target *target = &balancer->targets[i];
+		const struct balancer_target *target = &balancer->targets[i];
 
 		if (target->backup != backup || !(target->up || down))
 			continue;
@@ -66,7 +66,7 @@ static size_t collect(struct balancer *balancer, bool backup, bool down)
 	return balancer->choice_count;
 }
 
-static const struct balance_target *choice_at(const struct balancer *balancer, size_t i)
+static const struct balancer_target *choice_at(const struct balancer *balancer, size_t i)
 {
 	return &balancer->targets[balancer->choices[i]];
 }
@@ -79,7 +79,7 @@ void balancer_update(struct balancer *balancer)
 	if (balancer->balance != BALANCE_HASH || !balancer->choice_count)
 		return;
 	for (size_t i = 0; i < balancer->choice_count; i++) {
-		const struct balance_target *target = choice_at(balancer, i);
+		const struct balancer_target *target = choice_at(balancer, i);
 
 		balancer->maglev_targets[i] = (struct maglev_target){target->identity, target->weight};
 	}
@@ -130,7 +130,7 @@ static size_t choose_at_random(struct balancer *balancer)
 }
 
 /* In proportion to the weights. */
-static bool has_fewer(const struct balance_target *a, const struct balance_target *b)
+static bool has_fewer(const struct balancer_target *a, const struct balancer_target *b)
 {
 	return (uint64_t)a->sessions * b->weight < (uint64_t)b->sessions * a->weight;
 }
@@ -165,7 +165,7 @@ static size_t choose(struct balancer *balancer, const struct address *client)
 	return 0;
 }
 
-size_t balancer_choices(const struct balancer *balancer, const uint16_t **choices)
+size_t balancer_candidates(const struct balancer *balancer, const uint16_t **choices)
 {
 	*choices = balancer->choices;
 	return balancer->choice_count;
@@ -173,7 +173,7 @@ size_t balancer_choices(const struct balancer *balancer, const uint16_t **choice
 
 size_t balancer_choose(struct balancer *balancer, const struct address *client)
 {
-	return balancer->choice_count ? balancer->choices[choose(balancer, client)] : BALANCE_NONE;
+	return balancer->choice_count ? balancer->choices[choose(balancer, client)] : BALANCER_NONE;
 }
 
 /* --- Life --- */
@@ -192,7 +192,7 @@ static int allocate(struct balancer *balancer)
 	return balancer->maglev_targets ? maglev_create(&balancer->maglev, room) : -ENOMEM;
 }
 
-int balancer_create(struct balancer **out, enum balance balance, const struct balance_target *targets, size_t count,
+int balancer_create(struct balancer **out, enum balance balance, const struct balancer_target *targets, size_t count,
 		    unsigned start)
 {
 	struct balancer *balancer = calloc(1, sizeof(*balancer));

@@ -6,20 +6,21 @@
 
 /* --- Members --- */
 
-static struct member *member_create(struct target *target, size_t peer)
+static struct endpoint_ref *member_create(struct endpoint *target, size_t peer)
 {
-	struct member *member = calloc(1, sizeof(*member));
+	struct endpoint_ref *member = calloc(1, sizeof(*member));
 
 	if (member)
-		*member = (struct member){.target = target_get(target), .peer = peer, .index = MEMBER_GONE};
+		*member =
+			(struct endpoint_ref){.target = endpoint_get(target), .peer = peer, .index = ENDPOINT_REMOVED};
 	return member;
 }
 
-static void member_release(struct member *member)
+static void member_release(struct endpoint_ref *member)
 {
-	if (member->sessions || member->index != MEMBER_GONE)
+	if (member->sessions || member->index != ENDPOINT_REMOVED)
 		return;
-	target_put(member->target);
+	endpoint_put(member->target);
 	free(member);
 }
 
@@ -27,14 +28,14 @@ static void member_release(struct member *member)
 
 /* What an update makes, before it takes the place of the old. */
 struct draft {
-	struct member **members;
-	struct balance_target *choices;
+	struct endpoint_ref **members;
+	struct balancer_target *choices;
 	size_t count;
-	bool leads_back;
+	bool has_own_address;
 	struct balancer *balancer;
 };
 
-static struct member *find(const struct target_set *set, const struct target *target)
+static struct endpoint_ref *find(const struct endpoint_set *set, const struct endpoint *target)
 {
 	for (size_t i = 0; i < set->count; i++) {
 		if (set->members[i]->target == target)
@@ -44,13 +45,13 @@ static struct member *find(const struct target_set *set, const struct target *ta
 }
 
 /* Returns 0 or -ENOMEM. */
-static int draft_add(struct draft *draft, const struct target_set *set, struct target *target, size_t peer)
+static int draft_add(struct draft *draft, const struct endpoint_set *set, struct endpoint *target, size_t peer)
 {
 	const struct peer_config *config = set->config->peers[peer];
-	struct member *member;
+	struct endpoint_ref *member;
 
 	if (set->own && own_addresses_reaches_us(set->own, &target->address)) {
-		draft->leads_back = true;
+		draft->has_own_address = true;
 		return 0;
 	}
 	member = find(set, target);
@@ -60,19 +61,19 @@ static int draft_add(struct draft *draft, const struct target_set *set, struct t
 		return -ENOMEM;
 	member->peer = peer;
 	draft->choices[draft->count] =
-		(struct balance_target){.identity = balance_identity(config->name, &target->address),
-					.weight = config->weight,
-					.backup = config->backup,
-					.sessions = member->sessions,
-					.up = member->index == MEMBER_GONE || set->choices[member->index].up};
+		(struct balancer_target){.identity = balancer_identity(config->name, &target->address),
+					 .weight = config->weight,
+					 .backup = config->backup,
+					 .sessions = member->sessions,
+					 .up = member->index == ENDPOINT_REMOVED || set->choices[member->index].up};
 	draft->members[draft->count++] = member;
 	return 0;
 }
 
-static int draft_fill(struct draft *draft, const struct target_set *set, const struct peers_snapshot *snapshot)
+static int draft_fill(struct draft *draft, const struct endpoint_set *set, const struct endpoints_snapshot *snapshot)
 {
 	for (size_t i = 0; i < set->config->peer_count; i++) {
-		const struct peer_targets *peer = &snapshot->peers[set->config->peers[i]->index];
+		const struct peer_endpoints *peer = &snapshot->peers[set->config->peers[i]->index];
 
 		for (size_t j = 0; j < peer->count; j++) {
 			if (draft_add(draft, set, peer->items[j], i))
@@ -82,7 +83,7 @@ static int draft_fill(struct draft *draft, const struct target_set *set, const s
 	return 0;
 }
 
-static size_t count_targets(const struct listener_config *config, const struct peers_snapshot *snapshot)
+static size_t count_targets(const struct listener_config *config, const struct endpoints_snapshot *snapshot)
 {
 	size_t count = 0;
 
@@ -91,12 +92,12 @@ static size_t count_targets(const struct listener_config *config, const struct p
 	return count;
 }
 
-static int draft_create(struct draft *draft, const struct target_set *set, const struct peers_snapshot *snapshot)
+static int draft_create(struct draft *draft, const struct endpoint_set *set, const struct endpoints_snapshot *snapshot)
 {
 	size_t room = count_targets(set->config, snapshot) + 1;
 
 	*draft = (struct draft){0};
-	draft->members = calloc(room, sizeof(struct member *));
+	draft->members = calloc(room, sizeof(struct endpoint_ref *));
 	draft->choices = calloc(room, sizeof(*draft->choices));
 	if (!draft->members || !draft->choices || draft_fill(draft, set, snapshot))
 		return -ENOMEM;
@@ -112,20 +113,20 @@ static void draft_discard(struct draft *draft)
 	free(draft->choices);
 }
 
-static bool is_same(const struct target_set *set, const struct draft *draft)
+static bool is_same(const struct endpoint_set *set, const struct draft *draft)
 {
 	return set->balancer && set->count == draft->count &&
-	       !memcmp(set->members, draft->members, set->count * sizeof(struct member *));
+	       !memcmp(set->members, draft->members, set->count * sizeof(struct endpoint_ref *));
 }
 
 /* The draft takes the place of the old members; of these, some may be in it again. */
-static void take_over(struct target_set *set, const struct draft *draft)
+static void take_over(struct endpoint_set *set, const struct draft *draft)
 {
-	struct member **old = set->members;
+	struct endpoint_ref **old = set->members;
 	size_t old_count = set->count;
 
 	for (size_t i = 0; i < old_count; i++)
-		old[i]->index = MEMBER_GONE;
+		old[i]->index = ENDPOINT_REMOVED;
 	for (size_t i = 0; i < draft->count; i++)
 		draft->members[i]->index = i;
 	for (size_t i = 0; i < old_count; i++)
@@ -142,7 +143,7 @@ static void take_over(struct target_set *set, const struct draft *draft)
 }
 
 /* anew: even where the members are the same. */
-static int update(struct target_set *set, const struct peers_snapshot *snapshot, bool anew)
+static int update(struct endpoint_set *set, const struct endpoints_snapshot *snapshot, bool anew)
 {
 	struct draft draft;
 	int error = draft_create(&draft, set, snapshot);
@@ -153,32 +154,32 @@ static int update(struct target_set *set, const struct peers_snapshot *snapshot,
 		draft_discard(&draft);
 		return error;
 	}
-	set->leads_back = draft.leads_back;
+	set->has_own_address = draft.has_own_address;
 	take_over(set, &draft);
 	return 0;
 }
 
-int target_set_update(struct target_set *set, const struct peers_snapshot *snapshot)
+int endpoint_set_update(struct endpoint_set *set, const struct endpoints_snapshot *snapshot)
 {
 	return update(set, snapshot, false);
 }
 
-int target_set_adopt_config(struct target_set *set, const struct listener_config *config,
-			    const struct own_addresses *own, const struct peers_snapshot *snapshot)
+int endpoint_set_adopt_config(struct endpoint_set *set, const struct listener_config *config,
+			      const struct own_addresses *own, const struct endpoints_snapshot *snapshot)
 {
 	set->config = config;
 	set->own = own;
 	return update(set, snapshot, true);
 }
 
-int target_set_init(struct target_set *set, const struct listener_config *config, const struct own_addresses *own,
-		    const target_news *news, unsigned start, const struct peers_snapshot *snapshot)
+int endpoint_set_init(struct endpoint_set *set, const struct listener_config *config, const struct own_addresses *own,
+		      const endpoint_epoch *news, unsigned start, const struct endpoints_snapshot *snapshot)
 {
-	*set = (struct target_set){.config = config, .own = own, .news = news, .start = start};
-	return target_set_update(set, snapshot);
+	*set = (struct endpoint_set){.config = config, .own = own, .news = news, .start = start};
+	return endpoint_set_update(set, snapshot);
 }
 
-void target_set_finish(struct target_set *set)
+void endpoint_set_finish(struct endpoint_set *set)
 {
 	const struct draft nothing = {0};
 
@@ -188,15 +189,15 @@ void target_set_finish(struct target_set *set)
 /* --- Which are up --- */
 
 /* Returns whether any has changed. */
-static bool look(struct target_set *set, uint64_t now_ms)
+static bool look(struct endpoint_set *set, uint64_t now_ms)
 {
 	bool changed = false;
 
 	set->next_end_ms = UINT64_MAX;
 	for (size_t i = 0; i < set->count; i++) {
-		const struct target *target = set->members[i]->target;
-		uint64_t end_ms = target_rests_until(target);
-		bool up = target_is_up(target, now_ms);
+		const struct endpoint *target = set->members[i]->target;
+		uint64_t end_ms = endpoint_ejected_until(target);
+		bool up = endpoint_is_up(target, now_ms);
 
 		changed |= up != set->choices[i].up;
 		set->choices[i].up = up;
@@ -206,13 +207,13 @@ static bool look(struct target_set *set, uint64_t now_ms)
 	return changed;
 }
 
-bool target_set_refresh(struct target_set *set, uint64_t now_ms)
+bool endpoint_set_refresh(struct endpoint_set *set, uint64_t now_ms)
 {
 	unsigned news = atomic_load_explicit(set->news, memory_order_acquire);
 
-	if (news == set->news_seen && now_ms < set->next_end_ms)
+	if (news == set->epoch_seen && now_ms < set->next_end_ms)
 		return false;
-	set->news_seen = news;
+	set->epoch_seen = news;
 	if (!look(set, now_ms))
 		return false;
 	balancer_update(set->balancer);
@@ -221,7 +222,7 @@ bool target_set_refresh(struct target_set *set, uint64_t now_ms)
 
 /* --- Sessions --- */
 
-bool target_set_has(const struct target_set *set, const struct address *address)
+bool endpoint_set_has(const struct endpoint_set *set, const struct address *address)
 {
 	for (size_t i = 0; i < set->count; i++) {
 		if (address_equal(&set->members[i]->target->address, address))
@@ -230,47 +231,48 @@ bool target_set_has(const struct target_set *set, const struct address *address)
 	return false;
 }
 
-struct member *target_set_choose(struct target_set *set, const struct address *client)
+struct endpoint_ref *endpoint_set_choose(struct endpoint_set *set, const struct address *client)
 {
 	size_t choice = balancer_choose(set->balancer, client);
 
-	return choice == BALANCE_NONE ? NULL : set->members[choice];
+	return choice == BALANCER_NONE ? NULL : set->members[choice];
 }
 
 /* A client at the address of a peer would be told, as an answer, what a peer says, and might answer that in turn, for
  * ever: one forged datagram is enough. */
-bool target_set_forbids(const struct target_set *set, const struct address *client)
+bool endpoint_set_is_loop(const struct endpoint_set *set, const struct address *client)
 {
-	return set->config->loop_guard && target_set_has(set, client);
+	return set->config->loop_guard && endpoint_set_has(set, client);
 }
 
 /* Its address may have come to an interface of this host since the set was made. */
-static bool has_come_here(const struct target_set *set, const struct member *member)
+static bool has_come_here(const struct endpoint_set *set, const struct endpoint_ref *member)
 {
 	return set->own && own_addresses_has(set->own, &member->target->address);
 }
 
-enum drop_reason target_set_assign(struct target_set *set, const struct address *client, struct member **member)
+enum drop_reason endpoint_set_assign(struct endpoint_set *set, const struct address *client,
+				     struct endpoint_ref **member)
 {
-	if (target_set_forbids(set, client))
+	if (endpoint_set_is_loop(set, client))
 		return DROP_LOOP;
-	*member = target_set_choose(set, client);
+	*member = endpoint_set_choose(set, client);
 	if (!*member)
-		return set->leads_back ? DROP_LOOP : DROP_UNRESOLVED;
+		return set->has_own_address ? DROP_LOOP : DROP_UNRESOLVED;
 	return has_come_here(set, *member) ? DROP_LOOP : DROP_NONE;
 }
 
-void target_set_join(struct target_set *set, struct member *member)
+void endpoint_set_join(struct endpoint_set *set, struct endpoint_ref *member)
 {
 	member->sessions++;
-	if (member->index != MEMBER_GONE)
+	if (member->index != ENDPOINT_REMOVED)
 		set->choices[member->index].sessions++;
 }
 
-void target_set_leave(struct target_set *set, struct member *member)
+void endpoint_set_leave(struct endpoint_set *set, struct endpoint_ref *member)
 {
 	member->sessions--;
-	if (member->index != MEMBER_GONE)
+	if (member->index != ENDPOINT_REMOVED)
 		set->choices[member->index].sessions--;
 	else
 		member_release(member);

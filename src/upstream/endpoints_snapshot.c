@@ -2,42 +2,42 @@
 
 #include <stdlib.h>
 
-struct peers_snapshot *peers_snapshot_get(struct peers_snapshot *snapshot)
+struct endpoints_snapshot *endpoints_snapshot_get(struct endpoints_snapshot *snapshot)
 {
 	atomic_fetch_add_explicit(&snapshot->references, 1, memory_order_relaxed);
 	return snapshot;
 }
 
-void peers_snapshot_put(struct peers_snapshot *snapshot)
+void endpoints_snapshot_put(struct endpoints_snapshot *snapshot)
 {
 	if (!snapshot || atomic_fetch_sub_explicit(&snapshot->references, 1, memory_order_acq_rel) != 1)
 		return;
 	for (size_t i = 0; i < snapshot->peer_count; i++) {
 		for (size_t j = 0; j < snapshot->peers[i].count; j++)
-			target_put(snapshot->peers[i].items[j]);
+			endpoint_put(snapshot->peers[i].items[j]);
 	}
 	free(snapshot);
 }
 
 /* One piece of memory: the peers, and behind them the targets of all. */
-struct peers_snapshot *peers_snapshot_create(const struct peer_targets *peers, size_t count)
+struct endpoints_snapshot *endpoints_snapshot_create(const struct peer_endpoints *peers, size_t count)
 {
 	size_t targets = 0;
 
 	for (size_t i = 0; i < count; i++)
 		targets += peers[i].count;
-	struct peers_snapshot *snapshot =
-		calloc(1, sizeof(*snapshot) + count * sizeof(*peers) + targets * sizeof(struct target *));
+	struct endpoints_snapshot *snapshot =
+		calloc(1, sizeof(*snapshot) + count * sizeof(*peers) + targets * sizeof(struct endpoint *));
 	if (!snapshot)
 		return NULL;
-	struct target **next = (struct target **)&snapshot->peers[count];
+	struct endpoint **next = (struct endpoint **)&snapshot->peers[count];
 
 	atomic_init(&snapshot->references, 1);
 	snapshot->peer_count = count;
 	for (size_t i = 0; i < count; i++) {
-		snapshot->peers[i] = (struct peer_targets){next, peers[i].count};
+		snapshot->peers[i] = (struct peer_endpoints){next, peers[i].count};
 		for (size_t j = 0; j < peers[i].count; j++)
-			*next++ = target_get(peers[i].items[j]);
+			*next++ = endpoint_get(peers[i].items[j]);
 	}
 	return snapshot;
 }

@@ -25,7 +25,7 @@
 struct health_check {
 	struct health_checks *checks;
 	struct health_check *next; /* of the same peer */
-	struct target *target; /* with a reference */
+	struct endpoint *target; /* with a reference */
 	uv_timer_t timer; /* until the next probe, or the end of this one */
 	uv_poll_t poll;
 	unsigned handles; /* that are not closed yet */
@@ -61,7 +61,7 @@ static void set_up(struct health_check *check, bool up)
 {
 	check->up = up;
 	check->row = 0;
-	target_set_checked(check->target, up);
+	endpoint_set_checked(check->target, up);
 }
 
 static void passed(struct health_check *check)
@@ -155,7 +155,7 @@ static void on_closed(uv_handle_t *handle)
 			probe_later(check);
 		return;
 	}
-	target_put(check->target);
+	endpoint_put(check->target);
 	check->checks->alive--;
 	free(check);
 }
@@ -295,7 +295,7 @@ static void probe(struct health_check *check)
 	uv_timer_start(&check->timer, on_timer, config_of(check)->check.timeout_ms, 0);
 }
 
-static bool leads_back(const struct health_check *check)
+static bool has_own_address(const struct health_check *check)
 {
 	const struct own_addresses *own = check->checks->own;
 
@@ -312,7 +312,7 @@ static void on_timer(uv_timer_t *timer)
 		return;
 	}
 	check->began_ms = uv_now(timer->loop);
-	if (leads_back(check))
+	if (has_own_address(check))
 		probe_later(check);
 	else
 		probe(check);
@@ -320,7 +320,7 @@ static void on_timer(uv_timer_t *timer)
 
 /* --- Which targets --- */
 
-static void start_check(struct health_checks *checks, struct target *target)
+static void start_check(struct health_checks *checks, struct endpoint *target)
 {
 	struct health_check *check = calloc(1, sizeof(*check));
 	char text[ADDRESS_TEXT_MAX];
@@ -331,7 +331,7 @@ static void start_check(struct health_checks *checks, struct target *target)
 		return;
 	}
 	check->checks = checks;
-	check->target = target_get(target);
+	check->target = endpoint_get(target);
 	check->fd = -1;
 	check->up = !atomic_load(&target->check_failed);
 	check->first_interval = checks->begun++ % SPREAD + 1;
@@ -356,14 +356,14 @@ static void stop_check(struct health_check **place)
 	uv_close((uv_handle_t *)&check->timer, on_closed);
 }
 
-static bool is_checked(const struct health_check *list, const struct target *target)
+static bool is_checked(const struct health_check *list, const struct endpoint *target)
 {
 	while (list && list->target != target)
 		list = list->next;
 	return list;
 }
 
-static bool is_among(const struct target *target, const struct peer_targets *targets)
+static bool is_among(const struct endpoint *target, const struct peer_endpoints *targets)
 {
 	for (size_t i = 0; i < targets->count; i++) {
 		if (targets->items[i] == target)
@@ -372,7 +372,7 @@ static bool is_among(const struct target *target, const struct peer_targets *tar
 	return false;
 }
 
-static void set_targets(struct health_checks *checks, struct health_check **list, const struct peer_targets *targets)
+static void set_targets(struct health_checks *checks, struct health_check **list, const struct peer_endpoints *targets)
 {
 	for (struct health_check **place = list; *place;) {
 		if (is_among((*place)->target, targets))
@@ -381,14 +381,14 @@ static void set_targets(struct health_checks *checks, struct health_check **list
 			stop_check(place);
 	}
 	for (size_t i = 0; i < targets->count; i++) {
-		struct target *target = targets->items[i];
+		struct endpoint *target = targets->items[i];
 
 		if (target->peer->check.on && !is_checked(*list, target))
 			start_check(checks, target);
 	}
 }
 
-void health_checks_set(struct health_checks *checks, const struct peers_snapshot *snapshot)
+void health_checks_set(struct health_checks *checks, const struct endpoints_snapshot *snapshot)
 {
 	assert(snapshot->peer_count == checks->peer_count);
 	for (size_t i = 0; i < checks->peer_count; i++)

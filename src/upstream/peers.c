@@ -11,8 +11,8 @@ struct peers {
 	struct log *log;
 	peers_changed changed;
 	void *data;
-	struct peers_snapshot *now;
-	target_news *news;
+	struct endpoints_snapshot *now;
+	endpoint_epoch *news;
 	struct resolver *resolvers;
 	size_t resolver_count;
 };
@@ -20,29 +20,29 @@ struct peers {
 /* --- Snapshots --- */
 
 /* The same as the last but for one peer, whose targets are changed. */
-static struct peers_snapshot *snapshot_with(const struct peers_snapshot *last, size_t peer,
-					    const struct peer_targets *changed)
+static struct endpoints_snapshot *snapshot_with(const struct endpoints_snapshot *last, size_t peer,
+						const struct peer_endpoints *changed)
 {
-	struct peer_targets *peers = calloc(last->peer_count, sizeof(*peers));
-	struct peers_snapshot *snapshot;
+	struct peer_endpoints *peers = calloc(last->peer_count, sizeof(*peers));
+	struct endpoints_snapshot *snapshot;
 
 	if (!peers)
 		return NULL;
 	for (size_t i = 0; i < last->peer_count; i++)
 		peers[i] = i == peer ? *changed : last->peers[i];
-	snapshot = peers_snapshot_create(peers, last->peer_count);
+	snapshot = endpoints_snapshot_create(peers, last->peer_count);
 	free(peers);
 	return snapshot;
 }
 
-struct peers_snapshot *peers_now(struct peers *peers)
+struct endpoints_snapshot *peers_now(struct peers *peers)
 {
-	return peers_snapshot_get(peers->now);
+	return endpoints_snapshot_get(peers->now);
 }
 
 /* --- Targets --- */
 
-static struct target *find_target(const struct peer_targets *targets, const struct address *address)
+static struct endpoint *find_target(const struct peer_endpoints *targets, const struct address *address)
 {
 	for (size_t i = 0; i < targets->count; i++) {
 		if (address_equal(&targets->items[i]->address, address))
@@ -52,25 +52,25 @@ static struct target *find_target(const struct peer_targets *targets, const stru
 }
 
 /* A target that stays keeps what is known of its health. */
-static struct target *target_for(struct peers *peers, const struct peer_config *config, const struct address *address)
+static struct endpoint *target_for(struct peers *peers, const struct peer_config *config, const struct address *address)
 {
-	struct target *target = find_target(&peers->now->peers[config->index], address);
+	struct endpoint *target = find_target(&peers->now->peers[config->index], address);
 
-	return target ? target_get(target) : target_create(config, address, peers->news);
+	return target ? endpoint_get(target) : endpoint_create(config, address, peers->news);
 }
 
-static void put_targets(const struct peer_targets *targets)
+static void put_targets(const struct peer_endpoints *targets)
 {
 	for (size_t i = 0; i < targets->count; i++)
-		target_put(targets->items[i]);
+		endpoint_put(targets->items[i]);
 }
 
 /* Puts the targets for the addresses into list, which has room for them, with a reference each. */
 static int make_targets(struct peers *peers, const struct peer_config *config, const struct address *addresses,
-			size_t count, struct peer_targets *list)
+			size_t count, struct peer_endpoints *list)
 {
 	for (list->count = 0; list->count < count; list->count++) {
-		struct target *target = target_for(peers, config, &addresses[list->count]);
+		struct endpoint *target = target_for(peers, config, &addresses[list->count]);
 
 		if (!target) {
 			put_targets(list);
@@ -85,9 +85,9 @@ static int make_targets(struct peers *peers, const struct peer_config *config, c
 static int set_addresses(struct peers *peers, const struct peer_config *config, const struct address *addresses,
 			 size_t count)
 {
-	struct target *items[RESOLVER_ADDRESSES_MAX];
-	struct peer_targets list = {.items = items};
-	struct peers_snapshot *snapshot;
+	struct endpoint *items[RESOLVER_ADDRESSES_MAX];
+	struct peer_endpoints list = {.items = items};
+	struct endpoints_snapshot *snapshot;
 	int error = make_targets(peers, config, addresses, count, &list);
 
 	if (error)
@@ -96,7 +96,7 @@ static int set_addresses(struct peers *peers, const struct peer_config *config, 
 	put_targets(&list);
 	if (!snapshot)
 		return -ENOMEM;
-	peers_snapshot_put(peers->now);
+	endpoints_snapshot_put(peers->now);
 	peers->now = snapshot;
 	return 0;
 }
@@ -117,9 +117,9 @@ static int on_resolved(const struct peer_config *config, const struct address *a
 /* --- Life --- */
 
 /* What the peer of that name had under an earlier configuration. */
-static const struct peer_targets *targets_before(const struct peers *before, const struct peer_config *config)
+static const struct peer_endpoints *targets_before(const struct peers *before, const struct peer_config *config)
 {
-	static const struct peer_targets none;
+	static const struct peer_endpoints none;
 	size_t index = before ? config_find_peer(before->config, config->name) : 0;
 
 	return before && index < before->config->peer_count ? &before->now->peers[index] : &none;
@@ -128,7 +128,7 @@ static const struct peer_targets *targets_before(const struct peers *before, con
 /* Peers with a name have no address yet, unless the same name had some. */
 static bool keeps_addresses(const struct peers *before, const struct peer_config *config)
 {
-	const struct peer_targets *targets = targets_before(before, config);
+	const struct peer_endpoints *targets = targets_before(before, config);
 	const struct peer_config *earlier = targets->count ? targets->items[0]->peer : NULL;
 
 	return earlier && earlier->host && config->host && !strcmp(earlier->host, config->host) &&
@@ -136,16 +136,17 @@ static bool keeps_addresses(const struct peers *before, const struct peer_config
 }
 
 /* The target for a peer whose address is written in the configuration, with a reference. */
-static struct target *literal_target(struct peers *peers, const struct peers *before, const struct peer_config *config)
+static struct endpoint *literal_target(struct peers *peers, const struct peers *before,
+				       const struct peer_config *config)
 {
-	struct target *target = find_target(targets_before(before, config), &config->address);
+	struct endpoint *target = find_target(targets_before(before, config), &config->address);
 
-	return target ? target_get(target) : target_create(config, &config->address, peers->news);
+	return target ? endpoint_get(target) : endpoint_create(config, &config->address, peers->news);
 }
 
 /* lists and targets have room for all peers. */
-static int make_first(struct peers *peers, const struct peers *before, struct peer_targets *lists,
-		      struct target **targets)
+static int make_first(struct peers *peers, const struct peers *before, struct peer_endpoints *lists,
+		      struct endpoint **targets)
 {
 	for (size_t i = 0; i < peers->config->peer_count; i++) {
 		const struct peer_config *config = &peers->config->peers[i];
@@ -157,7 +158,7 @@ static int make_first(struct peers *peers, const struct peers *before, struct pe
 		targets[i] = literal_target(peers, before, config);
 		if (!targets[i])
 			return -ENOMEM;
-		lists[i] = (struct peer_targets){&targets[i], 1};
+		lists[i] = (struct peer_endpoints){&targets[i], 1};
 	}
 	return 0;
 }
@@ -165,20 +166,20 @@ static int make_first(struct peers *peers, const struct peers *before, struct pe
 static int create_first(struct peers *peers, const struct peers *before)
 {
 	size_t count = peers->config->peer_count;
-	struct peer_targets *lists = calloc(count + 1, sizeof(*lists));
-	struct target **targets = calloc(count + 1, sizeof(struct target *));
+	struct peer_endpoints *lists = calloc(count + 1, sizeof(*lists));
+	struct endpoint **targets = calloc(count + 1, sizeof(struct endpoint *));
 
 	if (lists && targets && !make_first(peers, before, lists, targets))
-		peers->now = peers_snapshot_create(lists, count);
+		peers->now = endpoints_snapshot_create(lists, count);
 	for (size_t i = 0; targets && i < count; i++)
-		target_put(targets[i]);
+		endpoint_put(targets[i]);
 	free(targets);
 	free(lists);
 	return peers->now ? 0 : -ENOMEM;
 }
 
 /* What it knows already, it need not tell again. */
-static void seed(struct resolver *resolver, const struct peer_targets *targets)
+static void seed(struct resolver *resolver, const struct peer_endpoints *targets)
 {
 	for (size_t i = 0; i < targets->count && i < RESOLVER_ADDRESSES_MAX; i++)
 		resolver->now.addresses[resolver->now.count++] = targets->items[i]->address;
@@ -238,7 +239,7 @@ void peers_adopt(struct peers *peers)
 {
 	for (size_t i = 0; i < peers->config->peer_count; i++) {
 		for (size_t j = 0; j < peers->now->peers[i].count; j++)
-			target_adopt_config(peers->now->peers[i].items[j], &peers->config->peers[i]);
+			endpoint_adopt_config(peers->now->peers[i].items[j], &peers->config->peers[i]);
 	}
 }
 
@@ -276,7 +277,7 @@ void peers_destroy(struct peers *peers)
 {
 	if (!peers)
 		return;
-	peers_snapshot_put(peers->now);
+	endpoints_snapshot_put(peers->now);
 	free(peers->resolvers);
 	free(peers);
 }

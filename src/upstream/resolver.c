@@ -24,7 +24,7 @@ static void tell_own(const struct resolver *resolver, const struct address *addr
 }
 
 /* The log cuts a line that is too long, and shows that it did. */
-static void tell_addresses(const struct resolver *resolver, const struct resolver_answer *answer)
+static void tell_addresses(const struct resolver *resolver, const struct resolver_result *answer)
 {
 	char list[LOG_LINE_MAX + ADDRESS_TEXT_MAX], text[ADDRESS_TEXT_MAX];
 	size_t length = 0;
@@ -86,9 +86,9 @@ static void failed(struct resolver *resolver, int error)
 			    resolver->config->name, resolver->config->host, uv_strerror(error), what_then(resolver));
 }
 
-static void resolved(struct resolver *resolver, const struct resolver_answer *answer)
+static void resolved(struct resolver *resolver, const struct resolver_result *answer)
 {
-	bool same = resolver_answers_equal(answer, &resolver->now);
+	bool same = resolver_results_equal(answer, &resolver->now);
 
 	if (!same && resolver->changed(resolver->config, answer->addresses, answer->count, resolver->data))
 		return;
@@ -102,11 +102,11 @@ static void resolved(struct resolver *resolver, const struct resolver_answer *an
 static void on_answer(uv_getaddrinfo_t *request, int status, struct addrinfo *list)
 {
 	struct resolver *resolver = request->data;
-	struct resolver_answer answer;
+	struct resolver_result answer;
 
 	resolver->busy = false;
 	if (!resolver->closing) {
-		resolver_answer_read(&answer, &resolver->now, list, address_port(&resolver->config->address));
+		resolver_result_read(&answer, &resolver->now, list, address_port(&resolver->config->address));
 		if (!status && answer.count)
 			resolved(resolver, &answer);
 		else

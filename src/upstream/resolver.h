@@ -32,7 +32,7 @@ struct resolver {
 	bool busy; /* a look-up is under way */
 	bool closing, closed;
 	unsigned failures; /* in a row */
-	struct resolver_answer now; /* the last answer that was good for something */
+	struct resolver_result now; /* the last answer that was good for something */
 };
 
 /* Begins the life of one that is zero but for the first part. */

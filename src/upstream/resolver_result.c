@@ -19,7 +19,7 @@ static bool from_addrinfo(struct address *address, const struct addrinfo *info, 
 	return !is_nowhere(address);
 }
 
-static bool answer_has(const struct resolver_answer *answer, const struct address *address)
+static bool answer_has(const struct resolver_result *answer, const struct address *address)
 {
 	for (size_t i = 0; i < answer->count; i++) {
 		if (address_equal(&answer->addresses[i], address))
@@ -28,7 +28,7 @@ static bool answer_has(const struct resolver_answer *answer, const struct addres
 	return false;
 }
 
-static void answer_add(struct resolver_answer *answer, const struct address *address)
+static void answer_add(struct resolver_result *answer, const struct address *address)
 {
 	if (answer_has(answer, address))
 		return;
@@ -49,7 +49,7 @@ static bool list_has(const struct addrinfo *list, const struct address *address)
 	return false;
 }
 
-void resolver_answer_read(struct resolver_answer *answer, const struct resolver_answer *now,
+void resolver_result_read(struct resolver_result *answer, const struct resolver_result *now,
 			  const struct addrinfo *list, uint16_t port)
 {
 	answer->count = 0;
@@ -66,7 +66,7 @@ void resolver_answer_read(struct resolver_answer *answer, const struct resolver_
 	}
 }
 
-bool resolver_answers_equal(const struct resolver_answer *a, const struct resolver_answer *b)
+bool resolver_results_equal(const struct resolver_result *a, const struct resolver_result *b)
 {
 	if (a->count != b->count)
 		return false;

@@ -146,7 +146,7 @@ void relay_loop_add(struct relay_loop *loop, struct relay *relay)
 	loop->limit = limit < loop->limit ? limit : loop->limit;
 }
 
-void relay_loop_set_peers(struct relay_loop *loop, const struct peers_snapshot *snapshot)
+void relay_loop_set_peers(struct relay_loop *loop, const struct endpoints_snapshot *snapshot)
 {
 	for (size_t i = 0; i < loop->count; i++)
 		relay_set_peers(loop->relays[i], snapshot, uv_now(loop->turns->loop));

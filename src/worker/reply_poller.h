@@ -34,7 +34,7 @@ int relay_loop_init(struct relay_loop *loop, struct turns *turns, size_t max);
 void relay_loop_add(struct relay_loop *loop, struct relay *relay);
 
 /* The peers are at other addresses. */
-void relay_loop_set_peers(struct relay_loop *loop, const struct peers_snapshot *snapshot);
+void relay_loop_set_peers(struct relay_loop *loop, const struct endpoints_snapshot *snapshot);
 
 /* At the end: hears what waits in the sockets, until nothing does, or for at most limit_ms; a socket that cannot be
  * read is tried again until then. No batch waits any more afterwards. */

@@ -37,7 +37,7 @@ struct worker {
 	pthread_t thread;
 	uv_loop_t loop;
 	uv_async_t mail; /* the mailbox has something, or stop was asked for */
-	_Atomic(struct peers_snapshot *) mailbox;
+	_Atomic(struct endpoints_snapshot *) mailbox;
 	atomic_bool stop, for_adoption;
 	bool loop_open;
 	uv_timer_t clock;
@@ -58,7 +58,7 @@ struct worker {
 /* --- The thread --- */
 
 /* A link goes to the first address of its peer. One without any keeps the last. */
-static void set_links(struct worker *worker, const struct peers_snapshot *peers)
+static void set_links(struct worker *worker, const struct endpoints_snapshot *peers)
 {
 	for (size_t i = 0; i < peers->peer_count; i++) {
 		if (peers->peers[i].count)
@@ -68,13 +68,13 @@ static void set_links(struct worker *worker, const struct peers_snapshot *peers)
 
 static void take_peers(struct worker *worker)
 {
-	struct peers_snapshot *peers = atomic_exchange(&worker->mailbox, NULL);
+	struct endpoints_snapshot *peers = atomic_exchange(&worker->mailbox, NULL);
 
 	if (!peers)
 		return;
 	set_links(worker, peers);
 	relay_loop_set_peers(&worker->relay_loop, peers);
-	peers_snapshot_put(peers);
+	endpoints_snapshot_put(peers);
 }
 
 static void end_relay(struct worker *worker, size_t i)
@@ -183,9 +183,9 @@ int worker_start(struct worker *worker)
 
 /* --- Other threads --- */
 
-void worker_set_peers(struct worker *worker, struct peers_snapshot *peers)
+void worker_set_peers(struct worker *worker, struct endpoints_snapshot *peers)
 {
-	peers_snapshot_put(atomic_exchange(&worker->mailbox, peers));
+	endpoints_snapshot_put(atomic_exchange(&worker->mailbox, peers));
 	uv_async_send(&worker->mail);
 }
 
@@ -328,7 +328,8 @@ static int create_routes(struct worker *worker)
 	return error ? error : create_carrier(worker);
 }
 
-static struct relay_setup relay_setup_of(const struct worker *worker, size_t i, const struct peers_snapshot *snapshot)
+static struct relay_setup relay_setup_of(const struct worker *worker, size_t i,
+					 const struct endpoints_snapshot *snapshot)
 {
 	const struct worker_setup *setup = worker->setup;
 
@@ -344,7 +345,7 @@ static struct relay_setup relay_setup_of(const struct worker *worker, size_t i, 
 				    .snapshot = snapshot};
 }
 
-static int create_relay(struct worker *worker, size_t i, const struct peers_snapshot *snapshot)
+static int create_relay(struct worker *worker, size_t i, const struct endpoints_snapshot *snapshot)
 {
 	struct relay_setup setup = relay_setup_of(worker, i, snapshot);
 	struct relay *relay = calloc_lines(1, sizeof(*relay));
@@ -358,7 +359,7 @@ static int create_relay(struct worker *worker, size_t i, const struct peers_snap
 	return 0;
 }
 
-static int create_relays(struct worker *worker, const struct peers_snapshot *snapshot)
+static int create_relays(struct worker *worker, const struct endpoints_snapshot *snapshot)
 {
 	const struct config *config = worker->setup->config;
 	size_t relays = 0;
@@ -391,12 +392,12 @@ static int create_listeners(struct worker *worker)
 /* What needs the peers' addresses. */
 static int create_ways(struct worker *worker)
 {
-	struct peers_snapshot *snapshot = peers_now(worker->setup->peers);
+	struct endpoints_snapshot *snapshot = peers_now(worker->setup->peers);
 	int error = create_relays(worker, snapshot);
 
 	if (!error)
 		set_links(worker, snapshot);
-	peers_snapshot_put(snapshot);
+	endpoints_snapshot_put(snapshot);
 	return error;
 }
 
@@ -458,7 +459,8 @@ static struct outlet *outlet_now(const struct outlet *before, void *data)
 }
 
 /* The listener's relay goes on where the other worker's ends. */
-static void adopt_relay(struct worker *worker, size_t i, struct relay **before, const struct peers_snapshot *snapshot)
+static void adopt_relay(struct worker *worker, size_t i, struct relay **before,
+			const struct endpoints_snapshot *snapshot)
 {
 	struct relay_setup setup = relay_setup_of(worker, i, snapshot);
 	struct relay_home home = {outlet_now, worker};
@@ -471,7 +473,7 @@ static void adopt_relay(struct worker *worker, size_t i, struct relay **before, 
 }
 
 static void adopt_listener(struct worker *worker, size_t i, struct worker *before,
-			   const struct peers_snapshot *snapshot)
+			   const struct endpoints_snapshot *snapshot)
 {
 	const char *name = worker->setup->config->listeners[i].name;
 	size_t j = config_find_listener(before->setup->config, name);
@@ -494,7 +496,7 @@ static void adopt_link(struct worker *worker, size_t i, struct worker *before)
 /* Sessions that end now still count for the links before. */
 void worker_adopt(struct worker *worker, struct worker *before)
 {
-	struct peers_snapshot *snapshot = peers_now(worker->setup->peers);
+	struct endpoints_snapshot *snapshot = peers_now(worker->setup->peers);
 
 	batch_adopt_counters(worker->batch, before->batch);
 	for (size_t i = 0; i < worker->setup->config->listener_count; i++)
@@ -503,7 +505,7 @@ void worker_adopt(struct worker *worker, struct worker *before)
 		end_relay(before, i);
 	for (size_t i = 0; i < worker->setup->config->peer_count; i++)
 		adopt_link(worker, i, before);
-	peers_snapshot_put(snapshot);
+	endpoints_snapshot_put(snapshot);
 }
 
 /* The loop of a worker that never ran still has its handles. */
@@ -523,7 +525,7 @@ void worker_destroy(struct worker *worker)
 		uv_run(&worker->loop, UV_RUN_DEFAULT);
 		close_loop(worker);
 	}
-	peers_snapshot_put(atomic_exchange(&worker->mailbox, NULL));
+	endpoints_snapshot_put(atomic_exchange(&worker->mailbox, NULL));
 	listener_set_finish(&worker->listeners);
 	for (size_t i = 0; worker->relays && i < worker->setup->config->listener_count; i++)
 		destroy_relay(worker->relays[i]);

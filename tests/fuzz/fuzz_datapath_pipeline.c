@@ -138,28 +138,28 @@ struct world {
 	struct route route;
 	struct relay relay;
 	struct session_quota quota;
-	target_news news;
+	endpoint_epoch news;
 	struct outlet outlet;
 	struct address local;
 	uint64_t now_ms;
 	struct session *alive[8]; /* some that were alive lately */
 };
 
-static struct peers_snapshot *snapshot_of(struct world *w, unsigned present)
+static struct endpoints_snapshot *snapshot_of(struct world *w, unsigned present)
 {
-	struct peer_targets lists[PEERS] = {{0}};
-	struct target *targets[PEERS] = {0};
-	struct peers_snapshot *snapshot;
+	struct peer_endpoints lists[PEERS] = {{0}};
+	struct endpoint *targets[PEERS] = {0};
+	struct endpoints_snapshot *snapshot;
 
 	for (unsigned i = 0; i < PEERS; i++) {
 		if (!(present >> i & 1))
 			continue;
-		targets[i] = target_create(&w->peers[i], &w->peers[i].address, &w->news);
-		lists[i] = (struct peer_targets){&targets[i], 1};
+		targets[i] = endpoint_create(&w->peers[i], &w->peers[i].address, &w->news);
+		lists[i] = (struct peer_endpoints){&targets[i], 1};
 	}
-	snapshot = peers_snapshot_create(lists, PEERS);
+	snapshot = endpoints_snapshot_create(lists, PEERS);
 	for (unsigned i = 0; i < PEERS; i++)
-		target_put(targets[i]);
+		endpoint_put(targets[i]);
 	return snapshot;
 }
 
@@ -203,7 +203,7 @@ static void must_work(int error)
 
 static void begin_relay(struct world *w)
 {
-	struct peers_snapshot *snapshot = snapshot_of(w, 7);
+	struct endpoints_snapshot *snapshot = snapshot_of(w, 7);
 	struct relay_setup setup = {.config = &w->config,
 				    .log = w->log,
 				    .links = w->links,
@@ -215,7 +215,7 @@ static void begin_relay(struct world *w)
 
 	w->quota.max = w->config.max_sessions;
 	must_work(relay_init(&w->relay, &setup));
-	peers_snapshot_put(snapshot);
+	endpoints_snapshot_put(snapshot);
 	w->route.action_state = &w->relay;
 }
 
@@ -377,10 +377,10 @@ static void peers_answer(struct world *w)
 
 static void peers_move(struct world *w)
 {
-	struct peers_snapshot *snapshot = snapshot_of(w, next_up_to(7));
+	struct endpoints_snapshot *snapshot = snapshot_of(w, next_up_to(7));
 
 	relay_set_peers(&w->relay, snapshot, w->now_ms);
-	peers_snapshot_put(snapshot);
+	endpoints_snapshot_put(snapshot);
 }
 
 static void step(struct world *w)

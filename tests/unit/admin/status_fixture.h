@@ -17,7 +17,7 @@ struct status_fixture {
 	struct status_listener listeners[2];
 	struct status_peer peers[2];
 	uint64_t silences_ms[2];
-	target_news news;
+	endpoint_epoch news;
 	struct status status;
 };
 
@@ -30,11 +30,11 @@ static inline void fill_counters(counter *counters, size_t bytes, uint64_t first
 
 static inline void fixture_make_targets(struct status_fixture *f)
 {
-	struct target *target = target_create(&f->config->peers[1], &f->config->peers[1].address, &f->news);
-	struct peer_targets targets[2] = {{0}, {&target, 1}};
+	struct endpoint *target = endpoint_create(&f->config->peers[1], &f->config->peers[1].address, &f->news);
+	struct peer_endpoints targets[2] = {{0}, {&target, 1}};
 
-	f->status.snapshot = peers_snapshot_create(targets, 2);
-	target_put(target);
+	f->status.snapshot = endpoints_snapshot_create(targets, 2);
+	endpoint_put(target);
 	for (size_t i = 0; i < 2; i++)
 		f->peers[i].targets = &f->status.snapshot->peers[i];
 }
@@ -90,7 +90,7 @@ static inline void fixture_begin(struct status_fixture *f)
 
 static inline void fixture_end(struct status_fixture *f)
 {
-	peers_snapshot_put(f->status.snapshot);
+	endpoints_snapshot_put(f->status.snapshot);
 	config_destroy(f->config);
 }
 

@@ -108,7 +108,7 @@ static void the_health_of_addresses(void **state)
 	assert_line(text, up);
 	assert_null(strstr(text, "udprelayd_peer_up{peer=\"n\""));
 	free(text);
-	target_set_checked(f.status.snapshot->peers[1].items[0], false);
+	endpoint_set_checked(f.status.snapshot->peers[1].items[0], false);
 	text = print(&f.status);
 	assert_line(text, down);
 	free(text);

@@ -19,36 +19,36 @@ struct relay_fixture {
 	struct listener_config config;
 	struct peer_config peers[PEERS], *peer_list[PEERS];
 	int sinks[PEERS]; /* where the peers receive */
-	target_news news;
+	endpoint_epoch news;
 	struct session_quota quota;
 	struct link links[PEERS];
 	struct log *log;
 	int epoll;
-	struct peers_snapshot *snapshot;
+	struct endpoints_snapshot *snapshot;
 	struct relay relay;
 	struct outlet back;
 	struct address local;
 };
 
 /* Of the peers from first on, to before last, a target each: those of before where they are in it. */
-static inline struct peers_snapshot *snapshot_of(struct relay_fixture *f, const struct peers_snapshot *before,
-						 size_t first, size_t last)
+static inline struct endpoints_snapshot *snapshot_of(struct relay_fixture *f, const struct endpoints_snapshot *before,
+						     size_t first, size_t last)
 {
-	struct peer_targets peers[PEERS] = {{0}};
-	struct target *targets[PEERS];
-	struct peers_snapshot *snapshot;
+	struct peer_endpoints peers[PEERS] = {{0}};
+	struct endpoint *targets[PEERS];
+	struct endpoints_snapshot *snapshot;
 
 	for (size_t i = first; i < last; i++) {
 		bool known = before && before->peers[i].count;
 
-		targets[i] = known ? target_get(before->peers[i].items[0])
-				   : target_create(&f->peers[i], &f->peers[i].address, &f->news);
-		peers[i] = (struct peer_targets){&targets[i], 1};
+		targets[i] = known ? endpoint_get(before->peers[i].items[0])
+				   : endpoint_create(&f->peers[i], &f->peers[i].address, &f->news);
+		peers[i] = (struct peer_endpoints){&targets[i], 1};
 	}
-	snapshot = peers_snapshot_create(peers, PEERS);
+	snapshot = endpoints_snapshot_create(peers, PEERS);
 	assert_non_null(snapshot);
 	for (size_t i = first; i < last; i++)
-		target_put(targets[i]);
+		endpoint_put(targets[i]);
 	return snapshot;
 }
 
@@ -101,7 +101,7 @@ static inline void relay_fixture_begin(struct relay_fixture *f)
 static inline void relay_fixture_tear_down(struct relay_fixture *f)
 {
 	relay_finish(&f->relay);
-	peers_snapshot_put(f->snapshot);
+	endpoints_snapshot_put(f->snapshot);
 	for (size_t i = 0; i < PEERS; i++) {
 		link_finish(&f->links[i]);
 		close(f->sinks[i]);
@@ -129,10 +129,10 @@ static inline enum drop_reason find(struct relay_fixture *f, uint16_t port, uint
 }
 
 /* The peers are at the addresses of the snapshot, which takes the place of the last. */
-static inline void set_peers(struct relay_fixture *f, struct peers_snapshot *snapshot, uint64_t now_ms)
+static inline void set_peers(struct relay_fixture *f, struct endpoints_snapshot *snapshot, uint64_t now_ms)
 {
 	relay_set_peers(&f->relay, snapshot, now_ms);
-	peers_snapshot_put(f->snapshot);
+	endpoints_snapshot_put(f->snapshot);
 	f->snapshot = snapshot;
 }
 

@@ -502,8 +502,8 @@ static void without_descriptors_nothing_is_lost(void **state)
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(find(f, 1, 1, &session), DROP_NO_DESCRIPTOR);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-	assert_true(target_is_up(f->snapshot->peers[0].items[0], 1)); /* it is none of the peers' fault */
-	assert_true(target_is_up(f->snapshot->peers[1].items[0], 1));
+	assert_true(endpoint_is_up(f->snapshot->peers[0].items[0], 1)); /* it is none of the peers' fault */
+	assert_true(endpoint_is_up(f->snapshot->peers[1].items[0], 1));
 	for (uint16_t port = 1; port <= 4; port++)
 		assert_int_equal(find(f, port, 1, &session), DROP_NONE);
 }

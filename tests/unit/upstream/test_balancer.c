@@ -12,7 +12,7 @@
 #define DRAWS 6000
 
 struct fixture {
-	struct balance_target targets[TARGETS];
+	struct balancer_target targets[TARGETS];
 	struct balancer *balancer;
 	unsigned chosen[TARGETS];
 };
@@ -26,8 +26,8 @@ static int set_up(void **state)
 		struct address address;
 
 		address_from_ip(&address, "192.0.2.1", (uint16_t)(1000 + i));
-		f.targets[i] = (struct balance_target){
-			.identity = balance_identity("peer", &address), .weight = 1, .up = true};
+		f.targets[i] = (struct balancer_target){
+			.identity = balancer_identity("peer", &address), .weight = 1, .up = true};
 	}
 	*state = &f;
 	return 0;
@@ -182,7 +182,7 @@ static void without_targets_there_is_none(void **state)
 	struct address from = client(0, 1);
 
 	assert_int_equal(balancer_create(&f->balancer, BALANCE_HASH, f->targets, 0, 0), 0);
-	assert_true(balancer_choose(f->balancer, &from) == BALANCE_NONE);
+	assert_true(balancer_choose(f->balancer, &from) == BALANCER_NONE);
 	assert_false(balancer_fails_open(f->balancer));
 }
 

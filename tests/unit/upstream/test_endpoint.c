@@ -11,8 +11,8 @@
 
 struct fixture {
 	struct peer_config peer;
-	target_news news;
-	struct target *target;
+	endpoint_epoch news;
+	struct endpoint *target;
 };
 
 static int set_up(void **state)
@@ -23,7 +23,7 @@ static int set_up(void **state)
 
 	*f = (struct fixture){.peer = {.max_fails = MAX_FAILS, .fail_timeout_ms = FAIL_TIMEOUT_MS}};
 	assert_int_equal(address_parse(&address, "192.0.2.1:53"), 0);
-	f->target = target_create(&f->peer, &address, &f->news);
+	f->target = endpoint_create(&f->peer, &address, &f->news);
 	assert_non_null(f->target);
 	*state = f;
 	return 0;
@@ -33,7 +33,7 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	target_put(f->target);
+	endpoint_put(f->target);
 	return 0;
 }
 
@@ -46,8 +46,8 @@ static void a_new_target_is_up(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_true(target_is_up(f->target, 0));
-	assert_true(target_is_up(f->target, 5000));
+	assert_true(endpoint_is_up(f->target, 0));
+	assert_true(endpoint_is_up(f->target, 5000));
 	assert_ptr_equal(f->target->peer, &f->peer);
 	assert_int_equal(address_port(&f->target->address), 53);
 	assert_int_equal(news(f), 0);
@@ -57,40 +57,40 @@ static void fails_in_a_row_begin_a_rest(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_false(target_failed(f->target, 1, 5000));
-	assert_false(target_failed(f->target, 1, 5001));
-	assert_true(target_is_up(f->target, 5001));
-	assert_true(target_failed(f->target, 1, 5002));
-	assert_false(target_is_up(f->target, 5002));
-	assert_int_equal(target_rests_until(f->target), 5002 + FAIL_TIMEOUT_MS);
+	assert_false(endpoint_report_failure(f->target, 1, 5000));
+	assert_false(endpoint_report_failure(f->target, 1, 5001));
+	assert_true(endpoint_is_up(f->target, 5001));
+	assert_true(endpoint_report_failure(f->target, 1, 5002));
+	assert_false(endpoint_is_up(f->target, 5002));
+	assert_int_equal(endpoint_ejected_until(f->target), 5002 + FAIL_TIMEOUT_MS);
 }
 
 static void fails_may_come_all_at_once(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_true(target_failed(f->target, 10 * MAX_FAILS, 5000));
-	assert_false(target_is_up(f->target, 5000));
+	assert_true(endpoint_report_failure(f->target, 10 * MAX_FAILS, 5000));
+	assert_false(endpoint_is_up(f->target, 5000));
 }
 
 static void an_answer_ends_the_row(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_false(target_failed(f->target, MAX_FAILS - 1, 5000));
-	target_answered(f->target);
-	assert_false(target_failed(f->target, MAX_FAILS - 1, 5000));
-	assert_true(target_is_up(f->target, 5000));
-	assert_true(target_failed(f->target, 1, 5000));
+	assert_false(endpoint_report_failure(f->target, MAX_FAILS - 1, 5000));
+	endpoint_report_success(f->target);
+	assert_false(endpoint_report_failure(f->target, MAX_FAILS - 1, 5000));
+	assert_true(endpoint_is_up(f->target, 5000));
+	assert_true(endpoint_report_failure(f->target, 1, 5000));
 }
 
 static void a_rest_ends_by_itself(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_true(target_failed(f->target, MAX_FAILS, 5000));
-	assert_false(target_is_up(f->target, 5000 + FAIL_TIMEOUT_MS - 1));
-	assert_true(target_is_up(f->target, 5000 + FAIL_TIMEOUT_MS));
+	assert_true(endpoint_report_failure(f->target, MAX_FAILS, 5000));
+	assert_false(endpoint_is_up(f->target, 5000 + FAIL_TIMEOUT_MS - 1));
+	assert_true(endpoint_is_up(f->target, 5000 + FAIL_TIMEOUT_MS));
 }
 
 /* What was sent before it is still reported during it. */
@@ -98,9 +98,9 @@ static void fails_during_a_rest_do_not_prolong_it(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_true(target_failed(f->target, MAX_FAILS, 5000));
-	assert_false(target_failed(f->target, MAX_FAILS, 5500));
-	assert_int_equal(target_rests_until(f->target), 5000 + FAIL_TIMEOUT_MS);
+	assert_true(endpoint_report_failure(f->target, MAX_FAILS, 5000));
+	assert_false(endpoint_report_failure(f->target, MAX_FAILS, 5500));
+	assert_int_equal(endpoint_ejected_until(f->target), 5000 + FAIL_TIMEOUT_MS);
 	assert_int_equal(news(f), 1);
 }
 
@@ -108,21 +108,21 @@ static void one_fail_after_a_rest_is_enough(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_true(target_failed(f->target, MAX_FAILS, 5000));
-	assert_true(target_failed(f->target, 1, 7000));
-	assert_false(target_is_up(f->target, 7000));
-	assert_int_equal(target_rests_until(f->target), 7000 + FAIL_TIMEOUT_MS);
+	assert_true(endpoint_report_failure(f->target, MAX_FAILS, 5000));
+	assert_true(endpoint_report_failure(f->target, 1, 7000));
+	assert_false(endpoint_is_up(f->target, 7000));
+	assert_int_equal(endpoint_ejected_until(f->target), 7000 + FAIL_TIMEOUT_MS);
 }
 
 static void after_a_rest_an_answer_forgives_all(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_true(target_failed(f->target, MAX_FAILS, 5000));
-	target_answered(f->target);
-	assert_false(target_is_up(f->target, 5000)); /* a rest that has begun goes on */
-	assert_false(target_failed(f->target, MAX_FAILS - 1, 7000));
-	assert_true(target_is_up(f->target, 7000));
+	assert_true(endpoint_report_failure(f->target, MAX_FAILS, 5000));
+	endpoint_report_success(f->target);
+	assert_false(endpoint_is_up(f->target, 5000)); /* a rest that has begun goes on */
+	assert_false(endpoint_report_failure(f->target, MAX_FAILS - 1, 7000));
+	assert_true(endpoint_is_up(f->target, 7000));
 }
 
 static void where_one_fail_is_allowed_the_first_begins_a_rest(void **state)
@@ -130,8 +130,8 @@ static void where_one_fail_is_allowed_the_first_begins_a_rest(void **state)
 	struct fixture *f = *state;
 
 	f->peer.max_fails = 1;
-	assert_true(target_failed(f->target, 1, 5000));
-	assert_true(target_failed(f->target, 1, 5000 + FAIL_TIMEOUT_MS));
+	assert_true(endpoint_report_failure(f->target, 1, 5000));
+	assert_true(endpoint_report_failure(f->target, 1, 5000 + FAIL_TIMEOUT_MS));
 }
 
 static void without_max_fails_they_are_not_minded(void **state)
@@ -140,8 +140,8 @@ static void without_max_fails_they_are_not_minded(void **state)
 
 	f->peer.max_fails = 0;
 	for (int i = 0; i < 100; i++)
-		assert_false(target_failed(f->target, 10, 5000));
-	assert_true(target_is_up(f->target, 5000));
+		assert_false(endpoint_report_failure(f->target, 10, 5000));
+	assert_true(endpoint_is_up(f->target, 5000));
 	assert_int_equal(news(f), 0);
 }
 
@@ -149,40 +149,40 @@ static void the_check_takes_it_down_and_up(void **state)
 {
 	struct fixture *f = *state;
 
-	target_set_checked(f->target, false);
-	assert_false(target_is_up(f->target, 5000));
-	target_set_checked(f->target, true);
-	assert_true(target_is_up(f->target, 5000));
+	endpoint_set_checked(f->target, false);
+	assert_false(endpoint_is_up(f->target, 5000));
+	endpoint_set_checked(f->target, true);
+	assert_true(endpoint_is_up(f->target, 5000));
 }
 
 static void it_is_up_only_where_the_check_and_the_fails_agree(void **state)
 {
 	struct fixture *f = *state;
 
-	target_failed(f->target, MAX_FAILS, 5000);
-	target_set_checked(f->target, false);
-	assert_false(target_is_up(f->target, 5000 + FAIL_TIMEOUT_MS));
-	target_set_checked(f->target, true);
-	assert_false(target_is_up(f->target, 5000));
-	assert_true(target_is_up(f->target, 5000 + FAIL_TIMEOUT_MS));
+	endpoint_report_failure(f->target, MAX_FAILS, 5000);
+	endpoint_set_checked(f->target, false);
+	assert_false(endpoint_is_up(f->target, 5000 + FAIL_TIMEOUT_MS));
+	endpoint_set_checked(f->target, true);
+	assert_false(endpoint_is_up(f->target, 5000));
+	assert_true(endpoint_is_up(f->target, 5000 + FAIL_TIMEOUT_MS));
 }
 
 static void news_are_what_changes(void **state)
 {
 	struct fixture *f = *state;
 
-	target_set_checked(f->target, true);
+	endpoint_set_checked(f->target, true);
 	assert_int_equal(news(f), 0);
-	target_set_checked(f->target, false);
-	target_set_checked(f->target, false);
+	endpoint_set_checked(f->target, false);
+	endpoint_set_checked(f->target, false);
 	assert_int_equal(news(f), 1);
-	target_set_checked(f->target, true);
+	endpoint_set_checked(f->target, true);
 	assert_int_equal(news(f), 2);
-	target_failed(f->target, MAX_FAILS - 1, 5000);
+	endpoint_report_failure(f->target, MAX_FAILS - 1, 5000);
 	assert_int_equal(news(f), 2);
-	target_failed(f->target, 1, 5000);
+	endpoint_report_failure(f->target, 1, 5000);
 	assert_int_equal(news(f), 3);
-	target_answered(f->target);
+	endpoint_report_success(f->target);
 	assert_int_equal(news(f), 3);
 }
 
@@ -191,10 +191,10 @@ static void the_last_reference_frees(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_ptr_equal(target_get(f->target), f->target);
-	target_put(f->target);
-	assert_true(target_is_up(f->target, 5000));
-	target_put(NULL);
+	assert_ptr_equal(endpoint_get(f->target), f->target);
+	endpoint_put(f->target);
+	assert_true(endpoint_is_up(f->target, 5000));
+	endpoint_put(NULL);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -13,17 +13,17 @@
 struct fixture {
 	struct listener_config config;
 	struct peer_config peers[PEERS], *peer_list[PEERS];
-	struct target *targets[PEERS];
-	target_news news;
-	struct peers_snapshot *snapshot;
-	struct target_set set;
+	struct endpoint *targets[PEERS];
+	endpoint_epoch news;
+	struct endpoints_snapshot *snapshot;
+	struct endpoint_set set;
 };
 
 static int set_up(void **state)
 {
 	static struct fixture fixture;
 	static char *names[PEERS] = {(char *)"a", (char *)"b", (char *)"c"};
-	struct peer_targets peers[PEERS];
+	struct peer_endpoints peers[PEERS];
 	struct fixture *f = &fixture;
 
 	memset(f, 0, sizeof(*f));
@@ -33,10 +33,10 @@ static int set_up(void **state)
 			.name = names[i], .index = i, .weight = 1, .max_fails = 1, .fail_timeout_ms = 1000};
 		address_from_ip(&f->peers[i].address, "192.0.2.1", (uint16_t)(i + 1));
 		f->peer_list[i] = &f->peers[i];
-		f->targets[i] = target_create(&f->peers[i], &f->peers[i].address, &f->news);
-		peers[i] = (struct peer_targets){&f->targets[i], 1};
+		f->targets[i] = endpoint_create(&f->peers[i], &f->peers[i].address, &f->news);
+		peers[i] = (struct peer_endpoints){&f->targets[i], 1};
 	}
-	f->snapshot = peers_snapshot_create(peers, PEERS);
+	f->snapshot = endpoints_snapshot_create(peers, PEERS);
 	assert_non_null(f->snapshot);
 	*state = f;
 	return 0;
@@ -46,16 +46,16 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	target_set_finish(&f->set);
-	peers_snapshot_put(f->snapshot);
+	endpoint_set_finish(&f->set);
+	endpoints_snapshot_put(f->snapshot);
 	for (size_t i = 0; i < PEERS; i++)
-		target_put(f->targets[i]);
+		endpoint_put(f->targets[i]);
 	return 0;
 }
 
 static void begin(struct fixture *f, const struct own_addresses *own)
 {
-	assert_int_equal(target_set_init(&f->set, &f->config, own, &f->news, 0, f->snapshot), 0);
+	assert_int_equal(endpoint_set_init(&f->set, &f->config, own, &f->news, 0, f->snapshot), 0);
 }
 
 /* The peer's place in the configuration. */
@@ -64,7 +64,7 @@ static size_t chosen(struct fixture *f)
 	struct address client;
 
 	address_from_ip(&client, "198.51.100.1", 9);
-	return target_set_choose(&f->set, &client)->target->peer->index;
+	return endpoint_set_choose(&f->set, &client)->target->peer->index;
 }
 
 static void the_peers_of_the_listener_in_its_order(void **state)
@@ -87,16 +87,16 @@ static void it_learns_of_a_rest_and_of_its_end(void **state)
 	struct fixture *f = *state;
 
 	begin(f, NULL);
-	assert_false(target_set_refresh(&f->set, 1));
+	assert_false(endpoint_set_refresh(&f->set, 1));
 	assert_int_equal(chosen(f), 0);
-	assert_true(target_failed(f->targets[0], 1, 10));
+	assert_true(endpoint_report_failure(f->targets[0], 1, 10));
 	assert_int_equal(chosen(f), 0); /* not before it is asked to look */
-	assert_true(target_set_refresh(&f->set, 10));
+	assert_true(endpoint_set_refresh(&f->set, 10));
 	assert_int_equal(chosen(f), 1);
-	assert_false(target_set_keeps(&f->set, f->set.members[0]));
-	assert_true(target_set_keeps(&f->set, f->set.members[1]));
-	assert_false(target_set_refresh(&f->set, 1009));
-	assert_true(target_set_refresh(&f->set, 1010));
+	assert_false(endpoint_set_keeps(&f->set, f->set.members[0]));
+	assert_true(endpoint_set_keeps(&f->set, f->set.members[1]));
+	assert_false(endpoint_set_refresh(&f->set, 1009));
+	assert_true(endpoint_set_refresh(&f->set, 1010));
 	assert_int_equal(chosen(f), 0);
 }
 
@@ -105,12 +105,12 @@ static void it_learns_of_checks(void **state)
 	struct fixture *f = *state;
 
 	begin(f, NULL);
-	target_set_checked(f->targets[0], false);
-	target_set_checked(f->targets[1], false);
-	assert_true(target_set_refresh(&f->set, 1));
+	endpoint_set_checked(f->targets[0], false);
+	endpoint_set_checked(f->targets[1], false);
+	assert_true(endpoint_set_refresh(&f->set, 1));
 	assert_int_equal(chosen(f), 2);
-	target_set_checked(f->targets[1], true);
-	assert_true(target_set_refresh(&f->set, 1));
+	endpoint_set_checked(f->targets[1], true);
+	assert_true(endpoint_set_refresh(&f->set, 1));
 	assert_int_equal(chosen(f), 1);
 }
 
@@ -120,48 +120,48 @@ static void where_all_are_down_all_are_kept(void **state)
 
 	begin(f, NULL);
 	for (size_t i = 0; i < PEERS; i++)
-		target_set_checked(f->targets[i], false);
-	assert_true(target_set_refresh(&f->set, 1));
+		endpoint_set_checked(f->targets[i], false);
+	assert_true(endpoint_set_refresh(&f->set, 1));
 	assert_int_equal(chosen(f), 0);
-	assert_true(target_set_keeps(&f->set, f->set.members[0]));
-	assert_true(target_set_keeps(&f->set, f->set.members[2]));
+	assert_true(endpoint_set_keeps(&f->set, f->set.members[0]));
+	assert_true(endpoint_set_keeps(&f->set, f->set.members[2]));
 }
 
 /* Only the targets of these peers are left. */
 static void keep(struct fixture *f, size_t first, size_t last)
 {
-	struct peer_targets peers[PEERS] = {{0}};
-	struct peers_snapshot *snapshot;
+	struct peer_endpoints peers[PEERS] = {{0}};
+	struct endpoints_snapshot *snapshot;
 
 	for (size_t i = first; i < last; i++)
-		peers[i] = (struct peer_targets){&f->targets[i], 1};
-	snapshot = peers_snapshot_create(peers, PEERS);
+		peers[i] = (struct peer_endpoints){&f->targets[i], 1};
+	snapshot = endpoints_snapshot_create(peers, PEERS);
 	assert_non_null(snapshot);
-	assert_int_equal(target_set_update(&f->set, snapshot), 0);
-	peers_snapshot_put(snapshot);
+	assert_int_equal(endpoint_set_update(&f->set, snapshot), 0);
+	endpoints_snapshot_put(snapshot);
 }
 
 static void a_member_that_is_gone_lives_as_long_as_its_sessions(void **state)
 {
 	struct fixture *f = *state;
-	struct member *gone, *stays;
+	struct endpoint_ref *gone, *stays;
 
 	begin(f, NULL);
 	gone = f->set.members[0];
 	stays = f->set.members[1];
-	target_set_join(&f->set, gone);
-	target_set_join(&f->set, gone);
-	target_set_join(&f->set, stays);
+	endpoint_set_join(&f->set, gone);
+	endpoint_set_join(&f->set, gone);
+	endpoint_set_join(&f->set, stays);
 	keep(f, 1, PEERS);
-	assert_int_equal(gone->index, MEMBER_GONE);
-	assert_false(target_set_keeps(&f->set, gone));
+	assert_int_equal(gone->index, ENDPOINT_REMOVED);
+	assert_false(endpoint_set_keeps(&f->set, gone));
 	assert_ptr_equal(f->set.members[0], stays);
 	assert_int_equal(stays->index, 0);
 	assert_int_equal(f->set.choices[0].sessions, 1);
 	assert_ptr_equal(gone->target, f->targets[0]);
-	target_set_leave(&f->set, gone);
-	target_set_leave(&f->set, gone); /* freed: a leak or a double free is for the sanitizers */
-	target_set_leave(&f->set, stays);
+	endpoint_set_leave(&f->set, gone);
+	endpoint_set_leave(&f->set, gone); /* freed: a leak or a double free is for the sanitizers */
+	endpoint_set_leave(&f->set, stays);
 	assert_int_equal(f->set.choices[0].sessions, 0);
 	assert_ptr_equal(f->set.members[0], stays);
 }
@@ -171,11 +171,11 @@ static void what_is_down_stays_down_over_a_change(void **state)
 	struct fixture *f = *state;
 
 	begin(f, NULL);
-	target_set_checked(f->targets[1], false);
-	target_set_refresh(&f->set, 1);
+	endpoint_set_checked(f->targets[1], false);
+	endpoint_set_refresh(&f->set, 1);
 	keep(f, 1, PEERS);
 	assert_int_equal(chosen(f), 2);
-	target_set_refresh(&f->set, 1);
+	endpoint_set_refresh(&f->set, 1);
 	assert_int_equal(chosen(f), 2);
 }
 
@@ -184,7 +184,7 @@ static void workers_begin_elsewhere(void **state)
 	struct fixture *f = *state;
 
 	f->config.balance = BALANCE_ROUND_ROBIN;
-	assert_int_equal(target_set_init(&f->set, &f->config, NULL, &f->news, 4, f->snapshot), 0);
+	assert_int_equal(endpoint_set_init(&f->set, &f->config, NULL, &f->news, 4, f->snapshot), 0);
 	assert_int_equal(chosen(f), 1);
 	assert_int_equal(chosen(f), 2);
 	assert_int_equal(chosen(f), 0);
@@ -198,7 +198,7 @@ static void our_own_listeners_are_left_out(void **state)
 	assert_int_equal(own_addresses_create(&own, &f->peers[0].address, 1), 0);
 	begin(f, own);
 	assert_int_equal(f->set.count, 2);
-	assert_true(f->set.leads_back);
+	assert_true(f->set.has_own_address);
 	assert_int_equal(chosen(f), 1);
 	own_addresses_destroy(own);
 }

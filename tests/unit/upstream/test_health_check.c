@@ -52,8 +52,8 @@ struct fixture {
 	struct config config;
 	struct peer_config peers[PEERS];
 	struct server servers[PEERS];
-	target_news news;
-	struct target *targets[PEERS];
+	endpoint_epoch news;
+	struct endpoint *targets[PEERS];
 	struct own_addresses *own;
 	struct health_checks *checks;
 	struct log *log;
@@ -221,7 +221,7 @@ static int tear_down(void **state)
 	health_checks_destroy(f->checks);
 	for (size_t i = 0; i < PEERS; i++) {
 		assert_true(!f->targets[i] || atomic_load(&f->targets[i]->references) == 1);
-		target_put(f->targets[i]);
+		endpoint_put(f->targets[i]);
 	}
 	own_addresses_destroy(f->own);
 	log_destroy(f->log, 0);
@@ -250,18 +250,18 @@ static bool log_says(struct fixture *f, const char *before, unsigned peer, const
 /* Peers without a target have none. */
 static void set_targets(struct fixture *f)
 {
-	struct peers_snapshot *snapshot = calloc(1, sizeof(*snapshot) + PEERS * sizeof(struct peer_targets));
+	struct endpoints_snapshot *snapshot = calloc(1, sizeof(*snapshot) + PEERS * sizeof(struct peer_endpoints));
 
 	snapshot->peer_count = PEERS;
 	for (size_t i = 0; i < PEERS; i++)
-		snapshot->peers[i] = (struct peer_targets){&f->targets[i], f->targets[i] != NULL};
+		snapshot->peers[i] = (struct peer_endpoints){&f->targets[i], f->targets[i] != NULL};
 	health_checks_set(f->checks, snapshot);
 	free(snapshot);
 }
 
 static void make_target(struct fixture *f, unsigned i)
 {
-	f->targets[i] = target_create(&f->peers[i], &f->servers[i].address, &f->news);
+	f->targets[i] = endpoint_create(&f->peers[i], &f->servers[i].address, &f->news);
 	assert_non_null(f->targets[i]);
 }
 
@@ -277,7 +277,7 @@ static void check_all(struct fixture *f)
 
 static bool is_up(struct fixture *f, unsigned i)
 {
-	return target_is_up(f->targets[i], 0);
+	return endpoint_is_up(f->targets[i], 0);
 }
 
 static void run_until(struct fixture *f, bool (*condition)(struct fixture *f))
@@ -558,7 +558,7 @@ static void each_target_fares_on_its_own(void **state)
 static void a_target_that_vanishes_is_let_go(void **state)
 {
 	struct fixture *f = *state;
-	struct target *gone;
+	struct endpoint *gone;
 
 	open_server(f, 0, "127.0.0.1:0");
 	open_server(f, 1, "127.0.0.1:0");
@@ -573,7 +573,7 @@ static void a_target_that_vanishes_is_let_go(void **state)
 	run_until(f, a_is_asked_often);
 	assert_int_equal(f->servers[1].asked, 0);
 	assert_int_equal(atomic_load(&gone->references), 1);
-	target_put(gone);
+	endpoint_put(gone);
 }
 
 static void a_target_that_comes_later_is_checked(void **state)

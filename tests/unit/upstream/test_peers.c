@@ -26,9 +26,9 @@ struct fixture {
 	struct own_addresses *own;
 	struct log *log;
 	int log_fd;
-	target_news news;
+	endpoint_epoch news;
 	struct peers *peers;
-	struct peers_snapshot *told; /* the last that came */
+	struct endpoints_snapshot *told; /* the last that came */
 	unsigned told_count;
 };
 
@@ -116,11 +116,11 @@ static void reply(struct fixture *f, const char *ips)
 
 /* --- The stage --- */
 
-static void on_changed(struct peers_snapshot *snapshot, void *data)
+static void on_changed(struct endpoints_snapshot *snapshot, void *data)
 {
 	struct fixture *f = data;
 
-	peers_snapshot_put(f->told);
+	endpoints_snapshot_put(f->told);
 	f->told = snapshot;
 	f->told_count++;
 }
@@ -182,7 +182,7 @@ static int tear_down(void **state)
 	assert_int_equal(uv_loop_close(&f->loop), 0);
 	assert_false(f->peers && peers_busy(f->peers));
 	peers_destroy(f->peers);
-	peers_snapshot_put(f->told);
+	endpoints_snapshot_put(f->told);
 	own_addresses_destroy(f->own);
 	log_destroy(f->log, 0);
 	close(f->log_fd);
@@ -210,7 +210,7 @@ static void forget_log(struct fixture *f)
 }
 
 /* What the peer has in the snapshot, in its order: "192.0.2.1:101 192.0.2.2:101". */
-static void assert_targets(const struct peers_snapshot *snapshot, size_t peer, const char *expected)
+static void assert_targets(const struct endpoints_snapshot *snapshot, size_t peer, const char *expected)
 {
 	char text[8192] = "", address[ADDRESS_TEXT_MAX];
 
@@ -221,7 +221,7 @@ static void assert_targets(const struct peers_snapshot *snapshot, size_t peer, c
 	assert_string_equal(text, expected);
 }
 
-static struct target *target_at(struct fixture *f, size_t i)
+static struct endpoint *target_at(struct fixture *f, size_t i)
 {
 	assert_true(i < f->told->peers[NAMED].count);
 	return f->told->peers[NAMED].items[i];
@@ -232,7 +232,7 @@ static struct target *target_at(struct fixture *f, size_t i)
 static void a_literal_peer_is_there_from_the_beginning(void **state)
 {
 	struct fixture *f = *state;
-	struct peers_snapshot *now;
+	struct endpoints_snapshot *now;
 
 	begin(f);
 	now = peers_now(f->peers);
@@ -243,25 +243,25 @@ static void a_literal_peer_is_there_from_the_beginning(void **state)
 	assert_targets(now, 1, "");
 	assert_targets(now, 2, "");
 	assert_int_equal(f->told_count, 0);
-	peers_snapshot_put(now);
+	endpoints_snapshot_put(now);
 }
 
 static void without_peers_there_is_a_snapshot_too(void **state)
 {
 	struct fixture *f = *state;
-	struct peers_snapshot *now;
+	struct endpoints_snapshot *now;
 
 	f->config.peer_count = 0;
 	begin(f);
 	now = peers_now(f->peers);
 	assert_int_equal(now->peer_count, 0);
-	peers_snapshot_put(now);
+	endpoints_snapshot_put(now);
 }
 
 static void a_change_leaves_the_other_peers_alone(void **state)
 {
 	struct fixture *f = *state;
-	struct peers_snapshot *first;
+	struct endpoints_snapshot *first;
 
 	begin(f);
 	first = peers_now(f->peers);
@@ -272,21 +272,21 @@ static void a_change_leaves_the_other_peers_alone(void **state)
 	assert_targets(f->told, 2, "192.0.2.8:102");
 	assert_ptr_equal(f->told->peers[0].items[0], first->peers[0].items[0]);
 	assert_targets(first, 1, ""); /* an old snapshot is what it was */
-	peers_snapshot_put(first);
+	endpoints_snapshot_put(first);
 }
 
 static void targets_outlive_the_peers(void **state)
 {
 	struct fixture *f = *state;
-	struct target *target;
+	struct endpoint *target;
 
 	begin(f);
 	reply(f, "192.0.2.7");
-	target = target_get(target_at(f, 0));
+	target = endpoint_get(target_at(f, 0));
 	reply(f, "192.0.2.8");
 	assert_int_equal(atomic_load(&target->references), 1);
 	assert_int_equal(address_port(&target->address), 101);
-	target_put(target);
+	endpoint_put(target);
 }
 
 /* --- Answers --- */
@@ -318,18 +318,18 @@ static void another_order_is_no_change(void **state)
 static void those_that_stay_keep_their_place_and_their_health(void **state)
 {
 	struct fixture *f = *state;
-	struct target *second, *third;
+	struct endpoint *second, *third;
 
 	begin(f);
 	reply(f, "192.0.2.7 192.0.2.8 192.0.2.9");
 	second = target_at(f, 1);
 	third = target_at(f, 2);
-	target_set_checked(third, false);
+	endpoint_set_checked(third, false);
 	reply(f, "192.0.2.1 192.0.2.9 192.0.2.2 192.0.2.8");
 	assert_targets(f->told, NAMED, "192.0.2.8:101 192.0.2.9:101 192.0.2.1:101 192.0.2.2:101");
 	assert_ptr_equal(target_at(f, 0), second);
 	assert_ptr_equal(target_at(f, 1), third);
-	assert_false(target_is_up(third, 0));
+	assert_false(endpoint_is_up(third, 0));
 	assert_int_equal(f->told_count, 2);
 	assert_int_equal(atomic_load(&f->news), 1);
 }
@@ -341,12 +341,12 @@ static void one_that_is_gone_is_forgotten(void **state)
 
 	begin(f);
 	reply(f, "192.0.2.7 192.0.2.8");
-	target_set_checked(target_at(f, 1), false);
+	endpoint_set_checked(target_at(f, 1), false);
 	reply(f, "192.0.2.7");
 	assert_targets(f->told, NAMED, "192.0.2.7:101");
 	reply(f, "192.0.2.8 192.0.2.7");
 	assert_targets(f->told, NAMED, "192.0.2.7:101 192.0.2.8:101");
-	assert_true(target_is_up(target_at(f, 1), 0));
+	assert_true(endpoint_is_up(target_at(f, 1), 0));
 }
 
 static void duplicates_and_nowhere_are_left_out(void **state)
@@ -397,7 +397,7 @@ static void more_than_can_be_used(void **state)
 {
 	struct fixture *f = *state;
 	char text[4096];
-	struct target *last;
+	struct endpoint *last;
 
 	begin(f);
 	reply(f, many(text, 1, 70));

@@ -221,9 +221,9 @@ static void new_addresses_do_not_touch_a_batch_that_waits(void **state)
 	no_room = true;
 	answer(f);
 	run_for(f, 30);
-	struct peers_snapshot *snapshot = snapshot_of(&f->relay, NULL, 1, 2);
+	struct endpoints_snapshot *snapshot = snapshot_of(&f->relay, NULL, 1, 2);
 	relay_loop_set_peers(&f->loop, snapshot);
-	peers_snapshot_put(snapshot);
+	endpoints_snapshot_put(snapshot);
 	no_room = false;
 	run_for(f, 50);
 	assert_int_equal(answered(f), 1);
