@@ -31,9 +31,9 @@ struct route {
 	const struct listener_config *config;
 	const struct own_addresses *own;
 	struct source_limit *source_limit; /* NULL: none */
-	struct source_draw source_draw;
+	struct source_limit_sampler source_limit_sampler;
 	struct ring_guard *ring_guard; /* NULL: none */
-	struct ring_draw ring_draw;
+	struct ring_guard_sampler ring_guard_sampler;
 	struct log *log;
 	struct log_limit ring_limit;
 	struct carrier carrier;

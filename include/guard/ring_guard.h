@@ -24,7 +24,7 @@
 #define RING_ECHO_BURST 50000
 
 /* Where a thread stands in its draws: an echo looks at samples. Zeroed memory is ready for use. */
-struct ring_draw {
+struct ring_guard_sampler {
 	uint32_t next;
 };
 
@@ -39,7 +39,7 @@ void ring_guard_destroy(struct ring_guard *guard);
 
 /* Whether the train may be echoed or forwarded, which is remembered; otherwise it goes round in a ring. from_peer: it
  * comes from the host of one of the listener's peers. now_ms is monotonic. Any thread. */
-bool ring_guard_admits(struct ring_guard *guard, struct ring_draw *draw, const struct train *train, bool from_peer,
-		       uint64_t now_ms);
+bool ring_guard_admits(struct ring_guard *guard, struct ring_guard_sampler *draw, const struct train *train,
+		       bool from_peer, uint64_t now_ms);
 
 #endif

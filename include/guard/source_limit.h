@@ -8,7 +8,7 @@
 
 #include "base/address.h"
 
-/* Sources that a listener remembers at a time, in 8 bytes each: 1 MiB (rate_table.h). */
+/* Sources that a listener remembers at a time, in 8 bytes each: 1 MiB (gcra_table.h). */
 #define SOURCE_LIMIT_SOURCES (1u << 17)
 
 /* Of the trains over the limit, one in so many passes. */
@@ -30,17 +30,17 @@ void source_limit_destroy(struct source_limit *limit);
 bool source_limit_take(struct source_limit *limit, const struct address *source, uint32_t datagrams, uint64_t now_ms);
 
 /* Where a thread stands in its draws; threads begin apart. */
-struct source_draw {
+struct source_limit_sampler {
 	uint64_t next;
 };
 
-static inline struct source_draw source_draw_of(unsigned worker)
+static inline struct source_limit_sampler source_limit_sampler_of(unsigned worker)
 {
-	return (struct source_draw){(uint64_t)worker << 48};
+	return (struct source_limit_sampler){(uint64_t)worker << 48};
 }
 
 /* Whether a train over the limit passes all the same, uncharged: anybody can write in another's name, and would
  * otherwise silence him. Nobody can tell before which trains these are. */
-bool source_limit_spares(const struct source_limit *limit, struct source_draw *draw);
+bool source_limit_sample(const struct source_limit *limit, struct source_limit_sampler *draw);
 
 #endif

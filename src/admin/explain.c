@@ -101,14 +101,14 @@ static void tell_admitted(const struct explanation *explanation, const struct pr
 		     place(explanation, "deny").text);
 }
 
-static void tell_source(const struct explanation *explanation, const struct guard_decision *decision)
+static void tell_source(const struct explanation *explanation, const struct access_decision *decision)
 {
 	char text[PREFIX_TEXT_MAX];
 
-	if (decision->ground == GUARD_IN_DENY)
+	if (decision->ground == ACCESS_DENIED)
 		fact(explanation, "source: refused by deny %s (line %u)", prefix_format(decision->prefix, text),
 		     decision->prefix->line);
-	else if (decision->ground == GUARD_NOT_IN_ALLOW)
+	else if (decision->ground == ACCESS_NOT_ALLOWED)
 		fact(explanation, "source: refused: in no prefix of allow (%s)", place(explanation, "allow").text);
 	else
 		tell_admitted(explanation, decision->prefix);
@@ -139,45 +139,45 @@ static void tell_good(const struct explanation *explanation)
 		     "on: whether the source is one of them is not");
 }
 
-static void tell_guard(const struct explanation *explanation, enum guard_ground ground)
+static void tell_guard(const struct explanation *explanation, enum access_rule ground)
 {
 	const char *source = explanation->source;
 
 	switch (ground) {
-	case GUARD_IN_DENY:
-	case GUARD_NOT_IN_ALLOW:
+	case ACCESS_DENIED:
+	case ACCESS_NOT_ALLOWED:
 		break;
-	case GUARD_NO_ANSWERS:
+	case ACCESS_NO_REPLY_ACTION:
 		fact(explanation, "guard: not asked: %s answers nobody (%s)", action(explanation),
 		     place(explanation, "action").text);
 		break;
-	case GUARD_UNNAMED:
+	case ACCESS_UNNAMED:
 		fact(explanation, "guard: refused: a unix: sender without a name gets no answer of %s (%s)",
 		     action(explanation), place(explanation, "action").text);
 		break;
-	case GUARD_UNNAMED_BUT_SILENT:
+	case ACCESS_UNNAMED_ONE_WAY:
 		fact(explanation, "guard: passed: the sender has no name, but no answer is expected (%s)",
 		     place(explanation, "responses").text);
 		break;
-	case GUARD_OFF:
+	case ACCESS_LOOP_GUARD_OFF:
 		fact(explanation, "guard: off: everybody is answered (%s)", place(explanation, "loop_guard").text);
 		break;
-	case GUARD_NO_HOST:
+	case ACCESS_NO_HOST:
 		fact(explanation, "guard: refused: %s is no host's address (%s)", source,
 		     place(explanation, "loop_guard").text);
 		break;
-	case GUARD_OWN:
+	case ACCESS_OWN_ADDRESS:
 		fact(explanation, "guard: refused: %s is one of our own addresses (%s)", source,
 		     place(explanation, "loop_guard").text);
 		break;
-	case GUARD_PORT_ZERO:
+	case ACCESS_PORT_ZERO:
 		fact(explanation, "guard: refused: nobody can be answered at port 0 (%s)",
 		     place(explanation, "loop_guard").text);
 		break;
-	case GUARD_REFUSED_PORT:
+	case ACCESS_REFUSED_PORT:
 		tell_refused_port(explanation);
 		break;
-	case GUARD_GOOD:
+	case ACCESS_ADMITTED:
 		tell_good(explanation);
 		break;
 	}
@@ -185,8 +185,8 @@ static void tell_guard(const struct explanation *explanation, enum guard_ground 
 
 static void ask_guard(struct explanation *explanation)
 {
-	struct guard_decision decision =
-		guard_decide(explanation->listener, explanation->own, &explanation->question->source);
+	struct access_decision decision =
+		access_check(explanation->listener, explanation->own, &explanation->question->source);
 
 	tell_source(explanation, &decision);
 	tell_guard(explanation, decision.ground);

@@ -57,7 +57,7 @@ size_t route_copies_max(const struct route *route)
 static enum drop_reason check_source(struct route *route, const struct train *train, uint64_t now_ms)
 {
 	if (!route->source_limit || source_limit_take(route->source_limit, &train->source, train->count, now_ms) ||
-	    source_limit_spares(route->source_limit, &route->source_draw))
+	    source_limit_sample(route->source_limit, &route->source_limit_sampler))
 		return DROP_NONE;
 	return DROP_SOURCE_LIMIT;
 }
@@ -82,8 +82,8 @@ static void tell_ring(struct route *route, const struct train *train)
 
 static enum drop_reason check_ring(struct route *route, const struct train *train, uint64_t now_ms)
 {
-	if (!route->ring_guard ||
-	    ring_guard_admits(route->ring_guard, &route->ring_draw, train, comes_from_peer(route, train), now_ms))
+	if (!route->ring_guard || ring_guard_admits(route->ring_guard, &route->ring_guard_sampler, train,
+						    comes_from_peer(route, train), now_ms))
 		return DROP_NONE;
 	tell_ring(route, train);
 	return DROP_RING;

@@ -16,65 +16,60 @@ static bool is_unanswerable(const struct address *source)
 
 /* By ground. */
 static const enum drop_reason reasons[] = {
-	[GUARD_IN_DENY] = DROP_SOURCE_DENIED,
-	[GUARD_NOT_IN_ALLOW] = DROP_SOURCE_DENIED,
-	[GUARD_NO_ANSWERS] = DROP_NONE,
-	[GUARD_UNNAMED] = DROP_NO_RETURN,
-	[GUARD_UNNAMED_BUT_SILENT] = DROP_NONE,
-	[GUARD_OFF] = DROP_NONE,
-	[GUARD_NO_HOST] = DROP_SOURCE_ADDRESS,
-	[GUARD_OWN] = DROP_LOOP,
-	[GUARD_PORT_ZERO] = DROP_SOURCE_PORT,
-	[GUARD_REFUSED_PORT] = DROP_SOURCE_PORT,
-	[GUARD_GOOD] = DROP_NONE,
+	[ACCESS_DENIED] = DROP_SOURCE_DENIED,   [ACCESS_NOT_ALLOWED] = DROP_SOURCE_DENIED,
+	[ACCESS_NO_REPLY_ACTION] = DROP_NONE,   [ACCESS_UNNAMED] = DROP_NO_RETURN,
+	[ACCESS_UNNAMED_ONE_WAY] = DROP_NONE,   [ACCESS_LOOP_GUARD_OFF] = DROP_NONE,
+	[ACCESS_NO_HOST] = DROP_SOURCE_ADDRESS, [ACCESS_OWN_ADDRESS] = DROP_LOOP,
+	[ACCESS_PORT_ZERO] = DROP_SOURCE_PORT,  [ACCESS_REFUSED_PORT] = DROP_SOURCE_PORT,
+	[ACCESS_ADMITTED] = DROP_NONE,
 };
 
 /* Of a relay that expects no responses, clients need no name. */
-static enum guard_ground judge_unix(const struct listener_config *config, const struct own_addresses *own,
-				    const struct address *source)
+static enum access_rule check_unix(const struct listener_config *config, const struct own_addresses *own,
+				   const struct address *source)
 {
 	if (source->length <= sizeof(sa_family_t))
-		return action_traits(config->action)->has_sessions && !config->responses ? GUARD_UNNAMED_BUT_SILENT
-											 : GUARD_UNNAMED;
+		return action_traits(config->action)->has_sessions && !config->responses ? ACCESS_UNNAMED_ONE_WAY
+											 : ACCESS_UNNAMED;
 	if (!config->loop_guard)
-		return GUARD_OFF;
-	return own_addresses_has(own, source) ? GUARD_OWN : GUARD_GOOD;
+		return ACCESS_LOOP_GUARD_OFF;
+	return own_addresses_has(own, source) ? ACCESS_OWN_ADDRESS : ACCESS_ADMITTED;
 }
 
-static enum guard_ground judge_ip(const struct listener_config *config, const struct own_addresses *own,
-				  const struct address *source)
+static enum access_rule check_ip(const struct listener_config *config, const struct own_addresses *own,
+				 const struct address *source)
 {
 	uint16_t port = address_port(source);
 
 	if (!config->loop_guard)
-		return GUARD_OFF;
+		return ACCESS_LOOP_GUARD_OFF;
 	if (is_unanswerable(source))
-		return GUARD_NO_HOST;
+		return ACCESS_NO_HOST;
 	if (own_addresses_has(own, source))
-		return GUARD_OWN;
+		return ACCESS_OWN_ADDRESS;
 	if (port == 0)
-		return GUARD_PORT_ZERO;
-	return port_set_has(config->refuse_source_ports, port) ? GUARD_REFUSED_PORT : GUARD_GOOD;
+		return ACCESS_PORT_ZERO;
+	return port_set_has(config->refuse_source_ports, port) ? ACCESS_REFUSED_PORT : ACCESS_ADMITTED;
 }
 
-static struct guard_decision decided(enum guard_ground ground, const struct prefix *prefix)
+static struct access_decision decided(enum access_rule ground, const struct prefix *prefix)
 {
-	return (struct guard_decision){reasons[ground], ground, prefix};
+	return (struct access_decision){reasons[ground], ground, prefix};
 }
 
 /* Senders of AF_UNIX have no address that a list could name; who may write to the socket is up to its file. */
-struct guard_decision guard_decide(const struct listener_config *config, const struct own_addresses *own,
-				   const struct address *source)
+struct access_decision access_check(const struct listener_config *config, const struct own_addresses *own,
+				    const struct address *source)
 {
 	bool is_unix = source->any.sa_family == AF_UNIX;
 	const struct prefix *denied = prefix_set_find(config->deny, source), *allowed;
 
 	if (denied)
-		return decided(GUARD_IN_DENY, denied);
+		return decided(ACCESS_DENIED, denied);
 	allowed = prefix_set_find(config->allow, source);
 	if (config->allow && !allowed && !is_unix)
-		return decided(GUARD_NOT_IN_ALLOW, NULL);
+		return decided(ACCESS_NOT_ALLOWED, NULL);
 	if (!action_replies(config->action))
-		return decided(GUARD_NO_ANSWERS, allowed);
-	return decided(is_unix ? judge_unix(config, own, source) : judge_ip(config, own, source), allowed);
+		return decided(ACCESS_NO_REPLY_ACTION, allowed);
+	return decided(is_unix ? check_unix(config, own, source) : check_ip(config, own, source), allowed);
 }

@@ -26,7 +26,7 @@ struct set {
 
 /* Time is counted in units of which a datagram costs a whole number, so that nothing is ever rounded: thousandths of a
  * datagram, which a clock of milliseconds tells exactly; above a million a second, datagrams. */
-struct rate_table {
+struct gcra_table {
 	uint64_t units; /* in a second, less than 2^32 */
 	uint64_t cost; /* of a datagram */
 	uint64_t burst;
@@ -35,10 +35,10 @@ struct rate_table {
 	struct set *sets;
 };
 
-int rate_table_create(struct rate_table **out, size_t senders, uint32_t rate, uint32_t burst)
+int gcra_table_create(struct gcra_table **out, size_t senders, uint32_t rate, uint32_t burst)
 {
 	size_t count = senders / WAYS;
-	struct rate_table *table = calloc(1, sizeof(*table));
+	struct gcra_table *table = calloc(1, sizeof(*table));
 	struct set *sets = aligned_alloc(sizeof(struct set), count * sizeof(struct set));
 
 	if (!table || !sets) {
@@ -57,7 +57,7 @@ int rate_table_create(struct rate_table **out, size_t senders, uint32_t rate, ui
 	return 0;
 }
 
-void rate_table_destroy(struct rate_table *table)
+void gcra_table_destroy(struct gcra_table *table)
 {
 	if (!table)
 		return;
@@ -66,14 +66,14 @@ void rate_table_destroy(struct rate_table *table)
 }
 
 /* Seconds and the rest apart, so that no product leaves 64 bits. */
-static uint64_t time_of(const struct rate_table *table, uint64_t now_ms)
+static uint64_t time_of(const struct gcra_table *table, uint64_t now_ms)
 {
 	return now_ms / 1000 * table->units + now_ms % 1000 * table->units / 1000;
 }
 
 /* How far the word's time is ahead of now. What is past says nothing any more; nor does what is too far ahead, which is
  * past as well, by so much that 48 bits cannot tell (18 hours at the very least). */
-static uint64_t ahead_of(const struct rate_table *table, uint64_t word, uint64_t now)
+static uint64_t ahead_of(const struct gcra_table *table, uint64_t word, uint64_t now)
 {
 	uint64_t ahead = (word - now) & TIME_MASK;
 
@@ -82,7 +82,7 @@ static uint64_t ahead_of(const struct rate_table *table, uint64_t word, uint64_t
 
 /* The way of the words that says least. Numbers of ways stand below their times, which makes it a matter of minima
  * without branches: in a flood nobody could predict them. */
-static unsigned find_least(const struct rate_table *table, const uint64_t words[WAYS], uint64_t now)
+static unsigned find_least(const struct gcra_table *table, const uint64_t words[WAYS], uint64_t now)
 {
 	uint64_t least = UINT64_MAX;
 
@@ -96,7 +96,7 @@ static unsigned find_least(const struct rate_table *table, const uint64_t words[
 
 /* The sender's way and its word; without one, the way that says least, whose word the sender takes over. Each word is
  * read once: the sender may come into the set at any moment. */
-static _Atomic uint64_t *find(const struct rate_table *table, uint64_t hash, uint64_t now, uint64_t *word,
+static _Atomic uint64_t *find(const struct gcra_table *table, uint64_t hash, uint64_t now, uint64_t *word,
 			      uint64_t *ahead)
 {
 	struct set *set = &table->sets[hash % table->set_count];
@@ -117,7 +117,7 @@ static _Atomic uint64_t *find(const struct rate_table *table, uint64_t hash, uin
 }
 
 /* An exchange fails only where another worker's succeeded. */
-bool rate_table_take(struct rate_table *table, uint64_t hash, uint32_t datagrams, uint64_t now_ms)
+bool gcra_table_take(struct gcra_table *table, uint64_t hash, uint32_t datagrams, uint64_t now_ms)
 {
 	uint64_t now = time_of(table, now_ms), word, ahead, next;
 	_Atomic uint64_t *way;

@@ -38,7 +38,7 @@ struct memory {
 struct ring_guard {
 	uint32_t key[WORDS];
 	_Atomic uint64_t found; /* who sends back, and when it did so last */
-	struct rate_table *echoes; /* of an echo */
+	struct gcra_table *echoes; /* of an echo */
 	struct memory *payloads; /* of a forwarder */
 };
 
@@ -47,7 +47,7 @@ struct ring_guard {
 static bool create_memory(struct ring_guard *guard, enum action_kind action)
 {
 	if (action_traits(action)->reflects)
-		return !rate_table_create(&guard->echoes, ECHOES, RING_ECHO_RATE, RING_ECHO_BURST);
+		return !gcra_table_create(&guard->echoes, ECHOES, RING_ECHO_RATE, RING_ECHO_BURST);
 	guard->payloads = calloc(PAYLOADS, sizeof(*guard->payloads));
 	return guard->payloads;
 }
@@ -73,7 +73,7 @@ void ring_guard_destroy(struct ring_guard *guard)
 {
 	if (!guard)
 		return;
-	rate_table_destroy(guard->echoes);
+	gcra_table_destroy(guard->echoes);
 	free(guard->payloads);
 	free(guard);
 }
@@ -130,14 +130,15 @@ static uint64_t hash_payload(const struct ring_guard *guard, const struct train 
 
 /* --- An echo --- */
 
-static bool draws(struct ring_draw *draw)
+static bool draws(struct ring_guard_sampler *draw)
 {
 	draw->next = draw->next * 1664525 + 1013904223;
 	return draw->next < UINT32_MAX / ECHO_SHARE;
 }
 
 /* A copy that goes round for ever is met in a sample, too. */
-static bool admit_echo(struct ring_guard *guard, struct ring_draw *draw, const struct train *train, uint64_t now_ms)
+static bool admit_echo(struct ring_guard *guard, struct ring_guard_sampler *draw, const struct train *train,
+		       uint64_t now_ms)
 {
 	uint32_t sender = address_hash(&train->source), price = train->count * ECHO_SHARE;
 
@@ -145,7 +146,7 @@ static bool admit_echo(struct ring_guard *guard, struct ring_draw *draw, const s
 		return true;
 	if (price > TRAIN_MAX || is_found(guard, sender, now_ms))
 		price = TRAIN_MAX;
-	if (rate_table_take(guard->echoes, mix(hash_payload(guard, train, 0) + sender), price, now_ms))
+	if (gcra_table_take(guard->echoes, mix(hash_payload(guard, train, 0) + sender), price, now_ms))
 		return true;
 	find(guard, sender, now_ms);
 	return false;
@@ -277,8 +278,8 @@ static bool admit_forward(struct ring_guard *guard, const struct train *train, b
 	return true;
 }
 
-bool ring_guard_admits(struct ring_guard *guard, struct ring_draw *draw, const struct train *train, bool from_peer,
-		       uint64_t now_ms)
+bool ring_guard_admits(struct ring_guard *guard, struct ring_guard_sampler *draw, const struct train *train,
+		       bool from_peer, uint64_t now_ms)
 {
 	return guard->echoes ? admit_echo(guard, draw, train, now_ms) : admit_forward(guard, train, from_peer, now_ms);
 }

@@ -7,7 +7,7 @@
 #include "guard/gcra_table.h"
 
 struct source_limit {
-	struct rate_table *table;
+	struct gcra_table *table;
 	struct siphash_key key, draw_key;
 };
 
@@ -17,7 +17,7 @@ int source_limit_create(struct source_limit **out, uint32_t rate, uint32_t burst
 
 	if (!limit)
 		return -ENOMEM;
-	if (rate_table_create(&limit->table, SOURCE_LIMIT_SOURCES, rate, burst)) {
+	if (gcra_table_create(&limit->table, SOURCE_LIMIT_SOURCES, rate, burst)) {
 		free(limit);
 		return -ENOMEM;
 	}
@@ -31,7 +31,7 @@ void source_limit_destroy(struct source_limit *limit)
 {
 	if (!limit)
 		return;
-	rate_table_destroy(limit->table);
+	gcra_table_destroy(limit->table);
 	free(limit);
 }
 
@@ -50,10 +50,10 @@ static uint64_t hash_source(const struct source_limit *limit, const struct addre
 bool source_limit_take(struct source_limit *limit, const struct address *source, uint32_t datagrams, uint64_t now_ms)
 {
 	return source->any.sa_family == AF_UNIX ||
-	       rate_table_take(limit->table, hash_source(limit, source), datagrams, now_ms);
+	       gcra_table_take(limit->table, hash_source(limit, source), datagrams, now_ms);
 }
 
-bool source_limit_spares(const struct source_limit *limit, struct source_draw *draw)
+bool source_limit_sample(const struct source_limit *limit, struct source_limit_sampler *draw)
 {
 	uint64_t number = draw->next++;
 

@@ -284,7 +284,7 @@ static int create_route(struct worker *worker, size_t i)
 	route->log = setup->log;
 	route->source_limit = setup->shared[i].source_limit;
 	route->ring_guard = setup->shared[i].ring_guard;
-	route->source_draw = source_draw_of(worker->index);
+	route->source_limit_sampler = source_limit_sampler_of(worker->index);
 	route->carrier.arena = &worker->arena;
 	route->counters = &worker->counters[i];
 	if (setup->datagram_log && config->log_every)

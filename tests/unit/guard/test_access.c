@@ -279,15 +279,15 @@ static void unix_senders_are_in_no_list(void **state)
 
 /* --- Why --- */
 
-static void decides(const struct fixture *f, const char *source, enum guard_ground ground, const char *prefix)
+static void decides(const struct fixture *f, const char *source, enum access_rule ground, const char *prefix)
 {
 	struct address address = {.length = sizeof(sa_family_t), .any.sa_family = AF_UNIX};
-	struct guard_decision decision;
+	struct access_decision decision;
 	char text[PREFIX_TEXT_MAX];
 
 	if (strcmp(source, "unix:"))
 		assert_int_equal(address_parse(&address, source), 0);
-	decision = guard_decide(&f->echo, f->own, &address);
+	decision = access_check(&f->echo, f->own, &address);
 	assert_int_equal(decision.ground, ground);
 	assert_int_equal(decision.prefix != NULL, prefix != NULL);
 	if (prefix)
@@ -298,20 +298,20 @@ static void it_says_what_decided(void **state)
 {
 	struct fixture *f = *state;
 
-	decides(f, "192.0.2.99:40000", GUARD_GOOD, NULL);
-	decides(f, "192.0.2.1:9000", GUARD_OWN, NULL);
-	decides(f, "240.0.0.1:9000", GUARD_NO_HOST, NULL);
-	decides(f, "192.0.2.99:0", GUARD_PORT_ZERO, NULL);
-	decides(f, "192.0.2.99:53", GUARD_REFUSED_PORT, NULL);
-	decides(f, "unix:", GUARD_UNNAMED, NULL);
-	decides(f, "unix:/run/client", GUARD_GOOD, NULL);
+	decides(f, "192.0.2.99:40000", ACCESS_ADMITTED, NULL);
+	decides(f, "192.0.2.1:9000", ACCESS_OWN_ADDRESS, NULL);
+	decides(f, "240.0.0.1:9000", ACCESS_NO_HOST, NULL);
+	decides(f, "192.0.2.99:0", ACCESS_PORT_ZERO, NULL);
+	decides(f, "192.0.2.99:53", ACCESS_REFUSED_PORT, NULL);
+	decides(f, "unix:", ACCESS_UNNAMED, NULL);
+	decides(f, "unix:/run/client", ACCESS_ADMITTED, NULL);
 	f->echo.action = ACTION_RELAY;
-	decides(f, "unix:", GUARD_UNNAMED_BUT_SILENT, NULL);
+	decides(f, "unix:", ACCESS_UNNAMED_ONE_WAY, NULL);
 	f->echo.loop_guard = false;
-	decides(f, "192.0.2.1:9000", GUARD_OFF, NULL);
-	decides(f, "unix:/run/client", GUARD_OFF, NULL);
+	decides(f, "192.0.2.1:9000", ACCESS_LOOP_GUARD_OFF, NULL);
+	decides(f, "unix:/run/client", ACCESS_LOOP_GUARD_OFF, NULL);
 	f->echo.action = ACTION_FORWARD;
-	decides(f, "192.0.2.1:9000", GUARD_NO_ANSWERS, NULL);
+	decides(f, "192.0.2.1:9000", ACCESS_NO_REPLY_ACTION, NULL);
 }
 
 static void with_the_prefix_that_did(void **state)
@@ -320,11 +320,11 @@ static void with_the_prefix_that_did(void **state)
 
 	f->echo.allow = set_of("192.0.2.0/24", "192.0.2.64/26");
 	f->echo.deny = set_of("192.0.2.66", NULL);
-	decides(f, "192.0.2.66:40000", GUARD_IN_DENY, "192.0.2.66/32");
-	decides(f, "192.0.2.67:40000", GUARD_GOOD, "192.0.2.64/26");
-	decides(f, "192.0.2.1:53", GUARD_REFUSED_PORT, "192.0.2.0/24");
-	decides(f, "192.0.3.1:40000", GUARD_NOT_IN_ALLOW, NULL);
-	decides(f, "unix:/run/client", GUARD_GOOD, NULL);
+	decides(f, "192.0.2.66:40000", ACCESS_DENIED, "192.0.2.66/32");
+	decides(f, "192.0.2.67:40000", ACCESS_ADMITTED, "192.0.2.64/26");
+	decides(f, "192.0.2.1:53", ACCESS_REFUSED_PORT, "192.0.2.0/24");
+	decides(f, "192.0.3.1:40000", ACCESS_NOT_ALLOWED, NULL);
+	decides(f, "unix:/run/client", ACCESS_ADMITTED, NULL);
 	drop_lists(f);
 }
 

@@ -15,7 +15,7 @@
 #define START 987654321 /* of the clock, in ms */
 
 static uint64_t now;
-static struct ring_draw draw;
+static struct ring_guard_sampler draw;
 static int until_failure; /* allocations that succeed; below 0: all */
 
 void *__real_calloc(size_t count, size_t size);

@@ -223,15 +223,15 @@ static void local_senders_are_not_limited(void **state)
 static void a_share_passes(void **state)
 {
 	struct source_limit *limit = limit_of(1, 1);
-	struct source_draw draw = source_draw_of(0), other = source_draw_of(1);
+	struct source_limit_sampler draw = source_limit_sampler_of(0), other = source_limit_sampler_of(1);
 	unsigned sum = 0, both = 0;
 
 	(void)state;
 	for (int i = 0; i < 64000; i++) {
-		bool passes = source_limit_spares(limit, &draw);
+		bool passes = source_limit_sample(limit, &draw);
 
 		sum += passes;
-		both += passes && source_limit_spares(limit, &other);
+		both += passes && source_limit_sample(limit, &other);
 	}
 	assert_in_range(sum, 2000 - 400, 2000 + 400);
 	assert_in_range(both, 10, 150);
