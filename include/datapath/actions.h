@@ -12,8 +12,8 @@
 #include "datapath/rx_batch.h"
 #include "net/drop_reason.h"
 
-struct arrival;
-struct route;
+struct rx_context;
+struct pipeline;
 
 /* For each batch, the route calls begin, then submit for each train that may go on. After the flush it calls collect
  * for each of those that submit accepted, and at last finish. NULL stands for a function with nothing to do. */
@@ -24,16 +24,18 @@ struct action {
 	bool copies_to_peers; /* each train goes to all peers of the listener */
 	bool short_turns; /* a batch that is not full ends the turn, since replies wait for theirs */
 
-	void (*begin)(struct route *route, const struct arrival *arrival);
+	void (*begin)(struct pipeline *route, const struct rx_context *arrival);
 
 	/* Puts train number i of the batch into the egress. Returns DROP_NONE, or why it may not go on. */
-	enum drop_reason (*submit)(struct route *route, const struct arrival *arrival, struct train *train, unsigned i);
+	enum drop_reason (*submit)(struct pipeline *route, const struct rx_context *arrival, struct train *train,
+				   unsigned i);
 
 	/* Reads what became of train number i. */
-	void (*collect)(struct route *route, const struct train *train, unsigned i, struct outcome *outcome);
+	void (*collect)(struct pipeline *route, const struct train *train, unsigned i, struct outcome *outcome);
 
 	/* The batch is over: nothing of it waits in the egress. */
-	void (*finish)(struct route *route, const struct arrival *arrival, const struct train *trains, unsigned count);
+	void (*finish)(struct pipeline *route, const struct rx_context *arrival, const struct train *trains,
+		       unsigned count);
 };
 
 /* The action, or NULL where it is not of this layer: a relay is in relay_action.h. */

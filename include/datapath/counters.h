@@ -19,14 +19,14 @@ struct listener_counters {
 struct relay_counters {
 	counter started, ended; /* sessions */
 	counter answers, answer_bytes; /* received from peers */
-	counter answered; /* handed to the kernel for clients */
+	counter answered; /* submitted to the kernel for clients */
 	counter dropped[DROP_REASONS]; /* answers */
 	counter kernel_dropped; /* answers that found no room in the receive buffer of a session that has ended */
 };
 
-/* handed = sent + dropped[all reasons], whenever no batch is under way. */
+/* submitted = sent + dropped[all reasons], whenever no batch is under way. */
 struct peer_counters {
-	counter handed;
+	counter submitted;
 	counter sent, sent_bytes;
 	counter icmp_errors; /* "nobody there", told by ICMP of something sent before; no datagram is charged for it */
 	counter dropped[DROP_REASONS];

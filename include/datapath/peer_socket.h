@@ -11,8 +11,8 @@
 #include "datapath/tx_batch.h"
 #include "net/own_addresses.h"
 
-struct link {
-	struct outlet outlet;
+struct peer_socket {
+	struct tx_socket outlet;
 	const struct peer_config *config;
 	const struct own_addresses *own;
 	struct log *log;
@@ -27,34 +27,34 @@ struct link {
 };
 
 /* config, own and log must outlive the link. NULL for own: nothing is. */
-void link_init(struct link *link, const struct peer_config *config, int send_buffer, const struct own_addresses *own,
-	       struct log *log);
-void link_finish(struct link *link);
+void peer_socket_init(struct peer_socket *link, const struct peer_config *config, int send_buffer,
+		      const struct own_addresses *own, struct log *log);
+void peer_socket_finish(struct peer_socket *link);
 
 /* Goes on where another link to the same peer ends: with its counters and, where the address is the same, its socket.
- * Nobody uses that one any more; it still wants its link_finish(). */
-void link_adopt(struct link *link, struct link *before);
+ * Nobody uses that one any more; it still wants its peer_socket_finish(). */
+void peer_socket_adopt(struct peer_socket *link, struct peer_socket *before);
 
 /* Where the peer is from now on; NULL where nobody knows. A socket to another address is closed. */
-void link_set_address(struct link *link, const struct address *address);
+void peer_socket_set_address(struct peer_socket *link, const struct address *address);
 
 /* Why nothing can be sent to the peer, whatever the network says: DROP_UNRESOLVED, DROP_LOOP, or DROP_NONE. */
-enum drop_reason link_check(const struct link *link);
+enum drop_reason peer_socket_check(const struct peer_socket *link);
 
 /* Sees to it that the outlet can be used. Returns DROP_NONE, or why datagrams to this peer are dropped now. Between two
  * attempts to open a socket passes a second. */
-enum drop_reason link_ready(struct link *link, uint64_t now_ms);
+enum drop_reason peer_socket_ensure_open(struct peer_socket *link, uint64_t now_ms);
 
 /* Counts what became of a copy. */
-void link_account(struct link *link, const struct copy *copy);
+void peer_socket_count_sent(struct peer_socket *link, const struct tx_chunk *copy);
 
 /* Counts and tells that ICMP refused earlier datagrams to an address of the peer. */
-void link_refused(struct link *link, const struct address *address, uint64_t errors);
+void peer_socket_report_icmp(struct peer_socket *link, const struct address *address, uint64_t errors);
 
 /* After a flush: counts and tells what ICMP said of the peer. */
-void link_settle(struct link *link);
+void peer_socket_collect_icmp(struct peer_socket *link);
 
 /* At the end: the same for what the socket knows and no flush has met. */
-void link_settle_last(struct link *link);
+void peer_socket_collect_final_error(struct peer_socket *link);
 
 #endif

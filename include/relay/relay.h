@@ -31,8 +31,8 @@ struct relay_setup {
 	const struct listener_config *config;
 	const struct own_addresses *own; /* NULL: nothing is */
 	struct log *log;
-	struct link *links; /* by the peer's index in the configuration; only their counters are used */
-	struct carrier *carrier; /* of the listener on this worker, for answers */
+	struct peer_socket *links; /* by the peer's index in the configuration; only their counters are used */
+	struct delivery_context *carrier; /* of the listener on this worker, for answers */
 	unsigned worker; /* its number */
 	struct session_quota *quota; /* of the listener, on all workers together */
 	int epoll; /* where sessions' sockets are watched for answers; a session is the data of its event */
@@ -42,7 +42,7 @@ struct relay_setup {
 
 /* What the sessions with one peer share. */
 struct relay_peer {
-	struct patience patience; /* what they all wait for the peer's queue */
+	struct wait_budget patience; /* what they all wait for the peer's queue */
 	struct converter *answer_converter; /* of what comes from it; NULL where it has no encoding */
 };
 
@@ -55,7 +55,7 @@ struct relay {
 	struct relay_peer *peers; /* of the listener */
 	struct log_limit full_limit, open_limit, rest_limit, down_limit, receive_limit;
 
-	struct session *batch[BATCH_TRAINS]; /* of each train of the batch under way */
+	struct session *batch[RX_BATCH_TRAINS]; /* of each train of the batch under way */
 };
 
 /* Returns 0 or -ENOMEM. The relay must stay where it is. */
@@ -66,8 +66,8 @@ void relay_finish(struct relay *relay);
 
 /* Where sessions go on under another configuration. */
 struct relay_home {
-	struct outlet *(*outlet)(const struct outlet *before,
-				 void *data); /* to their clients; NULL where there is none */
+	struct tx_socket *(*outlet)(const struct tx_socket *before,
+				    void *data); /* to their clients; NULL where there is none */
 	void *data;
 };
 
@@ -90,7 +90,7 @@ void relay_begin(struct relay *relay, uint64_t now_ms);
 struct relay_client {
 	const struct address *client;
 	const struct address *local; /* the address to answer from, with its port */
-	struct outlet *back;
+	struct tx_socket *back;
 	bool names_source; /* answers have to say that they leave from local */
 };
 
@@ -100,7 +100,7 @@ enum drop_reason relay_find(struct relay *relay, const struct relay_client *clie
 			    struct session **session);
 
 /* The link to the session's peer, for its counters. */
-struct link *relay_link(const struct relay *relay, const struct session *session);
+struct peer_socket *relay_link(const struct relay *relay, const struct session *session);
 
 /* The session's socket cannot be read, for another reason than that ICMP refused what it sent. */
 void relay_tell_unread(struct relay *relay, const struct session *session, int error);

@@ -11,12 +11,12 @@
 #include "relay/session.h"
 
 /* Sessions that a batch of answers may come from. */
-#define ANSWER_SESSIONS BATCH_TRAINS
+#define ANSWER_SESSIONS RX_BATCH_TRAINS
 
 /* One train. */
 struct answer {
 	struct session *session;
-	struct copy *copy; /* the first */
+	struct tx_chunk *copy; /* the first */
 	uint32_t size; /* of the train, with what responses does not admit */
 	uint16_t count;
 };
@@ -26,7 +26,7 @@ struct answers {
 	uint32_t batch; /* its number */
 	struct resting resting; /* sessions that cannot be read; the owner wakes them */
 	struct train *trains; /* in the batch */
-	struct answer items[BATCH_TRAINS]; /* by train */
+	struct answer items[RX_BATCH_TRAINS]; /* by train */
 	unsigned count;
 	struct session *sessions[ANSWER_SESSIONS]; /* that were read, each once or more often */
 	unsigned session_count;
@@ -37,10 +37,10 @@ struct answers {
 /* epoll watches the sessions. Zeroed memory is not ready. */
 void answers_init(struct answers *answers, int epoll);
 
-/* Reads at most limit (to BATCH_TRAINS) trains from the sessions that epoll (epoll(7), level-triggered) names. There
+/* Reads at most limit (to RX_BATCH_TRAINS) trains from the sessions that epoll (epoll(7), level-triggered) names. There
  * may be errors and no trains: begin and end the batch then, too. A session that cannot be read again and again is put
  * to rest. Returns whether more may wait than the batch has room for. */
-bool answers_receive(struct answers *answers, struct batch *batch, int epoll, unsigned limit);
+bool answers_receive(struct answers *answers, struct rx_batch *batch, int epoll, unsigned limit);
 
 /* Puts the answers' copies into the egress. At least one session was read. */
 void answers_begin(struct answers *answers, uint64_t time_us, uint64_t now_ms);

@@ -21,8 +21,8 @@ struct session {
 	struct session_node
 		node; /* in the relay's table: client, and the address it wrote to, which answers leave from */
 	struct relay *relay;
-	struct outlet outlet; /* to the peer */
-	struct outlet *back; /* to the client: the listener's socket */
+	struct tx_socket outlet; /* to the peer */
+	struct tx_socket *back; /* to the client: the listener's socket */
 	struct endpoint_ref *member; /* of the relay's targets */
 	uint32_t awaited; /* answers that may still come, where responses bounds them */
 	uint32_t targets_seen; /* the version of them that its client was found not to be among */
@@ -32,7 +32,7 @@ struct session {
 	bool keeps_trains; /* its socket gives trains as they came (UDP_GRO) */
 	bool names_source; /* answers have to say the address they leave from */
 	struct rest rest;
-	uint64_t datagrams, answers; /* handed to the kernel; received */
+	uint64_t datagrams, answers; /* submitted to the kernel; received */
 };
 
 /* What a session may cost, the allocator and its place in the table included. */

@@ -21,7 +21,7 @@
 struct peer_view {
 	const struct peer_config *config;
 	struct converter *converter; /* of the route; NULL: bytes pass untouched */
-	struct link *link; /* of the route */
+	struct peer_socket *link; /* of the route */
 	struct resolver_result found; /* where it is */
 	int look_up_error; /* of getaddrinfo(3) */
 	enum drop_reason drop; /* of a copy to it */
@@ -30,8 +30,8 @@ struct peer_view {
 /* The peers of the listener, with the converters that the daemon would have. */
 struct peers_view {
 	const struct explanation *explanation;
-	struct link *links; /* by the peer's index in the configuration */
-	struct route route;
+	struct peer_socket *links; /* by the peer's index in the configuration */
+	struct pipeline route;
 	struct peer_view *items; /* by the listener's peers */
 	size_t count;
 };
@@ -57,7 +57,7 @@ static void locate(struct peer_view *peer)
 	else
 		peer->found = (struct resolver_result){.count = 1, .addresses = {peer->config->address}};
 	if (peer->found.count)
-		link_set_address(peer->link, &peer->found.addresses[0]);
+		peer_socket_set_address(peer->link, &peer->found.addresses[0]);
 }
 
 static void put_found(FILE *out, const struct peer_view *peer, enum action_kind action)
@@ -119,7 +119,7 @@ static void convert(const struct explanation *explanation, FILE *out, struct pee
 	uint8_t *bytes = xcheck(malloc(CONVERTED_MAX));
 	size_t size;
 
-	peer->drop = way_convert(peer->converter, question->payload, question->size, bytes, CONVERTED_MAX, &size);
+	peer->drop = delivery_convert(peer->converter, question->payload, question->size, bytes, CONVERTED_MAX, &size);
 	if (!peer->drop)
 		put_converted(explanation, out, peer, bytes, size);
 	else
@@ -166,9 +166,9 @@ static void peers_view_init(struct peers_view *view, const struct explanation *e
 	view->links = xcheck(calloc(config->peer_count, sizeof(*view->links)));
 	view->items = xcheck(calloc(view->count, sizeof(*view->items)));
 	for (size_t i = 0; i < config->peer_count; i++)
-		link_init(&view->links[i], &config->peers[i], 0, explanation->own, NULL);
+		peer_socket_init(&view->links[i], &config->peers[i], 0, explanation->own, NULL);
 	/* Only memory can be short. */
-	xcheck(route_init(&view->route, NULL, listener, view->links) ? NULL : view);
+	xcheck(pipeline_init(&view->route, NULL, listener, view->links) ? NULL : view);
 	for (size_t i = 0; i < view->count; i++) {
 		view->items[i].config = listener->peers[i];
 		view->items[i].converter = view->route.peers[i].converter;
@@ -179,7 +179,7 @@ static void peers_view_init(struct peers_view *view, const struct explanation *e
 
 static void peers_view_finish(struct peers_view *view)
 {
-	route_finish(&view->route);
+	pipeline_finish(&view->route);
 	free(view->items);
 	free(view->links);
 }
@@ -194,7 +194,7 @@ void explain_forward(const struct explanation *explanation, struct datagram_reco
 	fact(explanation, "peers: a copy to each of %zu (%s)", view.count,
 	     place_of(&explanation->listener->lines, "peers").text);
 	for (size_t i = 0; i < view.count; i++)
-		tell_peer(explanation, &view.items[i], link_check(view.items[i].link));
+		tell_peer(explanation, &view.items[i], peer_socket_check(view.items[i].link));
 	record->copies = (uint16_t)view.count;
 	for (size_t i = 0; i < view.count; i++) {
 		record->sent = (uint16_t)(record->sent + !view.items[i].drop);

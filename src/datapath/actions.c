@@ -4,13 +4,14 @@
 
 /* --- Sink --- */
 
-static enum drop_reason sink_submit(struct route *route, const struct arrival *arrival, struct train *train, unsigned i)
+static enum drop_reason sink_submit(struct pipeline *route, const struct rx_context *arrival, struct train *train,
+				    unsigned i)
 {
 	(void)route, (void)arrival, (void)train, (void)i;
 	return DROP_NONE;
 }
 
-static void sink_collect(struct route *route, const struct train *train, unsigned i, struct outcome *outcome)
+static void sink_collect(struct pipeline *route, const struct train *train, unsigned i, struct outcome *outcome)
 {
 	(void)route, (void)i;
 	for (uint32_t at = train->skip; at < train->count; at++)
@@ -26,19 +27,20 @@ static const struct action sink = {
 
 /* --- Echo --- */
 
-static enum drop_reason echo_submit(struct route *route, const struct arrival *arrival, struct train *train, unsigned i)
+static enum drop_reason echo_submit(struct pipeline *route, const struct rx_context *arrival, struct train *train,
+				    unsigned i)
 {
-	struct way way = {.outlet = arrival->outlet,
-			  .to = &train->source,
-			  .from = train->local ? &train->local->reply_source : NULL};
+	struct delivery way = {.outlet = arrival->outlet,
+			       .to = &train->source,
+			       .from = train->local ? &train->local->reply_source : NULL};
 
-	route->copies[i] = way_take(&route->carrier, &way, train);
+	route->copies[i] = delivery_enqueue(&route->carrier, &way, train);
 	return DROP_NONE;
 }
 
-static void echo_collect(struct route *route, const struct train *train, unsigned i, struct outcome *outcome)
+static void echo_collect(struct pipeline *route, const struct train *train, unsigned i, struct outcome *outcome)
 {
-	outcome_read(outcome, train, route->copies[i], NULL);
+	outcome_collect(outcome, train, route->copies[i], NULL);
 }
 
 static const struct action echo = {
@@ -51,17 +53,18 @@ static const struct action echo = {
 
 /* --- Forward --- */
 
-static struct copy *forward_to(struct route *route, const struct route_peer *peer, const struct train *train,
-			       uint64_t now_ms)
+static struct tx_chunk *forward_to(struct pipeline *route, const struct pipeline_peer *peer, const struct train *train,
+				   uint64_t now_ms)
 {
-	enum drop_reason down = link_ready(peer->link, now_ms);
-	struct way way = {.outlet = &peer->link->outlet, .converter = peer->converter};
+	enum drop_reason down = peer_socket_ensure_open(peer->link, now_ms);
+	struct delivery way = {.outlet = &peer->link->outlet, .converter = peer->converter};
 
-	return down ? way_refuse(&route->carrier, train, down) : way_take(&route->carrier, &way, train);
+	return down ? delivery_enqueue_dropped(&route->carrier, train, down)
+		    : delivery_enqueue(&route->carrier, &way, train);
 }
 
 /* The copies for the peers follow each other, in the order of the peers. */
-static enum drop_reason forward_submit(struct route *route, const struct arrival *arrival, struct train *train,
+static enum drop_reason forward_submit(struct pipeline *route, const struct rx_context *arrival, struct train *train,
 				       unsigned i)
 {
 	route->copies[i] = forward_to(route, &route->peers[0], train, arrival->now_ms);
@@ -70,20 +73,20 @@ static enum drop_reason forward_submit(struct route *route, const struct arrival
 	return DROP_NONE;
 }
 
-static void forward_collect(struct route *route, const struct train *train, unsigned i, struct outcome *outcome)
+static void forward_collect(struct pipeline *route, const struct train *train, unsigned i, struct outcome *outcome)
 {
-	const struct copy *copy = route->copies[i];
+	const struct tx_chunk *copy = route->copies[i];
 
 	for (size_t p = 0; p < route->peer_count; p++)
-		copy = outcome_read(outcome, train, copy, route->peers[p].link);
+		copy = outcome_collect(outcome, train, copy, route->peers[p].link);
 }
 
-static void forward_finish(struct route *route, const struct arrival *arrival, const struct train *trains,
+static void forward_finish(struct pipeline *route, const struct rx_context *arrival, const struct train *trains,
 			   unsigned count)
 {
 	(void)arrival, (void)trains, (void)count;
 	for (size_t p = 0; p < route->peer_count; p++)
-		link_settle(route->peers[p].link);
+		peer_socket_collect_icmp(route->peers[p].link);
 }
 
 static const struct action forward = {

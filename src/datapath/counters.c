@@ -35,7 +35,7 @@ void relay_counters_add(struct relay_counters *a, const struct relay_counters *b
 
 void peer_counters_add(struct peer_counters *a, const struct peer_counters *b)
 {
-	add(&a->handed, &b->handed);
+	add(&a->submitted, &b->submitted);
 	add(&a->sent, &b->sent);
 	add(&a->sent_bytes, &b->sent_bytes);
 	add(&a->icmp_errors, &b->icmp_errors);

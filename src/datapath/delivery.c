@@ -13,9 +13,9 @@
 
 int arena_create(struct arena *arena, size_t ways)
 {
-	size_t train = (size_t)BATCH_SLOT_SIZE * CONVERSION_EXPANSION + CONVERSION_MARKS;
+	size_t train = (size_t)RX_SLOT_SIZE * CONVERSION_EXPANSION + CONVERSION_MARKS;
 
-	*arena = (struct arena){.size = ways * WAY_CONVERTED_TRAINS * train};
+	*arena = (struct arena){.size = ways * DELIVERY_CONVERTED_TRAINS * train};
 	if (!arena->size)
 		return 0;
 	arena->bytes =
@@ -34,18 +34,19 @@ void arena_destroy(struct arena *arena)
 
 /* --- Towards the flush --- */
 
-static struct copy *take_whole(struct carrier *carrier, const struct way *way, const struct train *train)
+static struct tx_chunk *take_whole(struct delivery_context *carrier, const struct delivery *way,
+				   const struct train *train)
 {
 	uint32_t skipped = train->skip * train->segment;
-	struct copy *first;
+	struct tx_chunk *first;
 
-	egress_add(carrier->egress, way->outlet, way->to, way->from, train->data + skipped, train->size - skipped,
-		   train->segment, (uint32_t)(train->count - train->skip), &first);
+	tx_batch_add(carrier->egress, way->outlet, way->to, way->from, train->data + skipped, train->size - skipped,
+		     train->segment, (uint32_t)(train->count - train->skip), &first);
 	return first;
 }
 
-enum drop_reason way_convert(struct converter *converter, const void *data, size_t size, uint8_t *out, size_t room,
-			     size_t *made)
+enum drop_reason delivery_convert(struct converter *converter, const void *data, size_t size, uint8_t *out, size_t room,
+				  size_t *made)
 {
 	ssize_t length =
 		converter_run(converter, data, size, out, room < CONFIG_DATAGRAM_MAX ? room : CONFIG_DATAGRAM_MAX);
@@ -56,54 +57,57 @@ enum drop_reason way_convert(struct converter *converter, const void *data, size
 	return DROP_NONE;
 }
 
-static struct copy *convert_datagram(struct carrier *carrier, const struct way *way, const uint8_t *data, uint32_t size)
+static struct tx_chunk *convert_datagram(struct delivery_context *carrier, const struct delivery *way,
+					 const uint8_t *data, uint32_t size)
 {
 	struct arena *arena = carrier->arena;
 	uint8_t *out = arena->bytes + arena->used;
 	size_t made;
-	enum drop_reason reason = way_convert(way->converter, data, size, out, arena->size - arena->used, &made);
-	struct copy *copy;
+	enum drop_reason reason = delivery_convert(way->converter, data, size, out, arena->size - arena->used, &made);
+	struct tx_chunk *copy;
 
 	if (reason) {
-		egress_add_failed(carrier->egress, data, size, size, 1, reason, &copy);
+		tx_batch_add_dropped(carrier->egress, data, size, size, 1, reason, &copy);
 		return copy;
 	}
 	arena->used += made;
-	egress_add(carrier->egress, way->outlet, way->to, way->from, out, (uint32_t)made, (uint32_t)made, 1, &copy);
+	tx_batch_add(carrier->egress, way->outlet, way->to, way->from, out, (uint32_t)made, (uint32_t)made, 1, &copy);
 	return copy;
 }
 
-static struct copy *convert(struct carrier *carrier, const struct way *way, const struct train *train)
+static struct tx_chunk *convert(struct delivery_context *carrier, const struct delivery *way, const struct train *train)
 {
-	struct copy *first = NULL;
+	struct tx_chunk *first = NULL;
 
 	for (uint32_t i = train->skip; i < train->count; i++) {
-		struct copy *copy = convert_datagram(carrier, way, train->data + (size_t)i * train->segment,
-						     train_datagram_size(train, i));
+		struct tx_chunk *copy = convert_datagram(carrier, way, train->data + (size_t)i * train->segment,
+							 train_datagram_size(train, i));
 		if (!first)
 			first = copy;
 	}
 	return first;
 }
 
-struct copy *way_take(struct carrier *carrier, const struct way *way, const struct train *train)
+struct tx_chunk *delivery_enqueue(struct delivery_context *carrier, const struct delivery *way,
+				  const struct train *train)
 {
 	return way->converter ? convert(carrier, way, train) : take_whole(carrier, way, train);
 }
 
-struct copy *way_refuse(struct carrier *carrier, const struct train *train, enum drop_reason reason)
+struct tx_chunk *delivery_enqueue_dropped(struct delivery_context *carrier, const struct train *train,
+					  enum drop_reason reason)
 {
 	uint32_t skipped = train->skip * train->segment;
-	struct copy *first;
+	struct tx_chunk *first;
 
-	egress_add_failed(carrier->egress, train->data + skipped, train->size - skipped, train->segment,
-			  (uint32_t)(train->count - train->skip), reason, &first);
+	tx_batch_add_dropped(carrier->egress, train->data + skipped, train->size - skipped, train->segment,
+			     (uint32_t)(train->count - train->skip), reason, &first);
 	return first;
 }
 
 /* --- After the flush --- */
 
-void outcome_begin(struct outcome *outcome, uint32_t datagrams, enum drop_reason reason)
+void outcome_init(struct outcome *outcome, uint32_t datagrams, enum drop_reason reason)
 {
 	memset(outcome->sent, 0, datagrams * sizeof(outcome->sent[0]));
 	memset(outcome->reason, (int)reason, datagrams);
@@ -111,15 +115,15 @@ void outcome_begin(struct outcome *outcome, uint32_t datagrams, enum drop_reason
 	outcome->peer = NULL;
 }
 
-const struct copy *outcome_read(struct outcome *outcome, const struct train *train, const struct copy *copy,
-				struct link *peer)
+const struct tx_chunk *outcome_collect(struct outcome *outcome, const struct train *train, const struct tx_chunk *copy,
+				       struct peer_socket *peer)
 {
 	for (uint32_t at = train->skip; at < train->count; at += copy->count, copy++) {
 		if (peer)
-			link_account(peer, copy);
-		outcome->total += copy->count - copy_failures(copy);
+			peer_socket_count_sent(peer, copy);
+		outcome->total += copy->count - tx_chunk_drops(copy);
 		for (uint32_t i = 0; i < copy->count; i++) {
-			if (copy_failed(copy, i))
+			if (tx_chunk_dropped(copy, i))
 				outcome->reason[at + i] = (uint8_t)copy->reason;
 			else
 				outcome->sent[at + i]++;
@@ -128,7 +132,7 @@ const struct copy *outcome_read(struct outcome *outcome, const struct train *tra
 	return copy;
 }
 
-uint32_t outcome_count(const struct outcome *outcome, uint32_t datagrams, counter dropped[DROP_REASONS])
+uint32_t outcome_count_sent(const struct outcome *outcome, uint32_t datagrams, counter dropped[DROP_REASONS])
 {
 	uint32_t sent = 0;
 
@@ -142,7 +146,7 @@ uint32_t outcome_count(const struct outcome *outcome, uint32_t datagrams, counte
 }
 
 /* Whether log = 1/N wants this datagram. */
-static bool wants_record(struct carrier *carrier)
+static bool wants_record(struct delivery_context *carrier)
 {
 	if (carrier->unrecorded) {
 		carrier->unrecorded--;
@@ -152,8 +156,8 @@ static bool wants_record(struct carrier *carrier)
 	return true;
 }
 
-void way_record(struct carrier *carrier, struct datagram_record *record, enum verdict verdict,
-		const struct outcome *outcome, const struct train *train)
+void delivery_record(struct delivery_context *carrier, struct datagram_record *record, enum verdict verdict,
+		     const struct outcome *outcome, const struct train *train)
 {
 	for (uint32_t i = 0; i < train->count; i++) {
 		if (!wants_record(carrier))

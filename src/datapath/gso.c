@@ -9,46 +9,46 @@
 /* A refusal of GSO is believed for so long: routes and devices change. */
 #define REFUSAL_MS (10 * 60 * 1000)
 
-static struct gso_refusal *refusal_of(struct portion *portion, const struct group *group)
+static struct gso_fallback *refusal_of(struct tx_messages *portion, const struct tx_flow *group)
 {
-	return group->to ? &portion->refusals[group->hash & (PORTION_REFUSALS - 1)] : &group->outlet->refusal;
+	return group->to ? &portion->refusals[group->hash & (TX_FALLBACKS - 1)] : &group->outlet->refusal;
 }
 
-void portion_refuse(struct portion *portion, const struct span *span, bool any_size)
+void gso_disable(struct tx_messages *portion, const struct tx_message *span, bool any_size)
 {
 	uint32_t segment = any_size ? 1 : portion->copies[span->begin.copy].segment;
 
 	*refusal_of(portion, span->group) =
-		(struct gso_refusal){span->group->hash, segment, portion->now_ms + REFUSAL_MS};
+		(struct gso_fallback){span->group->hash, segment, portion->now_ms + REFUSAL_MS};
 }
 
 /* How many datagrams of this size may travel to the group in one send. */
-static uint32_t run_length(struct portion *portion, const struct group *group, uint32_t segment)
+static uint32_t run_length(struct tx_messages *portion, const struct tx_flow *group, uint32_t segment)
 {
-	const struct gso_refusal *refusal = refusal_of(portion, group);
+	const struct gso_fallback *refusal = refusal_of(portion, group);
 	bool refused = refusal->segment && segment >= refusal->segment && refusal->destination == group->hash &&
 		       portion->now_ms < refusal->until_ms;
 
 	if (!group->outlet->gso || !segment || refused || segment > RUN_SIZE / 2)
 		return 1;
-	return segment * COPY_DATAGRAMS <= RUN_SIZE ? COPY_DATAGRAMS : RUN_SIZE / segment;
+	return segment * TX_CHUNK_DATAGRAMS <= RUN_SIZE ? TX_CHUNK_DATAGRAMS : RUN_SIZE / segment;
 }
 
 /* Whether copy goes on where a run of full segments ended: with more of them, or with one shorter last datagram. */
-static bool continues_run(const struct copy *copy, uint32_t segment)
+static bool continues_run(const struct tx_chunk *copy, uint32_t segment)
 {
 	return copy->segment == segment || (copy->count == 1 && copy->size && copy->size < segment);
 }
 
 /* Gathers one run, or one datagram where the destination takes no runs. Returns the number of vectors. */
-static size_t gather(struct portion *portion, struct span *span)
+static size_t gather(struct tx_messages *portion, struct tx_message *span)
 {
-	struct position at = span->begin;
-	const struct copy *copy = &portion->copies[at.copy];
+	struct tx_cursor at = span->begin;
+	const struct tx_chunk *copy = &portion->copies[at.copy];
 	struct iovec *vectors = &portion->vectors[portion->vector_count];
 	uint32_t segment = copy->segment, bytes = 0;
 	uint32_t most = run_length(portion, span->group, segment);
-	size_t used = 0, room = PORTION_VECTORS - portion->vector_count;
+	size_t used = 0, room = TX_VECTORS - portion->vector_count;
 
 	for (span->count = 0; used < room && span->count < most;) {
 		uint32_t left = copy->count - at.datagram, take = left < most - span->count ? left : most - span->count;
@@ -57,8 +57,8 @@ static size_t gather(struct portion *portion, struct span *span)
 		vectors[used++] = (struct iovec){(void *)(copy->data + (size_t)at.datagram * segment), size};
 		span->count += take;
 		bytes += size;
-		at = take < left ? (struct position){at.copy, at.datagram + take} : (struct position){copy->next, 0};
-		if (take < left || bytes != span->count * segment || at.copy == NO_COPY)
+		at = take < left ? (struct tx_cursor){at.copy, at.datagram + take} : (struct tx_cursor){copy->next, 0};
+		if (take < left || bytes != span->count * segment || at.copy == TX_NONE)
 			break;
 		copy = &portion->copies[at.copy];
 		if (!continues_run(copy, segment))
@@ -92,10 +92,10 @@ static void control_put_source(struct msghdr *message, const struct address *fro
 	}
 }
 
-static void message_build(struct portion *portion, size_t i)
+static void message_build(struct tx_messages *portion, size_t i)
 {
-	struct span *span = &portion->spans[i];
-	const struct group *group = span->group;
+	struct tx_message *span = &portion->spans[i];
+	const struct tx_flow *group = span->group;
 	struct iovec *vectors = &portion->vectors[portion->vector_count];
 	struct msghdr *message = &portion->messages[i].msg_hdr;
 
@@ -113,18 +113,18 @@ static void message_build(struct portion *portion, size_t i)
 	}
 }
 
-unsigned portion_build(struct portion *portion, const struct outlet *outlet)
+unsigned gso_build_messages(struct tx_messages *portion, const struct tx_socket *outlet)
 {
 	unsigned built = 0;
 
 	portion->vector_count = 0;
-	for (struct group *group = outlet->first; group; group = group->next) {
-		struct position at = group->at;
+	for (struct tx_flow *group = outlet->first; group; group = group->next) {
+		struct tx_cursor at = group->at;
 
-		while (at.copy != NO_COPY && !group->waits) {
-			if (built == PORTION_MESSAGES || portion->vector_count == PORTION_VECTORS)
+		while (at.copy != TX_NONE && !group->waits) {
+			if (built == TX_MESSAGES || portion->vector_count == TX_VECTORS)
 				return built;
-			portion->spans[built] = (struct span){.group = group, .begin = at};
+			portion->spans[built] = (struct tx_message){.group = group, .begin = at};
 			message_build(portion, built);
 			at = portion->spans[built++].end;
 		}

@@ -9,15 +9,15 @@
 
 #define RETRY_MS 1000
 
-void link_init(struct link *link, const struct peer_config *config, int send_buffer, const struct own_addresses *own,
-	       struct log *log)
+void peer_socket_init(struct peer_socket *link, const struct peer_config *config, int send_buffer,
+		      const struct own_addresses *own, struct log *log)
 {
-	*link = (struct link){.config = config, .own = own, .log = log, .send_buffer = send_buffer};
-	link->outlet = (struct outlet){.fd = -1, .connected = true};
-	link_set_address(link, config->host ? NULL : &config->address);
+	*link = (struct peer_socket){.config = config, .own = own, .log = log, .send_buffer = send_buffer};
+	link->outlet = (struct tx_socket){.fd = -1, .connected = true};
+	peer_socket_set_address(link, config->host ? NULL : &config->address);
 }
 
-static void link_close(struct link *link)
+static void link_close(struct peer_socket *link)
 {
 	if (link->outlet.fd >= 0)
 		close(link->outlet.fd);
@@ -25,17 +25,17 @@ static void link_close(struct link *link)
 	link->outlet.broken = false;
 }
 
-void link_finish(struct link *link)
+void peer_socket_finish(struct peer_socket *link)
 {
 	link_close(link);
 }
 
-static bool has_own_address(const struct link *link)
+static bool has_own_address(const struct peer_socket *link)
 {
 	return link->own && own_addresses_reaches_us(link->own, &link->address);
 }
 
-void link_adopt(struct link *link, struct link *before)
+void peer_socket_adopt(struct peer_socket *link, struct peer_socket *before)
 {
 	link->counters = before->counters;
 	if (before->outlet.fd < 0 || before->outlet.broken || !link->address.length ||
@@ -45,7 +45,7 @@ void link_adopt(struct link *link, struct link *before)
 	before->outlet.fd = -1;
 }
 
-void link_set_address(struct link *link, const struct address *address)
+void peer_socket_set_address(struct peer_socket *link, const struct address *address)
 {
 	if (address && link->address.length && address_equal(address, &link->address))
 		return;
@@ -57,14 +57,14 @@ void link_set_address(struct link *link, const struct address *address)
 		link->address = *address;
 }
 
-enum drop_reason link_check(const struct link *link)
+enum drop_reason peer_socket_check(const struct peer_socket *link)
 {
 	if (!link->address.length)
 		return DROP_UNRESOLVED;
 	return has_own_address(link) ? DROP_LOOP : DROP_NONE;
 }
 
-static enum drop_reason link_open(struct link *link, uint64_t now_ms)
+static enum drop_reason link_open(struct peer_socket *link, uint64_t now_ms)
 {
 	char text[ADDRESS_TEXT_MAX];
 	int fd;
@@ -73,7 +73,7 @@ static enum drop_reason link_open(struct link *link, uint64_t now_ms)
 		return link->down;
 	link_close(link);
 	link->retry_ms = now_ms + RETRY_MS;
-	link->down = link_check(link);
+	link->down = peer_socket_check(link);
 	if (link->down)
 		return link->down;
 	fd = socket_open_send_only(&link->address, link->send_buffer);
@@ -92,7 +92,7 @@ static enum drop_reason link_open(struct link *link, uint64_t now_ms)
 }
 
 /* The address may have come to an interface of this host since the socket was opened. */
-static bool has_come_here(struct link *link)
+static bool has_come_here(struct peer_socket *link)
 {
 	unsigned version = link->own ? own_addresses_version(link->own) : 0;
 	char text[ADDRESS_TEXT_MAX];
@@ -110,7 +110,7 @@ static bool has_come_here(struct link *link)
 	return true;
 }
 
-enum drop_reason link_ready(struct link *link, uint64_t now_ms)
+enum drop_reason peer_socket_ensure_open(struct peer_socket *link, uint64_t now_ms)
 {
 	if (!link->address.length)
 		return DROP_UNRESOLVED;
@@ -119,31 +119,31 @@ enum drop_reason link_ready(struct link *link, uint64_t now_ms)
 	return link_open(link, now_ms);
 }
 
-static uint64_t bytes_failed(const struct copy *copy)
+static uint64_t bytes_failed(const struct tx_chunk *copy)
 {
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < copy->count; i++) {
 		uint32_t size = i + 1u < copy->count ? copy->segment : copy->size - i * copy->segment;
-		bytes += copy_failed(copy, i) ? size : 0;
+		bytes += tx_chunk_dropped(copy, i) ? size : 0;
 	}
 	return bytes;
 }
 
-void link_account(struct link *link, const struct copy *copy)
+void peer_socket_count_sent(struct peer_socket *link, const struct tx_chunk *copy)
 {
 	struct peer_counters *counters = &link->counters;
-	uint32_t failed = copy_failures(copy);
+	uint32_t failed = tx_chunk_drops(copy);
 	uint64_t bytes = copy->size - (failed ? bytes_failed(copy) : 0);
 
-	counter_add(&counters->handed, copy->count);
+	counter_add(&counters->submitted, copy->count);
 	counter_add(&counters->sent, copy->count - failed);
 	counter_add(&counters->sent_bytes, bytes);
 	if (failed)
 		counter_add(&counters->dropped[copy->reason], failed);
 }
 
-void link_refused(struct link *link, const struct address *address, uint64_t errors)
+void peer_socket_report_icmp(struct peer_socket *link, const struct address *address, uint64_t errors)
 {
 	char text[ADDRESS_TEXT_MAX];
 
@@ -153,15 +153,15 @@ void link_refused(struct link *link, const struct address *address, uint64_t err
 			  link->config->name, address_format(address, text));
 }
 
-void link_settle(struct link *link)
+void peer_socket_collect_icmp(struct peer_socket *link)
 {
 	if (!link->outlet.icmp_errors)
 		return;
-	link_refused(link, &link->address, link->outlet.icmp_errors);
+	peer_socket_report_icmp(link, &link->address, link->outlet.icmp_errors);
 	link->outlet.icmp_errors = 0;
 }
 
-void link_settle_last(struct link *link)
+void peer_socket_collect_final_error(struct peer_socket *link)
 {
 	int error = 0;
 	socklen_t size = sizeof(error);
@@ -169,5 +169,5 @@ void link_settle_last(struct link *link)
 	if (link->outlet.fd < 0 || getsockopt(link->outlet.fd, SOL_SOCKET, SO_ERROR, &error, &size))
 		return;
 	link->outlet.icmp_errors += error == ECONNREFUSED;
-	link_settle(link);
+	peer_socket_collect_icmp(link);
 }

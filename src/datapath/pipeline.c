@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static int peer_init(struct route *route, const struct peer_config *peer, struct link *links)
+static int peer_init(struct pipeline *route, const struct peer_config *peer, struct peer_socket *links)
 {
 	const struct listener_config *config = route->config;
-	struct route_peer *to = &route->peers[route->peer_count++];
+	struct pipeline_peer *to = &route->peers[route->peer_count++];
 
 	to->link = &links[peer->index];
 	if (!peer->encoding)
@@ -16,10 +16,10 @@ static int peer_init(struct route *route, const struct peer_config *peer, struct
 				config->errors, CONFIG_DATAGRAM_MAX);
 }
 
-int route_init(struct route *route, const struct action *action, const struct listener_config *config,
-	       struct link *links)
+int pipeline_init(struct pipeline *route, const struct action *action, const struct listener_config *config,
+		  struct peer_socket *links)
 {
-	*route = (struct route){.action = action, .config = config, .carrier = {.config = config}};
+	*route = (struct pipeline){.action = action, .config = config, .carrier = {.config = config}};
 	route->peers = calloc(config->peer_count + 1, sizeof(*route->peers));
 	if (!route->peers)
 		return -ENOMEM;
@@ -27,14 +27,14 @@ int route_init(struct route *route, const struct action *action, const struct li
 		int error = peer_init(route, config->peers[i], links);
 
 		if (error) {
-			route_finish(route);
+			pipeline_finish(route);
 			return error;
 		}
 	}
 	return 0;
 }
 
-void route_finish(struct route *route)
+void pipeline_finish(struct pipeline *route)
 {
 	for (size_t i = 0; i < route->peer_count; i++)
 		converter_destroy(route->peers[i].converter);
@@ -43,18 +43,18 @@ void route_finish(struct route *route)
 	route->peer_count = 0;
 }
 
-size_t route_copies_max(const struct route *route)
+size_t pipeline_chunks_max(const struct pipeline *route)
 {
 	size_t ways = route->action->copies_to_peers ? route->peer_count : 1;
-	size_t copies = route->carrier.converts ? WAY_CONVERTED_COPIES : WAY_COPIES;
+	size_t copies = route->carrier.converts ? DELIVERY_CONVERTED_CHUNKS : DELIVERY_CHUNKS;
 
-	return ways * copies * carrier_batch_limit(&route->carrier);
+	return ways * copies * delivery_batch_limit(&route->carrier);
 }
 
 /* --- Towards the flush --- */
 
 /* A source may have its fill, and a little of what it sends beyond that. */
-static enum drop_reason check_source(struct route *route, const struct train *train, uint64_t now_ms)
+static enum drop_reason check_source(struct pipeline *route, const struct train *train, uint64_t now_ms)
 {
 	if (!route->source_limit || source_limit_take(route->source_limit, &train->source, train->count, now_ms) ||
 	    source_limit_sample(route->source_limit, &route->source_limit_sampler))
@@ -62,7 +62,7 @@ static enum drop_reason check_source(struct route *route, const struct train *tr
 	return DROP_SOURCE_LIMIT;
 }
 
-static bool comes_from_peer(const struct route *route, const struct train *train)
+static bool comes_from_peer(const struct pipeline *route, const struct train *train)
 {
 	for (size_t i = 0; i < route->peer_count; i++) {
 		if (address_same_host(&route->peers[i].link->address, &train->source))
@@ -71,7 +71,7 @@ static bool comes_from_peer(const struct route *route, const struct train *train
 	return false;
 }
 
-static void tell_ring(struct route *route, const struct train *train)
+static void tell_ring(struct pipeline *route, const struct train *train)
 {
 	char source[ADDRESS_TEXT_MAX];
 
@@ -80,7 +80,7 @@ static void tell_ring(struct route *route, const struct train *train)
 			  route->config->name, address_format(&train->source, source), route->action->ring_warning);
 }
 
-static enum drop_reason check_ring(struct route *route, const struct train *train, uint64_t now_ms)
+static enum drop_reason check_ring(struct pipeline *route, const struct train *train, uint64_t now_ms)
 {
 	if (!route->ring_guard || ring_guard_admits(route->ring_guard, &route->ring_guard_sampler, train,
 						    comes_from_peer(route, train), now_ms))
@@ -89,9 +89,9 @@ static enum drop_reason check_ring(struct route *route, const struct train *trai
 	return DROP_RING;
 }
 
-void route_begin(struct route *route, const struct arrival *arrival, struct train *trains, unsigned count)
+void pipeline_submit(struct pipeline *route, const struct rx_context *arrival, struct train *trains, unsigned count)
 {
-	carrier_begin(&route->carrier);
+	delivery_begin_batch(&route->carrier);
 	if (route->action->begin)
 		route->action->begin(route, arrival);
 	for (unsigned i = 0; i < count; i++) {
@@ -112,17 +112,17 @@ void route_begin(struct route *route, const struct arrival *arrival, struct trai
 
 /* --- After the flush --- */
 
-static void account(struct route *route, const struct outcome *outcome, const struct train *train)
+static void account(struct pipeline *route, const struct outcome *outcome, const struct train *train)
 {
 	struct listener_counters *counters = route->counters;
 	counter *delivered = (counter *)((char *)counters + route->action->counter);
 
 	counter_add(&counters->received, train->count);
 	counter_add(&counters->received_bytes, train->size);
-	counter_add(delivered, outcome_count(outcome, train->count, counters->dropped));
+	counter_add(delivered, outcome_count_sent(outcome, train->count, counters->dropped));
 }
 
-static void record(struct route *route, const struct arrival *arrival, const struct outcome *outcome,
+static void record(struct pipeline *route, const struct rx_context *arrival, const struct outcome *outcome,
 		   const struct train *train)
 {
 	struct address destination = train->local ? train->local->destination : *arrival->local;
@@ -134,24 +134,25 @@ static void record(struct route *route, const struct arrival *arrival, const str
 					 .copies = (uint16_t)route->peer_count};
 
 	address_set_port(&destination, address_port(arrival->local));
-	way_record(&route->carrier, &record, route->action->verdict, outcome, train);
+	delivery_record(&route->carrier, &record, route->action->verdict, outcome, train);
 }
 
-void route_end(struct route *route, const struct arrival *arrival, const struct train *trains, unsigned count)
+void pipeline_complete(struct pipeline *route, const struct rx_context *arrival, const struct train *trains,
+		       unsigned count)
 {
 	struct outcome outcome;
 
 	for (unsigned i = 0; i < count; i++) {
 		const struct train *train = &trains[i];
 
-		outcome_begin(&outcome, train->count, train->drop ? train->drop : DROP_TOO_LARGE);
+		outcome_init(&outcome, train->count, train->drop ? train->drop : DROP_TOO_LARGE);
 		if (!train->drop)
 			route->action->collect(route, train, i, &outcome);
 		account(route, &outcome, train);
 		if (route->carrier.ring)
 			record(route, arrival, &outcome, train);
 	}
-	egress_reset(route->carrier.egress);
+	tx_batch_clear(route->carrier.egress);
 	if (route->action->finish)
 		route->action->finish(route, arrival, trains, count);
 	if (route->carrier.ring)

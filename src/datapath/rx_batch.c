@@ -8,23 +8,23 @@
 
 /* Slots exactly 64 KiB apart would share the same few sets of the L1 cache: an odd number of cache lines more spreads
  * them. */
-#define SLOT_STRIDE (BATCH_SLOT_SIZE + 9 * 64)
+#define SLOT_STRIDE (RX_SLOT_SIZE + 9 * 64)
 
 /* UDP_GRO's int, and the larger of the two PKTINFO structures. */
 #define CONTROL_SIZE (CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct in6_pktinfo)))
 
-struct batch {
-	struct mmsghdr messages[BATCH_TRAINS];
-	struct iovec vectors[BATCH_TRAINS];
-	struct train trains[BATCH_TRAINS];
-	struct pktinfo locals[BATCH_TRAINS];
-	_Alignas(struct cmsghdr) uint8_t control[BATCH_TRAINS][CONTROL_SIZE];
+struct rx_batch {
+	struct mmsghdr messages[RX_BATCH_TRAINS];
+	struct iovec vectors[RX_BATCH_TRAINS];
+	struct train trains[RX_BATCH_TRAINS];
+	struct pktinfo locals[RX_BATCH_TRAINS];
+	_Alignas(struct cmsghdr) uint8_t control[RX_BATCH_TRAINS][CONTROL_SIZE];
 	size_t control_size; /* of the messages, as they are prepared */
 	uint8_t *slots;
 	struct receive_counters counters;
 };
 
-static void message_prepare(struct batch *batch, unsigned i)
+static void message_prepare(struct rx_batch *batch, unsigned i)
 {
 	struct msghdr *message = &batch->messages[i].msg_hdr;
 
@@ -33,13 +33,13 @@ static void message_prepare(struct batch *batch, unsigned i)
 	message->msg_flags = 0;
 }
 
-static void message_init(struct batch *batch, unsigned i)
+static void message_init(struct rx_batch *batch, unsigned i)
 {
 	struct msghdr *message = &batch->messages[i].msg_hdr;
 	struct train *train = &batch->trains[i];
 
 	train->data = batch->slots + (size_t)i * SLOT_STRIDE;
-	batch->vectors[i] = (struct iovec){train->data, BATCH_SLOT_SIZE};
+	batch->vectors[i] = (struct iovec){train->data, RX_SLOT_SIZE};
 	message->msg_name = &train->source.any;
 	message->msg_iov = &batch->vectors[i];
 	message->msg_iovlen = 1;
@@ -47,29 +47,29 @@ static void message_init(struct batch *batch, unsigned i)
 	message_prepare(batch, i);
 }
 
-int batch_create(struct batch **out)
+int rx_batch_create(struct rx_batch **out)
 {
-	struct batch *batch = calloc(1, sizeof(*batch));
+	struct rx_batch *batch = calloc(1, sizeof(*batch));
 
 	if (!batch)
 		return -ENOMEM;
-	batch->slots = mmap(NULL, BATCH_TRAINS * SLOT_STRIDE, PROT_READ | PROT_WRITE,
+	batch->slots = mmap(NULL, RX_BATCH_TRAINS * SLOT_STRIDE, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (batch->slots == MAP_FAILED) {
 		free(batch);
 		return -ENOMEM;
 	}
-	for (unsigned i = 0; i < BATCH_TRAINS; i++)
+	for (unsigned i = 0; i < RX_BATCH_TRAINS; i++)
 		message_init(batch, i);
 	*out = batch;
 	return 0;
 }
 
-void batch_destroy(struct batch *batch)
+void rx_batch_destroy(struct rx_batch *batch)
 {
 	if (!batch)
 		return;
-	munmap(batch->slots, BATCH_TRAINS * SLOT_STRIDE);
+	munmap(batch->slots, RX_BATCH_TRAINS * SLOT_STRIDE);
 	free(batch);
 }
 
@@ -129,7 +129,7 @@ static bool control_was_cut(const struct train *train, const struct msghdr *mess
 	return message->msg_flags & MSG_CTRUNC && train->source.any.sa_family != AF_UNIX;
 }
 
-void batch_read_control(struct train *train, struct pktinfo *local, struct msghdr *message, uint32_t size)
+void rx_batch_parse_cmsgs(struct train *train, struct pktinfo *local, struct msghdr *message, uint32_t size)
 {
 	int segment = 0;
 
@@ -170,12 +170,12 @@ static void source_read(struct address *source, socklen_t length)
 }
 
 /* What comes beside an AF_UNIX datagram are descriptors, which nobody asked for: without room they are closed. */
-static void expect_control(struct batch *batch, size_t size)
+static void expect_control(struct rx_batch *batch, size_t size)
 {
 	if (batch->control_size == size)
 		return;
 	batch->control_size = size;
-	for (unsigned i = 0; i < BATCH_TRAINS; i++)
+	for (unsigned i = 0; i < RX_BATCH_TRAINS; i++)
 		message_prepare(batch, i);
 }
 
@@ -217,17 +217,17 @@ static void count(struct receive_counters *counters, const struct train *trains,
 	counter_add(&counters->datagrams, datagrams);
 }
 
-const struct receive_counters *batch_counters(const struct batch *batch)
+const struct receive_counters *rx_batch_counters(const struct rx_batch *batch)
 {
 	return &batch->counters;
 }
 
-void batch_adopt_counters(struct batch *batch, const struct batch *before)
+void rx_batch_adopt_counters(struct rx_batch *batch, const struct rx_batch *before)
 {
 	batch->counters = before->counters;
 }
 
-int batch_receive(struct batch *batch, unsigned kept, int fd, bool udp, unsigned limit, struct train **trains)
+int rx_batch_recv(struct rx_batch *batch, unsigned kept, int fd, bool udp, unsigned limit, struct train **trains)
 {
 	expect_control(batch, udp ? CONTROL_SIZE : 0);
 	int received = receive(batch->messages + kept, fd, limit);
@@ -238,7 +238,7 @@ int batch_receive(struct batch *batch, unsigned kept, int fd, bool udp, unsigned
 		struct mmsghdr *message = &batch->messages[i];
 
 		source_read(&batch->trains[i].source, message->msg_hdr.msg_namelen);
-		batch_read_control(&batch->trains[i], &batch->locals[i], &message->msg_hdr, message->msg_len);
+		rx_batch_parse_cmsgs(&batch->trains[i], &batch->locals[i], &message->msg_hdr, message->msg_len);
 		message_prepare(batch, i);
 	}
 	*trains = batch->trains + kept;
@@ -247,16 +247,16 @@ int batch_receive(struct batch *batch, unsigned kept, int fd, bool udp, unsigned
 	return received;
 }
 
-int batch_receive_one(struct batch *batch, unsigned kept, int fd, struct train **trains)
+int rx_batch_recv_one(struct rx_batch *batch, unsigned kept, int fd, struct train **trains)
 {
 	struct train *train = &batch->trains[kept];
-	ssize_t size = recv(fd, train->data, BATCH_SLOT_SIZE, MSG_DONTWAIT | MSG_TRUNC);
+	ssize_t size = recv(fd, train->data, RX_SLOT_SIZE, MSG_DONTWAIT | MSG_TRUNC);
 
 	if (size < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	train->size = train->segment = (uint32_t)size;
 	train->count = 1;
-	train->drop = size > BATCH_SLOT_SIZE ? DROP_TOO_LARGE : DROP_NONE;
+	train->drop = size > RX_SLOT_SIZE ? DROP_TOO_LARGE : DROP_NONE;
 	train->local = NULL;
 	*trains = train;
 	count(&batch->counters, train, 1);

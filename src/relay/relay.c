@@ -102,7 +102,7 @@ static void tell_end(const struct relay *relay, const struct session *session, c
 		  why, session->datagrams, session->answers);
 }
 
-struct link *relay_link(const struct relay *relay, const struct session *session)
+struct peer_socket *relay_link(const struct relay *relay, const struct session *session)
 {
 	return &relay->setup.links[relay->setup.config->peers[session->member->peer]->index];
 }
@@ -191,7 +191,7 @@ static void rehome(struct relay *relay, struct session *session, const struct re
 
 	session->member->peer = peer;
 	endpoint_adopt_config(session->member->target, config->peers[peer]);
-	session->outlet.shared_patience = &relay->peers[peer].patience;
+	session->outlet.shared_wait_budget = &relay->peers[peer].patience;
 	session->back = home->outlet(session->back, home->data);
 	resting_leave(session);
 	if (session_watch(session, session->relay->setup.epoll))
@@ -238,10 +238,10 @@ static int open_socket(struct relay *relay, struct session *session, const struc
 
 	if (fd < 0)
 		return fd;
-	session->outlet = (struct outlet){.fd = fd,
-					  .connected = true,
-					  .gso = to->any.sa_family != AF_UNIX,
-					  .shared_patience = &relay->peers[session->member->peer].patience};
+	session->outlet = (struct tx_socket){.fd = fd,
+					     .connected = true,
+					     .gso = to->any.sa_family != AF_UNIX,
+					     .shared_wait_budget = &relay->peers[session->member->peer].patience};
 	error = session_watch(session, session->relay->setup.epoll);
 	if (error) {
 		close(fd);
@@ -436,7 +436,7 @@ static void settle_errors(struct relay *relay, struct session *session, uint64_t
 	if (!errors)
 		return;
 	session->outlet.icmp_errors = 0;
-	link_refused(relay_link(relay, session), &session->member->target->address, errors);
+	peer_socket_report_icmp(relay_link(relay, session), &session->member->target->address, errors);
 	charge(relay, session->member->target, (unsigned)errors, now_ms);
 }
 

@@ -3,13 +3,13 @@
 #include "datapath/pipeline.h"
 #include "relay/relay.h"
 
-static void relay_action_begin(struct route *route, const struct arrival *arrival)
+static void relay_action_begin(struct pipeline *route, const struct rx_context *arrival)
 {
 	relay_begin(route->action_state, arrival->now_ms);
 }
 
 /* Answers leave from the address that the client wrote to; a wildcard socket has to name it. */
-static struct relay_client client_of(const struct arrival *arrival, const struct train *train, struct address *local)
+static struct relay_client client_of(const struct rx_context *arrival, const struct train *train, struct address *local)
 {
 	struct relay_client client = {.client = &train->source, .local = arrival->local, .back = arrival->outlet};
 
@@ -22,36 +22,36 @@ static struct relay_client client_of(const struct arrival *arrival, const struct
 	return client;
 }
 
-static enum drop_reason relay_action_submit(struct route *route, const struct arrival *arrival, struct train *train,
-					    unsigned i)
+static enum drop_reason relay_action_submit(struct pipeline *route, const struct rx_context *arrival,
+					    struct train *train, unsigned i)
 {
 	struct relay *relay = route->action_state;
 	struct address local;
 	struct relay_client client = client_of(arrival, train, &local);
 	enum drop_reason drop = relay_find(relay, &client, arrival->now_ms, &relay->batch[i]);
-	struct way way;
+	struct delivery way;
 
 	if (drop)
 		return drop;
-	way = (struct way){.outlet = &relay->batch[i]->outlet,
-			   .converter = route->peers[relay->batch[i]->member->peer].converter};
-	route->copies[i] = way_take(&route->carrier, &way, train);
+	way = (struct delivery){.outlet = &relay->batch[i]->outlet,
+				.converter = route->peers[relay->batch[i]->member->peer].converter};
+	route->copies[i] = delivery_enqueue(&route->carrier, &way, train);
 	return DROP_NONE;
 }
 
-static void relay_action_collect(struct route *route, const struct train *train, unsigned i, struct outcome *outcome)
+static void relay_action_collect(struct pipeline *route, const struct train *train, unsigned i, struct outcome *outcome)
 {
 	struct relay *relay = route->action_state;
 	struct session *session = relay->batch[i];
-	struct link *link = route->peers[session->member->peer].link;
+	struct peer_socket *link = route->peers[session->member->peer].link;
 
-	outcome_read(outcome, train, route->copies[i], link);
+	outcome_collect(outcome, train, route->copies[i], link);
 	outcome->peer = link->config;
 	relay_sent(relay, session, outcome->total);
 }
 
 /* Sessions end only now that nothing of the batch, nor the egress, looks at them any more. */
-static void relay_action_finish(struct route *route, const struct arrival *arrival, const struct train *trains,
+static void relay_action_finish(struct pipeline *route, const struct rx_context *arrival, const struct train *trains,
 				unsigned count)
 {
 	struct relay *relay = route->action_state;

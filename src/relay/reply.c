@@ -16,7 +16,7 @@
 /* A session that could not be read so many times, one after another, rests. */
 #define LASTING_FAILURES 2
 
-static struct carrier *carrier_of(const struct session *session)
+static struct delivery_context *carrier_of(const struct session *session)
 {
 	return session->relay->setup.carrier;
 }
@@ -33,7 +33,7 @@ void answers_init(struct answers *answers, int epoll)
  * error that comes again at once is one of reading, and may stay. */
 static void note_error(struct answers *answers, struct session *session, int error)
 {
-	if (outlet_was_refused(error))
+	if (tx_error_is_icmp(error))
 		session->outlet.icmp_errors++;
 	else
 		relay_tell_unread(session->relay, session, error);
@@ -69,13 +69,13 @@ static unsigned appetite_of(const struct answers *answers, struct session *sessi
 	return session->appetite;
 }
 
-static int receive_some(struct answers *answers, struct batch *batch, struct session *session, unsigned most)
+static int receive_some(struct answers *answers, struct rx_batch *batch, struct session *session, unsigned most)
 {
 	struct train *trains;
 	int fd = session->outlet.fd;
 	int received = session->keeps_trains || most > 1
-			       ? batch_receive(batch, answers->count, fd, session->outlet.gso, most, &trains)
-			       : batch_receive_one(batch, answers->count, fd, &trains);
+			       ? rx_batch_recv(batch, answers->count, fd, session->outlet.gso, most, &trains)
+			       : rx_batch_recv_one(batch, answers->count, fd, &trains);
 
 	if (session->batch != answers->batch && received > 0 && (unsigned)received < most)
 		session->appetite = (uint8_t)received;
@@ -86,7 +86,8 @@ static int receive_some(struct answers *answers, struct batch *batch, struct ses
 }
 
 /* Returns whether more may wait. */
-static bool receive_from(struct answers *answers, struct batch *batch, const struct epoll_event *event, unsigned share)
+static bool receive_from(struct answers *answers, struct rx_batch *batch, const struct epoll_event *event,
+			 unsigned share)
 {
 	struct session *session = event->data.ptr;
 	unsigned appetite = appetite_of(answers, session);
@@ -118,7 +119,7 @@ static int wait_now(int epoll, struct epoll_event *events, int count)
 
 /* The sessions that are named share what room there is; so many are asked for that each has some. Those that are not
  * stay in front of epoll's list. */
-bool answers_receive(struct answers *answers, struct batch *batch, int epoll, unsigned limit)
+bool answers_receive(struct answers *answers, struct rx_batch *batch, int epoll, unsigned limit)
 {
 	struct epoll_event events[ROUND_SESSIONS];
 	bool more = true;
@@ -158,14 +159,14 @@ static void admit(struct session *session, struct train *train)
 	session->awaited -= train->count;
 }
 
-static struct copy *take(struct session *session, const struct train *train)
+static struct tx_chunk *take(struct session *session, const struct train *train)
 {
-	struct way way = {.outlet = session->back,
-			  .to = &session->node.client,
-			  .from = session->names_source ? &session->node.local : NULL,
-			  .converter = session->relay->peers[session->member->peer].answer_converter};
+	struct delivery way = {.outlet = session->back,
+			       .to = &session->node.client,
+			       .from = session->names_source ? &session->node.local : NULL,
+			       .converter = session->relay->peers[session->member->peer].answer_converter};
 
-	return way_take(carrier_of(session), &way, train);
+	return delivery_enqueue(carrier_of(session), &way, train);
 }
 
 static void begin(struct answer *answer, struct train *train, uint64_t now_ms)
@@ -188,7 +189,7 @@ void answers_begin(struct answers *answers, uint64_t time_us, uint64_t now_ms)
 {
 	answers->time_us = time_us;
 	answers->now_ms = now_ms;
-	carrier_begin(carrier_of(answers->sessions[0])); /* its arena is that of all listeners of the worker */
+	delivery_begin_batch(carrier_of(answers->sessions[0])); /* its arena is that of all listeners of the worker */
 	for (unsigned i = 0; i < answers->count; i++)
 		begin(&answers->items[i], &answers->trains[i], now_ms);
 }
@@ -200,7 +201,7 @@ static void account(const struct answer *answer, const struct outcome *outcome)
 	struct session *session = answer->session;
 	struct relay_counters *counters = &session->relay->counters;
 	struct peer_counters *peer = &relay_link(session->relay, session)->counters;
-	uint32_t sent = outcome_count(outcome, answer->count, counters->dropped);
+	uint32_t sent = outcome_count_sent(outcome, answer->count, counters->dropped);
 
 	session->answers += answer->count;
 	counter_add(&counters->answers, answer->count);
@@ -221,7 +222,7 @@ static void record(const struct answers *answers, const struct session *session,
 					 .peer = target->peer,
 					 .answer = true};
 
-	way_record(carrier_of(session), &record, VERDICT_ANSWERED, outcome, train);
+	delivery_record(carrier_of(session), &record, VERDICT_ANSWERED, outcome, train);
 }
 
 static void end(const struct answers *answers, unsigned i)
@@ -230,9 +231,9 @@ static void end(const struct answers *answers, unsigned i)
 	struct train *train = &answers->trains[i];
 	struct outcome outcome;
 
-	outcome_begin(&outcome, answer->count, train->drop ? train->drop : DROP_UNEXPECTED);
+	outcome_init(&outcome, answer->count, train->drop ? train->drop : DROP_UNEXPECTED);
 	if (!train->drop)
-		outcome_read(&outcome, train, answer->copy, NULL);
+		outcome_collect(&outcome, train, answer->copy, NULL);
 	train->size = answer->size;
 	train->count = answer->count;
 	account(answer, &outcome);
@@ -244,7 +245,7 @@ void answers_end(struct answers *answers)
 {
 	for (unsigned i = 0; i < answers->count; i++)
 		end(answers, i);
-	egress_reset(carrier_of(answers->sessions[0])->egress);
+	tx_batch_clear(carrier_of(answers->sessions[0])->egress);
 	for (unsigned i = 0; i < answers->session_count; i++) {
 		struct session *session = answers->sessions[i];
 

@@ -52,7 +52,7 @@ void json_writer_null(struct json_writer *json, const char *name)
 	fputs("null", json->out);
 }
 
-/* Bytes that are no sequence are handed on one by one, which never makes one of them. */
+/* Bytes that are no sequence are submitted on one by one, which never makes one of them. */
 static size_t put_sequence(FILE *out, const char *text, size_t left)
 {
 	char escaped[ESCAPE_EXPANSION * UTF8_MAX];

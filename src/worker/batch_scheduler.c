@@ -3,7 +3,7 @@
 #include <assert.h>
 
 /* A batch that finds a send buffer full is tried again at this interval. How long that may go on is the egress's to
- * know (EGRESS_PATIENCE_MS). */
+ * know (TX_WAIT_BUDGET_MS). */
 #define RETRY_MS 1
 
 #define PAUSE_MS 10
@@ -21,7 +21,7 @@ static int watch(struct watcher *watcher)
 	return uv_poll_start(&watcher->poll, UV_READABLE, on_poll);
 }
 
-void turns_init(struct turns *turns, uv_loop_t *loop, struct batch *batch, struct egress *egress)
+void turns_init(struct turns *turns, uv_loop_t *loop, struct rx_batch *batch, struct tx_batch *egress)
 {
 	*turns = (struct turns){.loop = loop, .batch = batch, .egress = egress};
 	uv_timer_init(loop, &turns->retry);
@@ -97,7 +97,7 @@ static void on_retry(uv_timer_t *timer)
 {
 	struct turns *turns = timer->data;
 
-	if (!egress_flush(turns->egress, uv_now(turns->loop)))
+	if (!tx_batch_flush(turns->egress, uv_now(turns->loop)))
 		return;
 	finish_batch(turns);
 	turns_start(turns);
@@ -106,7 +106,7 @@ static void on_retry(uv_timer_t *timer)
 bool turns_flush(struct turns *turns, void (*end)(void *data), void *data)
 {
 	assert(!turns_blocked(turns));
-	if (egress_flush(turns->egress, uv_now(turns->loop))) {
+	if (tx_batch_flush(turns->egress, uv_now(turns->loop))) {
 		end(data);
 		return true;
 	}
@@ -122,8 +122,8 @@ void turns_end_blocked(struct turns *turns)
 {
 	if (!turns_blocked(turns))
 		return;
-	if (!egress_flush(turns->egress, uv_now(turns->loop)))
-		egress_give_up(turns->egress);
+	if (!tx_batch_flush(turns->egress, uv_now(turns->loop)))
+		tx_batch_drop_pending(turns->egress);
 	finish_batch(turns);
 }
 

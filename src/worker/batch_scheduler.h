@@ -20,8 +20,8 @@ struct watcher {
 
 struct turns {
 	uv_loop_t *loop;
-	struct batch *batch;
-	struct egress *egress;
+	struct rx_batch *batch;
+	struct tx_batch *egress;
 	struct watcher *watchers;
 
 	/* The batch that waits for room in a send buffer. */
@@ -33,7 +33,7 @@ struct turns {
 };
 
 /* loop, batch and egress are borrowed. */
-void turns_init(struct turns *turns, uv_loop_t *loop, struct batch *batch, struct egress *egress);
+void turns_init(struct turns *turns, uv_loop_t *loop, struct rx_batch *batch, struct tx_batch *egress);
 
 /* The descriptor stays its owner's, and the watcher where it is. Returns 0 or a negative errno. */
 int turns_add(struct turns *turns, struct watcher *watcher, int fd, void (*turn)(struct watcher *watcher, int status));

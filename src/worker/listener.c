@@ -26,7 +26,7 @@ static void end_batch(void *data)
 	struct listener *listener = data;
 	struct listener_set *set = listener->set;
 
-	route_end(listener->route, &set->arrival, set->trains, set->train_count);
+	pipeline_complete(listener->route, &set->arrival, set->trains, set->train_count);
 }
 
 /* The kernel gives a broadcast to every socket of the port: all workers but the first treat theirs as not received. It
@@ -50,8 +50,8 @@ static void skip_broadcasts(struct train *trains, unsigned count)
 static int take_batch(struct listener *listener)
 {
 	struct listener_set *set = listener->set;
-	unsigned limit = carrier_batch_limit(&listener->route->carrier);
-	int received = batch_receive(set->turns->batch, 0, listener->fd, listener->outlet.gso, limit, &set->trains);
+	unsigned limit = delivery_batch_limit(&listener->route->carrier);
+	int received = rx_batch_recv(set->turns->batch, 0, listener->fd, listener->outlet.gso, limit, &set->trains);
 
 	if (received < 0)
 		log_write_limited(set->log, &listener->limit, LOG_LEVEL_ERROR, "listener %s: receiving: %s",
@@ -62,11 +62,11 @@ static int take_batch(struct listener *listener)
 	set->train_count = (unsigned)received;
 	if (listener->leaves_broadcasts)
 		skip_broadcasts(set->trains, set->train_count);
-	set->arrival = (struct arrival){.outlet = &listener->outlet,
-					.local = &listener->local,
-					.time_us = listener->route->carrier.ring ? clock_wall_us() : 0,
-					.now_ms = uv_now(set->turns->loop)};
-	route_begin(listener->route, &set->arrival, set->trains, set->train_count);
+	set->arrival = (struct rx_context){.outlet = &listener->outlet,
+					   .local = &listener->local,
+					   .time_us = listener->route->carrier.ring ? clock_wall_us() : 0,
+					   .now_ms = uv_now(set->turns->loop)};
+	pipeline_submit(listener->route, &set->arrival, set->trains, set->train_count);
 	turns_flush(set->turns, end_batch, listener);
 	return received;
 }
@@ -97,7 +97,7 @@ static void on_readable(struct watcher *watcher, int status)
 {
 	struct listener *listener = (struct listener *)((char *)watcher - offsetof(struct listener, watcher));
 	bool rests = listener->busy;
-	unsigned least = listener->route->action->short_turns ? carrier_batch_limit(&listener->route->carrier) - 1 : 0;
+	unsigned least = listener->route->action->short_turns ? delivery_batch_limit(&listener->route->carrier) - 1 : 0;
 	unsigned received, read = 0;
 
 	if (status < 0)
@@ -139,7 +139,7 @@ static int adopt(struct listener *listener)
 	return turns_add(listener->set->turns, &listener->watcher, listener->fd, on_readable);
 }
 
-int listener_set_add(struct listener_set *set, const struct listen_socket *socket, struct route *route)
+int listener_set_add(struct listener_set *set, const struct listen_socket *socket, struct pipeline *route)
 {
 	struct listener *listener = &set->listeners[set->count];
 	int fd = fcntl(socket->fd, F_DUPFD_CLOEXEC, 0), error;
@@ -148,7 +148,7 @@ int listener_set_add(struct listener_set *set, const struct listen_socket *socke
 		return -errno;
 	*listener = (struct listener){
 		.set = set, .config = socket->config, .route = route, .local = socket->local, .fd = fd};
-	listener->outlet = (struct outlet){.fd = fd, .gso = socket->local.any.sa_family != AF_UNIX};
+	listener->outlet = (struct tx_socket){.fd = fd, .gso = socket->local.any.sa_family != AF_UNIX};
 	listener->leaves_broadcasts = socket->worker > 0;
 	error = adopt(listener);
 	if (error)
@@ -183,7 +183,7 @@ void listener_set_drain(struct listener_set *set, uint64_t limit_ms)
 		;
 }
 
-struct outlet *listener_set_outlet(struct listener_set *set, const struct outlet *before)
+struct tx_socket *listener_set_outlet(struct listener_set *set, const struct tx_socket *before)
 {
 	const struct listener *old =
 		(const struct listener *)((const char *)before - offsetof(struct listener, outlet));

@@ -20,9 +20,9 @@ struct listener {
 	struct watcher watcher;
 	struct listener_set *set;
 	const struct listener_config *config;
-	struct route *route;
+	struct pipeline *route;
 	struct address local;
-	struct outlet outlet;
+	struct tx_socket outlet;
 	bool busy; /* since the last turn */
 	bool leaves_broadcasts; /* worker 0 has a copy of each */
 	int fd;
@@ -38,18 +38,18 @@ struct listener_set {
 	/* The batch under way. */
 	struct train *trains;
 	unsigned train_count;
-	struct arrival arrival;
+	struct rx_context arrival;
 };
 
 /* turns is borrowed; room is made for max sockets. Returns 0 or a negative errno. */
 int listener_set_init(struct listener_set *set, struct turns *turns, size_t max, struct log *log);
 
 /* Listens on a copy of the socket's descriptor. Returns 0 or a negative errno. */
-int listener_set_add(struct listener_set *set, const struct listen_socket *socket, struct route *route);
+int listener_set_add(struct listener_set *set, const struct listen_socket *socket, struct pipeline *route);
 
 /* The outlet of this set that has the place of another set's, which must not be gone yet: the same listener, by name,
  * at the same address; or NULL. */
-struct outlet *listener_set_outlet(struct listener_set *set, const struct outlet *before);
+struct tx_socket *listener_set_outlet(struct listener_set *set, const struct tx_socket *before);
 
 /* At the end: receives what waits in the sockets, until nothing does, or for at most limit_ms; a socket that cannot be
  * read is tried again until then. */

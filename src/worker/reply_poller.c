@@ -117,7 +117,7 @@ static void on_before_sleep(uv_prepare_t *prepare)
 
 int relay_loop_init(struct relay_loop *loop, struct turns *turns, size_t max)
 {
-	*loop = (struct relay_loop){.turns = turns, .epoll = -1, .limit = BATCH_TRAINS, .expiry_ms = UINT64_MAX};
+	*loop = (struct relay_loop){.turns = turns, .epoll = -1, .limit = RX_BATCH_TRAINS, .expiry_ms = UINT64_MAX};
 	if (!max)
 		return 0;
 	loop->relays = calloc(max, sizeof(struct relay *));
@@ -139,7 +139,7 @@ int relay_loop_init(struct relay_loop *loop, struct turns *turns, size_t max)
 
 void relay_loop_add(struct relay_loop *loop, struct relay *relay)
 {
-	unsigned limit = carrier_batch_limit(relay->setup.carrier);
+	unsigned limit = delivery_batch_limit(relay->setup.carrier);
 
 	loop->relays[loop->count++] = relay;
 	loop->records |= relay->setup.carrier->ring != NULL;

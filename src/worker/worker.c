@@ -43,11 +43,11 @@ struct worker {
 	uv_timer_t clock;
 	_Atomic uint64_t turned_ms; /* monotonic */
 
-	struct batch *batch;
-	struct egress *egress;
+	struct rx_batch *batch;
+	struct tx_batch *egress;
 	struct arena arena;
-	struct link *links; /* by peer */
-	struct route *routes; /* by listener */
+	struct peer_socket *links; /* by peer */
+	struct pipeline *routes; /* by listener */
 	struct relay **relays; /* by listener; NULL where it is none */
 	struct listener_counters *counters;
 	struct turns turns;
@@ -62,7 +62,7 @@ static void set_links(struct worker *worker, const struct endpoints_snapshot *pe
 {
 	for (size_t i = 0; i < peers->peer_count; i++) {
 		if (peers->peers[i].count)
-			link_set_address(&worker->links[i], &peers->peers[i].items[0]->address);
+			peer_socket_set_address(&worker->links[i], &peers->peers[i].items[0]->address);
 	}
 }
 
@@ -112,7 +112,7 @@ static void stop(struct worker *worker)
 	listener_set_close(&worker->listeners);
 	relay_loop_close(&worker->relay_loop);
 	for (size_t i = 0; i < peers; i++)
-		link_settle_last(&worker->links[i]);
+		peer_socket_collect_final_error(&worker->links[i]);
 	uv_close((uv_handle_t *)&worker->clock, NULL);
 	uv_close((uv_handle_t *)&worker->mail, NULL);
 }
@@ -223,7 +223,7 @@ const struct peer_counters *worker_peer_counters(const struct worker *worker, si
 
 const struct receive_counters *worker_receive_counters(const struct worker *worker)
 {
-	return batch_counters(worker->batch);
+	return rx_batch_counters(worker->batch);
 }
 
 uint64_t worker_turned_ms(const struct worker *worker)
@@ -266,8 +266,8 @@ static int create_links(struct worker *worker)
 	if (!worker->links)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->peer_count; i++)
-		link_init(&worker->links[i], &config->peers[i], send_buffer_for(config, &config->peers[i]),
-			  worker->setup->own, worker->setup->log);
+		peer_socket_init(&worker->links[i], &config->peers[i], send_buffer_for(config, &config->peers[i]),
+				 worker->setup->own, worker->setup->log);
 	return 0;
 }
 
@@ -275,10 +275,10 @@ static int create_route(struct worker *worker, size_t i)
 {
 	const struct worker_setup *setup = worker->setup;
 	const struct listener_config *config = &setup->config->listeners[i];
-	struct route *route = &worker->routes[i];
+	struct pipeline *route = &worker->routes[i];
 	const struct action *action =
 		action_traits(config->action)->has_sessions ? &relay_action : action_of(config->action);
-	int error = route_init(route, action, config, worker->links);
+	int error = pipeline_init(route, action, config, worker->links);
 
 	route->own = setup->own;
 	route->log = setup->log;
@@ -300,14 +300,14 @@ static int create_carrier(struct worker *worker)
 	int error;
 
 	for (size_t i = 0; i < config->listener_count; i++) {
-		const struct route *route = &worker->routes[i];
-		size_t most = route_copies_max(route);
+		const struct pipeline *route = &worker->routes[i];
+		size_t most = pipeline_chunks_max(route);
 
 		copies = most > copies ? most : copies;
 		if (route->carrier.converts && route->peer_count > converting)
 			converting = route->peer_count;
 	}
-	error = egress_create(&worker->egress, copies, BATCH_TRAINS + config->peer_count);
+	error = tx_batch_create(&worker->egress, copies, RX_BATCH_TRAINS + config->peer_count);
 	for (size_t i = 0; i < config->listener_count && !error; i++)
 		worker->routes[i].carrier.egress = worker->egress;
 	return error ? error : arena_create(&worker->arena, converting);
@@ -425,7 +425,7 @@ int worker_create(struct worker **out, const struct worker_setup *setup, unsigne
 	worker->index = index;
 	worker->setup = setup;
 	worker->relay_loop.epoll = -1;
-	error = batch_create(&worker->batch);
+	error = rx_batch_create(&worker->batch);
 	if (!error)
 		error = create_routes(worker);
 	if (!error)
@@ -451,7 +451,7 @@ static void destroy_relay(struct relay *relay)
 
 /* --- Taking over --- */
 
-static struct outlet *outlet_now(const struct outlet *before, void *data)
+static struct tx_socket *outlet_now(const struct tx_socket *before, void *data)
 {
 	struct worker *worker = data;
 
@@ -490,7 +490,7 @@ static void adopt_link(struct worker *worker, size_t i, struct worker *before)
 	size_t j = config_find_peer(before->setup->config, name);
 
 	if (j < before->setup->config->peer_count)
-		link_adopt(&worker->links[i], &before->links[j]);
+		peer_socket_adopt(&worker->links[i], &before->links[j]);
 }
 
 /* Sessions that end now still count for the links before. */
@@ -498,7 +498,7 @@ void worker_adopt(struct worker *worker, struct worker *before)
 {
 	struct endpoints_snapshot *snapshot = peers_now(worker->setup->peers);
 
-	batch_adopt_counters(worker->batch, before->batch);
+	rx_batch_adopt_counters(worker->batch, before->batch);
 	for (size_t i = 0; i < worker->setup->config->listener_count; i++)
 		adopt_listener(worker, i, before, snapshot);
 	for (size_t i = 0; i < before->setup->config->listener_count; i++)
@@ -531,12 +531,12 @@ void worker_destroy(struct worker *worker)
 		destroy_relay(worker->relays[i]);
 	relay_loop_finish(&worker->relay_loop);
 	for (size_t i = 0; worker->routes && i < worker->setup->config->listener_count; i++)
-		route_finish(&worker->routes[i]);
+		pipeline_finish(&worker->routes[i]);
 	for (size_t i = 0; worker->links && i < worker->setup->config->peer_count; i++)
-		link_finish(&worker->links[i]);
+		peer_socket_finish(&worker->links[i]);
 	arena_destroy(&worker->arena);
-	egress_destroy(worker->egress);
-	batch_destroy(worker->batch);
+	tx_batch_destroy(worker->egress);
+	rx_batch_destroy(worker->batch);
 	free(worker->routes);
 	free(worker->relays);
 	free(worker->counters);

@@ -14,7 +14,7 @@ struct session {
 	struct sockaddr_in client;
 };
 
-struct batch {
+struct rx_batch {
 	uint8_t slots[BATCH][SLOT];
 	struct iovec vectors[BATCH];
 	struct sockaddr_in names[BATCH];
@@ -23,10 +23,10 @@ struct batch {
 };
 
 static struct session sessions[1 << 16]; /* by the client's port */
-static struct batch requests, answers;
+static struct rx_batch requests, answers;
 
 /* The free rest of the batch is filled with at most so many. Returns how many there were. */
-static int receive(struct batch *batch, int fd, int most)
+static int receive(struct rx_batch *batch, int fd, int most)
 {
 	int begin = batch->count, count;
 
@@ -52,14 +52,14 @@ static int receive(struct batch *batch, int fd, int most)
 	return count;
 }
 
-static int same(const struct batch *batch, int a, int b)
+static int same(const struct rx_batch *batch, int a, int b)
 {
 	return batch->names[a].sin_port == batch->names[b].sin_port &&
 	       batch->vectors[a].iov_len == batch->vectors[b].iov_len;
 }
 
 /* Of neighbours that go the same way, the first takes all, and the others are left out. */
-static int join(struct batch *batch, uint8_t control[][CMSG_SPACE(sizeof(uint16_t))])
+static int join(struct rx_batch *batch, uint8_t control[][CMSG_SPACE(sizeof(uint16_t))])
 {
 	int count = 0;
 

@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	message.msg_controllen = size - 5;
 	message.msg_control = malloc(size - 5 ? size - 5 : 1);
 	memcpy(message.msg_control, data + 5, size - 5);
-	batch_read_control(&train, &local, &message, bytes % (BATCH_SLOT_SIZE + 1));
+	rx_batch_parse_cmsgs(&train, &local, &message, bytes % (RX_SLOT_SIZE + 1));
 	check(&train);
 	if (train.local && (train.local != &local || !local.destination.length))
 		abort();

@@ -131,15 +131,15 @@ struct world {
 	struct peer_config peers[PEERS], *peer_list[PEERS];
 	struct own_addresses *own;
 	struct log *log;
-	struct link links[PEERS];
+	struct peer_socket links[PEERS];
 	struct listener_counters counters;
-	struct egress *egress;
+	struct tx_batch *egress;
 	struct arena arena;
-	struct route route;
+	struct pipeline route;
 	struct relay relay;
 	struct session_quota quota;
 	endpoint_epoch news;
-	struct outlet outlet;
+	struct tx_socket outlet;
 	struct address local;
 	uint64_t now_ms;
 	struct session *alive[8]; /* some that were alive lately */
@@ -225,11 +225,11 @@ static void begin(struct world *w)
 	address_from_ip(&w->local, "0.0.0.0", 7788);
 	must_work(own_addresses_create(&w->own, &w->local, 1));
 	for (size_t i = 0; i < PEERS; i++)
-		link_init(&w->links[i], &w->peers[i], 65536, w->own, w->log);
-	must_work(route_init(
+		peer_socket_init(&w->links[i], &w->peers[i], 65536, w->own, w->log);
+	must_work(pipeline_init(
 		&w->route, action_traits(w->config.action)->has_sessions ? &relay_action : action_of(w->config.action),
 		&w->config, w->links));
-	must_work(egress_create(&w->egress, route_copies_max(&w->route), BATCH_TRAINS + PEERS));
+	must_work(tx_batch_create(&w->egress, pipeline_chunks_max(&w->route), RX_BATCH_TRAINS + PEERS));
 	must_work(arena_create(&w->arena, w->route.carrier.converts ? PEERS : 0));
 	w->route.own = w->own;
 	w->route.carrier.egress = w->egress;
@@ -239,7 +239,7 @@ static void begin(struct world *w)
 	w->route.log = w->log;
 	if (action_traits(w->config.action)->has_ring_guard)
 		must_work(ring_guard_create(&w->route.ring_guard, w->config.action));
-	w->outlet = (struct outlet){.fd = spare, .gso = true};
+	w->outlet = (struct tx_socket){.fd = spare, .gso = true};
 	if (action_traits(w->config.action)->has_sessions)
 		begin_relay(w);
 }
@@ -249,12 +249,12 @@ static void finish(struct world *w)
 	if (w->route.action_state)
 		relay_finish(&w->relay);
 	ring_guard_destroy(w->route.ring_guard);
-	route_finish(&w->route);
+	pipeline_finish(&w->route);
 	arena_destroy(&w->arena);
-	egress_destroy(w->egress);
+	tx_batch_destroy(w->egress);
 	own_addresses_destroy(w->own);
 	for (size_t i = 0; i < PEERS; i++)
-		link_finish(&w->links[i]);
+		peer_socket_finish(&w->links[i]);
 }
 
 /* --- The books --- */
@@ -283,7 +283,7 @@ static void check(const struct world *w)
 	for (size_t i = 0; i < PEERS; i++) {
 		const struct peer_counters *p = &w->links[i].counters;
 
-		if (counter_get(&p->handed) != counter_get(&p->sent) + total(p->dropped))
+		if (counter_get(&p->submitted) != counter_get(&p->sent) + total(p->dropped))
 			abort();
 	}
 }
@@ -291,7 +291,7 @@ static void check(const struct world *w)
 /* --- Batches --- */
 
 static uint8_t payload[PAYLOAD];
-static struct pktinfo locals[BATCH_TRAINS];
+static struct pktinfo locals[RX_BATCH_TRAINS];
 
 static struct address source_of(unsigned choice)
 {
@@ -322,9 +322,9 @@ static void make_train(struct train *train, struct pktinfo *local)
 
 static void flush(struct world *w)
 {
-	for (int i = 0; i < 400 && !egress_flush(w->egress, w->now_ms); i++)
+	for (int i = 0; i < 400 && !tx_batch_flush(w->egress, w->now_ms); i++)
 		w->now_ms++;
-	egress_give_up(w->egress);
+	tx_batch_drop_pending(w->egress);
 }
 
 static void note_alive(struct world *w, const struct train *trains, unsigned count)
@@ -337,23 +337,23 @@ static void note_alive(struct world *w, const struct train *trains, unsigned cou
 
 static void clients_speak(struct world *w)
 {
-	static struct train trains[BATCH_TRAINS];
-	struct arrival arrival = {&w->outlet, &w->local, 1, w->now_ms};
-	unsigned count = 1 + next_up_to(carrier_batch_limit(&w->route.carrier) - 1);
+	static struct train trains[RX_BATCH_TRAINS];
+	struct rx_context arrival = {&w->outlet, &w->local, 1, w->now_ms};
+	unsigned count = 1 + next_up_to(delivery_batch_limit(&w->route.carrier) - 1);
 
 	for (unsigned i = 0; i < count; i++)
 		make_train(&trains[i], &locals[i]);
-	route_begin(&w->route, &arrival, trains, count);
+	pipeline_submit(&w->route, &arrival, trains, count);
 	flush(w);
-	route_end(&w->route, &arrival, trains, count);
+	pipeline_complete(&w->route, &arrival, trains, count);
 	note_alive(w, trains, count);
 }
 
 static void peers_answer(struct world *w)
 {
-	static struct train trains[BATCH_TRAINS];
+	static struct train trains[RX_BATCH_TRAINS];
 	static struct answers answers;
-	unsigned limit = carrier_batch_limit(&w->route.carrier);
+	unsigned limit = delivery_batch_limit(&w->route.carrier);
 
 	answers.trains = trains;
 	answers.count = answers.session_count = 0;

@@ -296,7 +296,7 @@ static void keys_need_a_section_and_a_name(void **state)
 	assert_int_equal(f->file.entry_count, 0);
 }
 
-/* Whatever is handed to us, an answer comes soon, and memory is bounded. */
+/* Whatever is submitted to us, an answer comes soon, and memory is bounded. */
 
 static void assert_hopeless(struct fixture *f, FILE *in, unsigned line, const char *why)
 {

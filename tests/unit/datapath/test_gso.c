@@ -14,12 +14,12 @@
 #define COPIES 8
 
 struct fixture {
-	struct copy copies[COPIES];
+	struct tx_chunk copies[COPIES];
 	uint8_t data[COPIES][1000];
 	struct address to, from;
-	struct outlet outlet;
-	struct group group;
-	struct portion portion;
+	struct tx_socket outlet;
+	struct tx_flow group;
+	struct tx_messages portion;
 };
 
 static int set_up(void **state)
@@ -31,8 +31,8 @@ static int set_up(void **state)
 		return -1;
 	address_parse(&f->to, "192.0.2.1:9");
 	address_parse(&f->from, "192.0.2.2:9");
-	f->outlet = (struct outlet){.gso = true, .first = &f->group, .last = &f->group};
-	f->group = (struct group){.outlet = &f->outlet, .to = &f->to};
+	f->outlet = (struct tx_socket){.gso = true, .first = &f->group, .last = &f->group};
+	f->group = (struct tx_flow){.outlet = &f->outlet, .to = &f->to};
 	f->portion.copies = f->copies;
 	return 0;
 }
@@ -47,14 +47,14 @@ static int tear_down(void **state)
 static void fill(struct fixture *f, const uint32_t *sizes, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
-		f->copies[i] = (struct copy){.data = f->data[i],
-					     .size = sizes[i],
-					     .segment = sizes[i],
-					     .count = 1,
-					     .next = i + 1 < count ? i + 1 : NO_COPY};
+		f->copies[i] = (struct tx_chunk){.data = f->data[i],
+						 .size = sizes[i],
+						 .segment = sizes[i],
+						 .count = 1,
+						 .next = i + 1 < count ? i + 1 : TX_NONE};
 }
 
-static uint16_t segment_of(const struct portion *portion, unsigned i)
+static uint16_t segment_of(const struct tx_messages *portion, unsigned i)
 {
 	struct msghdr message = portion->messages[i].msg_hdr;
 	uint16_t segment = 0;
@@ -72,7 +72,7 @@ static void equal_datagrams_are_one_run_with_a_shorter_last_one(void **state)
 	const uint32_t sizes[] = {100, 100, 100, 40};
 
 	fill(f, sizes, 4);
-	assert_int_equal(portion_build(&f->portion, &f->outlet), 1);
+	assert_int_equal(gso_build_messages(&f->portion, &f->outlet), 1);
 	assert_int_equal(f->portion.messages[0].msg_hdr.msg_iovlen, 4);
 	assert_int_equal(segment_of(&f->portion, 0), 100);
 	assert_int_equal(f->portion.spans[0].count, 4);
@@ -85,7 +85,7 @@ static void another_size_begins_another_message(void **state)
 	const uint32_t sizes[] = {100, 40, 100, 200, 200};
 
 	fill(f, sizes, 5);
-	assert_int_equal(portion_build(&f->portion, &f->outlet), 3);
+	assert_int_equal(gso_build_messages(&f->portion, &f->outlet), 3);
 	assert_int_equal(f->portion.spans[0].count, 2);
 	assert_int_equal(f->portion.spans[1].count, 1);
 	assert_int_equal(segment_of(&f->portion, 1), 0);
@@ -99,7 +99,7 @@ static void empty_datagrams_go_alone(void **state)
 	const uint32_t sizes[] = {0, 0, 100, 0};
 
 	fill(f, sizes, 4);
-	assert_int_equal(portion_build(&f->portion, &f->outlet), 4);
+	assert_int_equal(gso_build_messages(&f->portion, &f->outlet), 4);
 }
 
 static void what_was_refused_goes_one_by_one_for_a_while(void **state)
@@ -108,13 +108,13 @@ static void what_was_refused_goes_one_by_one_for_a_while(void **state)
 	const uint32_t sizes[] = {100, 100, 50, 50};
 
 	fill(f, sizes, 4);
-	assert_int_equal(portion_build(&f->portion, &f->outlet), 2);
-	portion_refuse(&f->portion, &f->portion.spans[0], false);
-	assert_int_equal(portion_build(&f->portion, &f->outlet), 3); /* smaller segments may still run */
-	portion_refuse(&f->portion, &f->portion.spans[2], true);
-	assert_int_equal(portion_build(&f->portion, &f->outlet), 4);
+	assert_int_equal(gso_build_messages(&f->portion, &f->outlet), 2);
+	gso_disable(&f->portion, &f->portion.spans[0], false);
+	assert_int_equal(gso_build_messages(&f->portion, &f->outlet), 3); /* smaller segments may still run */
+	gso_disable(&f->portion, &f->portion.spans[2], true);
+	assert_int_equal(gso_build_messages(&f->portion, &f->outlet), 4);
 	f->portion.now_ms += 24 * 3600 * 1000;
-	assert_int_equal(portion_build(&f->portion, &f->outlet), 2);
+	assert_int_equal(gso_build_messages(&f->portion, &f->outlet), 2);
 }
 
 static void the_source_is_named_where_it_matters(void **state)
@@ -126,7 +126,7 @@ static void the_source_is_named_where_it_matters(void **state)
 
 	fill(f, sizes, 1);
 	f->group.from = &f->from;
-	assert_int_equal(portion_build(&f->portion, &f->outlet), 1);
+	assert_int_equal(gso_build_messages(&f->portion, &f->outlet), 1);
 	c = CMSG_FIRSTHDR(&f->portion.messages[0].msg_hdr);
 	assert_int_equal(c->cmsg_type, IP_PKTINFO);
 	memcpy(&info, CMSG_DATA(c), sizeof(info));
@@ -138,17 +138,17 @@ static void a_span_ends_where_the_next_begins(void **state)
 {
 	struct fixture *f = *state;
 	const uint32_t sizes[] = {0, 100};
-	const struct span *spans = f->portion.spans;
+	const struct tx_message *spans = f->portion.spans;
 
 	fill(f, sizes, 2);
-	f->copies[0] = (struct copy){.size = 50 * 2000, .segment = 2000, .count = 50, .next = 1};
-	assert_int_equal(portion_build(&f->portion, &f->outlet), 2);
+	f->copies[0] = (struct tx_chunk){.size = 50 * 2000, .segment = 2000, .count = 50, .next = 1};
+	assert_int_equal(gso_build_messages(&f->portion, &f->outlet), 2);
 	assert_int_equal(spans[0].count, 32); /* 64 KB are enough */
 	assert_int_equal(spans[0].end.copy, 0);
 	assert_int_equal(spans[0].end.datagram, 32);
-	assert_memory_equal(&spans[1].begin, &spans[0].end, sizeof(struct position));
+	assert_memory_equal(&spans[1].begin, &spans[0].end, sizeof(struct tx_cursor));
 	assert_int_equal(spans[1].count, 19);
-	assert_int_equal(spans[1].end.copy, NO_COPY);
+	assert_int_equal(spans[1].end.copy, TX_NONE);
 }
 
 int main(void)

@@ -20,7 +20,7 @@ struct fixture {
 	char directory[32], text[64];
 	struct peer_config config;
 	struct log *log;
-	struct link link;
+	struct peer_socket link;
 	int sink;
 };
 
@@ -52,7 +52,7 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	link_finish(&f->link);
+	peer_socket_finish(&f->link);
 	if (f->sink >= 0)
 		close(f->sink);
 	unlink(f->text + strlen("unix:"));
@@ -66,13 +66,13 @@ static void a_peer_without_address_is_unresolved(void **state)
 	struct fixture *f = *state;
 
 	f->config.host = (char *)"name.invalid";
-	link_init(&f->link, &f->config, 65536, NULL, f->log);
-	assert_int_equal(link_ready(&f->link, 1), DROP_UNRESOLVED);
+	peer_socket_init(&f->link, &f->config, 65536, NULL, f->log);
+	assert_int_equal(peer_socket_ensure_open(&f->link, 1), DROP_UNRESOLVED);
 	f->sink = open_sink(f);
-	link_set_address(&f->link, &f->config.address);
-	assert_int_equal(link_ready(&f->link, 1), DROP_NONE);
-	link_set_address(&f->link, NULL);
-	assert_int_equal(link_ready(&f->link, 1), DROP_UNRESOLVED);
+	peer_socket_set_address(&f->link, &f->config.address);
+	assert_int_equal(peer_socket_ensure_open(&f->link, 1), DROP_NONE);
+	peer_socket_set_address(&f->link, NULL);
+	assert_int_equal(peer_socket_ensure_open(&f->link, 1), DROP_UNRESOLVED);
 }
 
 /* Copies may wait for room in it: they are sent, or fail, where they were to go. */
@@ -83,14 +83,14 @@ static void the_socket_to_an_old_address_stays_until_a_new_one_is_opened(void **
 	int fd;
 
 	f->sink = open_sink(f);
-	link_init(&f->link, &f->config, 65536, NULL, f->log);
-	assert_int_equal(link_ready(&f->link, 1), DROP_NONE);
+	peer_socket_init(&f->link, &f->config, 65536, NULL, f->log);
+	assert_int_equal(peer_socket_ensure_open(&f->link, 1), DROP_NONE);
 	fd = f->link.outlet.fd;
 	address_parse(&other, "127.0.0.1:9");
-	link_set_address(&f->link, &other);
+	peer_socket_set_address(&f->link, &other);
 	assert_int_equal(f->link.outlet.fd, fd);
 	assert_true(f->link.outlet.broken);
-	assert_int_equal(link_ready(&f->link, 2), DROP_NONE);
+	assert_int_equal(peer_socket_ensure_open(&f->link, 2), DROP_NONE);
 	assert_false(f->link.outlet.broken);
 }
 
@@ -98,11 +98,11 @@ static void a_peer_that_comes_later_is_found_within_a_second(void **state)
 {
 	struct fixture *f = *state;
 
-	link_init(&f->link, &f->config, 65536, NULL, f->log);
-	assert_int_equal(link_ready(&f->link, 10), DROP_REFUSED);
+	peer_socket_init(&f->link, &f->config, 65536, NULL, f->log);
+	assert_int_equal(peer_socket_ensure_open(&f->link, 10), DROP_REFUSED);
 	f->sink = open_sink(f);
-	assert_int_equal(link_ready(&f->link, 11), DROP_REFUSED); /* no system call for each datagram */
-	assert_int_equal(link_ready(&f->link, 1011), DROP_NONE);
+	assert_int_equal(peer_socket_ensure_open(&f->link, 11), DROP_REFUSED); /* no system call for each datagram */
+	assert_int_equal(peer_socket_ensure_open(&f->link, 1011), DROP_NONE);
 	assert_true(f->link.outlet.fd >= 0);
 }
 
@@ -111,10 +111,10 @@ static void a_broken_socket_is_opened_anew(void **state)
 	struct fixture *f = *state;
 
 	f->sink = open_sink(f);
-	link_init(&f->link, &f->config, 65536, NULL, f->log);
-	assert_int_equal(link_ready(&f->link, 10), DROP_NONE);
+	peer_socket_init(&f->link, &f->config, 65536, NULL, f->log);
+	assert_int_equal(peer_socket_ensure_open(&f->link, 10), DROP_NONE);
 	f->link.outlet.broken = true;
-	assert_int_equal(link_ready(&f->link, 2000), DROP_NONE);
+	assert_int_equal(peer_socket_ensure_open(&f->link, 2000), DROP_NONE);
 	assert_false(f->link.outlet.broken);
 }
 
@@ -124,10 +124,10 @@ static void the_same_address_changes_nothing(void **state)
 	int fd;
 
 	f->sink = open_sink(f);
-	link_init(&f->link, &f->config, 65536, NULL, f->log);
-	assert_int_equal(link_ready(&f->link, 10), DROP_NONE);
+	peer_socket_init(&f->link, &f->config, 65536, NULL, f->log);
+	assert_int_equal(peer_socket_ensure_open(&f->link, 10), DROP_NONE);
 	fd = f->link.outlet.fd;
-	link_set_address(&f->link, &f->config.address);
+	peer_socket_set_address(&f->link, &f->config.address);
 	assert_int_equal(f->link.outlet.fd, fd);
 	assert_true(fd >= 0);
 }
@@ -135,23 +135,23 @@ static void the_same_address_changes_nothing(void **state)
 static void copies_are_accounted_for(void **state)
 {
 	struct fixture *f = *state;
-	struct copy copy = {.size = 25, .segment = 10, .count = 3, .failed = 5, .reason = DROP_CONGESTED};
+	struct tx_chunk copy = {.size = 25, .segment = 10, .count = 3, .failed = 5, .reason = DROP_CONGESTED};
 	struct peer_counters *counters = &f->link.counters;
 
-	link_init(&f->link, &f->config, 65536, NULL, f->log);
-	link_account(&f->link, &copy);
-	assert_int_equal(counter_get(&counters->handed), 3);
+	peer_socket_init(&f->link, &f->config, 65536, NULL, f->log);
+	peer_socket_count_sent(&f->link, &copy);
+	assert_int_equal(counter_get(&counters->submitted), 3);
 	assert_int_equal(counter_get(&counters->sent), 1);
 	assert_int_equal(counter_get(&counters->sent_bytes), 10);
 	assert_int_equal(counter_get(&counters->dropped[DROP_CONGESTED]), 2);
 	copy.failed = 0;
-	link_account(&f->link, &copy);
+	peer_socket_count_sent(&f->link, &copy);
 	assert_int_equal(counter_get(&counters->sent), 4);
 	assert_int_equal(counter_get(&counters->sent_bytes), 35);
 
 	f->link.outlet.icmp_errors = 7;
-	link_settle(&f->link);
-	link_settle(&f->link);
+	peer_socket_collect_icmp(&f->link);
+	peer_socket_collect_icmp(&f->link);
 	assert_int_equal(counter_get(&counters->icmp_errors), 7);
 }
 

@@ -47,14 +47,14 @@ struct fixture {
 	struct peer_config peers[PEERS], *peer_list[PEERS];
 	struct listener_counters counters;
 	struct own_addresses *own;
-	struct egress *egress;
+	struct tx_batch *egress;
 	struct arena arena;
-	struct link links[PEERS];
+	struct peer_socket links[PEERS];
 	int sinks[PEERS]; /* where the peers receive */
-	struct route route;
-	struct outlet outlet;
+	struct pipeline route;
+	struct tx_socket outlet;
 	struct address local;
-	struct arrival arrival;
+	struct rx_context arrival;
 };
 
 static char utf8[] = "utf-8", gbk[] = "gbk", ascii[] = "ascii";
@@ -75,8 +75,8 @@ static int set_up(void **state)
 					     .log_every = 1,
 					     .max_datagram = 65507,
 					     .peers = f->peer_list};
-	f->outlet = (struct outlet){.fd = bound(&f->local), .gso = true};
-	f->arrival = (struct arrival){&f->outlet, &f->local, 1, 1};
+	f->outlet = (struct tx_socket){.fd = bound(&f->local), .gso = true};
+	f->arrival = (struct rx_context){&f->outlet, &f->local, 1, 1};
 	for (size_t i = 0; i < PEERS; i++) {
 		f->peers[i] = (struct peer_config){.name = names[i], .index = i};
 		f->sinks[i] = bound(&f->peers[i].address);
@@ -92,9 +92,9 @@ static void begin(struct fixture *f, enum action_kind action, size_t peers)
 	f->config.action = action;
 	f->config.peer_count = peers;
 	for (size_t i = 0; i < PEERS; i++)
-		link_init(&f->links[i], &f->peers[i], 65536, NULL, NULL);
-	assert_int_equal(route_init(&f->route, action_of(action), &f->config, f->links), 0);
-	assert_int_equal(egress_create(&f->egress, route_copies_max(&f->route), BATCH_TRAINS + PEERS), 0);
+		peer_socket_init(&f->links[i], &f->peers[i], 65536, NULL, NULL);
+	assert_int_equal(pipeline_init(&f->route, action_of(action), &f->config, f->links), 0);
+	assert_int_equal(tx_batch_create(&f->egress, pipeline_chunks_max(&f->route), RX_BATCH_TRAINS + PEERS), 0);
 	assert_int_equal(arena_create(&f->arena, f->route.carrier.converts ? peers : 0), 0);
 	f->route.own = f->own;
 	f->route.carrier.egress = f->egress;
@@ -107,12 +107,12 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	route_finish(&f->route);
+	pipeline_finish(&f->route);
 	arena_destroy(&f->arena);
-	egress_destroy(f->egress);
+	tx_batch_destroy(f->egress);
 	own_addresses_destroy(f->own);
 	for (size_t i = 0; i < PEERS; i++) {
-		link_finish(&f->links[i]);
+		peer_socket_finish(&f->links[i]);
 		close(f->sinks[i]);
 	}
 	close(f->outlet.fd);
@@ -130,9 +130,9 @@ static struct train train_of(const struct address *source, const char *data, uin
 
 static void run(struct fixture *f, struct train *trains, unsigned count)
 {
-	route_begin(&f->route, &f->arrival, trains, count);
-	assert_true(egress_flush(f->egress, 1));
-	route_end(&f->route, &f->arrival, trains, count);
+	pipeline_submit(&f->route, &f->arrival, trains, count);
+	assert_true(tx_batch_flush(f->egress, 1));
+	pipeline_complete(&f->route, &f->arrival, trains, count);
 }
 
 static void expect(int fd, const char *data)
@@ -173,7 +173,7 @@ static void assert_balance(const struct fixture *f)
 
 		for (int r = 0; r < DROP_REASONS; r++)
 			sum += counter_get(&p->dropped[r]);
-		assert_int_equal(counter_get(&p->handed), sum);
+		assert_int_equal(counter_get(&p->submitted), sum);
 	}
 }
 
@@ -304,7 +304,7 @@ static void a_peer_that_is_down_costs_only_its_own_copy(void **state)
 	assert_int_equal(caught[0].record.verdict, VERDICT_FORWARDED);
 	assert_balance(f);
 
-	link_set_address(&f->links[1], &f->peers[1].address);
+	peer_socket_set_address(&f->links[1], &f->peers[1].address);
 	train = train_of(&f->local, "again", 0);
 	run(f, &train, 1);
 	expect(f->sinks[1], "again");

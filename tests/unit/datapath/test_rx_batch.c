@@ -43,7 +43,7 @@ static void read_control(struct train *train, struct msghdr *message, uint32_t s
 {
 	static struct pktinfo local;
 
-	batch_read_control(train, &local, message, size);
+	rx_batch_parse_cmsgs(train, &local, message, size);
 }
 
 static void single_datagram_is_a_train_of_one(void **state)
@@ -167,28 +167,28 @@ static void pktinfo_tells_the_local_end(void **state)
 static void a_batch_brings_what_waits(void **state)
 {
 	(void)state;
-	struct batch *batch;
+	struct rx_batch *batch;
 	struct train *trains;
 	int fds[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fds), 0);
-	assert_int_equal(batch_create(&batch), 0);
-	assert_int_equal(batch_receive(batch, 0, fds[1], false, BATCH_TRAINS, &trains), 0);
+	assert_int_equal(rx_batch_create(&batch), 0);
+	assert_int_equal(rx_batch_recv(batch, 0, fds[1], false, RX_BATCH_TRAINS, &trains), 0);
 	assert_int_equal(write(fds[0], "one", 3), 3);
 	assert_int_equal(write(fds[0], "", 0), 0);
 	assert_int_equal(write(fds[0], "three", 5), 5);
-	assert_int_equal(batch_receive(batch, 0, fds[1], false, 2, &trains), 2);
+	assert_int_equal(rx_batch_recv(batch, 0, fds[1], false, 2, &trains), 2);
 	assert_memory_equal(trains[0].data, "one", 3);
 	assert_int_equal(trains[1].size, 0);
 	assert_int_equal(trains[0].source.any.sa_family, AF_UNIX);
-	assert_int_equal(batch_receive(batch, 0, fds[1], false, BATCH_TRAINS, &trains), 1);
+	assert_int_equal(rx_batch_recv(batch, 0, fds[1], false, RX_BATCH_TRAINS, &trains), 1);
 	assert_memory_equal(trains[0].data, "three", 5);
-	batch_destroy(batch);
+	rx_batch_destroy(batch);
 	close(fds[0]);
 	close(fds[1]);
-	assert_true(batch_create(&batch) == 0);
-	assert_true(batch_receive(batch, 0, -1, true, 1, &trains) < 0);
-	batch_destroy(batch);
+	assert_true(rx_batch_create(&batch) == 0);
+	assert_true(rx_batch_recv(batch, 0, -1, true, 1, &trains) < 0);
+	rx_batch_destroy(batch);
 }
 
 #define MANY 50000
@@ -206,18 +206,18 @@ static void *write_many(void *fd)
 static void what_comes_meanwhile_joins_in_order(void **state)
 {
 	(void)state;
-	struct batch *batch;
+	struct rx_batch *batch;
 	struct train *trains;
 	pthread_t writer;
 	uint32_t expected = 0, number;
 	int fds[2], received;
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds), 0);
-	assert_int_equal(batch_create(&batch), 0);
+	assert_int_equal(rx_batch_create(&batch), 0);
 	assert_int_equal(pthread_create(&writer, NULL, write_many, &fds[0]), 0);
 	while (expected < MANY) {
-		received = batch_receive(batch, 0, fds[1], false, BATCH_TRAINS, &trains);
-		assert_in_range(received, 0, BATCH_TRAINS);
+		received = rx_batch_recv(batch, 0, fds[1], false, RX_BATCH_TRAINS, &trains);
+		assert_in_range(received, 0, RX_BATCH_TRAINS);
 		for (int i = 0; i < received; i++, expected++) {
 			assert_int_equal(trains[i].size, sizeof(number));
 			memcpy(&number, trains[i].data, sizeof(number));
@@ -225,7 +225,7 @@ static void what_comes_meanwhile_joins_in_order(void **state)
 		}
 	}
 	pthread_join(writer, NULL);
-	batch_destroy(batch);
+	rx_batch_destroy(batch);
 	close(fds[0]);
 	close(fds[1]);
 }

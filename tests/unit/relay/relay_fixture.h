@@ -21,12 +21,12 @@ struct relay_fixture {
 	int sinks[PEERS]; /* where the peers receive */
 	endpoint_epoch news;
 	struct session_quota quota;
-	struct link links[PEERS];
+	struct peer_socket links[PEERS];
 	struct log *log;
 	int epoll;
 	struct endpoints_snapshot *snapshot;
 	struct relay relay;
-	struct outlet back;
+	struct tx_socket back;
 	struct address local;
 };
 
@@ -78,7 +78,7 @@ static inline void relay_fixture_set_up(struct relay_fixture *f)
 	assert_int_equal(log_create(&f->log, open("/dev/null", O_WRONLY), LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT), 0);
 	f->epoll = epoll_create1(EPOLL_CLOEXEC);
 	assert_true(f->epoll >= 0);
-	f->back = (struct outlet){.fd = bound(&f->local), .gso = true};
+	f->back = (struct tx_socket){.fd = bound(&f->local), .gso = true};
 }
 
 /* After a test has set the configuration as it wants it. */
@@ -93,7 +93,7 @@ static inline void relay_fixture_begin(struct relay_fixture *f)
 
 	f->quota.max = f->config.max_sessions;
 	for (size_t i = 0; i < PEERS; i++)
-		link_init(&f->links[i], &f->peers[i], 65536, NULL, f->log);
+		peer_socket_init(&f->links[i], &f->peers[i], 65536, NULL, f->log);
 	setup.snapshot = f->snapshot = snapshot_of(f, NULL, 0, PEERS);
 	assert_int_equal(relay_init(&f->relay, &setup), 0);
 }
@@ -103,7 +103,7 @@ static inline void relay_fixture_tear_down(struct relay_fixture *f)
 	relay_finish(&f->relay);
 	endpoints_snapshot_put(f->snapshot);
 	for (size_t i = 0; i < PEERS; i++) {
-		link_finish(&f->links[i]);
+		peer_socket_finish(&f->links[i]);
 		close(f->sinks[i]);
 	}
 	close(f->back.fd);

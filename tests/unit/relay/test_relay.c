@@ -515,8 +515,8 @@ static void sessions_of_a_peer_wait_together(void **state)
 
 	relay_fixture_begin(f);
 	take_turns(f, sessions);
-	assert_ptr_equal(sessions[0]->outlet.shared_patience, sessions[2]->outlet.shared_patience);
-	assert_ptr_not_equal(sessions[0]->outlet.shared_patience, sessions[1]->outlet.shared_patience);
+	assert_ptr_equal(sessions[0]->outlet.shared_wait_budget, sessions[2]->outlet.shared_wait_budget);
+	assert_ptr_not_equal(sessions[0]->outlet.shared_wait_budget, sessions[1]->outlet.shared_wait_budget);
 }
 
 static void a_peer_that_cannot_be_reached_counts_as_failing(void **state)

@@ -44,11 +44,11 @@ struct fixture {
 	int clients[CLIENTS];
 	struct address at[CLIENTS];
 	struct session *sessions[CLIENTS];
-	struct route route;
+	struct pipeline route;
 	struct listener_counters counters;
-	struct egress *egress;
+	struct tx_batch *egress;
 	struct arena arena;
-	struct batch *batch;
+	struct rx_batch *batch;
 	struct answers answers;
 };
 
@@ -67,7 +67,7 @@ static int set_up(void **state)
 	for (size_t i = 0; i < CLIENTS; i++)
 		f->clients[i] = bound(&f->at[i]);
 	*state = f;
-	return batch_create(&f->batch);
+	return rx_batch_create(&f->batch);
 }
 
 /* A session for each client, all with peer a. */
@@ -75,8 +75,8 @@ static void begin(struct fixture *f)
 {
 	f->relay.config.balance = BALANCE_FAILOVER;
 	relay_fixture_begin(&f->relay);
-	assert_int_equal(route_init(&f->route, &relay_action, &f->relay.config, f->relay.links), 0);
-	assert_int_equal(egress_create(&f->egress, route_copies_max(&f->route), BATCH_TRAINS + PEERS), 0);
+	assert_int_equal(pipeline_init(&f->route, &relay_action, &f->relay.config, f->relay.links), 0);
+	assert_int_equal(tx_batch_create(&f->egress, pipeline_chunks_max(&f->route), RX_BATCH_TRAINS + PEERS), 0);
 	assert_int_equal(arena_create(&f->arena, f->route.carrier.converts), 0);
 	f->route.carrier.egress = f->egress;
 	f->route.carrier.arena = &f->arena;
@@ -96,10 +96,10 @@ static int tear_down(void **state)
 	struct fixture *f = *state;
 
 	relay_fixture_tear_down(&f->relay);
-	route_finish(&f->route);
+	pipeline_finish(&f->route);
 	arena_destroy(&f->arena);
-	egress_destroy(f->egress);
-	batch_destroy(f->batch);
+	tx_batch_destroy(f->egress);
+	rx_batch_destroy(f->batch);
 	for (size_t i = 0; i < CLIENTS; i++)
 		close(f->clients[i]);
 	return 0;
@@ -127,7 +127,7 @@ static bool turn(struct fixture *f, unsigned limit)
 	if (!f->answers.session_count)
 		return more;
 	answers_begin(&f->answers, 7, 10);
-	assert_true(egress_flush(f->egress, 10));
+	assert_true(tx_batch_flush(f->egress, 10));
 	answers_end(&f->answers);
 	return more;
 }
@@ -165,11 +165,11 @@ static void every_client_gets_its_own(void **state)
 	for (size_t i = 0; i < CLIENTS; i++)
 		answer(f, i, texts[i]);
 	answer(f, 0, "more");
-	assert_false(turn(f, BATCH_TRAINS));
+	assert_false(turn(f, RX_BATCH_TRAINS));
 	for (size_t i = 0; i < CLIENTS; i++)
 		expect(f, i, texts[i]);
 	expect(f, 0, "more");
-	assert_false(turn(f, BATCH_TRAINS));
+	assert_false(turn(f, RX_BATCH_TRAINS));
 	assert_int_equal(f->answers.session_count, 0);
 	assert_int_equal(count(&f->relay.relay.counters.answers), 4);
 	assert_int_equal(count(&f->relay.relay.counters.answered), 4);
@@ -187,7 +187,7 @@ static void records_name_peer_and_client(void **state)
 
 	begin(f);
 	answer(f, 1, "hello");
-	turn(f, BATCH_TRAINS);
+	turn(f, RX_BATCH_TRAINS);
 	assert_int_equal(caught_count, 1);
 	assert_int_equal(caught[0].verdict, VERDICT_ANSWERED);
 	assert_true(caught[0].answer);
@@ -226,7 +226,7 @@ static void only_so_many_are_admitted(void **state)
 	answer(f, 0, "2");
 	answer(f, 0, "3");
 	answer(f, 1, "never asked");
-	turn(f, BATCH_TRAINS);
+	turn(f, RX_BATCH_TRAINS);
 	expect(f, 0, "1");
 	expect(f, 0, "2");
 	expect_nothing(f, 0);
@@ -251,7 +251,7 @@ static void a_train_is_cut_where_no_more_is_expected(void **state)
 	socket_enable_gro(f->sessions[0]->outlet.fd);
 	setsockopt(f->relay.sinks[0], SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment));
 	answer_bytes(f, 0, "aabbccdde", 9);
-	turn(f, BATCH_TRAINS);
+	turn(f, RX_BATCH_TRAINS);
 	expect(f, 0, "aa");
 	expect(f, 0, "bb");
 	expect(f, 0, "cc");
@@ -275,7 +275,7 @@ static void answers_come_in_the_clients_charset(void **state)
 	begin(f);
 	answer(f, 0, "\xe4\xbd\xa0");
 	answer(f, 0, "ab");
-	turn(f, BATCH_TRAINS);
+	turn(f, RX_BATCH_TRAINS);
 	expect(f, 0, "\xc4\xe3");
 	expect(f, 0, "ab");
 }
@@ -287,13 +287,13 @@ static void a_peer_that_is_gone_is_counted(void **state)
 	begin(f);
 	close(f->relay.sinks[0]);
 	assert_int_equal(send(f->sessions[0]->outlet.fd, "?", 1, 0), 1);
-	turn(f, BATCH_TRAINS);
+	turn(f, RX_BATCH_TRAINS);
 	assert_int_equal(f->answers.session_count, 1);
 	assert_int_equal(f->answers.count, 0);
 	assert_int_equal(count(&f->relay.links[0].counters.icmp_errors), 1);
 	assert_int_equal(atomic_load(&f->sessions[0]->member->target->fails), 1);
 	assert_int_equal(alive(&f->relay), CLIENTS); /* it may come back */
-	turn(f, BATCH_TRAINS);
+	turn(f, RX_BATCH_TRAINS);
 	assert_int_equal(f->answers.session_count, 0); /* once was enough */
 	f->relay.sinks[0] = bound(&(struct address){0});
 }
@@ -307,7 +307,7 @@ static void an_answer_makes_its_peer_well(void **state)
 	relay_settle(&f->relay.relay, f->sessions[0], 5);
 	assert_int_equal(atomic_load(&f->sessions[0]->member->target->fails), 2);
 	answer(f, 1, "here");
-	turn(f, BATCH_TRAINS);
+	turn(f, RX_BATCH_TRAINS);
 	assert_int_equal(atomic_load(&f->sessions[0]->member->target->fails), 0);
 }
 
@@ -348,9 +348,9 @@ static void more_sessions_than_a_batch_has_room_for(void **state)
 		answer(f, 0, "x");
 	}
 	do {
-		more = turn(f, BATCH_TRAINS);
+		more = turn(f, RX_BATCH_TRAINS);
 		assert_true(f->answers.session_count <= ANSWER_SESSIONS);
-		assert_true(f->answers.count <= BATCH_TRAINS);
+		assert_true(f->answers.count <= RX_BATCH_TRAINS);
 		seen += f->answers.count;
 	} while (more);
 	assert_int_equal(seen, SESSIONS);

@@ -19,21 +19,21 @@ static unsigned attempts, failures_left; /* to read it */
 
 #define ANY_FD -2
 
-bool __real_egress_flush(struct egress *egress, uint64_t now_ms);
-bool __wrap_egress_flush(struct egress *egress, uint64_t now_ms);
+bool __real_tx_batch_flush(struct tx_batch *egress, uint64_t now_ms);
+bool __wrap_tx_batch_flush(struct tx_batch *egress, uint64_t now_ms);
 
-bool __wrap_egress_flush(struct egress *egress, uint64_t now_ms)
+bool __wrap_tx_batch_flush(struct tx_batch *egress, uint64_t now_ms)
 {
-	return !no_room && __real_egress_flush(egress, now_ms);
+	return !no_room && __real_tx_batch_flush(egress, now_ms);
 }
 
-int __real_batch_receive_one(struct batch *batch, unsigned kept, int fd, struct train **trains);
-int __wrap_batch_receive_one(struct batch *batch, unsigned kept, int fd, struct train **trains);
+int __real_rx_batch_recv_one(struct rx_batch *batch, unsigned kept, int fd, struct train **trains);
+int __wrap_rx_batch_recv_one(struct rx_batch *batch, unsigned kept, int fd, struct train **trains);
 
-int __wrap_batch_receive_one(struct batch *batch, unsigned kept, int fd, struct train **trains)
+int __wrap_rx_batch_recv_one(struct rx_batch *batch, unsigned kept, int fd, struct train **trains)
 {
 	if ((broken_fd != ANY_FD && fd != broken_fd) || !failures_left)
-		return __real_batch_receive_one(batch, kept, fd, trains);
+		return __real_rx_batch_recv_one(batch, kept, fd, trains);
 	attempts++;
 	failures_left--;
 	return -broken_error;
@@ -41,11 +41,11 @@ int __wrap_batch_receive_one(struct batch *batch, unsigned kept, int fd, struct 
 
 struct fixture {
 	struct relay_fixture relay;
-	struct route route;
+	struct pipeline route;
 	struct listener_counters counters;
-	struct egress *egress;
+	struct tx_batch *egress;
 	struct arena arena;
-	struct batch *batch;
+	struct rx_batch *batch;
 	uv_loop_t uv;
 	uv_timer_t deadline;
 	struct turns turns;
@@ -73,7 +73,7 @@ static int set_up(void **state)
 	f->relay.config.idle_timeout_ms = 20;
 	f->client = bound(&f->at);
 	*state = f;
-	return batch_create(&f->batch);
+	return rx_batch_create(&f->batch);
 }
 
 /* One session, with peer a. */
@@ -83,8 +83,8 @@ static void begin(struct fixture *f)
 
 	assert_int_equal(uv_loop_init(&f->uv), 0);
 	uv_timer_init(&f->uv, &f->deadline);
-	assert_int_equal(route_init(&f->route, &relay_action, &f->relay.config, f->relay.links), 0);
-	assert_int_equal(egress_create(&f->egress, route_copies_max(&f->route), BATCH_TRAINS + PEERS), 0);
+	assert_int_equal(pipeline_init(&f->route, &relay_action, &f->relay.config, f->relay.links), 0);
+	assert_int_equal(tx_batch_create(&f->egress, pipeline_chunks_max(&f->route), RX_BATCH_TRAINS + PEERS), 0);
 	turns_init(&f->turns, &f->uv, f->batch, f->egress);
 	assert_int_equal(relay_loop_init(&f->loop, &f->turns, 1), 0);
 	close(f->relay.epoll);
@@ -113,9 +113,9 @@ static int tear_down(void **state)
 	uv_run(&f->uv, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&f->uv), 0);
 	relay_loop_finish(&f->loop);
-	route_finish(&f->route);
-	egress_destroy(f->egress);
-	batch_destroy(f->batch);
+	pipeline_finish(&f->route);
+	tx_batch_destroy(f->egress);
+	rx_batch_destroy(f->batch);
 	close(f->client);
 	return 0;
 }
