@@ -127,7 +127,7 @@ static void put_peer(struct page *page, const struct status_peer *peer, const st
 	json_writer_string(json, "name", peer->config->name);
 	json_writer_string(json, "address", peer->config->address_text);
 	put_targets(page, peer->targets);
-	json_writer_number(json, "submitted", counter_get(&counters->submitted));
+	json_writer_number(json, "handed", counter_get(&counters->submitted));
 	json_writer_number(json, "sent", counter_get(&counters->sent));
 	json_writer_number(json, "sent_bytes", counter_get(&counters->sent_bytes));
 	put_rate(page, "datagrams_per_second", before ? &before->counters.sent : NULL, &counters->sent);

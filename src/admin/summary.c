@@ -58,7 +58,7 @@ static void write_peer(struct log *log, const struct status_peer *peer)
 	char drops[DROPS_TEXT_MAX];
 
 	log_info(log,
-		 "peer %s: submitted=%" PRIu64 " sent=%" PRIu64 " bytes=%" PRIu64 " answers=%" PRIu64
+		 "peer %s: handed=%" PRIu64 " sent=%" PRIu64 " bytes=%" PRIu64 " answers=%" PRIu64
 		 " icmp_errors=%" PRIu64 " dropped=%s",
 		 peer->config->name, counter_get(&sum->submitted), counter_get(&sum->sent),
 		 counter_get(&sum->sent_bytes), counter_get(&sum->answers), counter_get(&sum->icmp_errors),

@@ -95,7 +95,7 @@ bool set_group(struct config_field *scope, const char *value)
 	struct config *config = scope->config;
 	uint64_t number = 0;
 	bool numeric = value_number(value, 0, ID_MAX, &number);
-	const struct tx_flow *group;
+	const struct group *group;
 
 	if (!is_word(value))
 		return false;

@@ -47,7 +47,7 @@ static void everything_is_there(void **state)
 			  "\"dropped_by_reason\":{\"too_large\":1007,");
 	assert_part(text, "\"relay\":{\"sessions\":5,\"sessions_limit\":16384,\"started\":5000,\"ended\":5001,"
 			  "\"answers\":5002,\"answer_bytes\":5003,\"answered\":5004,");
-	assert_part(text, "{\"name\":\"n\",\"address\":\"name:1\",\"addresses\":[],\"submitted\":10000,");
+	assert_part(text, "{\"name\":\"n\",\"address\":\"name:1\",\"addresses\":[],\"handed\":10000,");
 	assert_part(text, "\"datagram_log\":{\"written\":11,\"dropped\":12,\"waiting\":13}}\n");
 	free(text);
 	fixture_end(&f);
