@@ -8,28 +8,28 @@
 #include "relay/session.h"
 
 /* The ends of the queue, which stays where it is. */
-struct resting {
+struct paused_sessions {
 	int epoll; /* that watches sessions */
 	struct rest ends;
 };
 
-void resting_init(struct resting *resting, int epoll);
+void paused_sessions_init(struct paused_sessions *resting, int epoll);
 
-bool resting_any(const struct resting *resting);
+bool paused_sessions_any(const struct paused_sessions *resting);
 
 /* The session, which epoll watches, is not watched until it is woken. */
-void resting_add(struct resting *resting, struct session *session);
+void paused_sessions_add(struct paused_sessions *resting, struct session *session);
 
 /* Has epoll watch those again that rest for longest, at most count. Where the kernel refuses they rest on. */
-void resting_wake(struct resting *resting, unsigned count);
+void paused_sessions_resume(struct paused_sessions *resting, unsigned count);
 
 /* Whether the session is at rest. */
-static inline bool resting_has(const struct session *session)
+static inline bool session_is_paused(const struct session *session)
 {
 	return session->rest.next != NULL;
 }
 
 /* The session ends: it need not be at rest. */
-void resting_leave(struct session *session);
+void paused_sessions_remove(struct session *session);
 
 #endif

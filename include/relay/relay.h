@@ -43,7 +43,7 @@ struct relay_setup {
 /* What the sessions with one peer share. */
 struct relay_peer {
 	struct wait_budget patience; /* what they all wait for the peer's queue */
-	struct converter *answer_converter; /* of what comes from it; NULL where it has no encoding */
+	struct converter *reply_converter; /* of what comes from it; NULL where it has no encoding */
 };
 
 struct relay {
@@ -65,7 +65,7 @@ int relay_init(struct relay *relay, const struct relay_setup *setup);
 void relay_finish(struct relay *relay);
 
 /* Where sessions go on under another configuration. */
-struct relay_home {
+struct relay_rebinding {
 	struct tx_socket *(*outlet)(const struct tx_socket *before,
 				    void *data); /* to their clients; NULL where there is none */
 	void *data;
@@ -78,45 +78,45 @@ bool relay_can_adopt_config(const struct relay *relay, const struct listener_con
  * targets meanwhile, and the targets' peers are of the configuration before, which must not be gone yet. Sessions of
  * peers and addresses that are gone end; all others stay. Returns 0, or -ENOMEM and
  * leaves everything as it was. */
-int relay_adopt_config(struct relay *relay, const struct relay_setup *setup, const struct relay_home *home);
+int relay_adopt_config(struct relay *relay, const struct relay_setup *setup, const struct relay_rebinding *home);
 
 /* The peers are at other addresses: a session whose target is gone goes on until its client writes again. */
 void relay_set_peers(struct relay *relay, const struct endpoints_snapshot *snapshot, uint64_t now_ms);
 
 /* Before a batch: learns which targets have come up or gone down. */
-void relay_begin(struct relay *relay, uint64_t now_ms);
+void relay_refresh_endpoints(struct relay *relay, uint64_t now_ms);
 
 /* Who wrote, and by which way an answer would go. */
 struct relay_client {
 	const struct address *client;
 	const struct address *local; /* the address to answer from, with its port */
 	struct tx_socket *back;
-	bool names_source; /* answers have to say that they leave from local */
+	bool set_source_address; /* answers have to say that they leave from local */
 };
 
 /* Finds the client's session, or begins one, and keeps it from idling. Returns DROP_NONE and the session, which stays
- * at least until relay_settle(), or why there is none. */
-enum drop_reason relay_find(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
-			    struct session **session);
+ * at least until relay_finish_batch(), or why there is none. */
+enum drop_reason relay_lookup_or_open(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
+				      struct session **session);
 
 /* The link to the session's peer, for its counters. */
-struct peer_socket *relay_link(const struct relay *relay, const struct session *session);
+struct peer_socket *relay_peer_socket(const struct relay *relay, const struct session *session);
 
 /* The session's socket cannot be read, for another reason than that ICMP refused what it sent. */
-void relay_tell_unread(struct relay *relay, const struct session *session, int error);
+void relay_log_receive_error(struct relay *relay, const struct session *session, int error);
 
 /* After a flush: so many datagrams went to the session's peer, and responses times as many answers may come. */
-void relay_sent(struct relay *relay, struct session *session, uint32_t datagrams);
+void relay_count_sent(struct relay *relay, struct session *session, uint32_t datagrams);
 
 /* The session's peer has answered. */
-void relay_answered(struct relay *relay, struct session *session, uint64_t now_ms);
+void relay_count_reply(struct relay *relay, struct session *session, uint64_t now_ms);
 
 /* After a batch in which the session took part, once or more often: counts the ICMP errors that its socket met, and
  * ends it where that broke, or where all answers have come. */
-void relay_settle(struct relay *relay, struct session *session, uint64_t now_ms);
+void relay_finish_batch(struct relay *relay, struct session *session, uint64_t now_ms);
 
 /* Whether a session that was used at since_ms or later has had fewer answers than datagrams, and may get more. */
-bool relay_awaits(const struct relay *relay, uint64_t since_ms);
+bool relay_expects_replies(const struct relay *relay, uint64_t since_ms);
 
 /* Ends at most limit sessions that have been idle for long enough. No batch may be under way. Returns when the next one
  * will be, or UINT64_MAX where there is none. */

@@ -24,13 +24,13 @@ struct session {
 	struct tx_socket outlet; /* to the peer */
 	struct tx_socket *back; /* to the client: the listener's socket */
 	struct endpoint_ref *member; /* of the relay's targets */
-	uint32_t awaited; /* answers that may still come, where responses bounds them */
-	uint32_t targets_seen; /* the version of them that its client was found not to be among */
+	uint32_t replies_due; /* answers that may still come, where responses bounds them */
+	uint32_t endpoints_seen; /* the version of them that its client was found not to be among */
 	uint32_t batch; /* of answers, that it took part in last */
-	uint8_t appetite; /* answers to ask for at once */
+	uint8_t read_quota; /* answers to ask for at once */
 	uint8_t failures; /* to read its socket, one after another; few are counted */
-	bool keeps_trains; /* its socket gives trains as they came (UDP_GRO) */
-	bool names_source; /* answers have to say the address they leave from */
+	bool gro_enabled; /* its socket gives trains as they came (UDP_GRO) */
+	bool set_source_address; /* answers have to say the address they leave from */
 	struct rest rest;
 	uint64_t datagrams, answers; /* submitted to the kernel; received */
 };

@@ -42,9 +42,9 @@ void session_table_remove(struct session_table *table, struct session_node *node
 void session_table_touch(struct session_table *table, struct session_node *node, uint64_t now_ms);
 
 /* The session that has not been used for longest, or NULL. */
-struct session_node *session_table_oldest(const struct session_table *table);
+struct session_node *session_table_first(const struct session_table *table);
 
 /* The one that was used last, or NULL; its ->older one was used before, and so on. */
-struct session_node *session_table_newest(const struct session_table *table);
+struct session_node *session_table_last(const struct session_table *table);
 
 #endif

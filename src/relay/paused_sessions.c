@@ -8,18 +8,18 @@ static struct session *resting_session(struct rest *rest)
 	return (struct session *)((char *)rest - offsetof(struct session, rest));
 }
 
-void resting_init(struct resting *resting, int epoll)
+void paused_sessions_init(struct paused_sessions *resting, int epoll)
 {
 	resting->epoll = epoll;
 	resting->ends.previous = resting->ends.next = &resting->ends;
 }
 
-bool resting_any(const struct resting *resting)
+bool paused_sessions_any(const struct paused_sessions *resting)
 {
 	return resting->ends.next != &resting->ends;
 }
 
-static void append(struct resting *resting, struct session *session)
+static void append(struct paused_sessions *resting, struct session *session)
 {
 	struct rest *rest = &session->rest, *last = resting->ends.previous;
 
@@ -27,11 +27,11 @@ static void append(struct resting *resting, struct session *session)
 	last->next = resting->ends.previous = rest;
 }
 
-void resting_leave(struct session *session)
+void paused_sessions_remove(struct session *session)
 {
 	struct rest *rest = &session->rest;
 
-	if (!resting_has(session))
+	if (!session_is_paused(session))
 		return;
 	rest->previous->next = rest->next;
 	rest->next->previous = rest->previous;
@@ -39,21 +39,21 @@ void resting_leave(struct session *session)
 }
 
 /* Out of epoll altogether: errors of a socket are told even where no event is asked for. */
-void resting_add(struct resting *resting, struct session *session)
+void paused_sessions_add(struct paused_sessions *resting, struct session *session)
 {
-	if (!resting_has(session) && !epoll_ctl(resting->epoll, EPOLL_CTL_DEL, session->outlet.fd, NULL))
+	if (!session_is_paused(session) && !epoll_ctl(resting->epoll, EPOLL_CTL_DEL, session->outlet.fd, NULL))
 		append(resting, session);
 }
 
-void resting_wake(struct resting *resting, unsigned count)
+void paused_sessions_resume(struct paused_sessions *resting, unsigned count)
 {
 	struct rest *last = resting->ends.previous, *rest = NULL;
 
-	for (; count && resting_any(resting) && rest != last; count--) {
+	for (; count && paused_sessions_any(resting) && rest != last; count--) {
 		rest = resting->ends.next;
 		struct session *session = resting_session(rest);
 
-		resting_leave(session);
+		paused_sessions_remove(session);
 		if (session_watch(session, resting->epoll))
 			append(resting, session);
 	}

@@ -20,7 +20,7 @@
 static void peers_destroy(struct relay_peer *peers, const struct listener_config *config)
 {
 	for (size_t i = 0; peers && i < config->peer_count; i++)
-		converter_destroy(peers[i].answer_converter);
+		converter_destroy(peers[i].reply_converter);
 	free(peers);
 }
 
@@ -32,7 +32,7 @@ static int peers_create(struct relay_peer **out, const struct listener_config *c
 
 	for (size_t i = 0; i < config->peer_count && !error; i++) {
 		if (config->peers[i]->encoding)
-			error = converter_create(&peers[i].answer_converter, (char *const *)&config->peers[i]->encoding,
+			error = converter_create(&peers[i].reply_converter, (char *const *)&config->peers[i]->encoding,
 						 1, config->encodings[0], config->errors, CONFIG_DATAGRAM_MAX);
 	}
 	if (error)
@@ -102,7 +102,7 @@ static void tell_end(const struct relay *relay, const struct session *session, c
 		  why, session->datagrams, session->answers);
 }
 
-struct peer_socket *relay_link(const struct relay *relay, const struct session *session)
+struct peer_socket *relay_peer_socket(const struct relay *relay, const struct session *session)
 {
 	return &relay->setup.links[relay->setup.config->peers[session->member->peer]->index];
 }
@@ -110,7 +110,7 @@ struct peer_socket *relay_link(const struct relay *relay, const struct session *
 /* Answers that nobody has read are lost with the socket, but not to the books. */
 static void count_unread(struct relay *relay, const struct session *session)
 {
-	struct peer_counters *peer = &relay_link(relay, session)->counters;
+	struct peer_counters *peer = &relay_peer_socket(relay, session)->counters;
 	uint64_t datagrams, bytes;
 
 	socket_drain(session->outlet.fd, session->outlet.gso, &datagrams, &bytes);
@@ -131,7 +131,7 @@ static void end(struct relay *relay, struct session *session, const char *why)
 {
 	tell_end(relay, session, why);
 	count_unread(relay, session);
-	resting_leave(session);
+	paused_sessions_remove(session);
 	close(session->outlet.fd);
 	session->outlet.fd = -1;
 	endpoint_set_leave(&relay->targets, session->member);
@@ -145,7 +145,7 @@ void relay_finish(struct relay *relay)
 {
 	struct session_node *node;
 
-	while (relay->table && (node = session_table_oldest(relay->table)))
+	while (relay->table && (node = session_table_first(relay->table)))
 		end(relay, session_of(node), "the daemon ends");
 	peers_destroy(relay->peers, relay->setup.config);
 	session_table_destroy(relay->table);
@@ -169,11 +169,11 @@ static size_t index_of(const struct listener_config *config, const char *name)
 
 /* Sessions whose peer or listening address the new configuration does not have. By its name, a peer may be found as
  * often as one likes: members have several sessions. */
-static void end_homeless(struct relay *relay, const struct listener_config *config, const struct relay_home *home)
+static void end_homeless(struct relay *relay, const struct listener_config *config, const struct relay_rebinding *home)
 {
 	struct session_node *newer;
 
-	for (struct session_node *node = session_table_oldest(relay->table); node; node = newer) {
+	for (struct session_node *node = session_table_first(relay->table); node; node = newer) {
 		struct session *session = session_of(node);
 
 		newer = node->newer;
@@ -184,7 +184,7 @@ static void end_homeless(struct relay *relay, const struct listener_config *conf
 	}
 }
 
-static void rehome(struct relay *relay, struct session *session, const struct relay_home *home)
+static void rehome(struct relay *relay, struct session *session, const struct relay_rebinding *home)
 {
 	const struct listener_config *config = relay->setup.config;
 	size_t peer = index_of(config, session->member->target->peer->name);
@@ -193,7 +193,7 @@ static void rehome(struct relay *relay, struct session *session, const struct re
 	endpoint_adopt_config(session->member->target, config->peers[peer]);
 	session->outlet.shared_wait_budget = &relay->peers[peer].patience;
 	session->back = home->outlet(session->back, home->data);
-	resting_leave(session);
+	paused_sessions_remove(session);
 	if (session_watch(session, session->relay->setup.epoll))
 		session->outlet.broken = true;
 }
@@ -203,7 +203,7 @@ bool relay_can_adopt_config(const struct relay *relay, const struct listener_con
 	return action_traits(config->action)->has_sessions && config->max_sessions == relay->setup.config->max_sessions;
 }
 
-int relay_adopt_config(struct relay *relay, const struct relay_setup *setup, const struct relay_home *home)
+int relay_adopt_config(struct relay *relay, const struct relay_setup *setup, const struct relay_rebinding *home)
 {
 	struct relay_peer *peers;
 	int error = peers_create(&peers, setup->config);
@@ -218,7 +218,7 @@ int relay_adopt_config(struct relay *relay, const struct relay_setup *setup, con
 	peers_destroy(relay->peers, relay->setup.config);
 	relay->peers = peers;
 	relay->setup = *setup;
-	for (struct session_node *node = session_table_oldest(relay->table); node; node = node->newer)
+	for (struct session_node *node = session_table_first(relay->table); node; node = node->newer)
 		rehome(relay, session_of(node), home);
 	if (endpoint_set_adopt_config(&relay->targets, setup->config, setup->own, setup->snapshot))
 		log_error(setup->log, "listener %s: no memory for new addresses of its peers: the last ones stay",
@@ -330,9 +330,9 @@ static enum drop_reason begin(struct relay *relay, const struct relay_client *cl
 	(*session)->node.local = *client->local;
 	(*session)->relay = relay;
 	(*session)->back = client->back;
-	(*session)->names_source = client->names_source;
+	(*session)->set_source_address = client->set_source_address;
 	(*session)->member = member;
-	(*session)->targets_seen = relay->targets.version;
+	(*session)->endpoints_seen = relay->targets.version;
 	reason = open_session(relay, *session, now_ms);
 	if (!reason) {
 		start(relay, *session, now_ms);
@@ -345,7 +345,7 @@ static enum drop_reason begin(struct relay *relay, const struct relay_client *cl
 
 /* --- A batch --- */
 
-void relay_begin(struct relay *relay, uint64_t now_ms)
+void relay_refresh_endpoints(struct relay *relay, uint64_t now_ms)
 {
 	if (endpoint_set_refresh(&relay->targets, now_ms) && balancer_fails_open(relay->targets.balancer))
 		log_write_limited(relay->setup.log, &relay->down_limit, LOG_LEVEL_WARNING,
@@ -356,9 +356,9 @@ void relay_begin(struct relay *relay, uint64_t now_ms)
 /* A peer may have come to where the client is. */
 static bool has_become_loop(const struct relay *relay, struct session *session)
 {
-	if (session->targets_seen == relay->targets.version)
+	if (session->endpoints_seen == relay->targets.version)
 		return false;
-	session->targets_seen = relay->targets.version;
+	session->endpoints_seen = relay->targets.version;
 	return endpoint_set_is_loop(&relay->targets, &session->node.client);
 }
 
@@ -370,8 +370,8 @@ static const char *objection(const struct relay *relay, struct session *session)
 	return has_become_loop(relay, session) ? "a peer is at its client's address" : NULL;
 }
 
-enum drop_reason relay_find(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
-			    struct session **session)
+enum drop_reason relay_lookup_or_open(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
+				      struct session **session)
 {
 	struct session_node *node = session_table_find(relay->table, client->client, client->local);
 
@@ -388,33 +388,33 @@ enum drop_reason relay_find(struct relay *relay, const struct relay_client *clie
 	return begin(relay, client, now_ms, session);
 }
 
-void relay_sent(struct relay *relay, struct session *session, uint32_t datagrams)
+void relay_count_sent(struct relay *relay, struct session *session, uint32_t datagrams)
 {
-	uint64_t awaited = session->awaited + (uint64_t)datagrams * relay->setup.config->responses;
+	uint64_t replies_due = session->replies_due + (uint64_t)datagrams * relay->setup.config->responses;
 
 	session->datagrams += datagrams;
-	session->awaited = awaited < UINT32_MAX ? (uint32_t)awaited : UINT32_MAX;
+	session->replies_due = replies_due < UINT32_MAX ? (uint32_t)replies_due : UINT32_MAX;
 }
 
-void relay_answered(struct relay *relay, struct session *session, uint64_t now_ms)
+void relay_count_reply(struct relay *relay, struct session *session, uint64_t now_ms)
 {
 	session_table_touch(relay->table, &session->node, now_ms);
 	endpoint_report_success(session->member->target);
 }
 
-bool relay_awaits(const struct relay *relay, uint64_t since_ms)
+bool relay_expects_replies(const struct relay *relay, uint64_t since_ms)
 {
-	for (struct session_node *node = session_table_newest(relay->table); node && node->used_ms >= since_ms;
+	for (struct session_node *node = session_table_last(relay->table); node && node->used_ms >= since_ms;
 	     node = node->older) {
 		const struct session *session = session_of(node);
 
-		if (session->awaited && session->answers < session->datagrams)
+		if (session->replies_due && session->answers < session->datagrams)
 			return true;
 	}
 	return false;
 }
 
-void relay_tell_unread(struct relay *relay, const struct session *session, int error)
+void relay_log_receive_error(struct relay *relay, const struct session *session, int error)
 {
 	log_write_limited(relay->setup.log, &relay->receive_limit, LOG_LEVEL_ERROR,
 			  "listener %s: receiving answers of peer %s: %s", relay->setup.config->name,
@@ -426,7 +426,7 @@ static bool is_answered(const struct relay *relay, const struct session *session
 {
 	uint32_t responses = relay->setup.config->responses;
 
-	return responses && responses != RESPONSES_UNLIMITED && session->answers && !session->awaited;
+	return responses && responses != RESPONSES_UNLIMITED && session->answers && !session->replies_due;
 }
 
 static void settle_errors(struct relay *relay, struct session *session, uint64_t now_ms)
@@ -436,11 +436,11 @@ static void settle_errors(struct relay *relay, struct session *session, uint64_t
 	if (!errors)
 		return;
 	session->outlet.icmp_errors = 0;
-	peer_socket_report_icmp(relay_link(relay, session), &session->member->target->address, errors);
+	peer_socket_report_icmp(relay_peer_socket(relay, session), &session->member->target->address, errors);
 	charge(relay, session->member->target, (unsigned)errors, now_ms);
 }
 
-void relay_settle(struct relay *relay, struct session *session, uint64_t now_ms)
+void relay_finish_batch(struct relay *relay, struct session *session, uint64_t now_ms)
 {
 	if (session->outlet.fd < 0)
 		return; /* ended a moment ago */
@@ -460,13 +460,13 @@ uint64_t relay_expire(struct relay *relay, uint64_t now_ms, unsigned limit)
 	uint64_t idle_ms = relay->setup.config->idle_timeout_ms;
 	struct session_node *node;
 
-	while ((node = session_table_oldest(relay->table))) {
+	while ((node = session_table_first(relay->table))) {
 		uint64_t due_ms = node->used_ms + idle_ms;
 
 		if (due_ms > now_ms || !limit--)
 			return due_ms;
 		/* After a pause of the whole process, say: what waits is about to be read, where it can be. */
-		if (!resting_has(session_of(node)) && socket_has_input(session_of(node)->outlet.fd))
+		if (!session_is_paused(session_of(node)) && socket_has_input(session_of(node)->outlet.fd))
 			session_table_touch(relay->table, node, now_ms);
 		else
 			end(relay, session_of(node), "idle");
@@ -480,5 +480,5 @@ void relay_set_peers(struct relay *relay, const struct endpoints_snapshot *snaps
 		log_error(relay->setup.log, "listener %s: no memory for new addresses of its peers: the last ones stay",
 			  relay->setup.config->name);
 	else
-		relay_begin(relay, now_ms);
+		relay_refresh_endpoints(relay, now_ms);
 }

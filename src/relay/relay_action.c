@@ -5,7 +5,7 @@
 
 static void relay_action_begin(struct pipeline *route, const struct rx_context *arrival)
 {
-	relay_begin(route->action_state, arrival->now_ms);
+	relay_refresh_endpoints(route->action_state, arrival->now_ms);
 }
 
 /* Answers leave from the address that the client wrote to; a wildcard socket has to name it. */
@@ -18,7 +18,7 @@ static struct relay_client client_of(const struct rx_context *arrival, const str
 	*local = train->local->reply_source;
 	address_set_port(local, address_port(arrival->local));
 	client.local = local;
-	client.names_source = true;
+	client.set_source_address = true;
 	return client;
 }
 
@@ -28,7 +28,7 @@ static enum drop_reason relay_action_submit(struct pipeline *route, const struct
 	struct relay *relay = route->action_state;
 	struct address local;
 	struct relay_client client = client_of(arrival, train, &local);
-	enum drop_reason drop = relay_find(relay, &client, arrival->now_ms, &relay->batch[i]);
+	enum drop_reason drop = relay_lookup_or_open(relay, &client, arrival->now_ms, &relay->batch[i]);
 	struct delivery way;
 
 	if (drop)
@@ -47,7 +47,7 @@ static void relay_action_collect(struct pipeline *route, const struct train *tra
 
 	outcome_collect(outcome, train, route->copies[i], link);
 	outcome->peer = link->config;
-	relay_sent(relay, session, outcome->total);
+	relay_count_sent(relay, session, outcome->total);
 }
 
 /* Sessions end only now that nothing of the batch, nor the egress, looks at them any more. */
@@ -58,7 +58,7 @@ static void relay_action_finish(struct pipeline *route, const struct rx_context 
 
 	for (unsigned i = 0; i < count; i++) {
 		if (!trains[i].drop)
-			relay_settle(relay, relay->batch[i], arrival->now_ms);
+			relay_finish_batch(relay, relay->batch[i], arrival->now_ms);
 	}
 }
 

@@ -23,28 +23,28 @@ static struct delivery_context *carrier_of(const struct session *session)
 
 /* --- Reception --- */
 
-void answers_init(struct answers *answers, int epoll)
+void reply_batch_init(struct reply_batch *answers, int epoll)
 {
-	*answers = (struct answers){0};
-	resting_init(&answers->resting, epoll);
+	*answers = (struct reply_batch){0};
+	paused_sessions_init(&answers->resting, epoll);
 }
 
 /* A socket says by an error what became of what it sent: that is counted when the batch ends, and is told once. An
  * error that comes again at once is one of reading, and may stay. */
-static void note_error(struct answers *answers, struct session *session, int error)
+static void note_error(struct reply_batch *answers, struct session *session, int error)
 {
 	if (tx_error_is_icmp(error))
 		session->outlet.icmp_errors++;
 	else
-		relay_tell_unread(session->relay, session, error);
+		relay_log_receive_error(session->relay, session, error);
 	if (session->failures < LASTING_FAILURES)
 		session->failures++;
 	if (session->failures == LASTING_FAILURES)
-		resting_add(&answers->resting, session);
+		paused_sessions_add(&answers->resting, session);
 }
 
 /* received as of receive_some(). A socket that says it is in error, but not which, would say so for ever. */
-static void note(struct answers *answers, struct session *session, uint32_t events, int received)
+static void note(struct reply_batch *answers, struct session *session, uint32_t events, int received)
 {
 	if (received > 0)
 		session->failures = 0;
@@ -56,29 +56,29 @@ static void note(struct answers *answers, struct session *session, uint32_t even
 
 /* Mostly one answer waits in a session: to ask in vain for a second would cost as much as the first. A session that has
  * more is named again in the same batch, and then asked for twice as many. */
-static unsigned appetite_of(const struct answers *answers, struct session *session)
+static unsigned appetite_of(const struct reply_batch *answers, struct session *session)
 {
-	if (session->batch == answers->batch && session->appetite < SESSION_TRAINS)
-		session->appetite *= 2;
-	else if (!session->appetite)
-		session->appetite = 1;
-	if (session->appetite >= TRAINS_APPETITE && !session->keeps_trains && session->outlet.gso) {
-		session->keeps_trains = true;
+	if (session->batch == answers->batch && session->read_quota < SESSION_TRAINS)
+		session->read_quota *= 2;
+	else if (!session->read_quota)
+		session->read_quota = 1;
+	if (session->read_quota >= TRAINS_APPETITE && !session->gro_enabled && session->outlet.gso) {
+		session->gro_enabled = true;
 		socket_enable_gro(session->outlet.fd);
 	}
-	return session->appetite;
+	return session->read_quota;
 }
 
-static int receive_some(struct answers *answers, struct rx_batch *batch, struct session *session, unsigned most)
+static int receive_some(struct reply_batch *answers, struct rx_batch *batch, struct session *session, unsigned most)
 {
 	struct train *trains;
 	int fd = session->outlet.fd;
-	int received = session->keeps_trains || most > 1
+	int received = session->gro_enabled || most > 1
 			       ? rx_batch_recv(batch, answers->count, fd, session->outlet.gso, most, &trains)
 			       : rx_batch_recv_one(batch, answers->count, fd, &trains);
 
 	if (session->batch != answers->batch && received > 0 && (unsigned)received < most)
-		session->appetite = (uint8_t)received;
+		session->read_quota = (uint8_t)received;
 	session->batch = answers->batch;
 	if (received > 0)
 		answers->trains = trains - answers->count;
@@ -86,12 +86,12 @@ static int receive_some(struct answers *answers, struct rx_batch *batch, struct 
 }
 
 /* Returns whether more may wait. */
-static bool receive_from(struct answers *answers, struct rx_batch *batch, const struct epoll_event *event,
+static bool receive_from(struct reply_batch *answers, struct rx_batch *batch, const struct epoll_event *event,
 			 unsigned share)
 {
 	struct session *session = event->data.ptr;
-	unsigned appetite = appetite_of(answers, session);
-	unsigned most = appetite < share ? appetite : share;
+	unsigned read_quota = appetite_of(answers, session);
+	unsigned most = read_quota < share ? read_quota : share;
 	int received = receive_some(answers, batch, session, most);
 
 	answers->sessions[answers->session_count++] = session;
@@ -119,15 +119,15 @@ static int wait_now(int epoll, struct epoll_event *events, int count)
 
 /* The sessions that are named share what room there is; so many are asked for that each has some. Those that are not
  * stay in front of epoll's list. */
-bool answers_receive(struct answers *answers, struct rx_batch *batch, int epoll, unsigned limit)
+bool reply_batch_recv(struct reply_batch *answers, struct rx_batch *batch, int epoll, unsigned limit)
 {
 	struct epoll_event events[ROUND_SESSIONS];
 	bool more = true;
 
 	answers->count = answers->session_count = 0;
 	answers->batch++;
-	while (more && answers->count < limit && answers->session_count < ANSWER_SESSIONS) {
-		unsigned room = least(limit - answers->count, ANSWER_SESSIONS - answers->session_count);
+	while (more && answers->count < limit && answers->session_count < REPLY_BATCH_SESSIONS) {
+		unsigned room = least(limit - answers->count, REPLY_BATCH_SESSIONS - answers->session_count);
 		int asked = (int)least(ROUND_SESSIONS, room);
 		int ready = wait_now(epoll, events, asked);
 
@@ -148,32 +148,32 @@ static void admit(struct session *session, struct train *train)
 
 	if (!responses || responses == RESPONSES_UNLIMITED)
 		return;
-	if (!session->awaited) {
+	if (!session->replies_due) {
 		train->drop = DROP_UNEXPECTED;
 		return;
 	}
-	if (train->count > session->awaited) {
-		train->count = (uint16_t)session->awaited;
+	if (train->count > session->replies_due) {
+		train->count = (uint16_t)session->replies_due;
 		train->size = train->count * train->segment;
 	}
-	session->awaited -= train->count;
+	session->replies_due -= train->count;
 }
 
 static struct tx_chunk *take(struct session *session, const struct train *train)
 {
 	struct delivery way = {.outlet = session->back,
 			       .to = &session->node.client,
-			       .from = session->names_source ? &session->node.local : NULL,
-			       .converter = session->relay->peers[session->member->peer].answer_converter};
+			       .from = session->set_source_address ? &session->node.local : NULL,
+			       .converter = session->relay->peers[session->member->peer].reply_converter};
 
 	return delivery_enqueue(carrier_of(session), &way, train);
 }
 
-static void begin(struct answer *answer, struct train *train, uint64_t now_ms)
+static void begin(struct reply *answer, struct train *train, uint64_t now_ms)
 {
 	struct session *session = answer->session;
 
-	relay_answered(session->relay, session, now_ms);
+	relay_count_reply(session->relay, session, now_ms);
 	answer->size = train->size;
 	answer->count = train->count;
 	train->skip = 0;
@@ -185,7 +185,7 @@ static void begin(struct answer *answer, struct train *train, uint64_t now_ms)
 		answer->copy = take(session, train);
 }
 
-void answers_begin(struct answers *answers, uint64_t time_us, uint64_t now_ms)
+void reply_batch_submit(struct reply_batch *answers, uint64_t time_us, uint64_t now_ms)
 {
 	answers->time_us = time_us;
 	answers->now_ms = now_ms;
@@ -196,11 +196,11 @@ void answers_begin(struct answers *answers, uint64_t time_us, uint64_t now_ms)
 
 /* --- After the flush --- */
 
-static void account(const struct answer *answer, const struct outcome *outcome)
+static void account(const struct reply *answer, const struct outcome *outcome)
 {
 	struct session *session = answer->session;
 	struct relay_counters *counters = &session->relay->counters;
-	struct peer_counters *peer = &relay_link(session->relay, session)->counters;
+	struct peer_counters *peer = &relay_peer_socket(session->relay, session)->counters;
 	uint32_t sent = outcome_count_sent(outcome, answer->count, counters->dropped);
 
 	session->answers += answer->count;
@@ -211,7 +211,7 @@ static void account(const struct answer *answer, const struct outcome *outcome)
 	counter_add(&peer->answer_bytes, answer->size);
 }
 
-static void record(const struct answers *answers, const struct session *session, const struct outcome *outcome,
+static void record(const struct reply_batch *answers, const struct session *session, const struct outcome *outcome,
 		   const struct train *train)
 {
 	const struct endpoint *target = session->member->target;
@@ -225,9 +225,9 @@ static void record(const struct answers *answers, const struct session *session,
 	delivery_record(carrier_of(session), &record, VERDICT_ANSWERED, outcome, train);
 }
 
-static void end(const struct answers *answers, unsigned i)
+static void end(const struct reply_batch *answers, unsigned i)
 {
-	const struct answer *answer = &answers->items[i];
+	const struct reply *answer = &answers->items[i];
 	struct train *train = &answers->trains[i];
 	struct outcome outcome;
 
@@ -241,7 +241,7 @@ static void end(const struct answers *answers, unsigned i)
 		record(answers, answer->session, &outcome, train);
 }
 
-void answers_end(struct answers *answers)
+void reply_batch_complete(struct reply_batch *answers)
 {
 	for (unsigned i = 0; i < answers->count; i++)
 		end(answers, i);
@@ -251,6 +251,6 @@ void answers_end(struct answers *answers)
 
 		if (carrier_of(session)->ring)
 			record_ring_wake(carrier_of(session)->ring);
-		relay_settle(session->relay, session, answers->now_ms);
+		relay_finish_batch(session->relay, session, answers->now_ms);
 	}
 }

@@ -130,12 +130,12 @@ void session_table_touch(struct session_table *table, struct session_node *node,
 	link_newest(table, node, now_ms);
 }
 
-struct session_node *session_table_oldest(const struct session_table *table)
+struct session_node *session_table_first(const struct session_table *table)
 {
 	return table->oldest;
 }
 
-struct session_node *session_table_newest(const struct session_table *table)
+struct session_node *session_table_last(const struct session_table *table)
 {
 	return table->newest;
 }

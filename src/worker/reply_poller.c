@@ -27,21 +27,21 @@
 
 static void end_batch(void *data)
 {
-	answers_end(data);
+	reply_batch_complete(data);
 }
 
 static void on_wake(uv_timer_t *timer)
 {
 	struct relay_loop *loop = timer->data;
 
-	resting_wake(&loop->answers.resting, WAKE_SESSIONS);
-	if (!resting_any(&loop->answers.resting))
+	paused_sessions_resume(&loop->answers.resting, WAKE_SESSIONS);
+	if (!paused_sessions_any(&loop->answers.resting))
 		uv_timer_stop(timer);
 }
 
 static void wake_later(struct relay_loop *loop)
 {
-	if (resting_any(&loop->answers.resting) && !uv_is_active((uv_handle_t *)&loop->wake))
+	if (paused_sessions_any(&loop->answers.resting) && !uv_is_active((uv_handle_t *)&loop->wake))
 		uv_timer_start(&loop->wake, on_wake, REST_MS, REST_MS);
 }
 
@@ -49,12 +49,12 @@ static void wake_later(struct relay_loop *loop)
 static bool turn_batch(struct relay_loop *loop)
 {
 	struct turns *turns = loop->turns;
-	bool more = answers_receive(&loop->answers, turns->batch, loop->epoll, loop->limit);
+	bool more = reply_batch_recv(&loop->answers, turns->batch, loop->epoll, loop->limit);
 
 	if (!loop->answers.session_count)
 		return false;
 	wake_later(loop);
-	answers_begin(&loop->answers, loop->records ? clock_wall_us() : 0, uv_now(turns->loop));
+	reply_batch_submit(&loop->answers, loop->records ? clock_wall_us() : 0, uv_now(turns->loop));
 	turns_flush(turns, end_batch, &loop->answers);
 	return more;
 }
@@ -126,7 +126,7 @@ int relay_loop_init(struct relay_loop *loop, struct turns *turns, size_t max)
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (loop->epoll < 0)
 		return -errno;
-	answers_init(&loop->answers, loop->epoll);
+	reply_batch_init(&loop->answers, loop->epoll);
 	uv_timer_init(turns->loop, &loop->expiry);
 	loop->expiry.data = loop;
 	uv_timer_init(turns->loop, &loop->wake);
@@ -159,10 +159,10 @@ static bool drain_batch(struct relay_loop *loop)
 	turns_end_blocked(loop->turns);
 	if (loop->answers.session_count)
 		return true;
-	if (!resting_any(&loop->answers.resting))
+	if (!paused_sessions_any(&loop->answers.resting))
 		return false;
 	uv_sleep(LAST_REST_MS);
-	resting_wake(&loop->answers.resting, UINT_MAX);
+	paused_sessions_resume(&loop->answers.resting, UINT_MAX);
 	return true;
 }
 
@@ -178,7 +178,7 @@ void relay_loop_drain(struct relay_loop *loop, uint64_t limit_ms)
 static bool awaits(const struct relay_loop *loop, uint64_t since_ms)
 {
 	for (size_t i = 0; i < loop->count; i++) {
-		if (relay_awaits(loop->relays[i], since_ms))
+		if (relay_expects_replies(loop->relays[i], since_ms))
 			return true;
 	}
 	return false;
@@ -186,16 +186,16 @@ static bool awaits(const struct relay_loop *loop, uint64_t since_ms)
 
 bool relay_loop_await(struct relay_loop *loop, uint64_t limit_ms)
 {
-	bool awaited = false;
+	bool replies_due = false;
 	uint64_t now_ms = clock_monotonic_ms(), since_ms = now_ms - limit_ms, end_ms = now_ms + limit_ms;
 	struct pollfd sockets = {.fd = loop->epoll, .events = POLLIN};
 
 	for (; now_ms < end_ms && awaits(loop, since_ms); now_ms = clock_monotonic_ms()) {
-		awaited = true;
+		replies_due = true;
 		if (poll(&sockets, 1, (int)(end_ms - now_ms)) > 0)
 			drain_batch(loop);
 	}
-	return awaited;
+	return replies_due;
 }
 
 void relay_loop_close(struct relay_loop *loop)

@@ -24,7 +24,7 @@ struct relay_loop {
 	size_t count;
 	unsigned limit; /* trains of a batch */
 	bool records; /* some relay's datagrams are logged */
-	struct answers answers;
+	struct reply_batch answers;
 };
 
 /* For at most max relays. turns is borrowed. Returns 0 or a negative errno; relay_loop_finish() is for either case. */

@@ -463,7 +463,7 @@ static void adopt_relay(struct worker *worker, size_t i, struct relay **before,
 			const struct endpoints_snapshot *snapshot)
 {
 	struct relay_setup setup = relay_setup_of(worker, i, snapshot);
-	struct relay_home home = {outlet_now, worker};
+	struct relay_rebinding home = {outlet_now, worker};
 
 	if (!*before || !relay_can_adopt_config(*before, setup.config) || relay_adopt_config(*before, &setup, &home))
 		return;

@@ -228,7 +228,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 	*buffer = uv_buf_init(data, handle->data ? sizeof(data) : 65536);
 }
 
-struct answer {
+struct reply {
 	uv_udp_send_t request;
 	char data[];
 };
@@ -245,7 +245,7 @@ static void on_receive_send(uv_udp_t *udp, ssize_t size, const uv_buf_t *buffer,
 	(void)flags;
 	if (size < 0 || !from)
 		return;
-	struct answer *answer = malloc(sizeof(*answer) + (size_t)size);
+	struct reply *answer = malloc(sizeof(*answer) + (size_t)size);
 	uv_buf_t out = uv_buf_init(answer->data, (unsigned)size);
 
 	memcpy(answer->data, buffer->base, (size_t)size);

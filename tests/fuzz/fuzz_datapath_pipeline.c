@@ -352,7 +352,7 @@ static void clients_speak(struct world *w)
 static void peers_answer(struct world *w)
 {
 	static struct train trains[RX_BATCH_TRAINS];
-	static struct answers answers;
+	static struct reply_batch answers;
 	unsigned limit = delivery_batch_limit(&w->route.carrier);
 
 	answers.trains = trains;
@@ -370,9 +370,9 @@ static void peers_answer(struct world *w)
 	}
 	if (!answers.session_count)
 		return;
-	answers_begin(&answers, 1, w->now_ms);
+	reply_batch_submit(&answers, 1, w->now_ms);
 	flush(w);
-	answers_end(&answers);
+	reply_batch_complete(&answers);
 }
 
 static void peers_move(struct world *w)

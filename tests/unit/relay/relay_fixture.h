@@ -125,7 +125,7 @@ static inline enum drop_reason find(struct relay_fixture *f, uint16_t port, uint
 	struct address from = client_address(port);
 	struct relay_client client = {.client = &from, .local = &f->local, .back = &f->back};
 
-	return relay_find(&f->relay, &client, now_ms, session);
+	return relay_lookup_or_open(&f->relay, &client, now_ms, session);
 }
 
 /* The peers are at the addresses of the snapshot, which takes the place of the last. */

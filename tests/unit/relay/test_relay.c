@@ -54,7 +54,7 @@ static const struct peer_config *peer_of(const struct session *session)
 static void refused(struct relay_fixture *f, struct session *session, uint64_t errors, uint64_t now_ms)
 {
 	session->outlet.icmp_errors = errors;
-	relay_settle(&f->relay, session, now_ms);
+	relay_finish_batch(&f->relay, session, now_ms);
 	assert_int_equal(session->outlet.icmp_errors, 0);
 }
 
@@ -119,16 +119,16 @@ static void another_local_address_is_another_session(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct address from = client_address(1), local;
-	struct relay_client client = {.client = &from, .local = &local, .back = &f->back, .names_source = true};
+	struct relay_client client = {.client = &from, .local = &local, .back = &f->back, .set_source_address = true};
 	struct session *first, *second;
 
 	relay_fixture_begin(f);
 	address_from_ip(&local, "127.0.0.2", 7788);
 	assert_int_equal(find(f, 1, 10, &first), DROP_NONE);
-	assert_int_equal(relay_find(&f->relay, &client, 10, &second), DROP_NONE);
+	assert_int_equal(relay_lookup_or_open(&f->relay, &client, 10, &second), DROP_NONE);
 	assert_ptr_not_equal(first, second);
-	assert_false(first->names_source);
-	assert_true(second->names_source);
+	assert_false(first->set_source_address);
+	assert_true(second->set_source_address);
 	assert_true(address_equal(&second->node.local, &local));
 }
 
@@ -168,7 +168,7 @@ static void idle_sessions_expire_in_order(void **state)
 	assert_int_equal(alive(f), 3);
 	assert_int_equal(relay_expire(&f->relay, 1040, 9), 1050);
 	assert_int_equal(alive(f), 1);
-	relay_answered(&f->relay, session, 1049);
+	relay_count_reply(&f->relay, session, 1049);
 	assert_int_equal(relay_expire(&f->relay, 1050, 9), 2049);
 	assert_int_equal(relay_expire(&f->relay, 2049, 9), UINT64_MAX);
 	assert_int_equal(alive(f), 0);
@@ -209,17 +209,17 @@ static void answers_that_are_expected_end_it(void **state)
 	f->config.responses = 2;
 	relay_fixture_begin(f);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
-	relay_sent(&f->relay, session, 3);
-	assert_int_equal(session->awaited, 6);
-	relay_settle(&f->relay, session, 1);
-	session->awaited = 1;
+	relay_count_sent(&f->relay, session, 3);
+	assert_int_equal(session->replies_due, 6);
+	relay_finish_batch(&f->relay, session, 1);
+	session->replies_due = 1;
 	session->answers = 5;
-	relay_settle(&f->relay, session, 1);
+	relay_finish_batch(&f->relay, session, 1);
 	assert_int_equal(alive(f), 1);
-	session->awaited = 0;
-	relay_settle(&f->relay, session, 1);
+	session->replies_due = 0;
+	relay_finish_batch(&f->relay, session, 1);
 	assert_int_equal(alive(f), 0);
-	relay_settle(&f->relay, session, 1); /* it was in the batch twice */
+	relay_finish_batch(&f->relay, session, 1); /* it was in the batch twice */
 	assert_int_equal(counter_get(&f->relay.counters.ended), 1);
 }
 
@@ -231,10 +231,10 @@ static void a_bound_does_not_run_over(void **state)
 	f->config.responses = UINT32_MAX - 1;
 	relay_fixture_begin(f);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
-	relay_sent(&f->relay, session, 2);
-	assert_int_equal(session->awaited, UINT32_MAX);
-	relay_sent(&f->relay, session, 50);
-	assert_int_equal(session->awaited, UINT32_MAX);
+	relay_count_sent(&f->relay, session, 2);
+	assert_int_equal(session->replies_due, UINT32_MAX);
+	relay_count_sent(&f->relay, session, 50);
+	assert_int_equal(session->replies_due, UINT32_MAX);
 }
 
 static void a_broken_socket_ends_it(void **state)
@@ -245,7 +245,7 @@ static void a_broken_socket_ends_it(void **state)
 	relay_fixture_begin(f);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
 	session->outlet.broken = true;
-	relay_settle(&f->relay, session, 1);
+	relay_finish_batch(&f->relay, session, 1);
 	assert_int_equal(alive(f), 0);
 	assert_int_equal(find(f, 1, 1, &fresh), DROP_NONE);
 	assert_false(fresh->outlet.broken);
@@ -268,18 +268,18 @@ static void sessions_leave_a_peer_that_is_down(void **state)
 	relay_fixture_begin(f);
 	take_turns(f, sessions);
 	refused(f, sessions[0], 2, 100);
-	relay_begin(&f->relay, 100);
+	relay_refresh_endpoints(&f->relay, 100);
 	assert_int_equal(find(f, 1, 100, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[0]);
 
 	refused(f, sessions[0], 1, 100);
-	relay_begin(&f->relay, 100);
+	relay_refresh_endpoints(&f->relay, 100);
 	assert_int_equal(find(f, 2, 100, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[1]); /* its peer is up */
 	assert_int_equal(find(f, 1, 100, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, 1);
 
-	relay_begin(&f->relay, 10100); /* the rest is over: who has moved stays where he is */
+	relay_refresh_endpoints(&f->relay, 10100); /* the rest is over: who has moved stays where he is */
 	assert_int_equal(find(f, 1, 10100, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, 1);
 	assert_int_equal(find(f, 3, 10100, &session), DROP_NONE);
@@ -295,7 +295,7 @@ static void where_all_are_down_sessions_stay(void **state)
 	take_turns(f, sessions);
 	refused(f, sessions[0], 3, 100);
 	refused(f, sessions[1], 3, 100);
-	relay_begin(&f->relay, 100);
+	relay_refresh_endpoints(&f->relay, 100);
 	for (uint16_t i = 0; i < 4; i++) {
 		assert_int_equal(find(f, (uint16_t)(i + 1), 100, &session), DROP_NONE);
 		assert_ptr_equal(session, sessions[i]);
@@ -315,7 +315,7 @@ static void sessions_of_a_vanished_address_move_when_their_client_writes(void **
 	assert_int_equal(find(f, 2, 100, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[1]);
 	assert_int_equal(peer_of(sessions[2])->index, 0); /* an answer may still come */
-	relay_answered(&f->relay, sessions[2], 100);
+	relay_count_reply(&f->relay, sessions[2], 100);
 	assert_int_equal(find(f, 1, 100, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, 1);
 	assert_int_equal(counter_get(&f->relay.counters.ended), 1);
@@ -356,7 +356,7 @@ static void the_fewest_sessions_are_known_after_ends_and_changes(void **state)
 	assert_int_equal(find(f, 4, 4, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, two);
 	session->outlet.broken = true;
-	relay_settle(&f->relay, session, 5);
+	relay_finish_batch(&f->relay, session, 5);
 	assert_int_equal(find(f, 5, 6, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, two);
 }
@@ -430,7 +430,7 @@ static void what_nobody_has_read_is_counted(void **state)
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
 	answer(f, session, 5);
 	session->outlet.broken = true;
-	relay_settle(&f->relay, session, 1);
+	relay_finish_batch(&f->relay, session, 1);
 	assert_int_equal(counter_get(&c->answers), 5);
 	assert_int_equal(counter_get(&c->answer_bytes), 15);
 	assert_int_equal(counter_get(&c->dropped[DROP_SESSION_ENDED]), 5);
@@ -529,7 +529,7 @@ static void a_peer_that_cannot_be_reached_counts_as_failing(void **state)
 	relay_fixture_begin(f);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(find(f, 1, 1, &session), DROP_REFUSED);
-	relay_begin(&f->relay, 1);
+	relay_refresh_endpoints(&f->relay, 1);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, 1);
 }
@@ -543,20 +543,20 @@ static void an_answer_may_be_under_way(void **state)
 
 	f->config.responses = 1;
 	relay_fixture_begin(f);
-	assert_false(relay_awaits(&f->relay, 0));
+	assert_false(relay_expects_replies(&f->relay, 0));
 	assert_int_equal(find(f, 1, 10, &first), DROP_NONE);
 	assert_int_equal(find(f, 2, 20, &second), DROP_NONE);
-	assert_false(relay_awaits(&f->relay, 0));
-	relay_sent(&f->relay, first, 2);
-	assert_true(relay_awaits(&f->relay, 10));
-	assert_false(relay_awaits(&f->relay, 11)); /* it was asked too long ago */
+	assert_false(relay_expects_replies(&f->relay, 0));
+	relay_count_sent(&f->relay, first, 2);
+	assert_true(relay_expects_replies(&f->relay, 10));
+	assert_false(relay_expects_replies(&f->relay, 11)); /* it was asked too long ago */
 	first->answers = 1;
-	assert_true(relay_awaits(&f->relay, 10));
+	assert_true(relay_expects_replies(&f->relay, 10));
 	first->answers = 2;
-	assert_false(relay_awaits(&f->relay, 10));
+	assert_false(relay_expects_replies(&f->relay, 10));
 	first->answers = 0;
-	first->awaited = 0; /* as with responses = 0 */
-	assert_false(relay_awaits(&f->relay, 10));
+	first->replies_due = 0; /* as with responses = 0 */
+	assert_false(relay_expects_replies(&f->relay, 10));
 }
 
 int main(void)

@@ -49,7 +49,7 @@ struct fixture {
 	struct tx_batch *egress;
 	struct arena arena;
 	struct rx_batch *batch;
-	struct answers answers;
+	struct reply_batch answers;
 };
 
 static int set_up(void **state)
@@ -63,7 +63,7 @@ static int set_up(void **state)
 	relay_fixture_set_up(&f->relay);
 	f->relay.config.encodings = encodings;
 	f->relay.config.encoding_count = 1;
-	answers_init(&f->answers, f->relay.epoll);
+	reply_batch_init(&f->answers, f->relay.epoll);
 	for (size_t i = 0; i < CLIENTS; i++)
 		f->clients[i] = bound(&f->at[i]);
 	*state = f;
@@ -87,7 +87,7 @@ static void begin(struct fixture *f)
 	for (size_t i = 0; i < CLIENTS; i++) {
 		struct relay_client client = {.client = &f->at[i], .local = &f->relay.local, .back = &f->relay.back};
 
-		assert_int_equal(relay_find(&f->relay.relay, &client, 1, &f->sessions[i]), DROP_NONE);
+		assert_int_equal(relay_lookup_or_open(&f->relay.relay, &client, 1, &f->sessions[i]), DROP_NONE);
 	}
 }
 
@@ -122,13 +122,13 @@ static void answer(struct fixture *f, size_t client, const char *data)
 /* One batch of at most limit trains. Returns whether more may wait. */
 static bool turn(struct fixture *f, unsigned limit)
 {
-	bool more = answers_receive(&f->answers, f->batch, f->relay.epoll, limit);
+	bool more = reply_batch_recv(&f->answers, f->batch, f->relay.epoll, limit);
 
 	if (!f->answers.session_count)
 		return more;
-	answers_begin(&f->answers, 7, 10);
+	reply_batch_submit(&f->answers, 7, 10);
 	assert_true(tx_batch_flush(f->egress, 10));
-	answers_end(&f->answers);
+	reply_batch_complete(&f->answers);
 	return more;
 }
 
@@ -221,7 +221,7 @@ static void only_so_many_are_admitted(void **state)
 
 	f->relay.config.responses = 2;
 	begin(f);
-	relay_sent(&f->relay.relay, f->sessions[0], 1);
+	relay_count_sent(&f->relay.relay, f->sessions[0], 1);
 	answer(f, 0, "1");
 	answer(f, 0, "2");
 	answer(f, 0, "3");
@@ -246,8 +246,8 @@ static void a_train_is_cut_where_no_more_is_expected(void **state)
 
 	f->relay.config.responses = 3;
 	begin(f);
-	relay_sent(&f->relay.relay, f->sessions[0], 1);
-	f->sessions[0]->keeps_trains = true;
+	relay_count_sent(&f->relay.relay, f->sessions[0], 1);
+	f->sessions[0]->gro_enabled = true;
 	socket_enable_gro(f->sessions[0]->outlet.fd);
 	setsockopt(f->relay.sinks[0], SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment));
 	answer_bytes(f, 0, "aabbccdde", 9);
@@ -304,7 +304,7 @@ static void an_answer_makes_its_peer_well(void **state)
 
 	begin(f);
 	f->sessions[0]->outlet.icmp_errors = 2;
-	relay_settle(&f->relay.relay, f->sessions[0], 5);
+	relay_finish_batch(&f->relay.relay, f->sessions[0], 5);
 	assert_int_equal(atomic_load(&f->sessions[0]->member->target->fails), 2);
 	answer(f, 1, "here");
 	turn(f, RX_BATCH_TRAINS);
@@ -328,8 +328,8 @@ static void nobody_is_kept_from_being_heard(void **state)
 		;
 	for (int i = 0; i < 40; i++)
 		expect(f, 0, "talk");
-	assert_true(f->sessions[0]->keeps_trains);
-	assert_false(f->sessions[1]->keeps_trains);
+	assert_true(f->sessions[0]->gro_enabled);
+	assert_false(f->sessions[1]->gro_enabled);
 }
 
 static void more_sessions_than_a_batch_has_room_for(void **state)
@@ -349,7 +349,7 @@ static void more_sessions_than_a_batch_has_room_for(void **state)
 	}
 	do {
 		more = turn(f, RX_BATCH_TRAINS);
-		assert_true(f->answers.session_count <= ANSWER_SESSIONS);
+		assert_true(f->answers.session_count <= REPLY_BATCH_SESSIONS);
 		assert_true(f->answers.count <= RX_BATCH_TRAINS);
 		seen += f->answers.count;
 	} while (more);

@@ -97,7 +97,7 @@ static void begin(struct fixture *f)
 	f->relay.relay.setup.carrier = &f->route.carrier;
 	relay_loop_add(&f->loop, &f->relay.relay);
 	assert_int_equal(turns_start(&f->turns), 0);
-	assert_int_equal(relay_find(&f->relay.relay, &client, uv_now(&f->uv), &f->session), DROP_NONE);
+	assert_int_equal(relay_lookup_or_open(&f->relay.relay, &client, uv_now(&f->uv), &f->session), DROP_NONE);
 }
 
 static int tear_down(void **state)
@@ -253,7 +253,7 @@ static void a_socket_that_cannot_be_read_is_asked_now_and_then(void **state)
 		run_for(f, 50);
 		expected += 2;
 		assert_int_equal(answered(f), expected);
-		assert_false(resting_any(&f->loop.answers.resting));
+		assert_false(paused_sessions_any(&f->loop.answers.resting));
 	}
 	assert_int_equal(alive(&f->relay), 2);
 }
@@ -294,7 +294,7 @@ static void a_session_that_cannot_be_read_ends_when_it_is_idle(void **state)
 	answer(f);
 	run_for(f, 200);
 	assert_int_equal(alive(&f->relay), 0);
-	assert_false(resting_any(&f->loop.answers.resting));
+	assert_false(paused_sessions_any(&f->loop.answers.resting));
 	assert_int_equal(counter_get(&f->relay.relay.counters.dropped[DROP_SESSION_ENDED]), 1);
 }
 
