@@ -27,7 +27,7 @@ struct server_view {
 	struct worker *const *workers;
 	unsigned worker_count;
 	const struct datagram_log *datagram_log; /* NULL: off */
-	const struct shared *shared; /* by listener */
+	const struct listener_limits *shared; /* by listener */
 	struct peers *peers; /* NULL: they are gone */
 	const struct listen_sockets *sockets;
 	uint64_t start_wall_us, start_ms; /* since 1970, and monotonic */

@@ -22,7 +22,7 @@ struct worker_setup {
 	const struct listen_sockets *sockets; /* each worker has copies of its own */
 	struct peers *peers; /* asked while workers are made */
 	const endpoint_epoch *news; /* of the peers */
-	struct shared *shared; /* by listener */
+	struct listener_limits *shared; /* by listener */
 	struct log *log;
 };
 
@@ -60,6 +60,6 @@ const struct peer_counters *worker_peer_counters(const struct worker *worker, si
 const struct receive_counters *worker_receive_counters(const struct worker *worker);
 
 /* Any thread: when its loop turned last (clock_monotonic_ms()), which is noted at least once a second. */
-uint64_t worker_turned_ms(const struct worker *worker);
+uint64_t worker_heartbeat_ms(const struct worker *worker);
 
 #endif

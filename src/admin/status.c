@@ -64,9 +64,9 @@ static void collect_workers(struct status *status)
 	const struct server_view *view = status->view;
 
 	for (unsigned i = 0; i < view->worker_count; i++) {
-		uint64_t turned_ms = worker_turned_ms(view->workers[i]);
+		uint64_t heartbeat_ms = worker_heartbeat_ms(view->workers[i]);
 
-		status->silences_ms[i] = status->now_ms > turned_ms ? status->now_ms - turned_ms : 0;
+		status->silences_ms[i] = status->now_ms > heartbeat_ms ? status->now_ms - heartbeat_ms : 0;
 		receive_counters_add(&status->receives, worker_receive_counters(view->workers[i]));
 	}
 }

@@ -87,9 +87,9 @@ static int create_shared(struct generation *generation)
 	const struct generation_setup *setup = generation->setup;
 	const struct generation *before = generation->before;
 
-	return shared_create(&generation->shared, generation->config,
-			     fd_limit_for_sessions(generation->config, setup->worker_count, setup->log),
-			     before ? before->shared : NULL, before ? before->config : NULL);
+	return listener_limits_create(&generation->shared, generation->config,
+				      fd_limit_for_sessions(generation->config, setup->worker_count, setup->log),
+				      before ? before->shared : NULL, before ? before->config : NULL);
 }
 
 static int tell_failure(const struct generation *generation, int error)
@@ -252,7 +252,7 @@ static void take_over(struct generation *generation)
 	for (unsigned i = 0; i < generation->setup->worker_count; i++)
 		worker_adopt(generation->workers[i], before->workers[i]);
 	peers_adopt(generation->peers);
-	shared_adopt(generation->shared, generation->config);
+	listener_limits_adopt(generation->shared, generation->config);
 	listen_sockets_adopt(&generation->sockets, &before->sockets);
 	generation->before = NULL;
 }
@@ -309,7 +309,7 @@ void generation_destroy(struct generation *generation)
 	for (unsigned i = 0; generation->workers && i < generation->setup->worker_count; i++)
 		worker_destroy(generation->workers[i]);
 	free(generation->workers);
-	shared_destroy(generation->shared, generation->config);
+	listener_limits_destroy(generation->shared, generation->config);
 	datagram_log_destroy(generation->datagram_log);
 	health_checks_destroy(generation->checks);
 	peers_destroy(generation->peers);

@@ -36,7 +36,7 @@ struct generation {
 	struct listen_sockets sockets;
 	struct own_addresses *own;
 	struct datagram_log *datagram_log; /* NULL: off */
-	struct shared *shared;
+	struct listener_limits *shared;
 	struct peers *peers;
 	struct health_checks *checks;
 	struct worker_setup worker_setup;

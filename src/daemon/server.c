@@ -299,7 +299,7 @@ static bool all_turn(const struct server *server)
 	uint64_t now_ms = clock_monotonic_ms();
 
 	for (unsigned i = 0; i < server->setup.worker_count; i++) {
-		if (now_ms > worker_turned_ms(server->now->workers[i]) + server->watchdog_ms)
+		if (now_ms > worker_heartbeat_ms(server->now->workers[i]) + server->watchdog_ms)
 			return false;
 	}
 	return true;

@@ -21,16 +21,18 @@ static int watch(struct watcher *watcher)
 	return uv_poll_start(&watcher->poll, UV_READABLE, on_poll);
 }
 
-void turns_init(struct turns *turns, uv_loop_t *loop, struct rx_batch *batch, struct tx_batch *egress)
+void batch_scheduler_init(struct batch_scheduler *turns, uv_loop_t *loop, struct rx_batch *batch,
+			  struct tx_batch *egress)
 {
-	*turns = (struct turns){.loop = loop, .batch = batch, .egress = egress};
+	*turns = (struct batch_scheduler){.loop = loop, .batch = batch, .egress = egress};
 	uv_timer_init(loop, &turns->retry);
 	turns->retry.data = turns;
 	uv_timer_init(loop, &turns->pause);
 	turns->pause.data = turns;
 }
 
-int turns_add(struct turns *turns, struct watcher *watcher, int fd, void (*turn)(struct watcher *watcher, int status))
+int batch_scheduler_add(struct batch_scheduler *turns, struct watcher *watcher, int fd,
+			void (*turn)(struct watcher *watcher, int status))
 {
 	int error = uv_poll_init(turns->loop, &watcher->poll, fd);
 
@@ -44,7 +46,7 @@ int turns_add(struct turns *turns, struct watcher *watcher, int fd, void (*turn)
 	return 0;
 }
 
-int turns_start(struct turns *turns)
+int batch_scheduler_start(struct batch_scheduler *turns)
 {
 	int error = 0;
 
@@ -53,29 +55,29 @@ int turns_start(struct turns *turns)
 	return error;
 }
 
-void turns_rest(struct watcher *watcher)
+void watcher_stop(struct watcher *watcher)
 {
 	uv_poll_stop(&watcher->poll);
 }
 
-void turns_wake(struct watcher *watcher)
+void watcher_start(struct watcher *watcher)
 {
-	if (!turns_blocked(watcher->turns))
+	if (!batch_scheduler_has_pending(watcher->turns))
 		watch(watcher);
 }
 
 /* A batch that waits for room has all of them watched when it ends. */
 static void on_pause_over(uv_timer_t *timer)
 {
-	struct turns *turns = timer->data;
+	struct batch_scheduler *turns = timer->data;
 
-	if (!turns_blocked(turns))
-		turns_start(turns);
+	if (!batch_scheduler_has_pending(turns))
+		batch_scheduler_start(turns);
 }
 
-void turns_pause(struct watcher *watcher)
+void watcher_back_off(struct watcher *watcher)
 {
-	struct turns *turns = watcher->turns;
+	struct batch_scheduler *turns = watcher->turns;
 
 	uv_poll_stop(&watcher->poll);
 	if (!uv_is_active((uv_handle_t *)&turns->pause))
@@ -84,7 +86,7 @@ void turns_pause(struct watcher *watcher)
 
 /* --- A batch that waits for room --- */
 
-static void finish_batch(struct turns *turns)
+static void finish_batch(struct batch_scheduler *turns)
 {
 	void (*end)(void *data) = turns->end;
 
@@ -95,17 +97,17 @@ static void finish_batch(struct turns *turns)
 
 static void on_retry(uv_timer_t *timer)
 {
-	struct turns *turns = timer->data;
+	struct batch_scheduler *turns = timer->data;
 
 	if (!tx_batch_flush(turns->egress, uv_now(turns->loop)))
 		return;
 	finish_batch(turns);
-	turns_start(turns);
+	batch_scheduler_start(turns);
 }
 
-bool turns_flush(struct turns *turns, void (*end)(void *data), void *data)
+bool batch_scheduler_flush(struct batch_scheduler *turns, void (*end)(void *data), void *data)
 {
-	assert(!turns_blocked(turns));
+	assert(!batch_scheduler_has_pending(turns));
 	if (tx_batch_flush(turns->egress, uv_now(turns->loop))) {
 		end(data);
 		return true;
@@ -118,18 +120,18 @@ bool turns_flush(struct turns *turns, void (*end)(void *data), void *data)
 	return false;
 }
 
-void turns_end_blocked(struct turns *turns)
+void batch_scheduler_finish_pending(struct batch_scheduler *turns)
 {
-	if (!turns_blocked(turns))
+	if (!batch_scheduler_has_pending(turns))
 		return;
 	if (!tx_batch_flush(turns->egress, uv_now(turns->loop)))
 		tx_batch_drop_pending(turns->egress);
 	finish_batch(turns);
 }
 
-void turns_close(struct turns *turns)
+void batch_scheduler_close(struct batch_scheduler *turns)
 {
-	turns_end_blocked(turns);
+	batch_scheduler_finish_pending(turns);
 	uv_close((uv_handle_t *)&turns->retry, NULL);
 	uv_close((uv_handle_t *)&turns->pause, NULL);
 	for (struct watcher *watcher = turns->watchers; watcher; watcher = watcher->next)

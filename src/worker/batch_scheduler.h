@@ -8,17 +8,17 @@
 #include "datapath/rx_batch.h"
 #include "datapath/tx_batch.h"
 
-struct turns;
+struct batch_scheduler;
 
 /* One descriptor, watched for input. */
 struct watcher {
 	uv_poll_t poll;
-	struct turns *turns;
+	struct batch_scheduler *turns;
 	struct watcher *next;
 	void (*turn)(struct watcher *watcher, int status); /* something waits, or status is a libuv error */
 };
 
-struct turns {
+struct batch_scheduler {
 	uv_loop_t *loop;
 	struct rx_batch *batch;
 	struct tx_batch *egress;
@@ -33,37 +33,39 @@ struct turns {
 };
 
 /* loop, batch and egress are borrowed. */
-void turns_init(struct turns *turns, uv_loop_t *loop, struct rx_batch *batch, struct tx_batch *egress);
+void batch_scheduler_init(struct batch_scheduler *turns, uv_loop_t *loop, struct rx_batch *batch,
+			  struct tx_batch *egress);
 
 /* The descriptor stays its owner's, and the watcher where it is. Returns 0 or a negative errno. */
-int turns_add(struct turns *turns, struct watcher *watcher, int fd, void (*turn)(struct watcher *watcher, int status));
+int batch_scheduler_add(struct batch_scheduler *turns, struct watcher *watcher, int fd,
+			void (*turn)(struct watcher *watcher, int status));
 
 /* Begins to watch all descriptors. Returns 0 or a negative errno. */
-int turns_start(struct turns *turns);
+int batch_scheduler_start(struct batch_scheduler *turns);
 
-/* In a turn of its own, a descriptor need not be watched: turns_rest(), and before the turn ends turns_wake(), which
- * while a batch waits for room is put off until that has ended. */
-void turns_rest(struct watcher *watcher);
-void turns_wake(struct watcher *watcher);
+/* In a turn of its own, a descriptor need not be watched: watcher_stop(), and before the turn ends watcher_start(),
+ * which while a batch waits for room is put off until that has ended. */
+void watcher_stop(struct watcher *watcher);
+void watcher_start(struct watcher *watcher);
 
 /* For a descriptor whose input cannot be read, and would be reported all the time: it is not watched for some
  * milliseconds. */
-void turns_pause(struct watcher *watcher);
+void watcher_back_off(struct watcher *watcher);
 
 /* Whether a batch waits for room: then none may be begun. */
-static inline bool turns_blocked(const struct turns *turns)
+static inline bool batch_scheduler_has_pending(const struct batch_scheduler *turns)
 {
 	return turns->end != NULL;
 }
 
 /* Sends what is in the egress and calls end(data), which empties it. Where there is no room in a send buffer that is
  * put off, and until then nobody gets a turn. Returns whether the batch has ended. */
-bool turns_flush(struct turns *turns, void (*end)(void *data), void *data);
+bool batch_scheduler_flush(struct batch_scheduler *turns, void (*end)(void *data), void *data);
 
 /* Ends the batch that waits for room, if one does: what finds none now is dropped. */
-void turns_end_blocked(struct turns *turns);
+void batch_scheduler_finish_pending(struct batch_scheduler *turns);
 
 /* Ends that, and closes all handles; the loop completes it. */
-void turns_close(struct turns *turns);
+void batch_scheduler_close(struct batch_scheduler *turns);
 
 #endif

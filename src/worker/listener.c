@@ -24,7 +24,7 @@
 static void end_batch(void *data)
 {
 	struct listener *listener = data;
-	struct listener_set *set = listener->set;
+	struct listeners *set = listener->set;
 
 	pipeline_complete(listener->route, &set->arrival, set->trains, set->train_count);
 }
@@ -49,7 +49,7 @@ static void skip_broadcasts(struct train *trains, unsigned count)
 /* Reads, routes and sends one batch. Returns its trains, 0 where nothing waits, or a negative errno. */
 static int take_batch(struct listener *listener)
 {
-	struct listener_set *set = listener->set;
+	struct listeners *set = listener->set;
 	unsigned limit = delivery_batch_limit(&listener->route->carrier);
 	int received = rx_batch_recv(set->turns->batch, 0, listener->fd, listener->outlet.gso, limit, &set->trains);
 
@@ -60,14 +60,14 @@ static int take_batch(struct listener *listener)
 		return received;
 
 	set->train_count = (unsigned)received;
-	if (listener->leaves_broadcasts)
+	if (listener->ignores_broadcasts)
 		skip_broadcasts(set->trains, set->train_count);
 	set->arrival = (struct rx_context){.outlet = &listener->outlet,
 					   .local = &listener->local,
 					   .time_us = listener->route->carrier.ring ? clock_wall_us() : 0,
 					   .now_ms = uv_now(set->turns->loop)};
 	pipeline_submit(listener->route, &set->arrival, set->trains, set->train_count);
-	turns_flush(set->turns, end_batch, listener);
+	batch_scheduler_flush(set->turns, end_batch, listener);
 	return received;
 }
 
@@ -77,7 +77,7 @@ static unsigned turn_batch(struct listener *listener)
 	int taken = take_batch(listener);
 
 	if (taken < 0)
-		turns_pause(&listener->watcher);
+		watcher_back_off(&listener->watcher);
 	return taken > 0 ? (unsigned)taken : 0;
 }
 
@@ -90,7 +90,7 @@ static void recover(struct listener *listener, int status)
 	getsockopt(listener->fd, SOL_SOCKET, SO_ERROR, &error, &size);
 	log_write_limited(listener->set->log, &listener->limit, LOG_LEVEL_ERROR, "listener %s: socket error: %s",
 			  listener->config->name, error ? strerror(error) : uv_strerror(status));
-	turns_wake(&listener->watcher);
+	watcher_start(&listener->watcher);
 }
 
 static void on_readable(struct watcher *watcher, int status)
@@ -103,21 +103,21 @@ static void on_readable(struct watcher *watcher, int status)
 	if (status < 0)
 		recover(listener, status);
 	if (rests)
-		turns_rest(watcher);
+		watcher_stop(watcher);
 	do {
 		received = turn_batch(listener);
 		read += received;
-	} while (received > least && read < TURN_TRAINS && !turns_blocked(watcher->turns));
+	} while (received > least && read < TURN_TRAINS && !batch_scheduler_has_pending(watcher->turns));
 	listener->busy = read >= BUSY_TRAINS;
 	if (rests)
-		turns_wake(watcher);
+		watcher_start(watcher);
 }
 
 /* --- Life --- */
 
-int listener_set_init(struct listener_set *set, struct turns *turns, size_t max, struct log *log)
+int listeners_init(struct listeners *set, struct batch_scheduler *turns, size_t max, struct log *log)
 {
-	*set = (struct listener_set){.turns = turns, .log = log};
+	*set = (struct listeners){.turns = turns, .log = log};
 	set->listeners = calloc(max ? max : 1, sizeof(*set->listeners));
 	return set->listeners ? 0 : -ENOMEM;
 }
@@ -136,10 +136,10 @@ static int adopt(struct listener *listener)
 		return error;
 	}
 	setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &off, sizeof(off));
-	return turns_add(listener->set->turns, &listener->watcher, listener->fd, on_readable);
+	return batch_scheduler_add(listener->set->turns, &listener->watcher, listener->fd, on_readable);
 }
 
-int listener_set_add(struct listener_set *set, const struct listen_socket *socket, struct pipeline *route)
+int listeners_add(struct listeners *set, const struct listen_socket *socket, struct pipeline *route)
 {
 	struct listener *listener = &set->listeners[set->count];
 	int fd = fcntl(socket->fd, F_DUPFD_CLOEXEC, 0), error;
@@ -149,7 +149,7 @@ int listener_set_add(struct listener_set *set, const struct listen_socket *socke
 	*listener = (struct listener){
 		.set = set, .config = socket->config, .route = route, .local = socket->local, .fd = fd};
 	listener->outlet = (struct tx_socket){.fd = fd, .gso = socket->local.any.sa_family != AF_UNIX};
-	listener->leaves_broadcasts = socket->worker > 0;
+	listener->ignores_broadcasts = socket->worker > 0;
 	error = adopt(listener);
 	if (error)
 		return error;
@@ -158,14 +158,14 @@ int listener_set_add(struct listener_set *set, const struct listen_socket *socke
 }
 
 /* A batch of each socket. Returns false where nothing waits in any. */
-static bool drain_batches(struct listener_set *set)
+static bool drain_batches(struct listeners *set)
 {
 	bool taken = false, failed = false;
 
 	for (size_t i = 0; i < set->count; i++) {
 		int received = take_batch(&set->listeners[i]);
 
-		turns_end_blocked(set->turns);
+		batch_scheduler_finish_pending(set->turns);
 		taken |= received > 0;
 		failed |= received < 0;
 	}
@@ -174,16 +174,16 @@ static bool drain_batches(struct listener_set *set)
 	return taken || failed;
 }
 
-void listener_set_drain(struct listener_set *set, uint64_t limit_ms)
+void listeners_drain(struct listeners *set, uint64_t limit_ms)
 {
 	uint64_t end_ms = clock_monotonic_ms() + limit_ms;
 
-	turns_end_blocked(set->turns);
+	batch_scheduler_finish_pending(set->turns);
 	while (clock_monotonic_ms() < end_ms && drain_batches(set))
 		;
 }
 
-struct tx_socket *listener_set_outlet(struct listener_set *set, const struct tx_socket *before)
+struct tx_socket *listeners_find_socket(struct listeners *set, const struct tx_socket *before)
 {
 	const struct listener *old =
 		(const struct listener *)((const char *)before - offsetof(struct listener, outlet));
@@ -197,13 +197,13 @@ struct tx_socket *listener_set_outlet(struct listener_set *set, const struct tx_
 	return NULL;
 }
 
-void listener_set_close(struct listener_set *set)
+void listeners_close(struct listeners *set)
 {
 	for (size_t i = 0; i < set->count; i++)
 		uv_close((uv_handle_t *)&set->listeners[i].udp, NULL);
 }
 
-void listener_set_finish(struct listener_set *set)
+void listeners_finish(struct listeners *set)
 {
 	free(set->listeners);
 	set->listeners = NULL;

@@ -12,25 +12,25 @@
 #include "net/listen_sockets.h"
 #include "worker/batch_scheduler.h"
 
-struct listener_set;
+struct listeners;
 
 /* One bound socket: a uv_udp_t owns our copy of it, a watcher watches it. */
 struct listener {
 	uv_udp_t udp;
 	struct watcher watcher;
-	struct listener_set *set;
+	struct listeners *set;
 	const struct listener_config *config;
 	struct pipeline *route;
 	struct address local;
 	struct tx_socket outlet;
 	bool busy; /* since the last turn */
-	bool leaves_broadcasts; /* worker 0 has a copy of each */
+	bool ignores_broadcasts; /* worker 0 has a copy of each */
 	int fd;
 	struct log_limit limit;
 };
 
-struct listener_set {
-	struct turns *turns;
+struct listeners {
+	struct batch_scheduler *turns;
 	struct log *log;
 	struct listener *listeners;
 	size_t count;
@@ -42,23 +42,23 @@ struct listener_set {
 };
 
 /* turns is borrowed; room is made for max sockets. Returns 0 or a negative errno. */
-int listener_set_init(struct listener_set *set, struct turns *turns, size_t max, struct log *log);
+int listeners_init(struct listeners *set, struct batch_scheduler *turns, size_t max, struct log *log);
 
 /* Listens on a copy of the socket's descriptor. Returns 0 or a negative errno. */
-int listener_set_add(struct listener_set *set, const struct listen_socket *socket, struct pipeline *route);
+int listeners_add(struct listeners *set, const struct listen_socket *socket, struct pipeline *route);
 
 /* The outlet of this set that has the place of another set's, which must not be gone yet: the same listener, by name,
  * at the same address; or NULL. */
-struct tx_socket *listener_set_outlet(struct listener_set *set, const struct tx_socket *before);
+struct tx_socket *listeners_find_socket(struct listeners *set, const struct tx_socket *before);
 
 /* At the end: receives what waits in the sockets, until nothing does, or for at most limit_ms; a socket that cannot be
  * read is tried again until then. */
-void listener_set_drain(struct listener_set *set, uint64_t limit_ms);
+void listeners_drain(struct listeners *set, uint64_t limit_ms);
 
-/* After turns_close(): closes the handles that are not of the turns; the loop completes it. */
-void listener_set_close(struct listener_set *set);
+/* After batch_scheduler_close(): closes the handles that are not of the turns; the loop completes it. */
+void listeners_close(struct listeners *set);
 
 /* Once the loop has ended. */
-void listener_set_finish(struct listener_set *set);
+void listeners_finish(struct listeners *set);
 
 #endif

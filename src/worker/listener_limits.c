@@ -9,8 +9,8 @@ static bool has_ring_guard(const struct listener_config *listener)
 }
 
 /* What is remembered of sources and payloads stays, where it still means the same. */
-static void share(struct shared *shared, const struct listener_config *listener, struct shared *before,
-		  const struct listener_config *earlier)
+static void share(struct listener_limits *shared, const struct listener_config *listener,
+		  struct listener_limits *before, const struct listener_config *earlier)
 {
 	shared->before = before;
 	if (listener->source_limit == earlier->source_limit && listener->source_burst == earlier->source_burst)
@@ -19,7 +19,7 @@ static void share(struct shared *shared, const struct listener_config *listener,
 		shared->ring_guard = before->ring_guard;
 }
 
-static int init(struct shared *shared, const struct listener_config *listener)
+static int init(struct listener_limits *shared, const struct listener_config *listener)
 {
 	int error = 0;
 
@@ -30,10 +30,10 @@ static int init(struct shared *shared, const struct listener_config *listener)
 	return error;
 }
 
-int shared_create(struct shared **out, const struct config *config, uint64_t sessions, struct shared *before,
-		  const struct config *config_before)
+int listener_limits_create(struct listener_limits **out, const struct config *config, uint64_t sessions,
+			   struct listener_limits *before, const struct config *config_before)
 {
-	struct shared *shared = calloc(config->listener_count, sizeof(*shared));
+	struct listener_limits *shared = calloc(config->listener_count, sizeof(*shared));
 	uint64_t wanted = config_max_sessions(config);
 	int error = shared ? 0 : -ENOMEM;
 
@@ -48,16 +48,16 @@ int shared_create(struct shared **out, const struct config *config, uint64_t ses
 		error = init(&shared[i], listener);
 	}
 	if (error)
-		shared_destroy(shared, config);
+		listener_limits_destroy(shared, config);
 	else
 		*out = shared;
 	return error;
 }
 
-void shared_adopt(struct shared *shared, const struct config *config)
+void listener_limits_adopt(struct listener_limits *shared, const struct config *config)
 {
 	for (size_t i = 0; i < config->listener_count; i++) {
-		struct shared *before = shared[i].before;
+		struct listener_limits *before = shared[i].before;
 
 		if (before && before->source_limit == shared[i].source_limit)
 			before->source_limit = NULL;
@@ -67,10 +67,10 @@ void shared_adopt(struct shared *shared, const struct config *config)
 	}
 }
 
-void shared_destroy(struct shared *shared, const struct config *config)
+void listener_limits_destroy(struct listener_limits *shared, const struct config *config)
 {
 	for (size_t i = 0; shared && i < config->listener_count; i++) {
-		const struct shared *before = shared[i].before;
+		const struct listener_limits *before = shared[i].before;
 
 		if (!before || before->source_limit != shared[i].source_limit)
 			source_limit_destroy(shared[i].source_limit);

@@ -32,47 +32,47 @@ static void end_batch(void *data)
 
 static void on_wake(uv_timer_t *timer)
 {
-	struct relay_loop *loop = timer->data;
+	struct reply_poller *loop = timer->data;
 
 	paused_sessions_resume(&loop->answers.resting, WAKE_SESSIONS);
 	if (!paused_sessions_any(&loop->answers.resting))
 		uv_timer_stop(timer);
 }
 
-static void wake_later(struct relay_loop *loop)
+static void wake_later(struct reply_poller *loop)
 {
 	if (paused_sessions_any(&loop->answers.resting) && !uv_is_active((uv_handle_t *)&loop->wake))
 		uv_timer_start(&loop->wake, on_wake, REST_MS, REST_MS);
 }
 
 /* Reads, routes and sends one batch. Returns whether more may wait. */
-static bool turn_batch(struct relay_loop *loop)
+static bool turn_batch(struct reply_poller *loop)
 {
-	struct turns *turns = loop->turns;
+	struct batch_scheduler *turns = loop->turns;
 	bool more = reply_batch_recv(&loop->answers, turns->batch, loop->epoll, loop->limit);
 
 	if (!loop->answers.session_count)
 		return false;
 	wake_later(loop);
 	reply_batch_submit(&loop->answers, loop->records ? clock_wall_us() : 0, uv_now(turns->loop));
-	turns_flush(turns, end_batch, &loop->answers);
+	batch_scheduler_flush(turns, end_batch, &loop->answers);
 	return more;
 }
 
 static void on_answers(struct watcher *watcher, int status)
 {
-	struct relay_loop *loop = (struct relay_loop *)((char *)watcher - offsetof(struct relay_loop, watcher));
+	struct reply_poller *loop = (struct reply_poller *)((char *)watcher - offsetof(struct reply_poller, watcher));
 	unsigned read = 0;
 
 	(void)status; /* epoll's own descriptor has no errors */
-	while (turn_batch(loop) && !turns_blocked(loop->turns) && read < TURN_SESSIONS)
+	while (turn_batch(loop) && !batch_scheduler_has_pending(loop->turns) && read < TURN_SESSIONS)
 		read += loop->answers.session_count;
 }
 
 /* --- Idle sessions --- */
 
 /* Ends those that are due, at most limit of each relay. Returns when the next will be. */
-static uint64_t expire(struct relay_loop *loop, unsigned limit)
+static uint64_t expire(struct reply_poller *loop, unsigned limit)
 {
 	uint64_t next_ms = UINT64_MAX;
 
@@ -87,9 +87,9 @@ static uint64_t expire(struct relay_loop *loop, unsigned limit)
 static void on_expiry(uv_timer_t *timer);
 
 /* A session that is due now waits for the next turn of the loop, or for the batch that is in the way. */
-static void wait_until(struct relay_loop *loop, uint64_t due_ms)
+static void wait_until(struct reply_poller *loop, uint64_t due_ms)
 {
-	uint64_t now_ms = uv_now(loop->turns->loop), soon_ms = turns_blocked(loop->turns) ? 1 : 0;
+	uint64_t now_ms = uv_now(loop->turns->loop), soon_ms = batch_scheduler_has_pending(loop->turns) ? 1 : 0;
 
 	loop->expiry_ms = due_ms;
 	if (due_ms < UINT64_MAX)
@@ -98,15 +98,15 @@ static void wait_until(struct relay_loop *loop, uint64_t due_ms)
 
 static void on_expiry(uv_timer_t *timer)
 {
-	struct relay_loop *loop = timer->data;
+	struct reply_poller *loop = timer->data;
 
-	wait_until(loop, expire(loop, turns_blocked(loop->turns) ? 0 : EXPIRY_SESSIONS));
+	wait_until(loop, expire(loop, batch_scheduler_has_pending(loop->turns) ? 0 : EXPIRY_SESSIONS));
 }
 
 /* Once in a turn of the loop, so that no datagram has to: a new session may be due before all others. */
 static void on_before_sleep(uv_prepare_t *prepare)
 {
-	struct relay_loop *loop = prepare->data;
+	struct reply_poller *loop = prepare->data;
 	uint64_t next_ms = expire(loop, 0);
 
 	if (next_ms < loop->expiry_ms)
@@ -115,9 +115,9 @@ static void on_before_sleep(uv_prepare_t *prepare)
 
 /* --- Life --- */
 
-int relay_loop_init(struct relay_loop *loop, struct turns *turns, size_t max)
+int reply_poller_init(struct reply_poller *loop, struct batch_scheduler *turns, size_t max)
 {
-	*loop = (struct relay_loop){.turns = turns, .epoll = -1, .limit = RX_BATCH_TRAINS, .expiry_ms = UINT64_MAX};
+	*loop = (struct reply_poller){.turns = turns, .epoll = -1, .limit = RX_BATCH_TRAINS, .expiry_ms = UINT64_MAX};
 	if (!max)
 		return 0;
 	loop->relays = calloc(max, sizeof(struct relay *));
@@ -134,10 +134,10 @@ int relay_loop_init(struct relay_loop *loop, struct turns *turns, size_t max)
 	uv_prepare_init(turns->loop, &loop->before_sleep);
 	loop->before_sleep.data = loop;
 	uv_prepare_start(&loop->before_sleep, on_before_sleep);
-	return turns_add(turns, &loop->watcher, loop->epoll, on_answers);
+	return batch_scheduler_add(turns, &loop->watcher, loop->epoll, on_answers);
 }
 
-void relay_loop_add(struct relay_loop *loop, struct relay *relay)
+void reply_poller_add(struct reply_poller *loop, struct relay *relay)
 {
 	unsigned limit = delivery_batch_limit(relay->setup.carrier);
 
@@ -146,17 +146,17 @@ void relay_loop_add(struct relay_loop *loop, struct relay *relay)
 	loop->limit = limit < loop->limit ? limit : loop->limit;
 }
 
-void relay_loop_set_peers(struct relay_loop *loop, const struct endpoints_snapshot *snapshot)
+void reply_poller_set_peers(struct reply_poller *loop, const struct endpoints_snapshot *snapshot)
 {
 	for (size_t i = 0; i < loop->count; i++)
 		relay_set_peers(loop->relays[i], snapshot, uv_now(loop->turns->loop));
 }
 
 /* Hears one batch. Returns false where nothing waits any more. */
-static bool drain_batch(struct relay_loop *loop)
+static bool drain_batch(struct reply_poller *loop)
 {
 	turn_batch(loop);
-	turns_end_blocked(loop->turns);
+	batch_scheduler_finish_pending(loop->turns);
 	if (loop->answers.session_count)
 		return true;
 	if (!paused_sessions_any(&loop->answers.resting))
@@ -166,16 +166,16 @@ static bool drain_batch(struct relay_loop *loop)
 	return true;
 }
 
-void relay_loop_drain(struct relay_loop *loop, uint64_t limit_ms)
+void reply_poller_drain(struct reply_poller *loop, uint64_t limit_ms)
 {
 	uint64_t end_ms = clock_monotonic_ms() + limit_ms;
 
-	turns_end_blocked(loop->turns);
+	batch_scheduler_finish_pending(loop->turns);
 	while (loop->epoll >= 0 && clock_monotonic_ms() < end_ms && drain_batch(loop))
 		;
 }
 
-static bool awaits(const struct relay_loop *loop, uint64_t since_ms)
+static bool awaits(const struct reply_poller *loop, uint64_t since_ms)
 {
 	for (size_t i = 0; i < loop->count; i++) {
 		if (relay_expects_replies(loop->relays[i], since_ms))
@@ -184,7 +184,7 @@ static bool awaits(const struct relay_loop *loop, uint64_t since_ms)
 	return false;
 }
 
-bool relay_loop_await(struct relay_loop *loop, uint64_t limit_ms)
+bool reply_poller_wait_for_replies(struct reply_poller *loop, uint64_t limit_ms)
 {
 	bool replies_due = false;
 	uint64_t now_ms = clock_monotonic_ms(), since_ms = now_ms - limit_ms, end_ms = now_ms + limit_ms;
@@ -198,7 +198,7 @@ bool relay_loop_await(struct relay_loop *loop, uint64_t limit_ms)
 	return replies_due;
 }
 
-void relay_loop_close(struct relay_loop *loop)
+void reply_poller_close(struct reply_poller *loop)
 {
 	if (loop->epoll < 0)
 		return;
@@ -207,10 +207,10 @@ void relay_loop_close(struct relay_loop *loop)
 	uv_close((uv_handle_t *)&loop->before_sleep, NULL);
 }
 
-void relay_loop_finish(struct relay_loop *loop)
+void reply_poller_finish(struct reply_poller *loop)
 {
 	free(loop->relays);
 	if (loop->epoll >= 0)
 		close(loop->epoll);
-	*loop = (struct relay_loop){.epoll = -1};
+	*loop = (struct reply_poller){.epoll = -1};
 }

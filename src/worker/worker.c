@@ -23,7 +23,7 @@
 #define CACHE_LINE 64
 
 /* An idle loop turns as often, to show that it does. */
-#define TURN_MS 500
+#define HEARTBEAT_MS 500
 
 /* At the end, what waits in the sockets is still taken, for as long. */
 #define DRAIN_MS 100
@@ -41,7 +41,7 @@ struct worker {
 	atomic_bool stop, for_adoption;
 	bool loop_open;
 	uv_timer_t clock;
-	_Atomic uint64_t turned_ms; /* monotonic */
+	_Atomic uint64_t heartbeat_ms; /* monotonic */
 
 	struct rx_batch *batch;
 	struct tx_batch *egress;
@@ -50,15 +50,15 @@ struct worker {
 	struct pipeline *routes; /* by listener */
 	struct relay **relays; /* by listener; NULL where it is none */
 	struct listener_counters *counters;
-	struct turns turns;
-	struct listener_set listeners;
-	struct relay_loop relay_loop;
+	struct batch_scheduler turns;
+	struct listeners listeners;
+	struct reply_poller relay_loop;
 };
 
 /* --- The thread --- */
 
 /* A link goes to the first address of its peer. One without any keeps the last. */
-static void set_links(struct worker *worker, const struct endpoints_snapshot *peers)
+static void set_peer_addresses(struct worker *worker, const struct endpoints_snapshot *peers)
 {
 	for (size_t i = 0; i < peers->peer_count; i++) {
 		if (peers->peers[i].count)
@@ -72,8 +72,8 @@ static void take_peers(struct worker *worker)
 
 	if (!peers)
 		return;
-	set_links(worker, peers);
-	relay_loop_set_peers(&worker->relay_loop, peers);
+	set_peer_addresses(worker, peers);
+	reply_poller_set_peers(&worker->relay_loop, peers);
 	endpoints_snapshot_put(peers);
 }
 
@@ -86,14 +86,15 @@ static void end_relay(struct worker *worker, size_t i)
 
 static void drain(struct worker *worker)
 {
-	listener_set_drain(&worker->listeners, DRAIN_MS);
-	relay_loop_drain(&worker->relay_loop, DRAIN_MS);
+	listeners_drain(&worker->listeners, DRAIN_MS);
+	reply_poller_drain(&worker->relay_loop, DRAIN_MS);
 }
 
 /* Sessions end here. What comes while they wait for answers is for the next process, or taken, too. */
 static void end_relays(struct worker *worker)
 {
-	if (relay_loop_await(&worker->relay_loop, AWAIT_MS) && !listen_sockets_survive_exit(worker->setup->sockets))
+	if (reply_poller_wait_for_replies(&worker->relay_loop, AWAIT_MS) &&
+	    !listen_sockets_survive_exit(worker->setup->sockets))
 		drain(worker);
 	for (size_t i = 0; i < worker->setup->config->listener_count; i++)
 		end_relay(worker, i);
@@ -108,20 +109,20 @@ static void stop(struct worker *worker)
 	drain(worker);
 	if (!atomic_load(&worker->for_adoption))
 		end_relays(worker);
-	turns_close(&worker->turns);
-	listener_set_close(&worker->listeners);
-	relay_loop_close(&worker->relay_loop);
+	batch_scheduler_close(&worker->turns);
+	listeners_close(&worker->listeners);
+	reply_poller_close(&worker->relay_loop);
 	for (size_t i = 0; i < peers; i++)
 		peer_socket_collect_final_error(&worker->links[i]);
 	uv_close((uv_handle_t *)&worker->clock, NULL);
 	uv_close((uv_handle_t *)&worker->mail, NULL);
 }
 
-static void on_turn(uv_timer_t *timer)
+static void on_heartbeat(uv_timer_t *timer)
 {
 	struct worker *worker = timer->data;
 
-	atomic_store_explicit(&worker->turned_ms, clock_monotonic_ms(), memory_order_relaxed);
+	atomic_store_explicit(&worker->heartbeat_ms, clock_monotonic_ms(), memory_order_relaxed);
 }
 
 static void on_mail(uv_async_t *mail)
@@ -164,7 +165,7 @@ static void join_relays(struct worker *worker)
 		if (!worker->relays[i])
 			continue;
 		worker->routes[i].action_state = worker->relays[i];
-		relay_loop_add(&worker->relay_loop, worker->relays[i]);
+		reply_poller_add(&worker->relay_loop, worker->relays[i]);
 	}
 }
 
@@ -174,9 +175,9 @@ int worker_start(struct worker *worker)
 	int error;
 
 	join_relays(worker);
-	error = turns_start(&worker->turns);
-	on_turn(&worker->clock);
-	uv_timer_start(&worker->clock, on_turn, TURN_MS, TURN_MS);
+	error = batch_scheduler_start(&worker->turns);
+	on_heartbeat(&worker->clock);
+	uv_timer_start(&worker->clock, on_heartbeat, HEARTBEAT_MS, HEARTBEAT_MS);
 	snprintf(name, sizeof(name), "worker-%u", worker->index % 1000);
 	return error ? error : thread_start(&worker->thread, name, worker_main, worker);
 }
@@ -226,9 +227,9 @@ const struct receive_counters *worker_receive_counters(const struct worker *work
 	return rx_batch_counters(worker->batch);
 }
 
-uint64_t worker_turned_ms(const struct worker *worker)
+uint64_t worker_heartbeat_ms(const struct worker *worker)
 {
-	return atomic_load_explicit(&worker->turned_ms, memory_order_relaxed);
+	return atomic_load_explicit(&worker->heartbeat_ms, memory_order_relaxed);
 }
 
 /* --- Life --- */
@@ -258,7 +259,7 @@ static int send_buffer_for(const struct config *config, const struct peer_config
 	return bytes;
 }
 
-static int create_links(struct worker *worker)
+static int create_peer_sockets(struct worker *worker)
 {
 	const struct config *config = worker->setup->config;
 
@@ -316,7 +317,7 @@ static int create_carrier(struct worker *worker)
 static int create_routes(struct worker *worker)
 {
 	const struct config *config = worker->setup->config;
-	int error = create_links(worker);
+	int error = create_peer_sockets(worker);
 
 	worker->counters = calloc_lines(config->listener_count, sizeof(*worker->counters));
 	worker->relays = calloc(config->listener_count, sizeof(struct relay *));
@@ -367,7 +368,7 @@ static int create_relays(struct worker *worker, const struct endpoints_snapshot 
 
 	for (size_t i = 0; i < config->listener_count; i++)
 		relays += action_traits(config->listeners[i].action)->has_sessions;
-	error = relay_loop_init(&worker->relay_loop, &worker->turns, relays);
+	error = reply_poller_init(&worker->relay_loop, &worker->turns, relays);
 	for (size_t i = 0; i < config->listener_count && !error; i++) {
 		if (action_traits(config->listeners[i].action)->has_sessions)
 			error = create_relay(worker, i, snapshot);
@@ -378,25 +379,25 @@ static int create_relays(struct worker *worker, const struct endpoints_snapshot 
 static int create_listeners(struct worker *worker)
 {
 	const struct listen_sockets *sockets = worker->setup->sockets;
-	int error = listener_set_init(&worker->listeners, &worker->turns, sockets->count, worker->setup->log);
+	int error = listeners_init(&worker->listeners, &worker->turns, sockets->count, worker->setup->log);
 
 	for (size_t i = 0; i < sockets->count && !error; i++) {
 		const struct listen_socket *socket = &sockets->items[i];
 
 		if (socket->worker == worker->index)
-			error = listener_set_add(&worker->listeners, socket, &worker->routes[socket->config->index]);
+			error = listeners_add(&worker->listeners, socket, &worker->routes[socket->config->index]);
 	}
 	return error;
 }
 
 /* What needs the peers' addresses. */
-static int create_ways(struct worker *worker)
+static int create_upstreams(struct worker *worker)
 {
 	struct endpoints_snapshot *snapshot = peers_now(worker->setup->peers);
 	int error = create_relays(worker, snapshot);
 
 	if (!error)
-		set_links(worker, snapshot);
+		set_peer_addresses(worker, snapshot);
 	endpoints_snapshot_put(snapshot);
 	return error;
 }
@@ -408,7 +409,7 @@ static int create_loop(struct worker *worker)
 	if (error)
 		return error;
 	worker->loop_open = true;
-	turns_init(&worker->turns, &worker->loop, worker->batch, worker->egress);
+	batch_scheduler_init(&worker->turns, &worker->loop, worker->batch, worker->egress);
 	uv_timer_init(&worker->loop, &worker->clock);
 	worker->clock.data = worker;
 	worker->mail.data = worker;
@@ -431,7 +432,7 @@ int worker_create(struct worker **out, const struct worker_setup *setup, unsigne
 	if (!error)
 		error = create_loop(worker);
 	if (!error)
-		error = create_ways(worker);
+		error = create_upstreams(worker);
 	if (!error)
 		error = create_listeners(worker);
 	if (error) {
@@ -455,7 +456,7 @@ static struct tx_socket *outlet_now(const struct tx_socket *before, void *data)
 {
 	struct worker *worker = data;
 
-	return listener_set_outlet(&worker->listeners, before);
+	return listeners_find_socket(&worker->listeners, before);
 }
 
 /* The listener's relay goes on where the other worker's ends. */
@@ -526,10 +527,10 @@ void worker_destroy(struct worker *worker)
 		close_loop(worker);
 	}
 	endpoints_snapshot_put(atomic_exchange(&worker->mailbox, NULL));
-	listener_set_finish(&worker->listeners);
+	listeners_finish(&worker->listeners);
 	for (size_t i = 0; worker->relays && i < worker->setup->config->listener_count; i++)
 		destroy_relay(worker->relays[i]);
-	relay_loop_finish(&worker->relay_loop);
+	reply_poller_finish(&worker->relay_loop);
 	for (size_t i = 0; worker->routes && i < worker->setup->config->listener_count; i++)
 		pipeline_finish(&worker->routes[i]);
 	for (size_t i = 0; worker->links && i < worker->setup->config->peer_count; i++)

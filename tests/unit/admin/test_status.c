@@ -15,7 +15,7 @@ static struct {
 	struct relay_counters relays[2];
 	struct peer_counters peers[2];
 	struct receive_counters receives;
-	uint64_t turned_ms;
+	uint64_t heartbeat_ms;
 } workers[WORKERS];
 
 /* A worker is its number, from 1. */
@@ -29,7 +29,7 @@ const struct relay_counters *__wrap_worker_relay_counters(const struct worker *w
 const struct peer_counters *__wrap_worker_peer_counters(const struct worker *worker, size_t peer);
 const struct receive_counters *__wrap_worker_receive_counters(const struct worker *worker);
 uint64_t __wrap_listen_sockets_kernel_drops(const struct listen_sockets *sockets, size_t listener);
-uint64_t __wrap_worker_turned_ms(const struct worker *worker);
+uint64_t __wrap_worker_heartbeat_ms(const struct worker *worker);
 
 const struct listener_counters *__wrap_worker_listener_counters(const struct worker *worker, size_t listener)
 {
@@ -57,13 +57,13 @@ uint64_t __wrap_listen_sockets_kernel_drops(const struct listen_sockets *sockets
 	return 600 + 3 * listener;
 }
 
-uint64_t __wrap_worker_turned_ms(const struct worker *worker)
+uint64_t __wrap_worker_heartbeat_ms(const struct worker *worker)
 {
-	return workers[number(worker)].turned_ms;
+	return workers[number(worker)].heartbeat_ms;
 }
 
 static struct worker *const handles[WORKERS] = {(struct worker *)1, (struct worker *)2, (struct worker *)3};
-static struct shared shared[2] = {{.quota = {.max = 10}}, {.quota = {.max = 20}}};
+static struct listener_limits shared[2] = {{.quota = {.max = 10}}, {.quota = {.max = 20}}};
 
 static int set_up(void **state)
 {
@@ -74,8 +74,8 @@ static int set_up(void **state)
 	f.view.worker_count = WORKERS;
 	f.view.shared = shared;
 	for (size_t i = 0; i < WORKERS; i++) {
-		fill_counters((counter *)&workers[i], offsetof(__typeof__(workers[0]), turned_ms), i);
-		workers[i].turned_ms = clock_monotonic_ms();
+		fill_counters((counter *)&workers[i], offsetof(__typeof__(workers[0]), heartbeat_ms), i);
+		workers[i].heartbeat_ms = clock_monotonic_ms();
 	}
 	*state = &f;
 	return 0;
@@ -183,11 +183,11 @@ static void a_worker_that_stands_still_is_told(void **state)
 	sockets[1].config = &f->config->listeners[1];
 	f->sockets.items = sockets;
 	f->sockets.count = 2;
-	workers[1].turned_ms -= STATUS_STALL_MS - 1000;
+	workers[1].heartbeat_ms -= STATUS_STALL_MS - 1000;
 	assert_faults(&f->view, 0, "");
-	workers[1].turned_ms -= 1001;
+	workers[1].heartbeat_ms -= 1001;
 	assert_faults(&f->view, 1, "worker 1: stands still since 5");
-	workers[1].turned_ms = clock_monotonic_ms() + 1000;
+	workers[1].heartbeat_ms = clock_monotonic_ms() + 1000;
 	assert_faults(&f->view, 0, "");
 }
 

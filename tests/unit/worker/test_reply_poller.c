@@ -48,8 +48,8 @@ struct fixture {
 	struct rx_batch *batch;
 	uv_loop_t uv;
 	uv_timer_t deadline;
-	struct turns turns;
-	struct relay_loop loop;
+	struct batch_scheduler turns;
+	struct reply_poller loop;
 	struct session *session;
 	int client;
 	struct address at;
@@ -85,8 +85,8 @@ static void begin(struct fixture *f)
 	uv_timer_init(&f->uv, &f->deadline);
 	assert_int_equal(pipeline_init(&f->route, &relay_action, &f->relay.config, f->relay.links), 0);
 	assert_int_equal(tx_batch_create(&f->egress, pipeline_chunks_max(&f->route), RX_BATCH_TRAINS + PEERS), 0);
-	turns_init(&f->turns, &f->uv, f->batch, f->egress);
-	assert_int_equal(relay_loop_init(&f->loop, &f->turns, 1), 0);
+	batch_scheduler_init(&f->turns, &f->uv, f->batch, f->egress);
+	assert_int_equal(reply_poller_init(&f->loop, &f->turns, 1), 0);
 	close(f->relay.epoll);
 	f->relay.epoll = dup(f->loop.epoll);
 	relay_fixture_begin(&f->relay);
@@ -95,8 +95,8 @@ static void begin(struct fixture *f)
 	f->route.counters = &f->counters;
 	f->route.action_state = &f->relay.relay;
 	f->relay.relay.setup.carrier = &f->route.carrier;
-	relay_loop_add(&f->loop, &f->relay.relay);
-	assert_int_equal(turns_start(&f->turns), 0);
+	reply_poller_add(&f->loop, &f->relay.relay);
+	assert_int_equal(batch_scheduler_start(&f->turns), 0);
 	assert_int_equal(relay_lookup_or_open(&f->relay.relay, &client, uv_now(&f->uv), &f->session), DROP_NONE);
 }
 
@@ -104,15 +104,15 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	relay_loop_drain(&f->loop, 10);
-	assert_false(turns_blocked(&f->turns));
+	reply_poller_drain(&f->loop, 10);
+	assert_false(batch_scheduler_has_pending(&f->turns));
 	relay_fixture_tear_down(&f->relay);
-	turns_close(&f->turns);
-	relay_loop_close(&f->loop);
+	batch_scheduler_close(&f->turns);
+	reply_poller_close(&f->loop);
 	uv_close((uv_handle_t *)&f->deadline, NULL);
 	uv_run(&f->uv, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&f->uv), 0);
-	relay_loop_finish(&f->loop);
+	reply_poller_finish(&f->loop);
 	pipeline_finish(&f->route);
 	tx_batch_destroy(f->egress);
 	rx_batch_destroy(f->batch);
@@ -187,7 +187,7 @@ static void a_session_of_a_batch_that_waits_does_not_end(void **state)
 	no_room = true;
 	answer(f);
 	run_for(f, 200);
-	assert_true(turns_blocked(&f->turns));
+	assert_true(batch_scheduler_has_pending(&f->turns));
 	assert_int_equal(alive(&f->relay), 1);
 	assert_int_equal(answered(f), 0);
 	no_room = false;
@@ -222,7 +222,7 @@ static void new_addresses_do_not_touch_a_batch_that_waits(void **state)
 	answer(f);
 	run_for(f, 30);
 	struct endpoints_snapshot *snapshot = snapshot_of(&f->relay, NULL, 1, 2);
-	relay_loop_set_peers(&f->loop, snapshot);
+	reply_poller_set_peers(&f->loop, snapshot);
 	endpoints_snapshot_put(snapshot);
 	no_room = false;
 	run_for(f, 50);
@@ -306,7 +306,7 @@ static void at_the_end_it_is_tried_again(void **state)
 	break_socket(f, ENOMEM);
 	failures_left = 10;
 	answer(f);
-	relay_loop_drain(&f->loop, 1000);
+	reply_poller_drain(&f->loop, 1000);
 	assert_int_equal(attempts, 10);
 	assert_int_equal(answered(f), 1);
 }
@@ -319,7 +319,7 @@ static void at_the_end_it_is_not_tried_for_ever(void **state)
 	begin(f);
 	break_socket(f, ENOMEM);
 	answer(f);
-	relay_loop_drain(&f->loop, 50);
+	reply_poller_drain(&f->loop, 50);
 	assert_in_range(attempts, 5, 52);
 	assert_int_equal(answered(f), 0);
 }
@@ -331,8 +331,8 @@ static void at_the_end_no_batch_waits(void **state)
 	begin(f);
 	answer(f);
 	no_room = true;
-	relay_loop_drain(&f->loop, 1000);
-	assert_false(turns_blocked(&f->turns));
+	reply_poller_drain(&f->loop, 1000);
+	assert_false(batch_scheduler_has_pending(&f->turns));
 	assert_int_equal(counter_get(&f->relay.relay.counters.answers), 1);
 	assert_int_equal(answered(f), 0);
 	no_room = false;
