@@ -137,15 +137,16 @@ static void open_standard_streams(void)
 
 static int explain_to_user(const struct config *config, const struct options *options)
 {
-	struct question question;
-	int status = question_init(&question, config, options->explain, options->payload, stdin, stderr), error = 0;
+	struct explain_query question;
+	int status = explain_query_init(&question, config, options->explain, options->payload, stdin, stderr),
+	    error = 0;
 
 	if (!status) {
 		error = explain(config, &question, stdout);
 		if (!error && (fflush(stdout) || ferror(stdout)))
 			error = -EIO;
 	}
-	question_finish(&question);
+	explain_query_finish(&question);
 	if (!error)
 		return status;
 	fprintf(stderr, "udprelayd: cannot explain: %s\n", strerror(-error));

@@ -21,7 +21,7 @@ bool http_built_in(void);
 /* Answers on socket, whose descriptor it takes over where it succeeds, as soon as loop runs. loop and view must
  * outlive it; what the view shows may become something else between two turns of the loop. Returns 0 or a negative
  * errno. */
-int http_create(struct http **http, uv_loop_t *loop, struct http_socket *socket, const struct server_view *view);
+int http_create(struct http **http, uv_loop_t *loop, struct http_socket *socket, const struct status_source *view);
 
 /* Ends all connections: the loop closes the handles. NULL is accepted, and a second time does nothing. */
 void http_close(struct http *http);

@@ -19,7 +19,7 @@
 #define STATUS_STALL_MS 5000
 
 /* The daemon's parts, as its owner has them at the moment; all are borrowed. It is read on the main loop. */
-struct server_view {
+struct status_source {
 	const struct config *config;
 	unsigned generation; /* of the configuration: 1 for the first, and one more with each reload that is in force */
 	uint64_t reloads_failed;
@@ -53,7 +53,7 @@ struct status_peer {
 };
 
 struct status {
-	const struct server_view *view;
+	const struct status_source *view;
 	uint64_t now_ms; /* monotonic */
 	unsigned generation;
 	struct status_listener *listeners; /* as in the configuration */
@@ -61,7 +61,7 @@ struct status {
 	struct status_peer *peers; /* likewise */
 	size_t peer_count;
 	struct endpoints_snapshot *snapshot; /* NULL: not known any more */
-	uint64_t *silences_ms; /* by worker: since its loop turned last */
+	uint64_t *stalled_ms; /* by worker: since its loop turned last */
 	unsigned worker_count;
 	struct receive_counters receives;
 	struct {
@@ -72,14 +72,14 @@ struct status {
 
 /* Sums up over all workers. The view and what it shows must stay while the status is printed. Returns NULL where there
  * is no memory. */
-struct status *status_collect(const struct server_view *view);
+struct status *status_collect(const struct status_source *view);
 
 /* NULL is accepted. */
 void status_destroy(struct status *status);
 
 /* What keeps the daemon from doing its work, reason by reason: a listener that is not bound, a worker that stands
  * still. Calls tell (NULL: only counts) with a line without a newline. Returns how many there are. */
-size_t status_faults(const struct status *status, void (*tell)(const char *fault, void *data), void *data);
+size_t status_health_problems(const struct status *status, void (*tell)(const char *fault, void *data), void *data);
 
 /* What a counter grew by in a second, between an earlier status of the same generation (NULL: none yet) and a later
  * one.

@@ -6,6 +6,6 @@
 #include "base/log.h"
 
 /* Tells log, at level info, a line for each listener and peer and one for the datagram log. */
-void summary_write(struct log *log, const struct server_view *view);
+void summary_write(struct log *log, const struct status_source *view);
 
 #endif

@@ -13,14 +13,14 @@
 
 /* --- Words --- */
 
-static struct key_place place(const struct explanation *explanation, const char *key)
+static struct config_location place(const struct explain_report *explanation, const char *key)
 {
-	return place_of(&explanation->listener->lines, key);
+	return config_location_of(&explanation->listener->lines, key);
 }
 
-static const char *action(const struct explanation *explanation)
+static const char *action(const struct explain_report *explanation)
 {
-	return listener_word("action", explanation->listener->action);
+	return explain_choice_name("action", explanation->listener->action);
 }
 
 /* --- Our own addresses, as the configuration has them --- */
@@ -84,62 +84,67 @@ static bool has_open_ports(const struct config *config)
 
 /* --- The lists --- */
 
-static void tell_admitted(const struct explanation *explanation, const struct prefix *prefix)
+static void tell_admitted(const struct explain_report *explanation, const struct prefix *prefix)
 {
 	const struct listener_config *listener = explanation->listener;
 	char text[PREFIX_TEXT_MAX];
 
 	if (prefix)
-		fact(explanation, "source: admitted by allow %s (line %u)", prefix_format(prefix, text), prefix->line);
+		explain_line(explanation, "source: admitted by allow %s (line %u)", prefix_format(prefix, text),
+			     prefix->line);
 	else if (explanation->question->source.any.sa_family == AF_UNIX)
-		fact(explanation, "source: admitted: unix: senders are subject to no list");
+		explain_line(explanation, "source: admitted: unix: senders are subject to no list");
 	else if (listener->deny)
-		fact(explanation, "source: admitted: in no prefix of deny (%s), and all others are allowed (%s)",
-		     place(explanation, "deny").text, place(explanation, "allow").text);
+		explain_line(explanation,
+			     "source: admitted: in no prefix of deny (%s), and all others are allowed (%s)",
+			     place(explanation, "deny").text, place(explanation, "allow").text);
 	else
-		fact(explanation, "source: admitted: all are allowed (%s; %s)", place(explanation, "allow").text,
-		     place(explanation, "deny").text);
+		explain_line(explanation, "source: admitted: all are allowed (%s; %s)",
+			     place(explanation, "allow").text, place(explanation, "deny").text);
 }
 
-static void tell_source(const struct explanation *explanation, const struct access_decision *decision)
+static void tell_source(const struct explain_report *explanation, const struct access_decision *decision)
 {
 	char text[PREFIX_TEXT_MAX];
 
 	if (decision->ground == ACCESS_DENIED)
-		fact(explanation, "source: refused by deny %s (line %u)", prefix_format(decision->prefix, text),
-		     decision->prefix->line);
+		explain_line(explanation, "source: refused by deny %s (line %u)", prefix_format(decision->prefix, text),
+			     decision->prefix->line);
 	else if (decision->ground == ACCESS_NOT_ALLOWED)
-		fact(explanation, "source: refused: in no prefix of allow (%s)", place(explanation, "allow").text);
+		explain_line(explanation, "source: refused: in no prefix of allow (%s)",
+			     place(explanation, "allow").text);
 	else
 		tell_admitted(explanation, decision->prefix);
 }
 
 /* --- The guard --- */
 
-static void tell_refused_port(const struct explanation *explanation)
+static void tell_refused_port(const struct explain_report *explanation)
 {
 	bool written = config_line(&explanation->listener->lines, "refuse_source_ports");
 
-	fact(explanation, "guard: refused: port %u gets no answer (%s%s)", address_port(&explanation->question->source),
-	     place(explanation, "refuse_source_ports").text,
-	     written ? "" : ": ports below 1024 and those of echo listeners");
+	explain_line(explanation, "guard: refused: port %u gets no answer (%s%s)",
+		     address_port(&explanation->question->source), place(explanation, "refuse_source_ports").text,
+		     written ? "" : ": ports below 1024 and those of echo listeners");
 }
 
-static void tell_good(const struct explanation *explanation)
+static void tell_good(const struct explain_report *explanation)
 {
 	if (explanation->question->source.any.sa_family == AF_UNIX)
-		fact(explanation, "guard: passed: the sender has a name, and is none of ours (%s)",
-		     place(explanation, "loop_guard").text);
+		explain_line(explanation, "guard: passed: the sender has a name, and is none of ours (%s)",
+			     place(explanation, "loop_guard").text);
 	else
-		fact(explanation, "guard: passed: a host's address, none of ours (%s), and no refused port (%s)",
-		     place(explanation, "loop_guard").text, place(explanation, "refuse_source_ports").text);
+		explain_line(explanation,
+			     "guard: passed: a host's address, none of ours (%s), and no refused port (%s)",
+			     place(explanation, "loop_guard").text, place(explanation, "refuse_source_ports").text);
 	if (has_open_ports(explanation->config))
-		fact(explanation,
-		     "guard: ports of addresses with port 0, and addresses of fd:NAME, are known from the start "
-		     "on: whether the source is one of them is not");
+		explain_line(
+			explanation,
+			"guard: ports of addresses with port 0, and addresses of fd:NAME, are known from the start "
+			"on: whether the source is one of them is not");
 }
 
-static void tell_guard(const struct explanation *explanation, enum access_rule ground)
+static void tell_guard(const struct explain_report *explanation, enum access_rule ground)
 {
 	const char *source = explanation->source;
 
@@ -148,31 +153,32 @@ static void tell_guard(const struct explanation *explanation, enum access_rule g
 	case ACCESS_NOT_ALLOWED:
 		break;
 	case ACCESS_NO_REPLY_ACTION:
-		fact(explanation, "guard: not asked: %s answers nobody (%s)", action(explanation),
-		     place(explanation, "action").text);
+		explain_line(explanation, "guard: not asked: %s answers nobody (%s)", action(explanation),
+			     place(explanation, "action").text);
 		break;
 	case ACCESS_UNNAMED:
-		fact(explanation, "guard: refused: a unix: sender without a name gets no answer of %s (%s)",
-		     action(explanation), place(explanation, "action").text);
+		explain_line(explanation, "guard: refused: a unix: sender without a name gets no answer of %s (%s)",
+			     action(explanation), place(explanation, "action").text);
 		break;
 	case ACCESS_UNNAMED_ONE_WAY:
-		fact(explanation, "guard: passed: the sender has no name, but no answer is expected (%s)",
-		     place(explanation, "responses").text);
+		explain_line(explanation, "guard: passed: the sender has no name, but no answer is expected (%s)",
+			     place(explanation, "responses").text);
 		break;
 	case ACCESS_LOOP_GUARD_OFF:
-		fact(explanation, "guard: off: everybody is answered (%s)", place(explanation, "loop_guard").text);
+		explain_line(explanation, "guard: off: everybody is answered (%s)",
+			     place(explanation, "loop_guard").text);
 		break;
 	case ACCESS_NO_HOST:
-		fact(explanation, "guard: refused: %s is no host's address (%s)", source,
-		     place(explanation, "loop_guard").text);
+		explain_line(explanation, "guard: refused: %s is no host's address (%s)", source,
+			     place(explanation, "loop_guard").text);
 		break;
 	case ACCESS_OWN_ADDRESS:
-		fact(explanation, "guard: refused: %s is one of our own addresses (%s)", source,
-		     place(explanation, "loop_guard").text);
+		explain_line(explanation, "guard: refused: %s is one of our own addresses (%s)", source,
+			     place(explanation, "loop_guard").text);
 		break;
 	case ACCESS_PORT_ZERO:
-		fact(explanation, "guard: refused: nobody can be answered at port 0 (%s)",
-		     place(explanation, "loop_guard").text);
+		explain_line(explanation, "guard: refused: nobody can be answered at port 0 (%s)",
+			     place(explanation, "loop_guard").text);
 		break;
 	case ACCESS_REFUSED_PORT:
 		tell_refused_port(explanation);
@@ -183,7 +189,7 @@ static void tell_guard(const struct explanation *explanation, enum access_rule g
 	}
 }
 
-static void ask_guard(struct explanation *explanation)
+static void ask_guard(struct explain_report *explanation)
 {
 	struct access_decision decision =
 		access_check(explanation->listener, explanation->own, &explanation->question->source);
@@ -195,51 +201,53 @@ static void ask_guard(struct explanation *explanation)
 
 /* --- Limits, of which some depend on the traffic --- */
 
-static void tell_source_limit(const struct explanation *explanation)
+static void tell_source_limit(const struct explain_report *explanation)
 {
 	const struct listener_config *listener = explanation->listener;
 	uint32_t burst = listener->source_burst ? listener->source_burst : listener->source_limit;
 
 	if (!listener->source_limit)
-		fact(explanation, "source limit: none (%s)", place(explanation, "source_limit").text);
+		explain_line(explanation, "source limit: none (%s)", place(explanation, "source_limit").text);
 	else if (explanation->question->source.any.sa_family == AF_UNIX)
-		fact(explanation, "source limit: not for unix: senders (%s)", place(explanation, "source_limit").text);
+		explain_line(explanation, "source limit: not for unix: senders (%s)",
+			     place(explanation, "source_limit").text);
 	else
-		fact(explanation,
-		     "source limit: %u datagrams a second (%s), %u at once (%s): what is more would be "
-		     "dropped:source_limit, but for one in %d",
-		     listener->source_limit, place(explanation, "source_limit").text, burst,
-		     place(explanation, "source_burst").text, SOURCE_LIMIT_SHARE);
+		explain_line(explanation,
+			     "source limit: %u datagrams a second (%s), %u at once (%s): what is more would be "
+			     "dropped:source_limit, but for one in %d",
+			     listener->source_limit, place(explanation, "source_limit").text, burst,
+			     place(explanation, "source_burst").text, SOURCE_LIMIT_SHARE);
 }
 
-static void check_size(struct explanation *explanation)
+static void check_size(struct explain_report *explanation)
 {
 	uint32_t size = (uint32_t)explanation->question->size, max = explanation->listener->max_datagram;
 	struct train train = {.size = size, .segment = size, .count = 1};
 
 	train_limit_size(&train, max);
 	explanation->drop = train.drop;
-	fact(explanation, "size: %u bytes, %s %u (%s)", size, train.drop ? "refused: more than" : "of at most", max,
-	     place(explanation, "max_datagram").text);
+	explain_line(explanation, "size: %u bytes, %s %u (%s)", size, train.drop ? "refused: more than" : "of at most",
+		     max, place(explanation, "max_datagram").text);
 }
 
-static void tell_ring_guard(const struct explanation *explanation)
+static void tell_ring_guard(const struct explain_report *explanation)
 {
 	const struct listener_config *listener = explanation->listener;
 
 	if (!action_traits(listener->action)->has_ring_guard)
 		return;
-	fact(explanation, "ring guard: %s (%s)", listener->ring_guard ? "what goes round would be dropped:ring" : "off",
-	     place(explanation, "ring_guard").text);
+	explain_line(explanation, "ring guard: %s (%s)",
+		     listener->ring_guard ? "what goes round would be dropped:ring" : "off",
+		     place(explanation, "ring_guard").text);
 }
 
-static void check_limits(struct explanation *explanation)
+static void check_limits(struct explain_report *explanation)
 {
 	tell_source_limit(explanation);
 	if (explanation->question->has_payload)
 		check_size(explanation);
 	else
-		fact(explanation, "payload: not told: supposed to be small enough, and to convert");
+		explain_line(explanation, "payload: not told: supposed to be small enough, and to convert");
 	if (!explanation->drop)
 		tell_ring_guard(explanation);
 }
@@ -247,7 +255,7 @@ static void check_limits(struct explanation *explanation)
 /* --- Answers --- */
 
 /* Where an answer leaves from. Of an address for many, the kernel chooses one of the host's own. */
-static const char *answers_from(const struct explanation *explanation, char text[ADDRESS_TEXT_MAX])
+static const char *answers_from(const struct explain_report *explanation, char text[ADDRESS_TEXT_MAX])
 {
 	const struct address *destination = &explanation->question->destination;
 
@@ -258,40 +266,42 @@ static const char *answers_from(const struct explanation *explanation, char text
 	return address_format(destination, text);
 }
 
-static void tell_echo(const struct explanation *explanation)
+static void tell_echo(const struct explain_report *explanation)
 {
-	const struct question *question = explanation->question;
+	const struct explain_query *question = explanation->question;
 	char text[ADDRESS_TEXT_MAX];
 
 	if (question->has_payload)
-		fact(explanation, "answer: the same %zu bytes to %s, from %s", question->size, explanation->source,
-		     answers_from(explanation, text));
+		explain_line(explanation, "answer: the same %zu bytes to %s, from %s", question->size,
+			     explanation->source, answers_from(explanation, text));
 	else
-		fact(explanation, "answer: the same bytes to %s, from %s", explanation->source,
-		     answers_from(explanation, text));
+		explain_line(explanation, "answer: the same bytes to %s, from %s", explanation->source,
+			     answers_from(explanation, text));
 }
 
-static void tell_answers(const struct explanation *explanation)
+static void tell_answers(const struct explain_report *explanation)
 {
 	uint32_t responses = explanation->listener->responses;
 	char text[ADDRESS_TEXT_MAX];
 
 	if (!responses) {
-		fact(explanation, "answers: none (%s)", place(explanation, "responses").text);
+		explain_line(explanation, "answers: none (%s)", place(explanation, "responses").text);
 		return;
 	}
 	if (responses == RESPONSES_UNLIMITED)
-		fact(explanation, "answers: unlimited (%s), to %s, from %s", place(explanation, "responses").text,
-		     explanation->source, answers_from(explanation, text));
+		explain_line(explanation, "answers: unlimited (%s), to %s, from %s",
+			     place(explanation, "responses").text, explanation->source,
+			     answers_from(explanation, text));
 	else
-		fact(explanation, "answers: at most %u for each datagram (%s), to %s, from %s", responses,
-		     place(explanation, "responses").text, explanation->source, answers_from(explanation, text));
+		explain_line(explanation, "answers: at most %u for each datagram (%s), to %s, from %s", responses,
+			     place(explanation, "responses").text, explanation->source,
+			     answers_from(explanation, text));
 }
 
 /* --- The action and the verdict --- */
 
 /* Returns the verdicts that there may be, or NULL where the record has the one. */
-static char *act(const struct explanation *explanation, struct datagram_record *record)
+static char *act(const struct explain_report *explanation, struct datagram_record *record)
 {
 	enum action_kind action = explanation->listener->action;
 	const struct action_traits *traits = action_traits(action);
@@ -311,17 +321,18 @@ static char *act(const struct explanation *explanation, struct datagram_record *
 	return open;
 }
 
-static void tell_verdict(const struct explanation *explanation, const struct datagram_record *record, const char *open)
+static void tell_verdict(const struct explain_report *explanation, const struct datagram_record *record,
+			 const char *open)
 {
 	char word[RECORD_VERDICT_MAX];
 
 	if (open)
-		fact(explanation, "verdict: %s", open);
+		explain_line(explanation, "verdict: %s", open);
 	else
-		fact(explanation, "verdict: %.*s", (int)(record_put_verdict(word, record) - word), word);
+		explain_line(explanation, "verdict: %.*s", (int)(record_put_verdict(word, record) - word), word);
 }
 
-static void conclude(const struct explanation *explanation)
+static void conclude(const struct explain_report *explanation)
 {
 	struct datagram_record record = {.verdict = VERDICT_DROPPED, .reason = explanation->drop};
 	char *open = explanation->drop ? NULL : act(explanation, &record);
@@ -332,7 +343,7 @@ static void conclude(const struct explanation *explanation)
 
 /* --- All of it --- */
 
-static void tell_question(const struct explanation *explanation)
+static void tell_question(const struct explain_report *explanation)
 {
 	const struct listener_config *listener = explanation->listener;
 	const struct address *destination = &explanation->question->destination;
@@ -346,9 +357,9 @@ static void tell_question(const struct explanation *explanation)
 	free(path);
 }
 
-int explain(const struct config *config, const struct question *question, FILE *out)
+int explain(const struct config *config, const struct explain_query *question, FILE *out)
 {
-	struct explanation explanation = {
+	struct explain_report explanation = {
 		.config = config, .question = question, .listener = question->listener, .out = out};
 	int error = own_addresses_of(&explanation.own, config);
 

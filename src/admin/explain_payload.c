@@ -21,7 +21,7 @@ struct part {
 	bool cut;
 };
 
-static struct part shown_part(const struct explanation *explanation, const void *bytes, size_t size)
+static struct part shown_part(const struct explain_report *explanation, const void *bytes, size_t size)
 {
 	size_t limit = explanation->config->datagram_log.payload;
 
@@ -49,13 +49,13 @@ static char *quote(const struct codec_text *text, bool cut)
 	return quoted;
 }
 
-struct reading read_bytes(const struct explanation *explanation, char *const *encodings, size_t count,
-			  enum codec_errors errors, const void *bytes, size_t size, const char **encoding)
+struct decoded_preview preview_payload(const struct explain_report *explanation, char *const *encodings, size_t count,
+				       enum codec_errors errors, const void *bytes, size_t size, const char **encoding)
 {
 	struct part part = shown_part(explanation, bytes, size);
 	struct codec *codec = open_codec(encodings, count, errors, part.size);
 	struct codec_text text;
-	struct reading reading = {.bytes = part.size};
+	struct decoded_preview reading = {.bytes = part.size};
 
 	reading.decoded = codec_decode(codec, part.bytes, part.size, part.cut, &text);
 	reading.text = quote(&text, part.cut);
@@ -99,9 +99,9 @@ static size_t find_character(struct codec *codec, const struct part *part, size_
 	return begin;
 }
 
-static void tell_fault(const struct explanation *explanation, char *const *encoding)
+static void tell_fault(const struct explain_report *explanation, char *const *encoding)
 {
-	const struct question *question = explanation->question;
+	const struct explain_query *question = explanation->question;
 	struct part part = shown_part(explanation, question->payload, question->size);
 	struct codec *codec = open_codec(encoding, 1, CODEC_STRICT, part.size);
 	size_t fault = find_fault(codec, &part), end = fault ? fault : part.size;
@@ -116,14 +116,14 @@ static void tell_fault(const struct explanation *explanation, char *const *encod
 }
 
 /* Returns whether it decodes. */
-static bool try_encoding(const struct explanation *explanation, char *const *encoding)
+static bool try_encoding(const struct explain_report *explanation, char *const *encoding)
 {
-	const struct question *question = explanation->question;
-	struct reading reading =
-		read_bytes(explanation, encoding, 1, CODEC_STRICT, question->payload, question->size, NULL);
+	const struct explain_query *question = explanation->question;
+	struct decoded_preview reading =
+		preview_payload(explanation, encoding, 1, CODEC_STRICT, question->payload, question->size, NULL);
 
 	if (reading.decoded)
-		fact(explanation, "encoding %s: decodes to %s", *encoding, reading.text);
+		explain_line(explanation, "encoding %s: decodes to %s", *encoding, reading.text);
 	else
 		tell_fault(explanation, encoding);
 	free(reading.text);
@@ -132,49 +132,50 @@ static bool try_encoding(const struct explanation *explanation, char *const *enc
 
 /* --- The log --- */
 
-static void tell_shown(const struct explanation *explanation, bool fits)
+static void tell_shown(const struct explain_report *explanation, bool fits)
 {
-	const struct question *question = explanation->question;
+	const struct explain_query *question = explanation->question;
 	const struct listener_config *listener = explanation->listener;
-	const char *encoding, *rule = listener_word("errors", listener->errors);
-	struct reading reading = read_bytes(explanation, listener->encodings, listener->encoding_count,
-					    listener->errors, question->payload, question->size, &encoding);
+	const char *encoding, *rule = explain_choice_name("errors", listener->errors);
+	struct decoded_preview reading =
+		preview_payload(explanation, listener->encodings, listener->encoding_count, listener->errors,
+				question->payload, question->size, &encoding);
 
 	if (fits)
-		fact(explanation, "log: %s %s, the first that decodes (%s)", encoding, reading.text,
-		     place_of(&listener->lines, "encoding").text);
+		explain_line(explanation, "log: %s %s, the first that decodes (%s)", encoding, reading.text,
+			     config_location_of(&listener->lines, "encoding").text);
 	else
-		fact(explanation, "log: %s %s, since none decodes, by errors = %s (%s)", encoding, reading.text, rule,
-		     place_of(&listener->lines, "errors").text);
+		explain_line(explanation, "log: %s %s, since none decodes, by errors = %s (%s)", encoding, reading.text,
+			     rule, config_location_of(&listener->lines, "errors").text);
 	free(reading.text);
 }
 
-static void tell_log(const struct explanation *explanation, bool fits)
+static void tell_log(const struct explain_report *explanation, bool fits)
 {
 	const struct config *config = explanation->config;
 	const struct listener_config *listener = explanation->listener;
 
 	if (config->datagram_log.target == LOG_TARGET_OFF)
-		fact(explanation, "log: no record: the datagram log is off (target)");
+		explain_line(explanation, "log: no record: the datagram log is off (target)");
 	else if (!listener->log_every)
-		fact(explanation, "log: no record (%s)", place_of(&listener->lines, "log").text);
+		explain_line(explanation, "log: no record (%s)", config_location_of(&listener->lines, "log").text);
 	else if (!config->datagram_log.payload)
-		fact(explanation, "log: a record without payload (payload = 0)");
+		explain_line(explanation, "log: a record without payload (payload = 0)");
 	else
 		tell_shown(explanation, fits);
 	if (listener->log_every > 1 && config->datagram_log.target != LOG_TARGET_OFF)
-		fact(explanation, "log: of %u datagrams, one has a record (%s)", listener->log_every,
-		     place_of(&listener->lines, "log").text);
+		explain_line(explanation, "log: of %u datagrams, one has a record (%s)", listener->log_every,
+			     config_location_of(&listener->lines, "log").text);
 }
 
-void explain_payload(const struct explanation *explanation)
+void explain_payload(const struct explain_report *explanation)
 {
 	const struct listener_config *listener = explanation->listener;
 	struct part part = shown_part(explanation, NULL, explanation->question->size);
 	bool fits = false;
 
 	if (part.cut)
-		fact(explanation, "log: reads the first %zu bytes", part.size);
+		explain_line(explanation, "log: reads the first %zu bytes", part.size);
 	for (size_t i = 0; i < listener->encoding_count; i++)
 		fits |= try_encoding(explanation, &listener->encodings[i]);
 	tell_log(explanation, fits);

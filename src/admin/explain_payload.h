@@ -5,6 +5,6 @@
 #include "admin/explain_report.h"
 
 /* The payload is known. */
-void explain_payload(const struct explanation *explanation);
+void explain_payload(const struct explain_report *explanation);
 
 #endif

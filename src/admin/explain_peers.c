@@ -29,7 +29,7 @@ struct peer_view {
 
 /* The peers of the listener, with the converters that the daemon would have. */
 struct peers_view {
-	const struct explanation *explanation;
+	const struct explain_report *explanation;
 	struct peer_socket *links; /* by the peer's index in the configuration */
 	struct pipeline route;
 	struct peer_view *items; /* by the listener's peers */
@@ -101,11 +101,11 @@ static void put_bytes(FILE *out, const uint8_t *bytes, size_t size)
 		fputs(" …", out);
 }
 
-static void put_converted(const struct explanation *explanation, FILE *out, const struct peer_view *peer,
+static void put_converted(const struct explain_report *explanation, FILE *out, const struct peer_view *peer,
 			  const uint8_t *bytes, size_t size)
 {
-	struct reading reading = read_bytes(explanation, (char *const *)&peer->config->encoding, 1,
-					    CODEC_BACKSLASHREPLACE, bytes, size, NULL);
+	struct decoded_preview reading = preview_payload(explanation, (char *const *)&peer->config->encoding, 1,
+							 CODEC_BACKSLASHREPLACE, bytes, size, NULL);
 
 	fprintf(out, ", converted to %s: %zuB %s, hex:", peer->config->encoding, size, reading.text);
 	put_bytes(out, bytes, size);
@@ -113,9 +113,9 @@ static void put_converted(const struct explanation *explanation, FILE *out, cons
 }
 
 /* As the daemon converts. */
-static void convert(const struct explanation *explanation, FILE *out, struct peer_view *peer)
+static void convert(const struct explain_report *explanation, FILE *out, struct peer_view *peer)
 {
-	const struct question *question = explanation->question;
+	const struct explain_query *question = explanation->question;
 	uint8_t *bytes = xcheck(malloc(CONVERTED_MAX));
 	size_t size;
 
@@ -124,11 +124,11 @@ static void convert(const struct explanation *explanation, FILE *out, struct pee
 		put_converted(explanation, out, peer, bytes, size);
 	else
 		fprintf(out, ", %s to %s (%s)", drop_reason_name(peer->drop), peer->config->encoding,
-			place_of(&explanation->listener->lines, "errors").text);
+			config_location_of(&explanation->listener->lines, "errors").text);
 	free(bytes);
 }
 
-static void put_payload(const struct explanation *explanation, FILE *out, struct peer_view *peer)
+static void put_payload(const struct explain_report *explanation, FILE *out, struct peer_view *peer)
 {
 	if (peer->converter && explanation->question->has_payload)
 		convert(explanation, out, peer);
@@ -136,11 +136,11 @@ static void put_payload(const struct explanation *explanation, FILE *out, struct
 		fprintf(out, ", converted to %s", peer->config->encoding);
 	else
 		fputs(", bytes untouched", out);
-	fprintf(out, " (%s)", place_of(&peer->config->lines, "encoding").text);
+	fprintf(out, " (%s)", config_location_of(&peer->config->lines, "encoding").text);
 }
 
 /* drop: why nothing can go there at all; then it is not converted. */
-static void tell_peer(const struct explanation *explanation, struct peer_view *peer, enum drop_reason drop)
+static void tell_peer(const struct explain_report *explanation, struct peer_view *peer, enum drop_reason drop)
 {
 	FILE *out = explanation->out;
 
@@ -157,7 +157,7 @@ static void tell_peer(const struct explanation *explanation, struct peer_view *p
 
 /* --- All peers --- */
 
-static void peers_view_init(struct peers_view *view, const struct explanation *explanation)
+static void peers_view_init(struct peers_view *view, const struct explain_report *explanation)
 {
 	const struct config *config = explanation->config;
 	const struct listener_config *listener = explanation->listener;
@@ -186,13 +186,13 @@ static void peers_view_finish(struct peers_view *view)
 
 /* --- Forward --- */
 
-void explain_forward(const struct explanation *explanation, struct datagram_record *record)
+void explain_forward(const struct explain_report *explanation, struct datagram_record *record)
 {
 	struct peers_view view;
 
 	peers_view_init(&view, explanation);
-	fact(explanation, "peers: a copy to each of %zu (%s)", view.count,
-	     place_of(&explanation->listener->lines, "peers").text);
+	explain_line(explanation, "peers: a copy to each of %zu (%s)", view.count,
+		     config_location_of(&explanation->listener->lines, "peers").text);
 	for (size_t i = 0; i < view.count; i++)
 		tell_peer(explanation, &view.items[i], peer_socket_check(view.items[i].link));
 	record->copies = (uint16_t)view.count;
@@ -233,7 +233,7 @@ static void targets_free(struct peer_endpoints *targets)
 
 static void targets_view_init(struct targets_view *targets, const struct peers_view *view)
 {
-	const struct explanation *explanation = view->explanation;
+	const struct explain_report *explanation = view->explanation;
 	size_t count = explanation->config->peer_count;
 	struct peer_endpoints *lists = xcheck(calloc(count, sizeof(*lists)));
 
@@ -258,15 +258,16 @@ static void targets_view_finish(struct targets_view *targets)
 
 /* --- Relay: the choice --- */
 
-static void tell_refusal(const struct explanation *explanation, const struct endpoint_set *set, enum drop_reason reason)
+static void tell_refusal(const struct explain_report *explanation, const struct endpoint_set *set,
+			 enum drop_reason reason)
 {
 	if (reason == DROP_LOOP && endpoint_set_is_loop(set, &explanation->question->source))
-		fact(explanation, "session: refused: %s is the address of one of its own peers (%s)",
-		     explanation->source, place_of(&explanation->listener->lines, "loop_guard").text);
+		explain_line(explanation, "session: refused: %s is the address of one of its own peers (%s)",
+			     explanation->source, config_location_of(&explanation->listener->lines, "loop_guard").text);
 	else if (reason == DROP_LOOP)
-		fact(explanation, "session: refused: its peers are our own listeners");
+		explain_line(explanation, "session: refused: its peers are our own listeners");
 	else
-		fact(explanation, "session: refused: no peer has an address now");
+		explain_line(explanation, "session: refused: no peer has an address now");
 }
 
 /* What there is to choose from: "resolver at 192.0.2.53:53, …". */
@@ -306,27 +307,27 @@ static void tell_names(const struct peers_view *view)
 	for (size_t i = 0; i < view->count; i++) {
 		if (!view->items[i].config->host)
 			continue;
-		fact(view->explanation, "balance: a name stands for all of its addresses, which may change");
+		explain_line(view->explanation, "balance: a name stands for all of its addresses, which may change");
 		return;
 	}
 }
 
-static void tell_choice(const struct explanation *explanation, const struct endpoint_set *set,
+static void tell_choice(const struct explain_report *explanation, const struct endpoint_set *set,
 			const struct endpoint_ref *member)
 {
 	const struct listener_config *listener = explanation->listener;
-	const char *word = listener_word("balance", listener->balance);
-	struct key_place place = place_of(&listener->lines, "balance");
+	const char *word = explain_choice_name("balance", listener->balance);
+	struct config_location place = config_location_of(&listener->lines, "balance");
 	const uint16_t *choices;
 	char text[ADDRESS_TEXT_MAX];
 
 	address_format(&member->target->address, text);
 	if (balancer_candidates(set->balancer, &choices) == 1) {
-		fact(explanation, "balance: %s (%s): %s at %s, the only choice", word, place.text,
-		     member->target->peer->name, text);
+		explain_line(explanation, "balance: %s (%s): %s at %s, the only choice", word, place.text,
+			     member->target->peer->name, text);
 	} else if (is_certain(set)) {
-		fact(explanation, "balance: %s (%s): %s at %s, %s", word, place.text, member->target->peer->name, text,
-		     grounds[listener->balance]);
+		explain_line(explanation, "balance: %s (%s): %s at %s, %s", word, place.text,
+			     member->target->peer->name, text, grounds[listener->balance]);
 	} else {
 		fprintf(explanation->out, FACT_INDENT "balance: %s (%s): %s ", word, place.text,
 			grounds[listener->balance]);
@@ -350,15 +351,16 @@ static struct duration_text duration(uint64_t ms)
 	return duration;
 }
 
-static void tell_session(const struct explanation *explanation)
+static void tell_session(const struct explain_report *explanation)
 {
 	const struct listener_config *listener = explanation->listener;
 
-	fact(explanation, "session: a new one; one that %s has already stays with its peer while that is up",
-	     explanation->source);
-	fact(explanation, "session: ends after %s without datagrams (%s); there are at most %u (%s)",
-	     duration(listener->idle_timeout_ms).text, place_of(&listener->lines, "idle_timeout").text,
-	     listener->max_sessions, place_of(&listener->lines, "max_sessions").text);
+	explain_line(explanation, "session: a new one; one that %s has already stays with its peer while that is up",
+		     explanation->source);
+	explain_line(explanation, "session: ends after %s without datagrams (%s); there are at most %u (%s)",
+		     duration(listener->idle_timeout_ms).text,
+		     config_location_of(&listener->lines, "idle_timeout").text, listener->max_sessions,
+		     config_location_of(&listener->lines, "max_sessions").text);
 }
 
 /* --- Relay: the verdict --- */
@@ -419,14 +421,15 @@ static char *explain_choice(const struct peers_view *view, struct endpoint_set *
 	return is_certain(set) ? NULL : judge_all(view, set, record);
 }
 
-char *explain_relay(const struct explanation *explanation, struct datagram_record *record)
+char *explain_relay(const struct explain_report *explanation, struct datagram_record *record)
 {
 	struct peers_view view;
 	struct targets_view targets;
 	char *open;
 
 	peers_view_init(&view, explanation);
-	fact(explanation, "peers: one of %zu (%s)", view.count, place_of(&explanation->listener->lines, "peers").text);
+	explain_line(explanation, "peers: one of %zu (%s)", view.count,
+		     config_location_of(&explanation->listener->lines, "peers").text);
 	for (size_t i = 0; i < view.count; i++)
 		tell_peer(explanation, &view.items[i], view.items[i].found.count ? DROP_NONE : DROP_UNRESOLVED);
 	targets_view_init(&targets, &view);

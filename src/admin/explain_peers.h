@@ -6,10 +6,10 @@
 #include "datagram_log/record.h"
 
 /* The listener is a forward. Tells of each peer, and fills in the verdict of the record. */
-void explain_forward(const struct explanation *explanation, struct datagram_record *record);
+void explain_forward(const struct explain_report *explanation, struct datagram_record *record);
 
 /* The listener is a relay. The same; all peers are supposed to be up. Where it is not certain which peer it would be,
  * returns the verdicts that there may be, which free(3) frees; otherwise NULL. */
-char *explain_relay(const struct explanation *explanation, struct datagram_record *record);
+char *explain_relay(const struct explain_report *explanation, struct datagram_record *record);
 
 #endif

@@ -20,7 +20,7 @@
 
 /* What is asked, and where it is told that this is no question. */
 struct reader {
-	struct question *question;
+	struct explain_query *question;
 	const struct config *config;
 	FILE *errors;
 };
@@ -188,7 +188,7 @@ static bool read_listener(const struct reader *reader, const char *text)
 /* Datagrams come to an address of their own family. Where the listener has one for them, that is it. */
 static bool find_destination(const struct reader *reader)
 {
-	struct question *question = reader->question;
+	struct explain_query *question = reader->question;
 	int family = question->source.any.sa_family;
 	const struct bind_config *only = NULL;
 	size_t count = 0;
@@ -209,7 +209,7 @@ static bool find_destination(const struct reader *reader)
 
 static bool no_way(const struct reader *reader, const char *source)
 {
-	const struct question *question = reader->question;
+	const struct explain_query *question = reader->question;
 	char to[ADDRESS_TEXT_MAX];
 
 	if (question->destination.length)
@@ -253,7 +253,7 @@ static bool read_way(const struct reader *reader, const char *way)
 
 static bool read_hex(const struct reader *reader, const char *text)
 {
-	struct question *question = reader->question;
+	struct explain_query *question = reader->question;
 	char *copy = xcheck(strdup(text));
 	const char *fault, *word;
 
@@ -267,7 +267,7 @@ static bool read_hex(const struct reader *reader, const char *text)
 	return !fault;
 }
 
-static void read_text(struct question *question, const char *text)
+static void read_text(struct explain_query *question, const char *text)
 {
 	question->size = strlen(text);
 	question->payload = xcheck(malloc(question->size + 1));
@@ -277,7 +277,7 @@ static void read_text(struct question *question, const char *text)
 /* A little more than a datagram carries shows that it is too much. */
 static bool read_stream(const struct reader *reader, FILE *in)
 {
-	struct question *question = reader->question;
+	struct explain_query *question = reader->question;
 
 	question->payload = xcheck(malloc(CONFIG_DATAGRAM_MAX + 1));
 	question->size = fread(question->payload, 1, CONFIG_DATAGRAM_MAX + 1, in);
@@ -297,7 +297,7 @@ static bool check_size(const struct reader *reader)
 
 static bool read_payload(const struct reader *reader, const char *payload, FILE *in)
 {
-	struct question *question = reader->question;
+	struct explain_query *question = reader->question;
 	bool good = true;
 
 	question->has_payload = payload;
@@ -312,17 +312,17 @@ static bool read_payload(const struct reader *reader, const char *payload, FILE 
 	return good && check_size(reader);
 }
 
-int question_init(struct question *question, const struct config *config, const char *way, const char *payload,
-		  FILE *in, FILE *errors)
+int explain_query_init(struct explain_query *question, const struct config *config, const char *way,
+		       const char *payload, FILE *in, FILE *errors)
 {
 	struct reader reader = {question, config, errors};
 
-	*question = (struct question){0};
+	*question = (struct explain_query){0};
 	return read_way(&reader, way) && read_payload(&reader, payload, in) ? 0 : EX_USAGE;
 }
 
-void question_finish(struct question *question)
+void explain_query_finish(struct explain_query *question)
 {
 	free(question->payload);
-	*question = (struct question){0};
+	*question = (struct explain_query){0};
 }

@@ -4,7 +4,7 @@
 
 #include "config/keys.h"
 
-void fact(const struct explanation *explanation, const char *format, ...)
+void explain_line(const struct explain_report *explanation, const char *format, ...)
 {
 	va_list arguments;
 
@@ -15,10 +15,10 @@ void fact(const struct explanation *explanation, const char *format, ...)
 	putc('\n', explanation->out);
 }
 
-struct key_place place_of(const struct section_lines *lines, const char *key)
+struct config_location config_location_of(const struct section_lines *lines, const char *key)
 {
 	unsigned line = config_line(lines, key);
-	struct key_place place;
+	struct config_location place;
 
 	if (line)
 		snprintf(place.text, sizeof(place.text), "%s, line %u", key, line);
@@ -27,7 +27,7 @@ struct key_place place_of(const struct section_lines *lines, const char *key)
 	return place;
 }
 
-const char *listener_word(const char *key, unsigned choice)
+const char *explain_choice_name(const char *key, unsigned choice)
 {
 	return config_key_find(SECTION_LISTENER, key)->words[choice];
 }

@@ -11,9 +11,9 @@
 #include "net/drop_reason.h"
 #include "text/codec.h"
 
-struct explanation {
+struct explain_report {
 	const struct config *config;
-	const struct question *question;
+	const struct explain_query *question;
 	const struct listener_config *listener;
 	struct own_addresses *own;
 	FILE *out;
@@ -25,20 +25,21 @@ struct explanation {
 #define FACT_INDENT "  "
 
 /* One fact. */
-void fact(const struct explanation *explanation, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void explain_line(const struct explain_report *explanation, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* "KEY, line 12" or "KEY, default"; the key's name is one of the configuration's. */
-struct key_place {
+struct config_location {
 	char text[48];
 };
 
-struct key_place place_of(const struct section_lines *lines, const char *key);
+struct config_location config_location_of(const struct section_lines *lines, const char *key);
 
 /* The word that stands for a choice of the listener's key, such as "echo". */
-const char *listener_word(const char *key, unsigned choice);
+const char *explain_choice_name(const char *key, unsigned choice);
 
 /* Bytes of a payload that are shown, and the encoding that reads them. */
-struct reading {
+struct decoded_preview {
 	size_t bytes;
 	bool decoded; /* by its encoding, without an error */
 	char *text; /* in quotes, fit for a terminal, with an ellipsis where more follows; free(3) frees it */
@@ -46,7 +47,7 @@ struct reading {
 
 /* The first bytes as a list of encodings has them, as many as a record of the datagram log shows. *encoding, which may
  * be NULL, becomes the name of the one that was taken. Without memory the program ends. */
-struct reading read_bytes(const struct explanation *explanation, char *const *encodings, size_t count,
-			  enum codec_errors errors, const void *bytes, size_t size, const char **encoding);
+struct decoded_preview preview_payload(const struct explain_report *explanation, char *const *encodings, size_t count,
+				       enum codec_errors errors, const void *bytes, size_t size, const char **encoding);
 
 #endif

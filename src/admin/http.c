@@ -35,7 +35,7 @@ struct connection {
 };
 
 struct http {
-	const struct server_view *view;
+	const struct status_source *view;
 	struct MHD_Daemon *daemon;
 	uv_poll_t poll;
 	uv_timer_t due; /* the daemon has something to do, whether there is input or not */
@@ -56,7 +56,7 @@ struct page {
 static unsigned write_metrics(struct http *http, FILE *out, const struct status *status)
 {
 	(void)http;
-	metrics_text_write(out, status);
+	prometheus_write(out, status);
 	return MHD_HTTP_OK;
 }
 
@@ -68,7 +68,7 @@ static void put_line(const char *line, void *data)
 static unsigned write_health(struct http *http, FILE *out, const struct status *status)
 {
 	(void)http;
-	if (status_faults(status, put_line, out))
+	if (status_health_problems(status, put_line, out))
 		return MHD_HTTP_SERVICE_UNAVAILABLE;
 	put_line("ok", out);
 	return MHD_HTTP_OK;
@@ -341,7 +341,7 @@ static int watch(struct http *http, uv_loop_t *loop)
 	return uv_poll_start(&http->poll, UV_READABLE, on_poll);
 }
 
-int http_create(struct http **out, uv_loop_t *loop, struct http_socket *socket, const struct server_view *view)
+int http_create(struct http **out, uv_loop_t *loop, struct http_socket *socket, const struct status_source *view)
 {
 	struct http *http = calloc(1, sizeof(*http));
 	int error;
@@ -396,7 +396,7 @@ bool http_built_in(void)
 	return false;
 }
 
-int http_create(struct http **http, uv_loop_t *loop, struct http_socket *socket, const struct server_view *view)
+int http_create(struct http **http, uv_loop_t *loop, struct http_socket *socket, const struct status_source *view)
 {
 	(void)http;
 	(void)loop;

@@ -109,7 +109,7 @@ static const char *peer_name(const void *item)
 
 /* --- How it is written --- */
 
-void metrics_text_put_label(FILE *out, const char *text)
+void prometheus_write_label(FILE *out, const char *text)
 {
 	for (; *text; text++) {
 		if (*text == '\\' || *text == '"')
@@ -130,7 +130,7 @@ static void put_head(FILE *out, const char *name, const char *type, const char *
 static void put_series(FILE *out, const char *name, const char *label, const char *value)
 {
 	fprintf(out, "%s{%s=\"", name, label);
-	metrics_text_put_label(out, value);
+	prometheus_write_label(out, value);
 	fputc('"', out);
 }
 
@@ -225,7 +225,7 @@ static void put_health(FILE *out, const struct status *status)
 
 			put_series(out, "udprelayd_peer_up", "peer", status->peers[i].config->name);
 			fputs(",address=\"", out);
-			metrics_text_put_label(out, address_format(&targets->items[t]->address, address));
+			prometheus_write_label(out, address_format(&targets->items[t]->address, address));
 			fprintf(out, "\"} %d\n", endpoint_is_up(targets->items[t], status->now_ms));
 		}
 	}
@@ -310,7 +310,7 @@ static void put_process(FILE *out, const struct status *status)
 
 static void put_reloads(FILE *out, const struct status *status)
 {
-	const struct server_view *view = status->view;
+	const struct status_source *view = status->view;
 
 	put_head(out, "udprelayd_reloads_total", "counter", "Attempts to load the configuration again, by result.");
 	fprintf(out,
@@ -322,7 +322,7 @@ static void put_reloads(FILE *out, const struct status *status)
 		  !view->last_reload_failed);
 }
 
-void metrics_text_write(FILE *out, const struct status *status)
+void prometheus_write(FILE *out, const struct status *status)
 {
 	struct items listeners = {.label = "listener",
 				  .first = status->listeners,

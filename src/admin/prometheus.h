@@ -10,9 +10,9 @@
 #define METRICS_TEXT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
 /* Writes them all; errors show in out. */
-void metrics_text_write(FILE *out, const struct status *status);
+void prometheus_write(FILE *out, const struct status *status);
 
 /* The inside of a label's value: backslash, double quote and newline are escaped. */
-void metrics_text_put_label(FILE *out, const char *text);
+void prometheus_write_label(FILE *out, const char *text);
 
 #endif

@@ -9,7 +9,7 @@
 /* --- Sums --- */
 
 /* '*:PORT' has one or two sockets, every other address one; worker 0 has all of them. */
-static bool is_bound(const struct server_view *view, const struct listener_config *config)
+static bool is_bound(const struct status_source *view, const struct listener_config *config)
 {
 	size_t sockets = 0;
 
@@ -21,7 +21,7 @@ static bool is_bound(const struct server_view *view, const struct listener_confi
 	return sockets >= config->bind_count;
 }
 
-static void collect_relay(struct status_listener *listener, const struct server_view *view)
+static void collect_relay(struct status_listener *listener, const struct status_source *view)
 {
 	size_t index = listener->config->index;
 
@@ -34,7 +34,7 @@ static void collect_relay(struct status_listener *listener, const struct server_
 	listener->sessions_max = view->shared[index].quota.max;
 }
 
-static void collect_listener(struct status_listener *listener, const struct server_view *view,
+static void collect_listener(struct status_listener *listener, const struct status_source *view,
 			     const struct listener_config *config)
 {
 	listener->config = config;
@@ -49,7 +49,7 @@ static void collect_listener(struct status_listener *listener, const struct serv
 
 static void collect_peer(struct status_peer *peer, const struct status *status, const struct peer_config *config)
 {
-	const struct server_view *view = status->view;
+	const struct status_source *view = status->view;
 
 	peer->config = config;
 	for (unsigned i = 0; i < view->worker_count; i++)
@@ -61,12 +61,12 @@ static void collect_peer(struct status_peer *peer, const struct status *status, 
 
 static void collect_workers(struct status *status)
 {
-	const struct server_view *view = status->view;
+	const struct status_source *view = status->view;
 
 	for (unsigned i = 0; i < view->worker_count; i++) {
 		uint64_t heartbeat_ms = worker_heartbeat_ms(view->workers[i]);
 
-		status->silences_ms[i] = status->now_ms > heartbeat_ms ? status->now_ms - heartbeat_ms : 0;
+		status->stalled_ms[i] = status->now_ms > heartbeat_ms ? status->now_ms - heartbeat_ms : 0;
 		receive_counters_add(&status->receives, worker_receive_counters(view->workers[i]));
 	}
 }
@@ -83,18 +83,18 @@ static void collect_datagram_log(struct status *status)
 	status->datagram_log.waiting = datagram_log_waiting(dlog);
 }
 
-static bool make_room(struct status *status, const struct server_view *view)
+static bool make_room(struct status *status, const struct status_source *view)
 {
 	status->listener_count = view->config->listener_count;
 	status->peer_count = view->config->peer_count;
 	status->worker_count = view->worker_count;
 	status->listeners = calloc(status->listener_count + 1, sizeof(*status->listeners));
 	status->peers = calloc(status->peer_count + 1, sizeof(*status->peers));
-	status->silences_ms = calloc(status->worker_count + 1, sizeof(*status->silences_ms));
-	return status->listeners && status->peers && status->silences_ms;
+	status->stalled_ms = calloc(status->worker_count + 1, sizeof(*status->stalled_ms));
+	return status->listeners && status->peers && status->stalled_ms;
 }
 
-struct status *status_collect(const struct server_view *view)
+struct status *status_collect(const struct status_source *view)
 {
 	struct status *status = calloc(1, sizeof(*status));
 
@@ -122,7 +122,7 @@ void status_destroy(struct status *status)
 	endpoints_snapshot_put(status->snapshot);
 	free(status->listeners);
 	free(status->peers);
-	free(status->silences_ms);
+	free(status->stalled_ms);
 	free(status);
 }
 
@@ -134,7 +134,7 @@ static void tell_fault(void (*tell)(const char *fault, void *data), void *data, 
 		tell(fault, data);
 }
 
-size_t status_faults(const struct status *status, void (*tell)(const char *fault, void *data), void *data)
+size_t status_health_problems(const struct status *status, void (*tell)(const char *fault, void *data), void *data)
 {
 	char fault[128];
 	size_t faults = 0;
@@ -147,10 +147,10 @@ size_t status_faults(const struct status *status, void (*tell)(const char *fault
 		faults++;
 	}
 	for (unsigned i = 0; i < status->worker_count; i++) {
-		if (status->silences_ms[i] <= STATUS_STALL_MS)
+		if (status->stalled_ms[i] <= STATUS_STALL_MS)
 			continue;
 		snprintf(fault, sizeof(fault), "worker %u: stands still since %" PRIu64 " ms", i,
-			 status->silences_ms[i]);
+			 status->stalled_ms[i]);
 		tell_fault(tell, data, fault);
 		faults++;
 	}

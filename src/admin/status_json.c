@@ -45,7 +45,7 @@ static void put_workers(struct page *page)
 	for (unsigned i = 0; i < page->now->worker_count; i++) {
 		json_writer_begin(&page->json, NULL, '{');
 		json_writer_number(&page->json, "number", i);
-		json_writer_decimal(&page->json, "seconds_since_last_turn", (double)page->now->silences_ms[i] / 1000);
+		json_writer_decimal(&page->json, "seconds_since_last_turn", (double)page->now->stalled_ms[i] / 1000);
 		json_writer_end(&page->json, '}');
 	}
 	json_writer_end(&page->json, ']');
@@ -161,7 +161,7 @@ static void put_fault(const char *fault, void *data)
 
 static void put_daemon(struct page *page)
 {
-	const struct server_view *view = page->now->view;
+	const struct status_source *view = page->now->view;
 	struct json_writer *json = &page->json;
 	char start[CLOCK_TEXT_MAX];
 
@@ -176,7 +176,7 @@ static void put_daemon(struct page *page)
 	json_writer_boolean(json, "last_reload_failed", view->last_reload_failed);
 	json_writer_end(json, '}');
 	json_writer_begin(json, "faults", '[');
-	status_faults(page->now, put_fault, json);
+	status_health_problems(page->now, put_fault, json);
 	json_writer_end(json, ']');
 }
 

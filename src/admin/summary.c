@@ -65,7 +65,7 @@ static void write_peer(struct log *log, const struct status_peer *peer)
 		 format_drops(peer->dropped, sum->dropped, drops));
 }
 
-void summary_write(struct log *log, const struct server_view *view)
+void summary_write(struct log *log, const struct status_source *view)
 {
 	struct status *status = status_collect(view);
 

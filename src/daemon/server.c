@@ -47,7 +47,7 @@ struct server {
 	struct generation *now; /* the one in force */
 	struct past past; /* those before, which are not quite closed */
 	unsigned number; /* of the one in force, from 1 */
-	struct server_view view; /* of the one in force */
+	struct status_source view; /* of the one in force */
 	struct http_socket http_socket;
 	struct http *http;
 };

@@ -13,10 +13,10 @@ struct status_fixture {
 	struct config *config;
 	struct listen_socket bound;
 	struct listen_sockets sockets;
-	struct server_view view;
+	struct status_source view;
 	struct status_listener listeners[2];
 	struct status_peer peers[2];
-	uint64_t silences_ms[2];
+	uint64_t stalled_ms[2];
 	endpoint_epoch news;
 	struct status status;
 };
@@ -67,13 +67,13 @@ static inline void fixture_begin(struct status_fixture *f)
 	f->bound = (struct listen_socket){.config = &f->config->listeners[0], .fd = -1};
 	assert_int_equal(address_parse(&f->bound.local, "127.0.0.1:7"), 0);
 	f->sockets = (struct listen_sockets){.items = &f->bound, .count = 1};
-	f->view = (struct server_view){.config = f->config,
-				       .generation = 1,
-				       .reloads_failed = 4,
-				       .last_reload_failed = true,
-				       .sockets = &f->sockets,
-				       .start_wall_us = UINT64_C(1500000),
-				       .start_ms = 1000};
+	f->view = (struct status_source){.config = f->config,
+					 .generation = 1,
+					 .reloads_failed = 4,
+					 .last_reload_failed = true,
+					 .sockets = &f->sockets,
+					 .start_wall_us = UINT64_C(1500000),
+					 .start_ms = 1000};
 	f->status = (struct status){.view = &f->view,
 				    .now_ms = 3500,
 				    .generation = 1,
@@ -81,7 +81,7 @@ static inline void fixture_begin(struct status_fixture *f)
 				    .listener_count = 2,
 				    .peers = f->peers,
 				    .peer_count = 2,
-				    .silences_ms = f->silences_ms,
+				    .stalled_ms = f->stalled_ms,
 				    .worker_count = 2,
 				    .datagram_log = {true, 11, 12, 13}};
 	fixture_fill(f);

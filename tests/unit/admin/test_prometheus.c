@@ -14,7 +14,7 @@ static char *print(const struct status *status)
 	FILE *out = open_memstream(&text, &size);
 
 	assert_non_null(out);
-	metrics_text_write(out, status);
+	prometheus_write(out, status);
 	assert_int_equal(fclose(out), 0);
 	return text;
 }
@@ -34,7 +34,7 @@ static void assert_label(const char *text, const char *expected)
 	size_t size;
 	FILE *out = open_memstream(&escaped, &size);
 
-	metrics_text_put_label(out, text);
+	prometheus_write_label(out, text);
 	fclose(out);
 	assert_string_equal(escaped, expected);
 	free(escaped);

@@ -149,13 +149,13 @@ static void note(const char *fault, void *data)
 	strcat(text, "\n");
 }
 
-static void assert_faults(const struct server_view *view, size_t count, const char *expected)
+static void assert_faults(const struct status_source *view, size_t count, const char *expected)
 {
 	char text[512] = "";
 	struct status *status = status_collect(view);
 
-	assert_int_equal(status_faults(status, NULL, NULL), count);
-	assert_int_equal(status_faults(status, note, text), count);
+	assert_int_equal(status_health_problems(status, NULL, NULL), count);
+	assert_int_equal(status_health_problems(status, note, text), count);
 	if (strncmp(text, expected, strlen(expected)))
 		fail_msg("expected `%s`, not `%s`", expected, text);
 	status_destroy(status);

@@ -102,7 +102,7 @@ static void faults_and_no_log(void **state)
 
 	(void)state;
 	fixture_begin(&f);
-	f.silences_ms[1] = 6000;
+	f.stalled_ms[1] = 6000;
 	f.status.datagram_log.on = false;
 	text = print(&f.status, NULL);
 	assert_part(text, "\"faults\":[\"worker 1: stands still since 6000 ms\"],");

@@ -33,7 +33,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void read_bytes(struct fixture *f, const char *text, size_t size)
+static void preview_payload(struct fixture *f, const char *text, size_t size)
 {
 	FILE *in = fmemopen((char *)text, size, "r");
 
@@ -44,7 +44,7 @@ static void read_bytes(struct fixture *f, const char *text, size_t size)
 
 static void read_text(struct fixture *f, const char *text)
 {
-	read_bytes(f, text, strlen(text));
+	preview_payload(f, text, strlen(text));
 }
 
 static void assert_entry(const struct fixture *f, size_t i, const char *section, const char *key, const char *value,
@@ -241,7 +241,7 @@ static void control_characters_are_refused(void **state)
 	static const char text[] =
 		"[a]\nk = 1\0 2\n; \0\n\0\nl = \x1b[0m\nm = a\rb\n[\0b]\nn\t=\to\177\n o = 1,\n2\1,\n3\n";
 
-	read_bytes(f, text, sizeof(text) - 1);
+	preview_payload(f, text, sizeof(text) - 1);
 	assert_int_equal(f->diagnostics.count, 9);
 	assert_told(f, 0, 2, "[a] k: column 6 is the control character 0x00: remove it");
 	assert_told(f, 1, 3, "[a]: column 3 is the control character 0x00");
