@@ -57,8 +57,7 @@ static void print_help(FILE *out)
 static void print_version(void)
 {
 	printf("udprelayd %s (libuv %s, systemd %s, seccomp %s, http %s)\n", UDPRELAYD_VERSION, uv_version_string(),
-	       systemd_built_in() ? "yes" : "no", seccomp_filter_built_in() ? "yes" : "no",
-	       http_built_in() ? "yes" : "no");
+	       systemd_built_in() ? "yes" : "no", seccomp_is_built_in() ? "yes" : "no", http_built_in() ? "yes" : "no");
 }
 
 static void tell_unexpected(const char *argument)
@@ -176,7 +175,7 @@ int main(int argc, char **argv)
 	if (!config)
 		return EX_CONFIG;
 	if (!options.check && !options.explain)
-		return foreground_run(config, "udprelayd");
+		return daemon_run(config, "udprelayd");
 	status = 0;
 	if (options.explain)
 		status = explain_to_user(config, &options);

@@ -6,6 +6,6 @@
 
 /* Serves until it is asked to end, with the log on standard error. Takes over config. who begins what cannot be said in
  * the log. Returns the exit status, or leaves by itself where something is stuck. */
-int foreground_run(struct config *config, const char *who);
+int daemon_run(struct config *config, const char *who);
 
 #endif

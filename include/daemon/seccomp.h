@@ -8,11 +8,11 @@
 #include "base/log.h"
 
 /* Whether the feature is built in. */
-bool seccomp_filter_built_in(void);
+bool seccomp_is_built_in(void);
 
 /* Filters the system calls of all threads, now and later, unless a filter is there already, such as systemd's. What
  * only an intruder would call (execve, ptrace, mount …) ends the process; what is forbidden gets EPERM; and what is
  * not known ENOSYS, as on an older kernel, so that libraries find another way. log is told where it fails. */
-void seccomp_filter_install(struct log *log);
+void seccomp_install(struct log *log);
 
 #endif

@@ -181,5 +181,5 @@ static int listen_run(int argc, char **argv)
 	free(address);
 	if (!config)
 		return EX_USAGE;
-	return foreground_run(config, "udprelay") ? EX_UNAVAILABLE : 0;
+	return daemon_run(config, "udprelay") ? EX_UNAVAILABLE : 0;
 }

@@ -11,7 +11,7 @@
 /* How long the last lines may take when nobody reads standard error. */
 #define END_LOG_MS 200
 
-int foreground_run(struct config *config, const char *who)
+int daemon_run(struct config *config, const char *who)
 {
 	struct log *log;
 	bool clean = true;

@@ -88,7 +88,7 @@ static int create_shared(struct generation *generation)
 	const struct generation *before = generation->before;
 
 	return listener_limits_create(&generation->shared, generation->config,
-				      fd_limit_for_sessions(generation->config, setup->worker_count, setup->log),
+				      session_capacity_reserve(generation->config, setup->worker_count, setup->log),
 				      before ? before->shared : NULL, before ? before->config : NULL);
 }
 
@@ -299,7 +299,7 @@ bool generation_is_busy(const struct generation *generation)
 	return generation && generation->peers && peers_busy(generation->peers);
 }
 
-bool generation_recorded(const struct generation *generation)
+bool generation_log_flushed(const struct generation *generation)
 {
 	return !generation->datagram_log || datagram_log_idle(generation->datagram_log);
 }

@@ -71,7 +71,7 @@ bool generation_closed(const struct generation *generation);
 bool generation_is_busy(const struct generation *generation);
 
 /* Whether the records of its datagrams are written. */
-bool generation_recorded(const struct generation *generation);
+bool generation_log_flushed(const struct generation *generation);
 
 /* After generation_close(), and then generation_closed() or the end of the loop, and after datagram_log_stop(). */
 void generation_destroy(struct generation *generation);

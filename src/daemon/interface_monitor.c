@@ -26,7 +26,7 @@ static int open_netlink(void)
 /* What a message says does not matter, nor what is lost: all addresses are read again. */
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
-	const struct interfaces *interfaces = poll->data;
+	const struct interface_monitor *interfaces = poll->data;
 	char message[4096];
 
 	(void)status;
@@ -36,7 +36,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	interfaces->changed(interfaces->data);
 }
 
-static int start(struct interfaces *interfaces, uv_loop_t *loop)
+static int start(struct interface_monitor *interfaces, uv_loop_t *loop)
 {
 	int error;
 
@@ -51,8 +51,8 @@ static int start(struct interfaces *interfaces, uv_loop_t *loop)
 	return uv_poll_start(&interfaces->poll, UV_READABLE, on_readable);
 }
 
-void interfaces_watch(struct interfaces *interfaces, uv_loop_t *loop, interfaces_changed *changed, void *data,
-		      struct log *log)
+void interface_monitor_start(struct interface_monitor *interfaces, uv_loop_t *loop, interface_monitor_changed *changed,
+			     void *data, struct log *log)
 {
 	int error;
 
@@ -65,7 +65,7 @@ void interfaces_watch(struct interfaces *interfaces, uv_loop_t *loop, interfaces
 	changed(data);
 }
 
-void interfaces_finish(struct interfaces *interfaces)
+void interface_monitor_finish(struct interface_monitor *interfaces)
 {
 	if (interfaces->fd >= 0)
 		close(interfaces->fd);

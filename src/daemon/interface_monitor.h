@@ -6,21 +6,21 @@
 
 #include "base/log.h"
 
-typedef void interfaces_changed(void *data);
+typedef void interface_monitor_changed(void *data);
 
-struct interfaces {
+struct interface_monitor {
 	uv_poll_t poll;
 	int fd; /* -1: nobody tells */
-	interfaces_changed *changed;
+	interface_monitor_changed *changed;
 	void *data;
 };
 
 /* Does not keep the loop running; its end closes the handle. Where there is no netlink, nothing is ever told; other
  * reasons for that are told to the log. What came before is told at once. */
-void interfaces_watch(struct interfaces *interfaces, uv_loop_t *loop, interfaces_changed *changed, void *data,
-		      struct log *log);
+void interface_monitor_start(struct interface_monitor *interfaces, uv_loop_t *loop, interface_monitor_changed *changed,
+			     void *data, struct log *log);
 
 /* After the end of the loop. */
-void interfaces_finish(struct interfaces *interfaces);
+void interface_monitor_finish(struct interface_monitor *interfaces);
 
 #endif

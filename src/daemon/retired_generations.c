@@ -11,24 +11,24 @@
 /* No more than that are kept waiting. */
 #define COUNT_MAX 16
 
-void past_init(struct past *past, uv_loop_t *loop, struct generation *const *now)
+void retired_generations_init(struct retired_generations *past, uv_loop_t *loop, struct generation *const *now)
 {
-	*past = (struct past){.now = now};
+	*past = (struct retired_generations){.now = now};
 	uv_timer_init(loop, &past->timer);
 	past->timer.data = past;
 }
 
 /* Nobody waits for ever for a datagram log that is slow. */
-static bool is_due(const struct past *past, const struct generation *generation)
+static bool is_due(const struct retired_generations *past, const struct generation *generation)
 {
 	if (generation->stuck || !generation_closed(generation))
 		return generation->stuck && datagram_log_ended(generation->datagram_log);
-	return generation_recorded(generation) || uv_now(past->timer.loop) - generation->retired_ms > RECORDS_MS ||
+	return generation_log_flushed(generation) || uv_now(past->timer.loop) - generation->retired_ms > RECORDS_MS ||
 	       past->count > COUNT_MAX;
 }
 
 /* Has the records of the next one come behind its own. */
-static void end_records(struct past *past, struct generation *generation)
+static void end_records(struct retired_generations *past, struct generation *generation)
 {
 	struct datagram_log *now = (*past->now)->datagram_log;
 	struct datagram_log *next = generation->next ? generation->next->datagram_log : now;
@@ -44,7 +44,7 @@ static void end_records(struct past *past, struct generation *generation)
 }
 
 /* Where its writer is stuck it stays, and nobody waits for it any more. */
-static void bury(struct past *past, struct generation **place)
+static void bury(struct retired_generations *past, struct generation **place)
 {
 	struct generation *generation = *place;
 
@@ -59,7 +59,7 @@ static void bury(struct past *past, struct generation **place)
 /* The oldest first. */
 static void on_timer(uv_timer_t *timer)
 {
-	struct past *past = timer->data;
+	struct retired_generations *past = timer->data;
 	struct generation **place = &past->first;
 
 	while (*place && (is_due(past, *place) || (*place)->stuck)) {
@@ -76,7 +76,7 @@ static void on_timer(uv_timer_t *timer)
 }
 
 /* Begun anew, the timer would never come where reloads come faster. */
-static void start_timer(struct past *past)
+static void start_timer(struct retired_generations *past)
 {
 	if (uv_is_active((uv_handle_t *)&past->timer))
 		return;
@@ -84,7 +84,7 @@ static void start_timer(struct past *past)
 	uv_unref((uv_handle_t *)&past->timer);
 }
 
-void past_add(struct past *past, struct generation *generation)
+void retired_generations_add(struct retired_generations *past, struct generation *generation)
 {
 	struct generation **last = &past->first;
 
@@ -97,7 +97,7 @@ void past_add(struct past *past, struct generation *generation)
 	start_timer(past);
 }
 
-bool past_any_busy(const struct past *past)
+bool retired_generations_any_busy(const struct retired_generations *past)
 {
 	for (const struct generation *generation = past->first; generation; generation = generation->next) {
 		if (generation_is_busy(generation))
@@ -106,7 +106,7 @@ bool past_any_busy(const struct past *past)
 	return false;
 }
 
-bool past_finish(struct past *past)
+bool retired_generations_finish(struct retired_generations *past)
 {
 	while (past->first) {
 		bury(past, &past->first);

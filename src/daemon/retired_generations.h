@@ -11,7 +11,7 @@
 /* How long, at an end, records may take that wait. */
 #define PAST_RECORDS_MS 400
 
-struct past {
+struct retired_generations {
 	uv_timer_t timer;
 	struct generation *const *now; /* the one in force */
 	struct generation *first; /* the oldest */
@@ -19,16 +19,16 @@ struct past {
 };
 
 /* Its timer does not keep the loop running; the loop's end closes it. */
-void past_init(struct past *past, uv_loop_t *loop, struct generation *const *now);
+void retired_generations_init(struct retired_generations *past, uv_loop_t *loop, struct generation *const *now);
 
 /* Closes a generation and keeps it as long as it must be; the one in force is another one by now. */
-void past_add(struct past *past, struct generation *generation);
+void retired_generations_add(struct retired_generations *past, struct generation *generation);
 
 /* Whether a look-up of one of them is under way. */
-bool past_any_busy(const struct past *past);
+bool retired_generations_any_busy(const struct retired_generations *past);
 
 /* After the end of the loop: waits for what is still to be written. Returns false where a writer is stuck, so that all
  * must stay as it is until the process ends. */
-bool past_finish(struct past *past);
+bool retired_generations_finish(struct retired_generations *past);
 
 #endif

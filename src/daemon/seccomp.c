@@ -252,12 +252,12 @@ static bool is_under_valgrind(void)
 	return preload && strstr(preload, "/vgpreload_");
 }
 
-bool seccomp_filter_built_in(void)
+bool seccomp_is_built_in(void)
 {
 	return true;
 }
 
-void seccomp_filter_install(struct log *log)
+void seccomp_install(struct log *log)
 {
 	int error;
 
@@ -271,12 +271,12 @@ void seccomp_filter_install(struct log *log)
 
 #else
 
-bool seccomp_filter_built_in(void)
+bool seccomp_is_built_in(void)
 {
 	return false;
 }
 
-void seccomp_filter_install(struct log *log)
+void seccomp_install(struct log *log)
 {
 	(void)log;
 }

@@ -34,7 +34,7 @@ struct server {
 	uv_signal_t signals[SIGNALS];
 	uv_timer_t deadline; /* of the end */
 	uv_timer_t watchdog;
-	struct interfaces interfaces;
+	struct interface_monitor interfaces;
 	struct log_limit interfaces_limit;
 	uint64_t watchdog_ms; /* what systemd waits before it starts us again; 0: for ever */
 	bool on_terminal; /* at the start */
@@ -45,7 +45,7 @@ struct server {
 	struct generation_setup setup;
 	struct inherited_sockets passed; /* by systemd */
 	struct generation *now; /* the one in force */
-	struct past past; /* those before, which are not quite closed */
+	struct retired_generations past; /* those before, which are not quite closed */
 	unsigned number; /* of the one in force, from 1 */
 	struct status_source view; /* of the one in force */
 	struct http_socket http_socket;
@@ -161,7 +161,7 @@ static void replace(struct server *server, struct generation *next)
 	server->number++;
 	update_view(server);
 	log_configure(server->log, next->config->log_level, next->config->log_format);
-	past_add(&server->past, before);
+	retired_generations_add(&server->past, before);
 	if (server->error)
 		begin_end(server);
 	else
@@ -180,7 +180,7 @@ static bool load_next(struct server *server)
 	if (generation_open(&next, &server->setup, config, server->now))
 		return false;
 	if (generation_prepare(next)) {
-		past_add(&server->past, next);
+		retired_generations_add(&server->past, next);
 		return false;
 	}
 	replace(server, next);
@@ -274,7 +274,7 @@ static int confine(const struct server *server)
 	privileges_check_files(config, server->log);
 	error = privileges_drop(config, server->log);
 	if (!error)
-		seccomp_filter_install(server->log);
+		seccomp_install(server->log);
 	return error;
 }
 
@@ -368,7 +368,7 @@ static void close_any(uv_handle_t *handle, void *data)
 /* Returns false where a look-up is still under way, so that loop and peers must stay as they are. */
 static bool end_loop(struct server *server)
 {
-	if (past_any_busy(&server->past) || generation_is_busy(server->now))
+	if (retired_generations_any_busy(&server->past) || generation_is_busy(server->now))
 		return false;
 	http_close(server->http);
 	uv_walk(&server->loop, close_any, NULL);
@@ -405,7 +405,7 @@ static void serve(struct server *server, struct config *config)
 		tell_ready(server, "udprelayd " UDPRELAYD_VERSION " ready");
 		start_peers(server->now);
 		start_watchdog(server);
-		interfaces_watch(&server->interfaces, &server->loop, on_interfaces, server, server->log);
+		interface_monitor_start(&server->interfaces, &server->loop, on_interfaces, server, server->log);
 		uv_run(&server->loop, UV_RUN_DEFAULT);
 	}
 	if (server->now)
@@ -413,7 +413,7 @@ static void serve(struct server *server, struct config *config)
 	server->clean &= end_loop(server);
 	if (!server->now)
 		return;
-	server->clean = server->clean && past_finish(&server->past);
+	server->clean = server->clean && retired_generations_finish(&server->past);
 	server->clean &= datagram_log_stop(server->now->datagram_log, PAST_RECORDS_MS);
 	if (!server->error)
 		summary_write(server->log, &server->view);
@@ -443,7 +443,7 @@ static struct server *server_create(const struct config *config, struct log *log
 	server->setup = (struct generation_setup){
 		.loop = &server->loop, .log = log, .worker_count = count_workers(config), .passed = &server->passed};
 	uv_timer_init(&server->loop, &server->deadline);
-	past_init(&server->past, &server->loop, &server->now);
+	retired_generations_init(&server->past, &server->loop, &server->now);
 	uv_timer_init(&server->loop, &server->watchdog);
 	server->watchdog.data = server;
 	server->watchdog_ms = systemd_watchdog_ms();
@@ -467,7 +467,7 @@ int server_run(struct config *config, struct log *log, bool *clean)
 	if (*clean) {
 		if (server->now)
 			generation_destroy(server->now);
-		interfaces_finish(&server->interfaces);
+		interface_monitor_finish(&server->interfaces);
 		http_socket_close(&server->http_socket, server->log);
 		inherited_sockets_close(&server->passed);
 		free(server);

@@ -58,7 +58,7 @@ static void tell_ports(const struct config *config, struct log *log)
 			    sessions, ports);
 }
 
-uint64_t fd_limit_for_sessions(const struct config *config, unsigned workers, struct log *log)
+uint64_t session_capacity_reserve(const struct config *config, unsigned workers, struct log *log)
 {
 	uint64_t sessions = config_max_sessions(config), others = count_others(config, workers);
 	uint64_t needed = sessions + others;

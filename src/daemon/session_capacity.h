@@ -12,6 +12,6 @@
  * permitted, and where the host has fewer local ports (ip_local_port_range, ip(7)). Returns for how many sessions there
  * are descriptors.
  */
-uint64_t fd_limit_for_sessions(const struct config *config, unsigned workers, struct log *log);
+uint64_t session_capacity_reserve(const struct config *config, unsigned workers, struct log *log);
 
 #endif
