@@ -69,6 +69,7 @@ static struct tx_flow *tx_flow_create(struct tx_batch *batch, struct tx_socket *
 
 	*flow = (struct tx_flow){.socket = socket, .to = to, .from = from, .hash = hash, .unsent = {.chunk = TX_NONE}};
 	if (!socket->first) {
+		socket->blocked_reason = DROP_CONGESTED; /* for tx_batch_drop_pending() before any flush */
 		socket->first = flow;
 		socket->next = batch->sockets;
 		batch->sockets = socket;
