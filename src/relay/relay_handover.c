@@ -1,7 +1,7 @@
 /* How a relay and its sessions continue under another configuration. */
 #include <string.h>
 
-#include "relay/relay_sessions.h"
+#include "relay/relay_private.h"
 
 bool relay_can_adopt_config(const struct relay *relay, const struct listener_config *config)
 {
