@@ -1,6 +1,5 @@
 #include "client/cli.h"
 
-#include <ctype.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -9,7 +8,6 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "base/xalloc.h"
 #include "config/diagnostics.h"
 #include "config/values.h"
 

@@ -33,9 +33,9 @@ void event_loop_run(struct event_loop *loop);
 /* Calls on_readable() whenever a descriptor can be read without blocking. The descriptor may be a terminal, a pipe, a
  * socket or a file.
  *
- * uv_poll_init() sets O_NONBLOCK, which a terminal shares with the shell; the watcher leaves the flags of the
- * descriptor unchanged. It also accepts descriptors that epoll(7) rejects, for example regular files. These are
- * always readable. */
+ * uv_poll_init() sets O_NONBLOCK, which other processes with the same open file share: a terminal would stay
+ * non-blocking in the shell. The watcher leaves the flags of the descriptor unchanged. It also accepts descriptors that
+ * epoll(7) rejects, for example regular files. These are always readable. */
 struct fd_watcher {
 	void (*on_readable)(void *data);
 	void *data;

@@ -101,10 +101,10 @@ static double at_least_one(uint64_t value)
 
 static void histogram_set_bin_edges(const struct histogram *histogram, struct histogram_bin *bins, size_t count)
 {
-	double min = at_least_one(histogram->min), times = at_least_one(histogram->max) / min;
+	double min = at_least_one(histogram->min), ratio = at_least_one(histogram->max) / min;
 
 	for (size_t i = 0; i < count; i++) {
-		uint64_t edge = i ? (uint64_t)(min * pow(times, (double)i / (double)count)) : histogram->min;
+		uint64_t edge = i ? (uint64_t)(min * pow(ratio, (double)i / (double)count)) : histogram->min;
 
 		if (i && edge <= bins[i - 1].low)
 			edge = bins[i - 1].low + 1;

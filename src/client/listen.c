@@ -1,3 +1,7 @@
+/* `udprelay listen`: prints each datagram that arrives at a port.
+ *
+ * The command writes a configuration with one listener, whose datagrams are logged on standard output, and runs the
+ * daemon with it in this process. */
 #include <getopt.h>
 #include <pwd.h>
 #include <stdio.h>

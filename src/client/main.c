@@ -1,3 +1,4 @@
+/* udprelay, the client of udprelayd: finds the command that the command line names, and runs it. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>

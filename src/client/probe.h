@@ -40,8 +40,8 @@ uint32_t probe_new_run_id(void);
 
 struct sequence_tracker {
 	uint64_t next; /* highest sequence number seen, plus 1 */
-	uint64_t seen[SEQUENCE_TRACKER_WINDOW /
-		      64]; /* one bit for each number of the window, at the number modulo the window size */
+	/* One bit for each number of the window, at the number modulo the window size. */
+	uint64_t seen[SEQUENCE_TRACKER_WINDOW / 64];
 };
 
 struct delivery_counts {

@@ -16,7 +16,7 @@ struct flow {
 	int fd;
 	uint64_t sent;
 	uint64_t replies; /* replies to this flow, from all receivers together */
-	uint64_t timed_out; /* replies that are not expected any longer */
+	uint64_t timed_out; /* outstanding replies that timed out */
 	bool has_replied; /* a reply arrived after the last refill of the window */
 };
 

@@ -81,23 +81,23 @@ static void generator_handle_message(struct generator *generator, struct receive
 {
 	struct received_message message = receive_batch_get(generator->batch, i);
 	struct histogram *latency = &generator->result.latency;
-	uint64_t sent_ns = 0, same_count = 0;
+	uint64_t group_sent_ns = 0, group_count = 0;
 	size_t at = 0;
 
 	do {
 		size_t left = message.size - at;
-		uint64_t sent = generator_count_datagram(generator, receiver, message.data + at,
-							 left < message.segment ? left : message.segment, now);
+		uint64_t sent_ns = generator_count_datagram(generator, receiver, message.data + at,
+							    left < message.segment ? left : message.segment, now);
 
-		if (sent != sent_ns) {
-			histogram_add_many(latency, now - sent_ns, same_count);
-			sent_ns = sent;
-			same_count = 0;
+		if (sent_ns != group_sent_ns) {
+			histogram_add_many(latency, now - group_sent_ns, group_count);
+			group_sent_ns = sent_ns;
+			group_count = 0;
 		}
-		same_count += sent != 0;
+		group_count += sent_ns != 0;
 		at += message.segment;
 	} while (at < message.size);
-	histogram_add_many(latency, now - sent_ns, same_count);
+	histogram_add_many(latency, now - group_sent_ns, group_count);
 }
 
 static void generator_receive(struct generator *generator, struct receiver *receiver)
@@ -209,6 +209,7 @@ struct load_run {
 	bool over; /* do not wait for outstanding replies */
 };
 
+/* Returns the number of received replies, including duplicates. */
 static uint64_t generator_total_replies(const struct generator *generator)
 {
 	return generator->result.counts.received + generator->result.counts.duplicated;
@@ -281,7 +282,7 @@ static void generator_send_due(struct generator *generator, const struct load_ru
 	flows_send_due(&generator->flows, run->begin_ns, (now < run->end_ns ? now : run->end_ns - 1) - run->begin_ns);
 }
 
-/* A closed loop never sleeps. The server would spend CPU time on waking the generator, and how often is random. */
+/* A closed loop never sleeps: waking it up would cost the server CPU time, by an amount that varies at random. */
 static void generator_run_loop(struct generator *generator, struct load_run *run,
 			       const struct generator_control *control)
 {

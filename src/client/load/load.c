@@ -1,3 +1,7 @@
+/* `udprelay load`: loads a server and measures what it returns.
+ *
+ * The order is: parse the command line, open the sockets of receivers and echo peers and print their addresses, connect
+ * the flows to the target, open sessions if wanted, run the load, print the report. */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -7,11 +11,11 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/fd_limit.h"
 #include "client/cli.h"
 #include "client/load/generator.h"
 #include "client/load/load_options.h"
 #include "client/load/load_report.h"
-#include "base/fd_limit.h"
 
 /* Descriptors besides the sockets, including those that libraries open. */
 #define OTHER_DESCRIPTORS 32
@@ -36,6 +40,7 @@ const struct cli_command load_command = {
 
 /* --- Setup --- */
 
+/* Returns -1 to continue, or the exit status after an error message. */
 static int load_raise_fd_limit(const struct load_plan *plan)
 {
 	unsigned sockets = load_total_flows(plan) + plan->receivers + plan->echo_peers;
@@ -62,11 +67,11 @@ static void load_print_peers(const struct generator *generator, const struct loa
 	fflush(stdout);
 }
 
-/* Reads a line without its line end. what names the line in the error message. */
-static bool load_read_line(char *line, int size, const char *what)
+/* Reads a line without its line end. line_name describes the line in the error message. */
+static bool load_read_line(char *line, int size, const char *line_name)
 {
 	if (!fgets(line, size, stdin)) {
-		cli_error("standard input ended before %s came", what);
+		cli_error("standard input ended before %s came", line_name);
 		return false;
 	}
 	line[strcspn(line, "\r\n")] = '\0';
@@ -95,6 +100,8 @@ static int load_report_socket_error(const struct load_plan *plan, int error)
 	return EX_UNAVAILABLE;
 }
 
+/* Reads the target if it comes from standard input, and connects the flows. Returns -1 to continue, or the exit status
+ * after an error message. */
 static int load_connect(struct generator *generator, struct load_options *options)
 {
 	char line[512];

@@ -213,13 +213,13 @@ void load_report_json(FILE *out, const struct load_plan *plan, const struct load
 void load_progress_show(struct load_progress *progress, const struct load_result *result, uint64_t elapsed_ns)
 {
 	const struct load_plan *plan = progress->plan;
-	uint64_t elapsed = elapsed_ns - progress->updated_ns;
+	uint64_t interval_ns = elapsed_ns - progress->updated_ns;
 	char text[UNIT_TEXT_MAX];
 
-	if (elapsed < PROGRESS_INTERVAL_NS)
+	if (interval_ns < PROGRESS_INTERVAL_NS)
 		return;
-	double sent = per_second(result->sent - progress->sent, elapsed);
-	double received = per_second(result->counts.received - progress->received, elapsed);
+	double sent = per_second(result->sent - progress->sent, interval_ns);
+	double received = per_second(result->counts.received - progress->received, interval_ns);
 
 	fprintf(progress->out, CLEAR_LINE "%.1f s of %g s: %.0f sent/s, %.0f %s/s, %s", (double)elapsed_ns / 1e9,
 		(double)plan->duration_ns / 1e9, sent, received, plan->receivers ? "arrived" : "back",

@@ -1,3 +1,6 @@
+/* `udprelay ping`: measures round trips to a server that returns datagrams.
+ *
+ * This file parses the command line, opens the socket and prints the report. The ping loop measures. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>

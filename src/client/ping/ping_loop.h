@@ -20,8 +20,8 @@ struct ping_loop_options {
 	FILE *output; /* stream for a line per event; NULL: no lines */
 };
 
-/* Sends datagrams of result->size bytes, from PROBE_SIZE to CLIENT_DATAGRAM_MAX, to result->to. The caller fills
- * these two members. Ends after the last reply or its timeout, after SIGINT or SIGTERM, or if writing to
+/* Sends datagrams of result->size bytes, from PROBE_SIZE to CLIENT_DATAGRAM_MAX, to result->destination. The caller
+ * fills these two members. Ends after the last reply or its timeout, after SIGINT or SIGTERM, or if writing to
  * options->output fails. Returns 0 or a negative errno. */
 int ping_loop_run(const struct ping_loop_options *options, struct client_socket *socket, struct ping_result *result);
 

@@ -1,6 +1,6 @@
 /* The result of a ping run, and its reports: lines of text, JSON and a bar chart.
  *
- * struct ping_result is filled by the ping loop. The functions that print only read it. */
+ * The ping loop fills struct ping_result. The functions that print only read it. */
 #ifndef UDPRELAYD_CLIENT_PING_PING_REPORT_H
 #define UDPRELAYD_CLIENT_PING_PING_REPORT_H
 
@@ -49,6 +49,7 @@ int ping_result_status(const struct ping_result *result);
 /* Prints a line about one reply, with its anomalies. */
 void ping_report_reply(FILE *out, const struct ping_result *result, const struct ping_reply *reply);
 
+/* Prints the summary as several lines of text. */
 void ping_report_text(FILE *out, const struct ping_result *result);
 
 /* Prints one JSON object and a line end. */

@@ -18,8 +18,10 @@ void line_editor_destroy(struct line_editor *editor);
  * mode. */
 void line_editor_show(struct line_editor *editor);
 
-/* Hides the prompt and the text until the next line_editor_show(), so that other output can be written. */
+/* Clears the row of the cursor and all rows below. */
 #define LINE_EDITOR_CLEAR "\r\033[J"
+
+/* Hides the prompt and the text until the next line_editor_show(), so that other output can be written. */
 void line_editor_hide(struct line_editor *editor);
 
 enum line_editor_result { LINE_EDITOR_INCOMPLETE, LINE_EDITOR_LINE, LINE_EDITOR_END };

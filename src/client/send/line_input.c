@@ -9,6 +9,7 @@
 #include "base/xalloc.h"
 #include "client/send/line_editor.h"
 
+/* Size of one read call in bytes. */
 #define READ_SIZE 65536
 
 struct line_input {
@@ -18,7 +19,7 @@ struct line_input {
 	bool prompt_shown;
 	bool at_end; /* end of input or read error */
 	int error; /* the read error, a positive errno */
-	bool discards_line; /* discards the rest of a line that is too long */
+	bool discards_line; /* the rest of a line that is too long is skipped */
 
 	/* With an editor: the finished line. Without: the bytes between begin and end of the buffer. */
 	const char *line;

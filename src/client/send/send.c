@@ -1,3 +1,7 @@
+/* `udprelay send`: sends texts as datagrams and prints the replies.
+ *
+ * This file parses the command line and prepares the payload, the socket, the encoder and the printer. The send loop
+ * does the rest. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
