@@ -1,4 +1,5 @@
-/* The order in which rights are dropped, and what is noticed, under a kernel that the test plays (-Wl,--wrap). */
+/* The order in which privileges are dropped, and the checks afterwards. The test replaces the system calls
+ * (-Wl,--wrap). */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -20,15 +21,15 @@
 
 #include "daemon/privileges.h"
 
-/* --- The kernel --- */
+/* --- System calls --- */
 
 static struct {
 	uid_t uid, saved_uid;
 	gid_t gid;
 	int groups;
 	uint32_t capabilities;
-	bool returns; /* root can be had again */
-	const char *fails; /* this call */
+	bool can_regain_root; /* setuid(0) succeeds */
+	const char *failing_call; /* name of the call that fails; NULL: none */
 	char calls[128];
 } process;
 
@@ -46,7 +47,7 @@ long __wrap_syscall(long number, void *header, struct __user_cap_data_struct *da
 static int called(const char *name)
 {
 	strcat(strcat(process.calls, name), " ");
-	if (!process.fails || strcmp(process.fails, name))
+	if (!process.failing_call || strcmp(process.failing_call, name))
 		return 0;
 	errno = EPERM;
 	return -1;
@@ -112,7 +113,7 @@ int __wrap_getgroups(int size, gid_t *list)
 int __wrap_setuid(uid_t uid)
 {
 	assert_int_equal(uid, 0);
-	return process.returns ? 0 : -1;
+	return process.can_regain_root ? 0 : -1;
 }
 
 long __wrap_syscall(long number, void *header, struct __user_cap_data_struct *data)
@@ -123,7 +124,7 @@ long __wrap_syscall(long number, void *header, struct __user_cap_data_struct *da
 	return 0;
 }
 
-/* --- What is told --- */
+/* --- Fixture --- */
 
 struct fixture {
 	struct config config;
@@ -154,7 +155,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static const char *said(struct fixture *f)
+static const char *logged(struct fixture *f)
 {
 	ssize_t size = pread(f->fd, f->text, sizeof(f->text) - 1, 0);
 
@@ -163,15 +164,15 @@ static const char *said(struct fixture *f)
 	return f->text;
 }
 
-static void assert_said(struct fixture *f, const char *text)
+static void assert_logged(struct fixture *f, const char *text)
 {
-	if (!strstr(said(f), text))
+	if (!strstr(logged(f), text))
 		fail_msg("expected `%s`, not `%s`", text, f->text);
 }
 
 /* --- Tests --- */
 
-static void groups_go_before_the_user(void **state)
+static void groups_change_before_the_user(void **state)
 {
 	struct fixture *f = *state;
 
@@ -180,10 +181,10 @@ static void groups_go_before_the_user(void **state)
 	assert_int_equal(process.uid, 1234);
 	assert_int_equal(process.gid, 5678);
 	assert_int_equal(process.groups, 0);
-	assert_said(f, "info: running as user someone (1234), group 5678");
+	assert_logged(f, "info: running as user someone (1234), group 5678");
 }
 
-static void what_fails_is_told(void **state)
+static void failed_call_is_logged(void **state)
 {
 	static const char *const calls[] = {"setgroups", "setresgid", "setresuid"};
 
@@ -194,60 +195,60 @@ static void what_fails_is_told(void **state)
 		tear_down(state);
 		assert_int_equal(set_up(state), 0);
 		f = *state;
-		process.fails = calls[i];
+		process.failing_call = calls[i];
 		snprintf(expected, sizeof(expected),
 			 "error: t.ini:7: [udprelayd] user: cannot become `someone`: %s: Operation not permitted",
 			 calls[i]);
 		assert_int_equal(privileges_drop(&f->config, f->log), -EPERM);
-		assert_said(f, expected);
+		assert_logged(f, expected);
 	}
 }
 
-static void assert_not_for_good(struct fixture *f)
+static void assert_root_is_regained(struct fixture *f)
 {
 	assert_int_equal(privileges_drop(&f->config, f->log), -EPERM);
-	assert_said(f, "error: t.ini:7: [udprelayd] user: became `someone`, but not for good: ");
+	assert_logged(f, "error: t.ini:7: [udprelayd] user: became `someone`, but not for good: ");
 }
 
-static void a_way_back_is_noticed(void **state)
+static void successful_setuid_0_is_an_error(void **state)
 {
-	process.returns = true;
-	assert_not_for_good(*state);
+	process.can_regain_root = true;
+	assert_root_is_regained(*state);
 }
 
-static void another_saved_user_is_noticed(void **state)
+static void another_saved_user_is_an_error(void **state)
 {
 	process.saved_uid = 1;
-	assert_not_for_good(*state);
+	assert_root_is_regained(*state);
 }
 
-static void capabilities_that_stay_are_noticed(void **state)
+static void remaining_capabilities_are_an_error(void **state)
 {
 	process.capabilities = 1 << CAP_NET_RAW;
-	assert_not_for_good(*state);
+	assert_root_is_regained(*state);
 }
 
-static void root_without_a_user_is_warned(void **state)
+static void root_without_a_user_logs_a_warning(void **state)
 {
 	struct fixture *f = *state;
 
 	f->config.user.name = NULL;
 	assert_int_equal(privileges_drop(&f->config, f->log), 0);
 	assert_string_equal(process.calls, "");
-	assert_said(f, "warning: running as root, with more rights than are needed: write `user = nobody`");
+	assert_logged(f, "warning: running as root, with more rights than are needed: write `user = nobody`");
 }
 
-static void without_root_only_the_same_user_will_do(void **state)
+static void without_root_the_user_must_match(void **state)
 {
 	struct fixture *f = *state;
 
 	process.uid = 1234;
 	process.gid = 5678;
 	assert_int_equal(privileges_drop(&f->config, f->log), 0);
-	assert_string_equal(said(f), "");
+	assert_string_equal(logged(f), "");
 	process.gid = 5;
 	assert_int_equal(privileges_drop(&f->config, f->log), -EPERM);
-	assert_said(f, "error: t.ini:7: [udprelayd] user: only root can become `someone` (user 1234, group 5678): ");
+	assert_logged(f, "error: t.ini:7: [udprelayd] user: only root can become `someone` (user 1234, group 5678): ");
 	process.uid = 5;
 	process.gid = 5678;
 	assert_int_equal(privileges_drop(&f->config, f->log), -EPERM);
@@ -256,7 +257,7 @@ static void without_root_only_the_same_user_will_do(void **state)
 	assert_string_equal(process.calls, "");
 }
 
-static void files_that_others_may_write_are_told(void **state)
+static void files_writable_by_others_are_logged(void **state)
 {
 	struct fixture *f = *state;
 	char directory[] = "/tmp/privileges.XXXXXX", path[32], expected[160];
@@ -268,24 +269,24 @@ static void files_that_others_may_write_are_told(void **state)
 	f->config.path = path;
 	process.uid = 1;
 	privileges_check_files(&f->config, f->log);
-	assert_string_equal(said(f), "");
+	assert_string_equal(logged(f), "");
 	process.uid = 0;
 	privileges_check_files(&f->config, f->log);
 	snprintf(expected, sizeof(expected), "%s may be written by others than its owner: `chmod go-w %s`", path, path);
-	assert_said(f, expected);
+	assert_logged(f, expected);
 	snprintf(expected, sizeof(expected), "%s may be written", directory);
-	assert_null(strstr(said(f), expected));
+	assert_null(strstr(logged(f), expected));
 	chmod(directory, 0702);
 	f->config.path = (char *)"/nowhere/t.ini";
 	f->config.datagram_log.target = LOG_TARGET_FILE;
 	f->config.datagram_log.path = path;
 	privileges_check_files(&f->config, f->log);
-	assert_said(f, expected);
+	assert_logged(f, expected);
 	unlink(path);
 	rmdir(directory);
 }
 
-static void no_new_privileges(void **state)
+static void no_new_privileges_is_set(void **state)
 {
 	(void)state;
 	assert_int_equal(privileges_forbid_gain(), 0);
@@ -297,15 +298,15 @@ static void no_new_privileges(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(groups_go_before_the_user),
-		test(what_fails_is_told),
-		test(a_way_back_is_noticed),
-		test(another_saved_user_is_noticed),
-		test(capabilities_that_stay_are_noticed),
-		test(root_without_a_user_is_warned),
-		test(without_root_only_the_same_user_will_do),
-		test(files_that_others_may_write_are_told),
-		test(no_new_privileges),
+		test(groups_change_before_the_user),
+		test(failed_call_is_logged),
+		test(successful_setuid_0_is_an_error),
+		test(another_saved_user_is_an_error),
+		test(remaining_capabilities_are_an_error),
+		test(root_without_a_user_logs_a_warning),
+		test(without_root_the_user_must_match),
+		test(files_writable_by_others_are_logged),
+		test(no_new_privileges_is_set),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
