@@ -5,7 +5,7 @@
 
 #define DROPS_TEXT_MAX (DROP_REASONS * 48)
 
-/* Returns "7 (loop=5 too_large=2)", or "0". */
+/* Returns "7 (too_large=2 loop=5)", or "0". */
 static const char *format_drops(uint64_t total, const counter dropped[DROP_REASONS], char text[DROPS_TEXT_MAX])
 {
 	int used = snprintf(text, DROPS_TEXT_MAX, "%" PRIu64, total);

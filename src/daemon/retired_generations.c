@@ -99,8 +99,7 @@ bool retired_generations_any_busy(const struct retired_generations *retired)
 {
 	const struct generation *generation;
 
-	STAILQ_FOREACH(generation, &retired->list, link)
-	{
+	for (generation = STAILQ_FIRST(&retired->list); generation; generation = STAILQ_NEXT(generation, link)) {
 		if (generation_is_busy(generation))
 			return true;
 	}

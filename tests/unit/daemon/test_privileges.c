@@ -13,13 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #include "daemon/privileges.h"
+#include "tests/unit/support/captured_log.h"
 
 /* --- System calls --- */
 
@@ -128,9 +128,7 @@ long __wrap_syscall(long number, void *header, struct __user_cap_data_struct *da
 
 struct fixture {
 	struct config config;
-	struct log *log;
-	int fd;
-	char text[4096];
+	struct captured_log log;
 };
 
 static int set_up(void **state)
@@ -141,33 +139,17 @@ static int set_up(void **state)
 	process.groups = 3;
 	f->config = (struct config){.path = (char *)"t.ini",
 				    .user = {.name = (char *)"someone", .line = 7, .uid = 1234, .gid = 5678}};
-	f->fd = memfd_create("log", MFD_CLOEXEC);
-	return log_create(&f->log, f->fd, LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+	captured_log_open(&f->log, LOG_LEVEL_INFO);
+	return 0;
 }
 
 static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	log_destroy(f->log, 1000);
-	close(f->fd);
+	captured_log_close(&f->log);
 	free(f);
 	return 0;
-}
-
-static const char *logged(struct fixture *f)
-{
-	ssize_t size = pread(f->fd, f->text, sizeof(f->text) - 1, 0);
-
-	assert_true(size >= 0);
-	f->text[size] = '\0';
-	return f->text;
-}
-
-static void assert_logged(struct fixture *f, const char *text)
-{
-	if (!strstr(logged(f), text))
-		fail_msg("expected `%s`, not `%s`", text, f->text);
 }
 
 /* --- Tests --- */
@@ -176,12 +158,12 @@ static void groups_change_before_the_user(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(privileges_drop(&f->config, f->log), 0);
+	assert_int_equal(privileges_drop(&f->config, f->log.log), 0);
 	assert_string_equal(process.calls, "setgroups setresgid setresuid ");
 	assert_int_equal(process.uid, 1234);
 	assert_int_equal(process.gid, 5678);
 	assert_int_equal(process.groups, 0);
-	assert_logged(f, "info: running as user someone (1234), group 5678");
+	assert_logged(&f->log, "info: running as user someone (1234), group 5678");
 }
 
 static void failed_call_is_logged(void **state)
@@ -199,15 +181,15 @@ static void failed_call_is_logged(void **state)
 		snprintf(expected, sizeof(expected),
 			 "error: t.ini:7: [udprelayd] user: cannot become `someone`: %s: Operation not permitted",
 			 calls[i]);
-		assert_int_equal(privileges_drop(&f->config, f->log), -EPERM);
-		assert_logged(f, expected);
+		assert_int_equal(privileges_drop(&f->config, f->log.log), -EPERM);
+		assert_logged(&f->log, expected);
 	}
 }
 
 static void assert_root_is_regained(struct fixture *f)
 {
-	assert_int_equal(privileges_drop(&f->config, f->log), -EPERM);
-	assert_logged(f, "error: t.ini:7: [udprelayd] user: became `someone`, but not for good: ");
+	assert_int_equal(privileges_drop(&f->config, f->log.log), -EPERM);
+	assert_logged(&f->log, "error: t.ini:7: [udprelayd] user: became `someone`, but not for good: ");
 }
 
 static void successful_setuid_0_is_an_error(void **state)
@@ -233,9 +215,9 @@ static void root_without_a_user_logs_a_warning(void **state)
 	struct fixture *f = *state;
 
 	f->config.user.name = NULL;
-	assert_int_equal(privileges_drop(&f->config, f->log), 0);
+	assert_int_equal(privileges_drop(&f->config, f->log.log), 0);
 	assert_string_equal(process.calls, "");
-	assert_logged(f, "warning: running as root, with more rights than are needed: write `user = nobody`");
+	assert_logged(&f->log, "warning: running as root, with more rights than are needed: write `user = nobody`");
 }
 
 static void without_root_the_user_must_match(void **state)
@@ -244,16 +226,17 @@ static void without_root_the_user_must_match(void **state)
 
 	process.uid = 1234;
 	process.gid = 5678;
-	assert_int_equal(privileges_drop(&f->config, f->log), 0);
-	assert_string_equal(logged(f), "");
+	assert_int_equal(privileges_drop(&f->config, f->log.log), 0);
+	assert_string_equal(captured_log_text(&f->log), "");
 	process.gid = 5;
-	assert_int_equal(privileges_drop(&f->config, f->log), -EPERM);
-	assert_logged(f, "error: t.ini:7: [udprelayd] user: only root can become `someone` (user 1234, group 5678): ");
+	assert_int_equal(privileges_drop(&f->config, f->log.log), -EPERM);
+	assert_logged(&f->log,
+		      "error: t.ini:7: [udprelayd] user: only root can become `someone` (user 1234, group 5678): ");
 	process.uid = 5;
 	process.gid = 5678;
-	assert_int_equal(privileges_drop(&f->config, f->log), -EPERM);
+	assert_int_equal(privileges_drop(&f->config, f->log.log), -EPERM);
 	f->config.user.name = NULL;
-	assert_int_equal(privileges_drop(&f->config, f->log), 0);
+	assert_int_equal(privileges_drop(&f->config, f->log.log), 0);
 	assert_string_equal(process.calls, "");
 }
 
@@ -268,20 +251,20 @@ static void files_writable_by_others_are_logged(void **state)
 	chmod(path, 0620);
 	f->config.path = path;
 	process.uid = 1;
-	privileges_check_files(&f->config, f->log);
-	assert_string_equal(logged(f), "");
+	privileges_check_files(&f->config, f->log.log);
+	assert_string_equal(captured_log_text(&f->log), "");
 	process.uid = 0;
-	privileges_check_files(&f->config, f->log);
+	privileges_check_files(&f->config, f->log.log);
 	snprintf(expected, sizeof(expected), "%s may be written by others than its owner: `chmod go-w %s`", path, path);
-	assert_logged(f, expected);
+	assert_logged(&f->log, expected);
 	snprintf(expected, sizeof(expected), "%s may be written", directory);
-	assert_null(strstr(logged(f), expected));
+	assert_not_logged(&f->log, expected);
 	chmod(directory, 0702);
 	f->config.path = (char *)"/nowhere/t.ini";
 	f->config.datagram_log.target = LOG_TARGET_FILE;
 	f->config.datagram_log.path = path;
-	privileges_check_files(&f->config, f->log);
-	assert_logged(f, expected);
+	privileges_check_files(&f->config, f->log.log);
+	assert_logged(&f->log, expected);
 	unlink(path);
 	rmdir(directory);
 }
