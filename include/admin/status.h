@@ -72,8 +72,8 @@ struct status {
 	} datagram_log;
 };
 
-/* Collects the status. source and all parts of it must stay valid until status_destroy(). Returns NULL when out of
- * memory. */
+/* Collects the status. source and all its parts must stay valid while the status is printed; status_rate() and
+ * status_destroy() do not need them. Returns NULL when out of memory. */
 struct status *status_collect(const struct status_source *source);
 
 /* NULL is accepted. */

@@ -1,5 +1,6 @@
 /* Reports when an address is added to or removed from an interface of the host (rtnetlink(7)). The server owns the only
- * monitor. Without netlink, only addresses present at the start are known. */
+ * monitor. Without netlink, an address that is added after the start or the last reload is not recognised as our own.
+ */
 #ifndef UDPRELAYD_DAEMON_INTERFACE_MONITOR_H
 #define UDPRELAYD_DAEMON_INTERFACE_MONITOR_H
 

@@ -2,8 +2,9 @@
  * generation is destroyed after its handles are closed and its last datagram record is written. The log of the next
  * generation is paused until then, so that all records stay in order.
  *
- * A slow datagram log delays this for at most 10 seconds. A log writer that is blocked in write(2) cannot be ended; its
- * generation stays in the list, and the others do not wait for it. */
+ * A slow datagram log delays this for at most 10 seconds, and not while there are more than 16 retired generations. A
+ * log writer that is blocked in write(2) cannot be ended; its generation stays in the list, and the others do not wait
+ * for it. */
 #ifndef UDPRELAYD_DAEMON_RETIRED_GENERATIONS_H
 #define UDPRELAYD_DAEMON_RETIRED_GENERATIONS_H
 

@@ -115,7 +115,7 @@ static void more_sessions_than_local_ports_are_logged(void **state)
 {
 	struct fixture *f = *state;
 	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "r");
-	unsigned first, last;
+	unsigned first = 0, last = 0;
 	char expected[80];
 
 	if (!file || fscanf(file, "%u %u", &first, &last) != 2)
