@@ -55,7 +55,7 @@ struct decoded_preview preview_payload(const struct explain_report *report, char
 	struct excerpt excerpt = payload_excerpt(report, bytes, size);
 	struct codec *codec = open_codec(encodings, count, errors, excerpt.size);
 	struct codec_text text;
-	struct decoded_preview preview = {.bytes = excerpt.size};
+	struct decoded_preview preview;
 
 	preview.decoded = codec_decode(codec, excerpt.bytes, excerpt.size, excerpt.truncated, &text);
 	preview.text = quote_text(&text, excerpt.truncated);

@@ -39,7 +39,6 @@ const char *explain_choice_name(const char *key, unsigned choice);
 
 /* The first bytes of a payload, decoded. */
 struct decoded_preview {
-	size_t bytes; /* of the payload */
 	bool decoded; /* without an error */
 	char *text; /* quoted and escaped, with an ellipsis if more bytes follow; the caller frees it */
 };
