@@ -1,4 +1,4 @@
-/* A train: datagrams of one size from one source, as the kernel hands them over in one buffer. */
+/* A train: one or more datagrams of one source and one size, which the kernel delivers in one buffer (UDP_GRO). */
 #ifndef UDPRELAYD_NET_TRAIN_H
 #define UDPRELAYD_NET_TRAIN_H
 
@@ -7,35 +7,35 @@
 #include "base/address.h"
 #include "net/drop_reason.h"
 
-/* Datagrams in a train; Linux makes no longer ones (UDP_MAX_SEGMENTS, include/linux/udp.h). */
+/* Maximum number of datagrams in a train (UDP_MAX_SEGMENTS in include/linux/udp.h of the kernel). */
 #define TRAIN_MAX 128
 
-/* Where a datagram reached us, told by IP_PKTINFO or IPV6_PKTINFO. */
+/* The local addresses of a received datagram, from IP_PKTINFO or IPV6_PKTINFO. */
 struct pktinfo {
-	struct address destination; /* the address that the sender wrote to */
-	struct address reply_source; /* the address to answer from; length 0: leave it to the kernel */
+	struct address destination; /* destination address of the datagram */
+	struct address reply_source; /* source address for a reply; length 0: the kernel chooses it */
 };
 
-/* One buffer, one source, one segment size: one or more datagrams of that size, of which the last may be shorter. A
- * single datagram is a train of one. */
+/* One received buffer. All datagrams have the size `segment`, except that the last one may be shorter. A single
+ * datagram is a train of one. */
 struct train {
-	uint8_t *data; /* in the batch, until its next receive */
-	uint32_t size; /* bytes in all */
-	uint32_t segment; /* bytes of every datagram but the last */
+	uint8_t *data; /* borrowed from the receive batch; valid until its next receive */
+	uint32_t size; /* total bytes */
+	uint32_t segment; /* bytes of each datagram but the last */
 	uint16_t count; /* datagrams */
-	uint16_t skip; /* the first of them, that are over max_datagram (a shorter last one may pass) */
-	enum drop_reason drop; /* DROP_NONE while it may go on */
-	const struct pktinfo *local; /* NULL: what the socket is bound to */
+	uint16_t skip; /* number of leading datagrams that exceed max_datagram; only a shorter last one remains */
+	enum drop_reason drop; /* DROP_NONE: not dropped */
+	const struct pktinfo *local; /* NULL: the bound address of the socket */
 	struct address source;
 };
 
-/* Datagram i of the train: its bytes. */
+/* Returns the size of datagram i in bytes. */
 static inline uint32_t train_datagram_size(const struct train *train, uint32_t i)
 {
 	return i + 1 < train->count ? train->segment : train->size - i * train->segment;
 }
 
-/* Larger datagrams than max are not to go on: all of a train but, perhaps, its last. */
+/* Rejects datagrams larger than max bytes: sets skip if the last datagram is small enough, otherwise drop. */
 static inline void train_limit_size(struct train *train, uint32_t max)
 {
 	train->skip = 0;
