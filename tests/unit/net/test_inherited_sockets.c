@@ -142,9 +142,9 @@ static void only_what_is_wanted_stays(void **state)
 	assert_false(is_open(unwanted));
 
 	inherited_sockets_store_name(name, &plain, &f->local[0], 0);
-	assert_int_equal(inherited_sockets_take(&f->passed, name, &f->local[1]), -1);
-	assert_int_equal(inherited_sockets_take(&f->passed, name, &f->local[0]), wanted);
-	assert_int_equal(inherited_sockets_take(&f->passed, name, &f->local[0]), -1);
+	assert_int_equal(inherited_sockets_take_stored(&f->passed, name, &f->local[1]), -1);
+	assert_int_equal(inherited_sockets_take_stored(&f->passed, name, &f->local[0]), wanted);
+	assert_int_equal(inherited_sockets_take_stored(&f->passed, name, &f->local[0]), -1);
 	close(wanted);
 	config_destroy(config);
 }
