@@ -144,14 +144,14 @@ static void the_bound_holds_for_the_worst_payload(void **state)
 
 static void drops_are_declared(void **state)
 {
-	char line[RECORD_DECLARATION_MAX + 1];
+	char line[RECORD_DROPPED_MAX + 1];
 
 	(void)state;
 	line[record_format_dropped(line, 0, 42, LOG_FORMAT_TEXT)] = '\0';
 	assert_string_equal(line, "1970-01-01T00:00:00.000000Z records dropped: 42\n");
 	line[record_format_dropped(line, 0, 42, LOG_FORMAT_JSON)] = '\0';
 	assert_string_equal(line, "{\"time\":\"1970-01-01T00:00:00.000000Z\",\"records_dropped\":42}\n");
-	assert_in_range(record_format_dropped(line, 0, UINT64_MAX, LOG_FORMAT_JSON), 1, RECORD_DECLARATION_MAX);
+	assert_in_range(record_format_dropped(line, 0, UINT64_MAX, LOG_FORMAT_JSON), 1, RECORD_DROPPED_MAX);
 }
 
 int main(void)

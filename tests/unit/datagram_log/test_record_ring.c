@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "datagram_log/record_ring.h"
 
-static struct eventcount waker;
+static struct eventcount eventcount;
 static struct address source, destination;
 
 static struct datagram_record record_of(const char *payload, uint64_t time_us)
@@ -26,10 +26,10 @@ static int set_up(void **state)
 {
 	struct record_ring *ring;
 
-	eventcount_init(&waker);
+	eventcount_init(&eventcount);
 	address_parse(&source, "192.0.2.1:1");
 	address_parse(&destination, "[2001:db8::1]:2");
-	if (record_ring_create(&ring, 16, 8, &waker))
+	if (record_ring_create(&ring, 16, 8, &eventcount))
 		return -1;
 	*state = ring;
 	return 0;
@@ -38,7 +38,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	record_ring_destroy(*state);
-	eventcount_finish(&waker);
+	eventcount_finish(&eventcount);
 	return 0;
 }
 
@@ -126,11 +126,11 @@ static void two_threads_lose_nothing_and_no_wake_up(void **state)
 			taken++;
 			continue;
 		}
-		eventcount_prepare(&waker);
+		eventcount_prepare(&eventcount);
 		if (record_ring_peek(ring, &shown) || taken + record_ring_dropped(ring) == RECORDS)
-			eventcount_cancel(&waker);
+			eventcount_cancel(&eventcount);
 		else
-			eventcount_wait(&waker, 60000);
+			eventcount_wait(&eventcount, 60000);
 	}
 	pthread_join(producer, NULL);
 	assert_int_equal(taken, record_ring_pushed(ring));
@@ -143,9 +143,9 @@ static void a_wake_before_the_sleep_counts(void **state)
 	uint64_t before = clock_monotonic_ms();
 
 	(void)state;
-	eventcount_prepare(&waker);
-	eventcount_wake(&waker);
-	eventcount_wait(&waker, 60000);
+	eventcount_prepare(&eventcount);
+	eventcount_wake(&eventcount);
+	eventcount_wait(&eventcount, 60000);
 	assert_true(clock_monotonic_ms() - before < 60000);
 }
 
