@@ -1,3 +1,4 @@
+/* Files, pipes and standard streams as outputs of the datagram log. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -55,7 +56,7 @@ static void assert_holds(const char *path, const char *text)
 	assert_string_equal(got, text);
 }
 
-static void a_file_is_appended_to(void **state)
+static void test_a_file_is_appended_to(void **state)
 {
 	struct fixture *f = *state;
 
@@ -68,7 +69,7 @@ static void a_file_is_appended_to(void **state)
 	assert_holds(f->path, "line\nline\n");
 }
 
-static void a_file_that_was_moved_is_made_anew(void **state)
+static void test_reopen_creates_a_moved_file(void **state)
 {
 	struct fixture *f = *state;
 
@@ -83,7 +84,7 @@ static void a_file_that_was_moved_is_made_anew(void **state)
 	assert_holds(f->path, "new\n");
 }
 
-static void the_old_file_stays_where_no_new_one_can_be_had(void **state)
+static void test_a_failed_reopen_keeps_the_old_file(void **state)
 {
 	struct fixture *f = *state;
 
@@ -97,7 +98,7 @@ static void the_old_file_stays_where_no_new_one_can_be_had(void **state)
 	assert_holds(f->moved, "on\n");
 }
 
-static void what_cannot_be_opened_is_an_error(void **state)
+static void test_open_reports_errors(void **state)
 {
 	struct fixture *f = *state;
 
@@ -107,7 +108,7 @@ static void what_cannot_be_opened_is_an_error(void **state)
 	assert_int_equal(log_file_open(&f->file, LOG_TARGET_FILE, f->path), -ENXIO);
 }
 
-static void a_full_disk_is_an_error(void **state)
+static void test_a_full_disk_is_an_error(void **state)
 {
 	struct fixture *f = *state;
 
@@ -116,7 +117,7 @@ static void a_full_disk_is_an_error(void **state)
 	log_file_close(&f->file);
 }
 
-static void a_pipe_is_waited_for_but_not_for_ever(void **state)
+static void test_write_to_a_full_pipe_times_out(void **state)
 {
 	struct fixture *f = *state;
 	char bytes[8192] = {0};
@@ -136,7 +137,7 @@ static void a_pipe_is_waited_for_but_not_for_ever(void **state)
 	log_file_close(&f->file);
 }
 
-static void standard_streams_are_named(void **state)
+static void test_standard_streams_have_names(void **state)
 {
 	struct fixture *f = *state;
 
@@ -153,13 +154,13 @@ static void standard_streams_are_named(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_file_is_appended_to, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_file_that_was_moved_is_made_anew, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_old_file_stays_where_no_new_one_can_be_had, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(what_cannot_be_opened_is_an_error, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_full_disk_is_an_error, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_pipe_is_waited_for_but_not_for_ever, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(standard_streams_are_named, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_file_is_appended_to, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_reopen_creates_a_moved_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_failed_reopen_keeps_the_old_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_open_reports_errors, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_full_disk_is_an_error, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_write_to_a_full_pipe_times_out, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_standard_streams_have_names, set_up, tear_down),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

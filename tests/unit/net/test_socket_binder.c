@@ -164,7 +164,7 @@ static void test_star_binds_both_families_at_one_port(void **state)
 	assert_int_equal(address_port(&f->items[3].local), address_port(&f->items[0].local));
 }
 
-static void test_star_with_a_busy_port_keeps_no_half(void **state)
+static void test_star_with_a_port_busy_in_one_family_is_an_error(void **state)
 {
 	struct fixture *f = *state;
 	struct socket_error error;
@@ -294,6 +294,18 @@ static void test_another_freebind_or_interface_is_not_shared(void **state)
 	assert_null(f->items[0].shared_with);
 }
 
+static void test_a_socket_of_an_interface_is_not_shared_without_it(void **state)
+{
+	struct fixture *f = *state;
+	struct address local = free_address();
+
+	strcpy(f->other.interface, "lo");
+	assert_int_equal(bind_address(f, &f->other, text_of(&local)), 0);
+	reload(f);
+	assert_int_equal(bind_address(f, &f->listener, text_of(&local)), 0);
+	assert_null(f->items[0].shared_with);
+}
+
 static void test_an_overlapping_address_is_bound_beside_the_previous_one(void **state)
 {
 	struct fixture *f = *state;
@@ -401,7 +413,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(test_any_port_is_the_same_for_all_workers),
 		test(test_star_binds_both_families_at_one_port),
-		test(test_star_with_a_busy_port_keeps_no_half),
+		test(test_star_with_a_port_busy_in_one_family_is_an_error),
 		test(test_a_unix_path_has_one_socket),
 		test(test_an_error_keeps_earlier_sockets),
 		test(test_a_busy_port_is_tried_until_it_is_free),
@@ -410,6 +422,7 @@ int main(void)
 		test(test_any_port_is_not_shared_with_another_listener),
 		test(test_a_fixed_port_is_shared_with_a_renamed_listener),
 		test(test_another_freebind_or_interface_is_not_shared),
+		test(test_a_socket_of_an_interface_is_not_shared_without_it),
 		test(test_an_overlapping_address_is_bound_beside_the_previous_one),
 		test(test_a_unix_socket_is_shared_with_its_file),
 		test(test_a_stored_socket_is_used_instead_of_a_new_one),
