@@ -1,5 +1,5 @@
 /* The actions of a listener: their names in the configuration, and the properties that other modules ask for. The code
- * that carries out an action is in datapath/actions.h and relay/relay_action.h. */
+ * that carries out the actions is declared in datapath/actions.h and relay/relay_action.h. */
 #ifndef UDPRELAYD_CONFIG_ACTION_H
 #define UDPRELAYD_CONFIG_ACTION_H
 

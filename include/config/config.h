@@ -25,8 +25,7 @@
 
 /* How a relay chooses the peer of a new session. */
 enum balance {
-	BALANCE_HASH, /* by the client's address, with Maglev: every host with the same endpoints makes the same choice
-		       */
+	BALANCE_HASH, /* by the client's address, with Maglev: hosts with the same endpoints make the same choice */
 	BALANCE_ROUND_ROBIN,
 	BALANCE_RANDOM,
 	BALANCE_LEAST_SESSIONS,
@@ -83,8 +82,7 @@ struct bind_config {
 	char *text; /* as written in the file */
 	unsigned line; /* 0: from a command line, not from a file */
 	bool any; /* '*:PORT': one socket per address family; only the port of address is valid */
-	char *fd_name; /* 'fd:NAME': sockets that systemd passes under this name; then address is unset. Otherwise NULL
-			*/
+	char *fd_name; /* 'fd:NAME': the name under which systemd passes sockets, and address is unset; or NULL */
 	struct address address;
 };
 
@@ -119,7 +117,7 @@ struct listener_config {
 	uint32_t max_datagram; /* bytes of payload */
 	bool loop_guard;
 	struct port_set *refuse_source_ports; /* NULL: no port is refused */
-	bool refuses_default_ports; /* they are the default; ports of echo listeners are added once these are bound */
+	bool refuses_default_ports; /* the set is the default one; actual ports of echo listeners are added later */
 	bool ring_guard; /* for echo and forward */
 	uint32_t source_limit; /* datagrams per second from one source; 0: no limit */
 	uint32_t source_burst; /* datagrams at once; 0: as many as in one second */

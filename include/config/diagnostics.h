@@ -1,8 +1,8 @@
 /* The errors of one file, collected so that all of them can be reported together.
  *
  * The module that reads a file owns a struct diagnostics and adds errors in any order; diagnostics_write() sorts them
- * by line. Memory is bounded: after 1000 errors, further ones are only counted. Allocation failures abort the program.
- */
+ * by line. After 1000 errors, further ones are only counted, so that memory is bounded. Allocation failures abort the
+ * program. */
 #ifndef UDPRELAYD_CONFIG_DIAGNOSTICS_H
 #define UDPRELAYD_CONFIG_DIAGNOSTICS_H
 
@@ -28,12 +28,11 @@ struct diagnostics {
 char *diagnostics_escape(const char *text);
 
 /* Adds an error. The text may quote the file: it is escaped, and loses its middle if it is longer than about 1000
- * bytes. A text that the same line already has is not added again. */
+ * bytes. Drops the error if one of the errors just added has the same line and the same text. */
 void diagnostics_add(struct diagnostics *diagnostics, unsigned line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* As diagnostics_add(), with "[SECTION] KEY: " before the text. section and key may be NULL; then that part is absent.
- */
+/* As diagnostics_add(), with "[SECTION] KEY: " before the text. A part that is NULL is left out. */
 void diagnostics_add_entry(struct diagnostics *diagnostics, unsigned line, const char *section, const char *key,
 			   const char *format, va_list arguments) __attribute__((format(printf, 5, 0)));
 

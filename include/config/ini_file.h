@@ -39,8 +39,7 @@ struct ini_entry {
 	char *key;
 	char *value; /* NULL: rejected, and the error is in the diagnostics */
 	unsigned line; /* of the key */
-	struct ini_continuation
-		*continuations; /* of the value; a single blank separates each line from the one before */
+	struct ini_continuation *continuations; /* sorted; one blank stands between two lines of the value */
 	size_t continuation_count;
 	bool colon; /* ':' and not '=' separates key and value */
 };

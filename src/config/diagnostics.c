@@ -151,8 +151,7 @@ static void write_remaining_count(const struct diagnostics *diagnostics, FILE *o
 	write_diagnostic(diagnostics, &(struct diagnostic){diagnostics->items[SHOWN_MAX].line, text}, out);
 }
 
-/* Insertion sort: at most 1000 errors, which are nearly sorted. It is stable, so errors of one line keep their order.
- */
+/* Insertion sort: there are at most 1000 errors, nearly sorted. It is stable: errors of one line keep their order. */
 static void diagnostics_sort(struct diagnostics *diagnostics)
 {
 	for (size_t i = 1; i < diagnostics->count; i++) {
