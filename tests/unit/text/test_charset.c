@@ -67,9 +67,9 @@ static void assert_code(const char *name, const char *code, uint32_t c)
 	uint8_t encoded[4];
 	uint32_t decoded;
 
-	assert_int_equal(charset_decode(&charset, (const uint8_t *)code, (size_t)length, &decoded), length);
+	assert_int_equal(charset_decode_override(&charset, (const uint8_t *)code, (size_t)length, &decoded), length);
 	assert_int_equal(decoded, c);
-	assert_int_equal(charset_encode(&charset, c, encoded), length);
+	assert_int_equal(charset_encode_override(&charset, c, encoded), length);
 	assert_memory_equal(encoded, code, length);
 }
 
@@ -93,10 +93,10 @@ static void codes_that_are_refused(void **state)
 	uint32_t c;
 
 	(void)state;
-	assert_int_equal(charset_decode(&big5, (const uint8_t *)"\xa3\xe1", 2, &c), -1);
-	assert_int_equal(charset_decode(&big5, (const uint8_t *)"\xf9\xfe", 2, &c), -1);
-	assert_int_equal(charset_decode(&gbk, (const uint8_t *)"\x80\x41", 2, &c), -1);
-	assert_int_equal(charset_decode(&gbk, (const uint8_t *)"\xc4\xe3", 2, &c), 0);
+	assert_int_equal(charset_decode_override(&big5, (const uint8_t *)"\xa3\xe1", 2, &c), -1);
+	assert_int_equal(charset_decode_override(&big5, (const uint8_t *)"\xf9\xfe", 2, &c), -1);
+	assert_int_equal(charset_decode_override(&gbk, (const uint8_t *)"\x80\x41", 2, &c), -1);
+	assert_int_equal(charset_decode_override(&gbk, (const uint8_t *)"\xc4\xe3", 2, &c), 0);
 }
 
 static void characters_of_one_way(void **state)
@@ -105,10 +105,10 @@ static void characters_of_one_way(void **state)
 	uint8_t code[4];
 
 	(void)state;
-	assert_int_equal(charset_encode(&charset, 0xa5, code), 1);
+	assert_int_equal(charset_encode_override(&charset, 0xa5, code), 1);
 	assert_int_equal(code[0], '\\');
-	assert_int_equal(charset_encode(&charset, 0xffe1, code), -1);
-	assert_int_equal(charset_encode(&charset, 'A', code), 0);
+	assert_int_equal(charset_encode_override(&charset, 0xffe1, code), -1);
+	assert_int_equal(charset_encode_override(&charset, 'A', code), 0);
 }
 
 static void plain_bytes_end_before_rules_and_unfinished_codes(void **state)
@@ -118,16 +118,16 @@ static void plain_bytes_end_before_rules_and_unfinished_codes(void **state)
 	const uint8_t *four = (const uint8_t *)"\x81\x30\x81\x30";
 
 	(void)state;
-	assert_int_equal(charset_plain(&big5, text, 5), 3);
-	assert_int_equal(charset_plain(&big5, text, 2), 1);
-	assert_true(charset_unfinished(&big5, text + 1, 1));
-	assert_false(charset_unfinished(&big5, text + 1, 2));
-	assert_int_equal(charset_plain(&gb18030, four, 3), 0);
-	assert_true(charset_unfinished(&gb18030, four, 3));
-	assert_int_equal(charset_plain(&gb18030, four, 4), 4);
-	assert_int_equal(charset_plain(&sjis, (const uint8_t *)"\xb1\x83", 2), 1);
-	assert_int_equal(charset_plain(&koi8, text, 5), 5);
-	assert_false(charset_unfinished(&koi8, text + 1, 1));
+	assert_int_equal(charset_iconv_prefix(&big5, text, 5), 3);
+	assert_int_equal(charset_iconv_prefix(&big5, text, 2), 1);
+	assert_true(charset_is_incomplete(&big5, text + 1, 1));
+	assert_false(charset_is_incomplete(&big5, text + 1, 2));
+	assert_int_equal(charset_iconv_prefix(&gb18030, four, 3), 0);
+	assert_true(charset_is_incomplete(&gb18030, four, 3));
+	assert_int_equal(charset_iconv_prefix(&gb18030, four, 4), 4);
+	assert_int_equal(charset_iconv_prefix(&sjis, (const uint8_t *)"\xb1\x83", 2), 1);
+	assert_int_equal(charset_iconv_prefix(&koi8, text, 5), 5);
+	assert_false(charset_is_incomplete(&koi8, text + 1, 1));
 }
 
 int main(void)
