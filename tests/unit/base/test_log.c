@@ -176,7 +176,7 @@ static void repeated_lines_are_held_back(void **state)
 	assert_int_equal(f->size, LOG_LIMIT_BURST * (CLOCK_TEXT_MAX + strlen("error: again\n")));
 
 	f->size = 0;
-	limit.since_ms -= LOG_LIMIT_SECONDS * 1000; /* the period is over */
+	limit.period_start_ms -= LOG_LIMIT_SECONDS * 1000; /* the period is over */
 	log_write_limited(f->log, &limit, LOG_LEVEL_ERROR, "again");
 	assert_line(f, "error: again (3 more like this were held back)\n");
 	log_destroy(f->log, 0);
