@@ -15,7 +15,7 @@ char *utf8_put(char *out, uint32_t c);
 
 /* Checks the sequence at bytes; left is at least 1. Returns its length, or the negated length of an error: the longest
  * part that could start a valid sequence, or one byte (Unicode 15, section 3.9, "maximal subparts"). Sets *incomplete
- * if the sequence is valid so far but ends behind the last byte. */
+ * if the sequence is valid so far but needs more bytes. */
 int utf8_step(const uint8_t *bytes, size_t left, bool *incomplete);
 
 /* Returns the character of a sequence of the given length. The sequence must be valid, or be that of a surrogate. */

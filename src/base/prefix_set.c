@@ -43,7 +43,7 @@ static int compare_keys(struct ip_key a, struct ip_key b)
 	return a.low < b.low ? -1 : a.low > b.low;
 }
 
-/* Returns a mask of the host bits behind a prefix of this length. */
+/* Returns a mask of the host bits after a prefix of this length. */
 static struct ip_key host_bits(unsigned bits)
 {
 	struct ip_key mask = {UINT64_MAX, UINT64_MAX};
@@ -220,7 +220,7 @@ static void emit_range(struct range_builder *builder, struct ip_key first)
 	ranges->entries[ranges->count++] = entry;
 }
 
-/* Removes the innermost prefix and starts a range behind it, unless it ends at the last address of all. */
+/* Removes the innermost prefix and starts a range after it, unless it ends at the highest address. */
 static void pop_prefix(struct range_builder *builder)
 {
 	struct ip_key last = last_key(&builder->prefixes[builder->stack[--builder->depth]]);

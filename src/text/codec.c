@@ -155,7 +155,7 @@ static bool decode_hex(struct codec_output *output, const uint8_t *bytes, size_t
 	return true;
 }
 
-/* Appends the bytes that iconv(3) wrote behind the text, up to end. Some of its charsets have code points beyond
+/* Appends the bytes that iconv(3) wrote after the text, up to end. Some of its charsets have code points beyond
  * U+10FFFF; each byte of such an invalid sequence becomes '?'. */
 static void codec_accept_characters(struct codec_output *output, const char *end)
 {

@@ -1,6 +1,7 @@
 /* Converter: a codec that decodes the payload, and an encoder for one charset. The creator owns the converter, which
  * owns the codec. UTF-8 and UTF-16 are encoded here, other charsets by iconv(3) with the overrides of charset.h. The
- * conversion fails if a character has no code (CODEC_STRICT only) or the output buffer is full. */
+ * conversion fails if the output is longer than the buffer, and under CODEC_STRICT also if a byte does not decode or a
+ * character has no code. */
 #include "text/converter.h"
 
 #include <errno.h>
@@ -211,9 +212,9 @@ ssize_t converter_run(struct converter *converter, const void *bytes, size_t siz
 
 	if (!codec_decode(converter->from, bytes, size, false, &text))
 		return -EILSEQ;
+	/* A failed call may have left a shift state. */
 	if (converter->to.kind == CHARSET_ICONV)
-		iconv(converter->iconv, NULL, NULL, NULL,
-		      NULL); /* clear the shift state that a failed call may have left */
+		iconv(converter->iconv, NULL, NULL, NULL, NULL);
 	encode_text(converter, &output, &text);
 	encode_initial_shift(converter, &output);
 	return output.error ? output.error : output.next - (uint8_t *)out;

@@ -9,7 +9,8 @@ struct codepoint_range {
 };
 
 /* Characters beyond ASCII that are invisible, change the direction of the text, or end a line: C1 controls, the soft
- * hyphen, and the format, separator and noncharacter code points of the Unicode Character Database. Sorted. */
+ * hyphen, and the format, separator and noncharacter code points of the Unicode Character Database. Sorted by code
+ * point. */
 static const struct codepoint_range hidden_ranges[] = {
 	{0x80, 0x9f},       {0xad, 0xad},       {0x600, 0x605},     {0x61c, 0x61c},     {0x6dd, 0x6dd},
 	{0x70f, 0x70f},     {0x890, 0x891},     {0x8e2, 0x8e2},     {0x180e, 0x180e},   {0x200b, 0x200f},

@@ -56,7 +56,7 @@ static void create_log(struct fixture *f, enum log_level level, enum log_format 
 	assert_int_equal(log_create(&f->log, f->fds[1], level, format), 0);
 }
 
-/* Compares the line behind its time. */
+/* Compares the line after its time. */
 static void assert_line(struct fixture *f, const char *line)
 {
 	read_pipe(f);

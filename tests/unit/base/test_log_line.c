@@ -17,7 +17,7 @@ static void format_line(bool journal, enum log_format format, enum log_level lev
 	line[log_line_format(line, journal, format, level, text)] = '\0';
 }
 
-/* Formats a text line and compares the part behind its time. */
+/* Formats a text line and compares the part after its time. */
 static void assert_text(enum log_level level, const char *text, const char *expected)
 {
 	format_line(false, LOG_FORMAT_TEXT, level, text);
@@ -112,7 +112,7 @@ static void test_ellipsis_may_split_a_character(void **state)
 	assert_string_equal(line + strlen(line) - strlen(" \\xe4…\n"), " \\xe4…\n");
 }
 
-/* A buffer of the exact size: with a sanitizer, this test detects a write behind its end. */
+/* A buffer of the exact size: with a sanitizer, this test detects a write beyond its end. */
 static void test_longest_line_fits(void **state)
 {
 	static char exact[LOG_LINE_BUFFER];

@@ -137,6 +137,8 @@ static void test_reloading_has_the_time(void **state)
 
 static void test_watchdog(void **state)
 {
+	unsetenv("WATCHDOG_PID");
+	unsetenv("WATCHDOG_USEC");
 	assert_int_equal(systemd_watchdog_ms(), 0);
 	setenv("WATCHDOG_USEC", "2500000", 1);
 	assert_int_equal(systemd_watchdog_ms(), systemd_built_in() ? 2500 : 0);

@@ -51,7 +51,7 @@ static void write_reply(const char *first, const char *bytes, size_t size)
 	fflush(stdout);
 }
 
-/* Decodes a copy of exactly the size of the payload, so that a sanitizer detects a read behind its end. */
+/* Decodes a copy of exactly the size of the payload, so that a sanitizer detects a read beyond its end. */
 static void decode(char *list, const char *errors, int truncated, size_t size)
 {
 	char *names[8], *exact = malloc(size ? size : 1);

@@ -24,7 +24,7 @@ static void create_codec(const char *first, const char *second, enum codec_error
 	assert_int_equal(codec_create(&codec, names, second ? 2 : 1, errors, LIMIT), 0);
 }
 
-/* Decodes a copy of exactly the size of the payload, so that a sanitizer detects a read behind its end. */
+/* Decodes a copy of exactly the size of the payload, so that a sanitizer detects a read beyond its end. */
 static bool decode(const char *bytes, bool truncated)
 {
 	size_t size = strlen(bytes);
