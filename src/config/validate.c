@@ -333,7 +333,7 @@ static bool equals_except_port(const struct address *a, const struct address *b)
 	return address_equal(&host, b);
 }
 
-static bool is_interface_address(const struct address *address)
+static bool interface_has_address(const struct address *address)
 {
 	struct ifaddrs *first;
 	bool found = false;
@@ -359,7 +359,7 @@ static bool is_own_host_address(const struct address *address)
 		return true;
 	if (address->any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr))
 		return true;
-	return address->any.sa_family != AF_UNIX && is_interface_address(address);
+	return address->any.sa_family != AF_UNIX && interface_has_address(address);
 }
 
 static bool joins_group(const struct listener_config *listener, const struct address *to)

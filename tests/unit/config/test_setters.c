@@ -1,5 +1,6 @@
-/* Calls the setters directly, without a file. test_keys.c tests the values that they accept and their messages; this
- * file tests what the callers of a setter rely on: the stored fields, the errors for each item, and who owns what. */
+/* Calls the setters directly, without a file. test_keys.c and test_setters_address.c test the values that they accept
+ * and their messages; this file tests what the callers of a setter rely on: the stored fields, the errors for each
+ * item, and who owns what. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
