@@ -169,7 +169,7 @@ static int create_peers(struct generation *generation)
 	struct peers_setup peers = {.loop = setup->loop,
 				    .config = generation->config,
 				    .own = generation->own,
-				    .news = &setup->news,
+				    .epoch = &setup->news,
 				    .before = generation->before ? generation->before->peers : NULL,
 				    .log = setup->log,
 				    .changed = on_peers_changed,
