@@ -50,14 +50,11 @@ void peers_start(struct peers *peers);
  * no endpoint in it. */
 struct endpoints_snapshot *peers_now(struct peers *peers);
 
-/* Closes the timers and cancels the look-ups. A look-up that waits for a name server cannot be cancelled: the loop runs
- * until it ends. */
+/* Closes the handles and abandons look-ups in progress; their threads end later, on their own. The loop must run until
+ * peers_closed(). A second call does nothing. */
 void peers_close(struct peers *peers);
 
-/* Returns whether a look-up is in progress. */
-bool peers_busy(const struct peers *peers);
-
-/* Returns whether all timers are closed and all look-ups have ended after peers_close(). */
+/* Returns whether all handles are closed after peers_close(). */
 bool peers_closed(const struct peers *peers);
 
 /* Frees the peers, once they are closed or the loop has ended. Snapshots may outlive them, but no other thread may

@@ -294,11 +294,6 @@ bool generation_closed(const struct generation *generation)
 	return health_checks_closed(generation->checks) && (!generation->peers || peers_closed(generation->peers));
 }
 
-bool generation_is_busy(const struct generation *generation)
-{
-	return generation && generation->peers && peers_busy(generation->peers);
-}
-
 bool generation_log_flushed(const struct generation *generation)
 {
 	return !generation->datagram_log || datagram_log_idle(generation->datagram_log);

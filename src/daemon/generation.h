@@ -58,7 +58,7 @@ int generation_prepare(struct generation *generation);
  * Meanwhile datagrams wait in the kernel's queues. Returns 0, or a negative errno where a worker cannot be started. */
 int generation_start(struct generation *generation);
 
-/* Closes handles on the main loop and cancels look-ups; workers go on. A second time does nothing. */
+/* Closes handles on the main loop and abandons look-ups; workers go on. A second time does nothing. */
 void generation_retire(struct generation *generation);
 
 /* Ends workers, too. */
@@ -66,9 +66,6 @@ void generation_close(struct generation *generation);
 
 /* Whether all handles are closed. Until then the main loop must run. */
 bool generation_closed(const struct generation *generation);
-
-/* Whether a look-up is under way, which must end before the generation does. NULL has none. */
-bool generation_is_busy(const struct generation *generation);
 
 /* Whether the records of its datagrams are written. */
 bool generation_log_flushed(const struct generation *generation);

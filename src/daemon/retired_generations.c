@@ -97,15 +97,6 @@ void retired_generations_add(struct retired_generations *past, struct generation
 	start_timer(past);
 }
 
-bool retired_generations_any_busy(const struct retired_generations *past)
-{
-	for (const struct generation *generation = past->first; generation; generation = generation->next) {
-		if (generation_is_busy(generation))
-			return true;
-	}
-	return false;
-}
-
 bool retired_generations_finish(struct retired_generations *past)
 {
 	while (past->first) {

@@ -24,9 +24,6 @@ void retired_generations_init(struct retired_generations *past, uv_loop_t *loop,
 /* Closes a generation and keeps it as long as it must be; the one in force is another one by now. */
 void retired_generations_add(struct retired_generations *past, struct generation *generation);
 
-/* Whether a look-up of one of them is under way. */
-bool retired_generations_any_busy(const struct retired_generations *past);
-
 /* After the end of the loop: waits for what is still to be written. Returns false where a writer is stuck, so that all
  * must stay as it is until the process ends. */
 bool retired_generations_finish(struct retired_generations *past);

@@ -20,9 +20,7 @@
 #include "daemon/retired_generations.h"
 #include "daemon/seccomp.h"
 #include "daemon/interface_monitor.h"
-
-/* What look-ups may take at the end, that a name server keeps waiting. */
-#define END_LOOKUPS_MS 200
+#include "upstream/name_lookup.h"
 
 enum { SIGNALS = 5 };
 
@@ -32,7 +30,6 @@ struct server {
 	struct log *log;
 	uv_loop_t loop;
 	uv_signal_t signals[SIGNALS];
-	uv_timer_t deadline; /* of the end */
 	uv_timer_t watchdog;
 	struct interface_monitor interfaces;
 	struct log_limit interfaces_limit;
@@ -70,35 +67,28 @@ static void update_view(struct server *server)
 /* --- Signals --- */
 
 /* A signal whose handle is closed has its default action again: the next one would end us half-way. */
-static void block_signals(sigset_t *before)
+static void block_signals(void)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	for (int i = 0; i < SIGNALS; i++)
 		sigaddset(&set, signal_numbers[i]);
-	pthread_sigmask(SIG_BLOCK, &set, before);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-static void on_deadline(uv_timer_t *timer)
-{
-	uv_stop(timer->loop);
-}
-
-/* From here the loop runs only until the handles are closed and the look-ups ended, or until the deadline. */
+/* From here the loop runs only until the handles are closed. */
 static void begin_end(struct server *server)
 {
 	if (server->ending)
 		return;
 	server->ending = true;
 	systemd_notify_stopping();
-	block_signals(NULL);
+	block_signals();
 	for (int i = 0; i < SIGNALS; i++)
 		uv_close((uv_handle_t *)&server->signals[i], NULL);
 	http_close(server->http);
 	generation_retire(server->now);
-	uv_timer_start(&server->deadline, on_deadline, END_LOOKUPS_MS, 0);
-	uv_unref((uv_handle_t *)&server->deadline);
 }
 
 /* --- Reload --- */
@@ -141,16 +131,6 @@ static void tell_unchangeable(const struct server *server, const struct config *
 			    config->path);
 }
 
-/* With the first look-up libuv starts the threads of its pool: signals are not for them. */
-static void start_peers(const struct generation *generation)
-{
-	sigset_t before;
-
-	block_signals(&before);
-	peers_start(generation->peers);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
 /* There is no way back once workers have stopped: an error then ends it all. */
 static void replace(struct server *server, struct generation *next)
 {
@@ -165,7 +145,7 @@ static void replace(struct server *server, struct generation *next)
 	if (server->error)
 		begin_end(server);
 	else
-		start_peers(next);
+		peers_start(next->peers);
 }
 
 /* Returns whether the file is in force now; nothing has changed if not. */
@@ -365,36 +345,19 @@ static void close_any(uv_handle_t *handle, void *data)
 		uv_close(handle, NULL);
 }
 
-/* Returns false where a look-up is still under way, so that loop and peers must stay as they are. */
-static bool end_loop(struct server *server)
+static void end_loop(struct server *server)
 {
-	if (retired_generations_any_busy(&server->past) || generation_is_busy(server->now))
-		return false;
 	http_close(server->http);
 	uv_walk(&server->loop, close_any, NULL);
 	uv_run(&server->loop, UV_RUN_DEFAULT);
 	if (uv_loop_close(&server->loop))
 		log_error(server->log, "the main loop still has open handles");
 	http_destroy(server->http);
-	return true;
 }
 
 static unsigned count_workers(const struct config *config)
 {
 	return config->workers ? config->workers : uv_available_parallelism();
-}
-
-/* libuv looks names up in a pool of threads, four unless told otherwise: a name server that does not answer for some
- * peers shall not keep the others waiting. */
-static void size_thread_pool(const struct config *config)
-{
-	char text[16];
-	size_t names = 4;
-
-	for (size_t i = 0; i < config->peer_count; i++)
-		names += config->peers[i].host != NULL;
-	snprintf(text, sizeof(text), "%zu", names < 64 ? names : 64);
-	setenv("UV_THREADPOOL_SIZE", text, 0);
 }
 
 /* Runs from start to end. */
@@ -403,14 +366,14 @@ static void serve(struct server *server, struct config *config)
 	server->error = server_start(server, config);
 	if (!server->error) {
 		tell_ready(server, "udprelayd " UDPRELAYD_VERSION " ready");
-		start_peers(server->now);
+		peers_start(server->now->peers);
 		start_watchdog(server);
 		interface_monitor_start(&server->interfaces, &server->loop, on_interfaces, server, server->log);
 		uv_run(&server->loop, UV_RUN_DEFAULT);
 	}
 	if (server->now)
 		generation_close(server->now);
-	server->clean &= end_loop(server);
+	end_loop(server);
 	if (!server->now)
 		return;
 	server->clean = server->clean && retired_generations_finish(&server->past);
@@ -442,7 +405,6 @@ static struct server *server_create(const struct config *config, struct log *log
 	inherited_sockets_open(&server->passed, log);
 	server->setup = (struct generation_setup){
 		.loop = &server->loop, .log = log, .worker_count = count_workers(config), .passed = &server->passed};
-	uv_timer_init(&server->loop, &server->deadline);
 	retired_generations_init(&server->past, &server->loop, &server->now);
 	uv_timer_init(&server->loop, &server->watchdog);
 	server->watchdog.data = server;
@@ -455,7 +417,6 @@ int server_run(struct config *config, struct log *log, bool *clean)
 	struct server *server;
 	int error;
 
-	size_thread_pool(config);
 	server = server_create(config, log);
 	if (!server) {
 		config_destroy(config);
@@ -472,5 +433,6 @@ int server_run(struct config *config, struct log *log, bool *clean)
 		inherited_sockets_close(&server->passed);
 		free(server);
 	}
+	*clean = *clean && !name_lookup_threads_running();
 	return error ? 1 : 0;
 }

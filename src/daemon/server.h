@@ -11,8 +11,8 @@
  * the counters to log, SIGUSR2 reopens the datagram log. Takes over config. Returns 0 where it ended as asked, or 1
  * with the reason told to log.
  *
- * *clean becomes false where a name look-up could not be ended: libuv's own end of the process would wait for it, so
- * leave with _exit(2). */
+ * *clean becomes false if a thread could not be ended: the writer of a datagram log, or a name look-up. Then end the
+ * process with _exit(2), because exit(3) would run destructors of libraries that such a thread is using. */
 int server_run(struct config *config, struct log *log, bool *clean);
 
 #endif

@@ -254,22 +254,13 @@ void peers_close(struct peers *peers)
 		resolver_close(&peers->resolvers[i]);
 }
 
-bool peers_busy(const struct peers *peers)
-{
-	for (size_t i = 0; i < peers->resolver_count; i++) {
-		if (peers->resolvers[i].busy)
-			return true;
-	}
-	return false;
-}
-
 bool peers_closed(const struct peers *peers)
 {
 	for (size_t i = 0; i < peers->resolver_count; i++) {
-		if (!peers->resolvers[i].closed)
+		if (!resolver_is_closed(&peers->resolvers[i]))
 			return false;
 	}
-	return !peers_busy(peers);
+	return true;
 }
 
 void peers_destroy(struct peers *peers)

@@ -1,6 +1,9 @@
 #include "upstream/resolver.h"
 
 #include <stdio.h>
+#include <string.h>
+
+#include "base/container_of.h"
 
 /* Delay after the first failure. It doubles with each further one, up to the maximum or the peer's resolve_interval. */
 #define BACKOFF_MS 1000
@@ -79,13 +82,12 @@ static void resolver_schedule(struct resolver *resolver)
 }
 
 /* Logs the first of several consecutive failures and every tenth. */
-static void resolver_failed(struct resolver *resolver, int error)
+static void resolver_failed(struct resolver *resolver, const char *reason)
 {
 	resolver->failures++;
 	if (resolver->failures == 1 || resolver->failures % 10 == 0)
 		log_warning(resolver->log, "peer %s: cannot resolve %s: %s; %s, and it is tried again",
-			    resolver->config->name, resolver->config->host, uv_strerror(error),
-			    resolver_failure_effect(resolver));
+			    resolver->config->name, resolver->config->host, reason, resolver_failure_effect(resolver));
 }
 
 static void resolver_succeeded(struct resolver *resolver, const struct resolver_result *result)
@@ -101,32 +103,26 @@ static void resolver_succeeded(struct resolver *resolver, const struct resolver_
 		resolver->result = *result;
 }
 
-static void resolver_on_result(uv_getaddrinfo_t *request, int status, struct addrinfo *list)
+static void resolver_on_result(struct name_lookup *lookup, const struct name_lookup_result *found)
 {
-	struct resolver *resolver = request->data;
+	static const struct name_lookup_result no_address = {.error = EAI_NONAME};
+	struct resolver *resolver = container_of(lookup, struct resolver, lookup);
 	struct resolver_result result;
 
-	resolver->busy = false;
-	if (!resolver->closing) {
-		resolver_result_read(&result, &resolver->result, list, address_port(&resolver->config->address));
-		if (!status && result.count)
-			resolver_succeeded(resolver, &result);
-		else
-			resolver_failed(resolver, status ? status : UV_EAI_NONAME);
-		resolver_schedule(resolver);
-	}
-	uv_freeaddrinfo(list);
+	resolver_result_read(&result, &resolver->result, found->list, address_port(&resolver->config->address));
+	if (result.count)
+		resolver_succeeded(resolver, &result);
+	else
+		resolver_failed(resolver, name_lookup_error_text(found->error ? found : &no_address));
+	resolver_schedule(resolver);
 }
 
 static void resolver_look_up(struct resolver *resolver)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM};
-	int error = uv_getaddrinfo(resolver->loop, &resolver->request, resolver_on_result, resolver->config->host, NULL,
-				   &hints);
+	int error = name_lookup_start(&resolver->lookup, resolver->config->host);
 
-	resolver->busy = !error;
 	if (error) {
-		resolver_failed(resolver, error);
+		resolver_failed(resolver, strerror(-error));
 		resolver_schedule(resolver);
 	}
 }
@@ -135,9 +131,10 @@ static void resolver_look_up(struct resolver *resolver)
 
 void resolver_init(struct resolver *resolver)
 {
-	resolver->request.data = resolver;
+	name_lookup_init(&resolver->lookup, resolver->loop, resolver_on_result);
 	uv_timer_init(resolver->loop, &resolver->timer);
 	resolver->timer.data = resolver;
+	resolver->open_handles = 2;
 }
 
 void resolver_start(struct resolver *resolver)
@@ -145,11 +142,16 @@ void resolver_start(struct resolver *resolver)
 	resolver_look_up(resolver);
 }
 
-static void resolver_on_closed(uv_handle_t *handle)
+static void resolver_on_timer_closed(uv_handle_t *handle)
 {
 	struct resolver *resolver = handle->data;
 
-	resolver->closed = true;
+	resolver->open_handles--;
+}
+
+static void resolver_on_lookup_closed(struct name_lookup *lookup)
+{
+	container_of(lookup, struct resolver, lookup)->open_handles--;
 }
 
 void resolver_close(struct resolver *resolver)
@@ -157,7 +159,11 @@ void resolver_close(struct resolver *resolver)
 	if (resolver->closing)
 		return;
 	resolver->closing = true;
-	uv_close((uv_handle_t *)&resolver->timer, resolver_on_closed);
-	if (resolver->busy)
-		uv_cancel((uv_req_t *)&resolver->request);
+	uv_close((uv_handle_t *)&resolver->timer, resolver_on_timer_closed);
+	name_lookup_close(&resolver->lookup, resolver_on_lookup_closed);
+}
+
+bool resolver_is_closed(const struct resolver *resolver)
+{
+	return !resolver->open_handles;
 }

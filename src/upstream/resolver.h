@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "net/own_addresses.h"
+#include "upstream/name_lookup.h"
 #include "upstream/resolver_result.h"
 
 /* Called when the addresses of the name have changed; count is at least 1. Addresses that stay come first, in their old
@@ -30,21 +31,24 @@ struct resolver {
 	resolver_changed changed;
 	void *data;
 
-	uv_getaddrinfo_t request;
-	uv_timer_t timer;
-	bool busy; /* a look-up is in progress */
-	bool closing, closed;
+	struct name_lookup lookup;
+	uv_timer_t timer; /* until the next look-up */
+	bool closing;
+	unsigned open_handles; /* of lookup and timer */
 	unsigned failures; /* consecutive */
 	struct resolver_result result; /* of the last successful look-up */
 };
 
+/* Adds the handles to the loop. They must be closed before the memory is freed. */
 void resolver_init(struct resolver *resolver);
 
 /* Begins the first look-up. */
 void resolver_start(struct resolver *resolver);
 
-/* Closes the timer and cancels the look-up if possible. The memory must remain valid until the loop has ended, and
- * while the resolver is busy. */
+/* Closes the handles and abandons the look-up. The memory must remain valid until resolver_is_closed(). A second call
+ * does nothing. */
 void resolver_close(struct resolver *resolver);
+
+bool resolver_is_closed(const struct resolver *resolver);
 
 #endif

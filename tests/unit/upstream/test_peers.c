@@ -1,4 +1,4 @@
-/* Names and snapshots. The test wraps uv_getaddrinfo() and completes the look-ups itself. */
+/* Names and snapshots. The test wraps name_lookup_start() and completes the look-ups itself. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -35,30 +35,20 @@ struct fixture {
 /* --- Look-ups --- */
 
 /* The look-ups in progress, by peer. */
-static struct {
-	uv_getaddrinfo_t *request;
-	uv_getaddrinfo_cb callback;
-} lookups[PEERS];
+static struct name_lookup *lookups[PEERS];
 
-int __wrap_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *request, uv_getaddrinfo_cb callback, const char *node,
-			  const char *service, const struct addrinfo *hints);
-void __wrap_uv_freeaddrinfo(struct addrinfo *list);
+int __wrap_name_lookup_start(struct name_lookup *lookup, const char *name);
 
-int __wrap_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *request, uv_getaddrinfo_cb callback, const char *node,
-			  const char *service, const struct addrinfo *hints)
+int __wrap_name_lookup_start(struct name_lookup *lookup, const char *name)
 {
-	unsigned i = (unsigned)(node[0] - 'a');
+	unsigned i = (unsigned)(name[0] - 'a');
 
-	(void)loop;
-	assert_null(service);
-	assert_int_equal(hints->ai_socktype, SOCK_DGRAM);
-	assert_null(lookups[i].request);
-	lookups[i].request = request;
-	lookups[i].callback = callback;
+	assert_null(lookups[i]);
+	lookups[i] = lookup;
 	return 0;
 }
 
-void __wrap_uv_freeaddrinfo(struct addrinfo *list)
+static void free_list(struct addrinfo *list)
 {
 	while (list) {
 		struct addrinfo *next = list->ai_next;
@@ -97,16 +87,18 @@ static struct addrinfo *make_list(const char *ips)
 	return first;
 }
 
-/* Waits for the next look-up of the peer's name and completes it. */
-static void complete(struct fixture *f, unsigned i, int status, struct addrinfo *list)
+/* Waits for the next look-up of the peer's name and completes it. Frees the list. */
+static void complete(struct fixture *f, unsigned i, int error, struct addrinfo *list)
 {
-	uv_getaddrinfo_t *request;
+	struct name_lookup_result result = {.error = error, .list = list};
+	struct name_lookup *lookup;
 
-	while (!lookups[i].request)
+	while (!lookups[i])
 		uv_run(&f->loop, UV_RUN_ONCE);
-	request = lookups[i].request;
-	lookups[i].request = NULL;
-	lookups[i].callback(request, status, list);
+	lookup = lookups[i];
+	lookups[i] = NULL;
+	lookup->done(lookup, &result);
+	free_list(list);
 }
 
 static void resolve(struct fixture *f, const char *ips)
@@ -167,20 +159,15 @@ static void start_peers(struct fixture *f)
 	peers_start(f->peers);
 }
 
-/* Look-ups that are still in progress end as cancelled ones. */
 static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	for (unsigned i = 0; i < PEERS; i++) {
-		if (lookups[i].request)
-			lookups[i].callback(lookups[i].request, UV_EAI_CANCELED, NULL);
-	}
 	if (f->peers)
 		peers_close(f->peers);
 	uv_run(&f->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&f->loop), 0);
-	assert_false(f->peers && peers_busy(f->peers));
+	assert_true(!f->peers || peers_closed(f->peers));
 	peers_destroy(f->peers);
 	endpoints_snapshot_put(f->last);
 	own_addresses_destroy(f->own);
@@ -375,7 +362,7 @@ static void test_failed_look_up_keeps_addresses(void **state)
 
 	start_peers(f);
 	resolve(f, "192.0.2.7 192.0.2.8");
-	complete(f, NAMED, UV_EAI_AGAIN, NULL);
+	complete(f, NAMED, EAI_AGAIN, NULL);
 	assert_int_equal(f->changes, 1);
 	assert_true(log_has(f, "; its last addresses stay in use, and it is tried again\n"));
 	clear_log(f);
@@ -427,22 +414,28 @@ static void test_own_address_is_logged(void **state)
 	assert_true(log_has(f, "info: peer b: b.test is 192.0.2.7:101, 192.0.2.9:101\n"));
 }
 
-static void test_result_after_close_is_ignored(void **state)
+static void test_failure_is_logged_with_its_reason(void **state)
 {
 	struct fixture *f = *state;
-	struct peers *peers;
 
 	start_peers(f);
-	assert_true(peers_busy(f->peers));
+	complete(f, NAMED, EAI_AGAIN, NULL);
+	assert_true(log_has(f,
+			    "warning: peer b: cannot resolve b.test: Temporary failure in name resolution; datagrams "
+			    "for it are dropped, and it is tried again\n"));
+}
+
+static void test_closed_only_after_the_handles(void **state)
+{
+	struct fixture *f = *state;
+
+	start_peers(f);
+	assert_false(peers_closed(f->peers));
 	peers_close(f->peers);
-	resolve(f, "192.0.2.7");
-	complete(f, 2, UV_EAI_CANCELED, NULL);
-	assert_int_equal(f->changes, 0);
-	assert_false(peers_busy(f->peers));
-	peers = f->peers;
-	f->peers = NULL;
+	peers_close(f->peers);
+	assert_false(peers_closed(f->peers));
 	uv_run(&f->loop, UV_RUN_DEFAULT);
-	peers_destroy(peers);
+	assert_true(peers_closed(f->peers));
 	assert_string_equal(log_text(f), "");
 }
 
@@ -464,7 +457,8 @@ int main(void)
 		test(test_failed_look_up_keeps_addresses),
 		test(test_too_many_addresses),
 		test(test_own_address_is_logged),
-		test(test_result_after_close_is_ignored),
+		test(test_failure_is_logged_with_its_reason),
+		test(test_closed_only_after_the_handles),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
