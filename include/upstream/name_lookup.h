@@ -45,7 +45,7 @@ void name_lookup_init(struct name_lookup *lookup, uv_loop_t *loop, name_lookup_d
  * purposes, or -ENOMEM; the caller may try again later. */
 int name_lookup_start(struct name_lookup *lookup, const char *name);
 
-/* Closes the look-up without waiting for its thread; done is not called any more. The memory may be freed when closed
+/* Closes the look-up without waiting for its thread; done is not called after that. The memory may be freed when closed
  * has been called. */
 void name_lookup_close(struct name_lookup *lookup, name_lookup_closed closed);
 

@@ -13,14 +13,14 @@
 /* The default of 8 MiB would reserve 2 GiB of address space for the maximum number of threads. */
 #define STACK_SIZE (1024 * 1024)
 
-/* The limit is one of the process: orphans outlive the resolvers, and generations, that started them. */
+/* Threads that are running. The limit belongs to the process: orphans outlive the resolvers that started them. */
 static atomic_uint name_lookup_threads;
 
 /* Shared by the loop and the thread. The thread frees an orphan, the loop any other job. */
 struct name_lookup_job {
 	pthread_mutex_t mutex; /* guards lookup and finished */
 	struct name_lookup *lookup; /* NULL: the job is an orphan */
-	bool finished; /* the thread does not use the job any more, except to unlock the mutex */
+	bool finished; /* result is final; the last access of the thread is to unlock the mutex */
 	struct name_lookup_result result;
 	char name[];
 };

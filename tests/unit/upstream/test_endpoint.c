@@ -197,6 +197,57 @@ static void test_last_reference_frees(void **state)
 	endpoint_put(NULL);
 }
 
+/* --- Snapshots --- */
+
+static void test_snapshot_copies_lists_and_holds_references(void **state)
+{
+	struct fixture *f = *state;
+	struct endpoint *items[] = {f->endpoint, endpoint_create(&f->peer, &f->endpoint->address, &f->epoch)};
+	struct endpoint *first = items[0], *second = items[1];
+	struct peer_endpoints peers[] = {{items, 1}, {NULL, 0}, {items, 2}};
+	struct endpoints_snapshot *snapshot = endpoints_snapshot_create(peers, 3);
+
+	assert_non_null(snapshot);
+	items[0] = items[1] = NULL;
+	endpoint_put(second); /* the snapshot has the last reference */
+	assert_int_equal(snapshot->peer_count, 3);
+	assert_int_equal(snapshot->peers[0].count, 1);
+	assert_ptr_equal(snapshot->peers[0].items[0], first);
+	assert_int_equal(snapshot->peers[1].count, 0);
+	assert_int_equal(snapshot->peers[2].count, 2);
+	assert_ptr_equal(snapshot->peers[2].items[0], first);
+	assert_ptr_equal(snapshot->peers[2].items[1], second);
+	assert_int_equal(atomic_load(&first->references), 3);
+	assert_int_equal(atomic_load(&second->references), 1);
+	endpoints_snapshot_put(snapshot);
+	assert_int_equal(atomic_load(&first->references), 1);
+}
+
+static void test_snapshot_lives_until_last_reference(void **state)
+{
+	struct fixture *f = *state;
+	struct peer_endpoints peer = {&f->endpoint, 1};
+	struct endpoints_snapshot *snapshot = endpoints_snapshot_create(&peer, 1);
+
+	assert_non_null(snapshot);
+	assert_ptr_equal(endpoints_snapshot_get(snapshot), snapshot);
+	endpoints_snapshot_put(snapshot);
+	assert_int_equal(atomic_load(&f->endpoint->references), 2);
+	endpoints_snapshot_put(snapshot);
+	assert_int_equal(atomic_load(&f->endpoint->references), 1);
+	endpoints_snapshot_put(NULL);
+}
+
+static void test_snapshot_without_peers(void **state)
+{
+	struct endpoints_snapshot *snapshot = endpoints_snapshot_create(NULL, 0);
+
+	(void)state;
+	assert_non_null(snapshot);
+	assert_int_equal(snapshot->peer_count, 0);
+	endpoints_snapshot_put(snapshot);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -216,6 +267,9 @@ int main(void)
 		test(test_endpoint_is_up_only_without_ejection_and_failed_check),
 		test(test_epoch_counts_changes),
 		test(test_last_reference_frees),
+		test(test_snapshot_copies_lists_and_holds_references),
+		test(test_snapshot_lives_until_last_reference),
+		test(test_snapshot_without_peers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
