@@ -12,7 +12,7 @@
 #include "datagram_log/datagram_log.h"
 #include "datapath/counters.h"
 #include "net/listen_sockets.h"
-#include "upstream/endpoints_snapshot.h"
+#include "upstream/endpoint.h"
 #include "upstream/peers.h"
 #include "worker/listener_limits.h"
 #include "worker/worker.h"

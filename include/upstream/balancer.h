@@ -1,4 +1,7 @@
-/* Which peer a new session goes to. */
+/* Load balancer: chooses the endpoint for a new session.
+ *
+ * struct endpoint_set owns one balancer and the table of targets that it chooses from. The balancer reads the table and
+ * stores only indices into it. It takes no lock: one thread uses it. Only allocation can fail. */
 #ifndef UDPRELAYD_UPSTREAM_BALANCER_H
 #define UDPRELAYD_UPSTREAM_BALANCER_H
 
@@ -11,39 +14,43 @@
 
 #define BALANCER_NONE SIZE_MAX
 
-/* One address of a peer. */
+/* One endpoint, as the balancer sees it. */
 struct balancer_target {
-	uint64_t identity; /* balancer_identity() of it */
-	uint32_t weight; /* its share of the sessions, from 1 */
-	bool backup; /* used only when no other is up */
+	uint64_t identity; /* from balancer_identity() */
+	uint32_t weight; /* relative share of the sessions, at least 1 */
+	bool backup; /* used only when every target that is not a backup is down */
 	bool up;
-	uint32_t sessions; /* alive; the owner counts */
+	uint32_t sessions; /* open sessions; the owner of the table counts them */
 };
 
 struct balancer;
 
-/* A hash of a peer's name and address, the same on every host. */
+/* Returns a hash of the peer's name and address. It is the same on every host. Only the first 255 bytes of the name
+ * count. */
 uint64_t balancer_identity(const char *peer, const struct address *address);
 
-/* The targets, at most UINT16_MAX, stay their owner's and must outlive the balancer. start: of several balancers, each
- * begins its turns elsewhere. Returns 0 or -ENOMEM. */
+/* Creates a balancer for count targets, at most UINT16_MAX. The caller owns the table, which must outlive the balancer.
+ * start: the number of turns to skip, so that several balancers do not all begin with the same target. Returns 0 or
+ * -ENOMEM. */
 int balancer_create(struct balancer **balancer, enum balance balance, const struct balancer_target *targets,
 		    size_t count, unsigned start);
 
-/* NULL is accepted. */
+/* Accepts NULL. */
 void balancer_destroy(struct balancer *balancer);
 
-/* To be called when a target has come up or gone down. Those that are up are chosen from; where none is, the backups
- * that are; where none of these is either, all that are no backups: an answer that may come is better than none. */
+/* Selects the candidates again. Call it after `up` of any target has changed. The candidates are the targets that are
+ * up, without backups. If there are none: the backups that are up. If there are none either, the balancer fails open:
+ * all targets without the backups, or all backups if there is nothing else, because a reply that may come is better
+ * than no reply. */
 void balancer_update(struct balancer *balancer);
 
-/* Whether targets are used although all are down. */
+/* Returns whether all targets are down, so that the candidates include targets that are down. */
 bool balancer_fails_open(const struct balancer *balancer);
 
-/* The targets that are chosen from: their indices, until the next update. Returns how many there are. */
-size_t balancer_candidates(const struct balancer *balancer, const uint16_t **choices);
+/* Returns the number of candidates and points *candidates to their indices, valid until the next balancer_update(). */
+size_t balancer_candidates(const struct balancer *balancer, const uint16_t **candidates);
 
-/* The index of the target for a new session of this client; BALANCER_NONE where there are no targets. */
+/* Returns the index of the target for a new session of this client, or BALANCER_NONE if there are no targets. */
 size_t balancer_choose(struct balancer *balancer, const struct address *client);
 
 #endif

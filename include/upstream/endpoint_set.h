@@ -1,4 +1,8 @@
-/* The targets of a relay, as one worker sees them: which are up, and which is for whom. */
+/* Endpoint set: the endpoints that one relay uses in one worker.
+ *
+ * It tracks which endpoints are up, assigns one to each new session and counts the sessions of each. The relay owns it
+ * and only its worker uses it; the endpoints themselves are shared with other threads. Updates can fail with -ENOMEM
+ * and then change nothing. */
 #ifndef UDPRELAYD_UPSTREAM_ENDPOINT_SET_H
 #define UDPRELAYD_UPSTREAM_ENDPOINT_SET_H
 
@@ -11,13 +15,12 @@
 #include "net/own_addresses.h"
 #include "upstream/balancer.h"
 #include "upstream/endpoint.h"
-#include "upstream/endpoints_snapshot.h"
 
-/* A target in the set. When its address is gone it lives on outside, as long as sessions are with it. */
+/* A member of the set. A member that an update removes stays allocated until its last session leaves. */
 struct endpoint_ref {
 	struct endpoint *target;
-	size_t peer; /* in the listener's peers */
-	size_t index; /* in the set; ENDPOINT_REMOVED outside */
+	size_t peer; /* index in the listener's peers */
+	size_t index; /* index in the set, or ENDPOINT_REMOVED */
 	uint32_t sessions;
 };
 
@@ -26,61 +29,61 @@ struct endpoint_ref {
 struct endpoint_set {
 	const struct listener_config *config;
 	const struct own_addresses *own;
-	const endpoint_epoch *news;
-	unsigned start; /* where turns begin */
+	const endpoint_epoch *epoch;
+	unsigned start; /* for balancer_create() */
 	struct endpoint_ref **members;
-	struct balancer_target *choices; /* by member */
+	struct balancer_target *candidates; /* same order as members; the balancer reads them */
 	size_t count;
-	uint32_t version; /* of the members: another after each change */
-	bool has_own_address; /* some were left out, since they are our own listeners */
+	uint32_t version; /* incremented whenever the members change */
+	bool has_own_address; /* at least one endpoint was left out because it is a listener of this process */
 	struct balancer *balancer;
 	unsigned epoch_seen;
-	uint64_t next_end_ms; /* when the first of the rests ends */
+	uint64_t next_ejection_end_ms; /* earliest end of an ejection, on the monotonic clock */
 };
 
-/* For the peers of the listener as snapshot has them. own is NULL where nothing is; start is as balancer_create() takes
- * it. Returns 0 or -ENOMEM. */
+/* Creates the set of the listener's peers, with the endpoints that the snapshot has for them. own is NULL if this
+ * process has no listener to avoid; start is passed to balancer_create(). Everything that the set points to must
+ * outlive it, except the snapshot. Returns 0 or -ENOMEM. */
 int endpoint_set_init(struct endpoint_set *set, const struct listener_config *config, const struct own_addresses *own,
-		      const endpoint_epoch *news, unsigned start, const struct endpoints_snapshot *snapshot);
+		      const endpoint_epoch *epoch, unsigned start, const struct endpoints_snapshot *snapshot);
 
-/* No session may be left with any member. */
+/* Frees the members. None of them may have a session. */
 void endpoint_set_finish(struct endpoint_set *set);
 
-/* The peers are at other addresses, or not. Returns 0, or -ENOMEM and leaves everything as it was. */
+/* Adds and removes members so that they match the snapshot. Returns 0, or -ENOMEM and changes nothing. */
 int endpoint_set_update(struct endpoint_set *set, const struct endpoints_snapshot *snapshot);
 
-/* The same for another configuration of the listener, which may have other peers, in another order. Where it fails,
- * members of peers that the listener does not have any more stay. */
+/* Does the same for a new configuration of the listener, which may have other peers or another order. Returns 0 or
+ * -ENOMEM. After an error the members stay as they were, including those whose peer the listener no longer has. */
 int endpoint_set_adopt_config(struct endpoint_set *set, const struct listener_config *config,
 			      const struct own_addresses *own, const struct endpoints_snapshot *snapshot);
 
-/* Learns which have come up and gone down. Where nothing has happened it costs next to nothing. Returns whether the
- * choice has changed. */
+/* Reads which endpoints are up, if that may have changed since the last call; otherwise it costs two comparisons.
+ * Returns whether the candidates of the balancer have changed. */
 bool endpoint_set_refresh(struct endpoint_set *set, uint64_t now_ms);
 
-/* Whether one of the targets is at the address. Looks at all of them. */
+/* Returns whether one of the endpoints has this address. Compares with all of them. */
 bool endpoint_set_has(const struct endpoint_set *set, const struct address *address);
 
-/* The member for a new session of this client, or NULL where there is none. */
+/* Returns the member for a new session of this client, or NULL if the set is empty. */
 struct endpoint_ref *endpoint_set_choose(struct endpoint_set *set, const struct address *client);
 
-/* Whether loop_guard forbids sessions with this client, since it is at the address of a peer. */
+/* Returns whether loop_guard forbids sessions with this client because it has the address of a peer. */
 bool endpoint_set_is_loop(const struct endpoint_set *set, const struct address *client);
 
-/* The member for a new session, unless they are forbidden. Returns DROP_NONE and the member, or why there is
- * none. */
-enum drop_reason endpoint_set_assign(struct endpoint_set *set, const struct address *client,
-				     struct endpoint_ref **member);
+/* Chooses the member for a new session of this client. Returns DROP_NONE and sets *ref, or returns the reason why the
+ * client's datagrams are dropped. */
+enum drop_reason endpoint_set_assign(struct endpoint_set *set, const struct address *client, struct endpoint_ref **ref);
 
-/* A session is with the member from now on; and not any more. */
-void endpoint_set_join(struct endpoint_set *set, struct endpoint_ref *member);
-void endpoint_set_leave(struct endpoint_set *set, struct endpoint_ref *member);
+/* Count a session that begins to use the member, and one that no longer uses it. The last session to leave a removed
+ * member frees it. */
+void endpoint_set_join(struct endpoint_set *set, struct endpoint_ref *ref);
+void endpoint_set_leave(struct endpoint_set *set, struct endpoint_ref *ref);
 
-/* Whether a session may stay: as long as the address is not gone, and up, unless all are down. */
-static inline bool endpoint_set_keeps(const struct endpoint_set *set, const struct endpoint_ref *member)
+/* Returns whether sessions may stay with the member: it is still in the set, and it is up or all members are down. */
+static inline bool endpoint_set_keeps(const struct endpoint_set *set, const struct endpoint_ref *ref)
 {
-	return member->index != ENDPOINT_REMOVED &&
-	       (set->choices[member->index].up || balancer_fails_open(set->balancer));
+	return ref->index != ENDPOINT_REMOVED && (set->candidates[ref->index].up || balancer_fails_open(set->balancer));
 }
 
 #endif

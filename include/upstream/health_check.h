@@ -1,5 +1,8 @@
-/* Active health checks: on the main loop, each target of a peer with a check is asked again and again, and is down
- * after so many failures in a row. */
+/* Active health checks: probes each endpoint of a peer that has a check, at the interval of the configuration.
+ *
+ * The main loop runs the checks and owns them. A check sends a probe from a socket of its own and reads the reply, or
+ * the ICMP error. After `fall` consecutive failures the endpoint is down, after `rise` consecutive successes it is up
+ * again. Local errors, such as a lack of file descriptors, are logged and do not count as failures. */
 #ifndef UDPRELAYD_UPSTREAM_HEALTH_CHECK_H
 #define UDPRELAYD_UPSTREAM_HEALTH_CHECK_H
 
@@ -12,21 +15,22 @@
 
 struct health_checks;
 
-/* Nothing is checked yet. loop, config, own (NULL: nothing is) and log must outlive the checks. A target that leads
- * back to an address of own is left alone. Returns 0 or -ENOMEM. */
+/* Creates an empty set of checks. loop, config, own (may be NULL) and log must outlive it. Endpoints whose address
+ * reaches a listener of own are not probed. Returns 0 or -ENOMEM. */
 int health_checks_create(struct health_checks **checks, uv_loop_t *loop, const struct config *config,
 			 const struct own_addresses *own, struct log *log);
 
-/* Checks these targets from now on, each at once for the first time, and no others. The caller keeps his reference. */
+/* Starts checks of the endpoints that are new in the snapshot, each with a probe at once, and stops checks of those
+ * that are not in it. The caller keeps its reference to the snapshot; a check takes one to its endpoint. */
 void health_checks_set(struct health_checks *checks, const struct endpoints_snapshot *snapshot);
 
-/* Ends all checks: the loop closes the handles. NULL is accepted, and a second time does nothing. */
+/* Stops all checks. The loop must run until health_checks_closed(). A second call does nothing. Accepts NULL. */
 void health_checks_close(struct health_checks *checks);
 
-/* Whether all is closed after that. */
+/* Returns whether all handles are closed after health_checks_close(). NULL is closed. */
 bool health_checks_closed(const struct health_checks *checks);
 
-/* Then, or once the loop has ended. NULL is accepted. */
+/* Frees the set, once it is closed or the loop has ended. Accepts NULL. */
 void health_checks_destroy(struct health_checks *checks);
 
 #endif

@@ -1,4 +1,4 @@
-/* What a name leads to: of the addresses that a look-up found, those that datagrams can be sent to. */
+/* Result of a name look-up: the addresses of a name that datagrams can be sent to, in a stable order. */
 #ifndef UDPRELAYD_UPSTREAM_RESOLVER_RESULT_H
 #define UDPRELAYD_UPSTREAM_RESOLVER_RESULT_H
 
@@ -9,22 +9,23 @@
 
 #include "base/address.h"
 
-/* Of more than so many addresses, the first are used. */
+/* Maximum number of addresses of a name. Further ones are left out. */
 #define RESOLVER_ADDRESSES_MAX 64
 
 struct resolver_result {
 	size_t count;
-	bool more; /* than there is room for */
+	bool more; /* addresses were left out because of the maximum */
 	struct address addresses[RESOLVER_ADDRESSES_MAX];
 };
 
-/* Takes what getaddrinfo(3) found (NULL: nothing), each address once and with the port. Those that are in now and still
- * there come first: an answer in another order is no change, and one with more addresses than can be used does not swap
- * them each time. */
-void resolver_result_read(struct resolver_result *answer, const struct resolver_result *now,
+/* Reads a list from getaddrinfo(3), or NULL for an empty one. The result has each IPv4 and IPv6 address once, with the
+ * given port. Wildcard and IPv4-mapped addresses are left out. Addresses that are also in previous come first, in their
+ * old order. So another order in the list is no change, and with more than RESOLVER_ADDRESSES_MAX addresses those in
+ * use stay. */
+void resolver_result_read(struct resolver_result *result, const struct resolver_result *previous,
 			  const struct addrinfo *list, uint16_t port);
 
-/* Of two answers in the order that resolver_result_read() makes. */
+/* Compares two results of resolver_result_read(), address by address. */
 bool resolver_results_equal(const struct resolver_result *a, const struct resolver_result *b);
 
 #endif

@@ -171,7 +171,7 @@ static int create_peers(struct generation *generation)
 	struct peers_setup peers = {.loop = setup->loop,
 				    .config = generation->config,
 				    .own = generation->own_addresses,
-				    .news = &setup->epoch,
+				    .epoch = &setup->epoch,
 				    .before = generation->previous ? generation->previous->peers : NULL,
 				    .log = setup->log,
 				    .changed = on_peers_changed,
@@ -295,11 +295,6 @@ void generation_close(struct generation *generation)
 bool generation_closed(const struct generation *generation)
 {
 	return health_checks_closed(generation->checks) && (!generation->peers || peers_closed(generation->peers));
-}
-
-bool generation_is_busy(const struct generation *generation)
-{
-	return generation && generation->peers && peers_busy(generation->peers);
 }
 
 bool generation_log_flushed(const struct generation *generation)

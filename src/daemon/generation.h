@@ -66,7 +66,7 @@ int generation_prepare(struct generation *generation);
  * cannot be started. */
 int generation_start(struct generation *generation);
 
-/* Closes the handles on the main loop and cancels the name lookups. Workers continue. A second call does nothing. */
+/* Closes the handles on the main loop and abandons the name look-ups. Workers continue. A second call does nothing. */
 void generation_retire(struct generation *generation);
 
 /* Stops and joins the workers, then does the same as generation_retire(). */
@@ -74,10 +74,6 @@ void generation_close(struct generation *generation);
 
 /* Returns true if all handles are closed. The main loop must run until then. */
 bool generation_closed(const struct generation *generation);
-
-/* Returns true if a name lookup is in progress. The lookup must end before the generation is destroyed. Returns false
- * for NULL. */
-bool generation_is_busy(const struct generation *generation);
 
 /* Returns true if all records of the datagram log are written. */
 bool generation_log_flushed(const struct generation *generation);

@@ -95,17 +95,6 @@ void retired_generations_add(struct retired_generations *retired, struct generat
 	start_timer(retired);
 }
 
-bool retired_generations_any_busy(const struct retired_generations *retired)
-{
-	const struct generation *generation;
-
-	for (generation = STAILQ_FIRST(&retired->list); generation; generation = STAILQ_NEXT(generation, link)) {
-		if (generation_is_busy(generation))
-			return true;
-	}
-	return false;
-}
-
 bool retired_generations_finish(struct retired_generations *retired)
 {
 	while (!STAILQ_EMPTY(&retired->list)) {

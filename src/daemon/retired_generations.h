@@ -29,9 +29,6 @@ void retired_generations_init(struct retired_generations *retired, uv_loop_t *lo
 /* Takes ownership of the generation, closes it and destroys it later. *active must already be another generation. */
 void retired_generations_add(struct retired_generations *retired, struct generation *generation);
 
-/* Returns true if a name lookup of a retired generation is in progress. */
-bool retired_generations_any_busy(const struct retired_generations *retired);
-
 /* Writes the waiting records and destroys all generations. Call this after the loop has ended. Returns false if a log
  * writer is blocked; then nothing that it uses may be freed before the process exits. */
 bool retired_generations_finish(struct retired_generations *retired);

@@ -21,9 +21,7 @@
 #include "daemon/privileges.h"
 #include "daemon/retired_generations.h"
 #include "daemon/seccomp.h"
-
-/* Time limit for name lookups at shutdown. Milliseconds. */
-#define LOOKUPS_END_MS 200
+#include "upstream/name_lookup.h"
 
 enum { SIGNAL_COUNT = 5 };
 
@@ -33,7 +31,6 @@ struct server {
 	struct log *log;
 	uv_loop_t loop;
 	uv_signal_t signals[SIGNAL_COUNT];
-	uv_timer_t deadline; /* ends the shutdown */
 	uv_timer_t watchdog;
 	struct interface_monitor interface_monitor;
 	struct log_limit own_addresses_limit;
@@ -72,50 +69,31 @@ static void update_status_source(struct server *server)
 
 /* Closing a signal handle restores the default action of the signal. The next signal would kill the process in the
  * middle of the shutdown. */
-static void block_signals(sigset_t *previous)
+static void block_signals(void)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	for (int i = 0; i < SIGNAL_COUNT; i++)
 		sigaddset(&set, signal_numbers[i]);
-	pthread_sigmask(SIG_BLOCK, &set, previous);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-static void on_deadline(uv_timer_t *timer)
-{
-	uv_stop(timer->loop);
-}
-
-/* From here on the loop runs until the handles are closed and the lookups have ended, but not longer than the deadline.
- */
+/* From here on the loop runs only until the handles are closed. */
 static void begin_shutdown(struct server *server)
 {
 	if (server->shutting_down)
 		return;
 	server->shutting_down = true;
 	systemd_notify_stopping();
-	block_signals(NULL);
+	block_signals();
 	for (int i = 0; i < SIGNAL_COUNT; i++)
 		uv_close((uv_handle_t *)&server->signals[i], NULL);
 	http_close(server->http);
 	generation_retire(server->active);
-	uv_timer_start(&server->deadline, on_deadline, LOOKUPS_END_MS, 0);
-	uv_unref((uv_handle_t *)&server->deadline);
 }
 
 /* --- Reload --- */
-
-/* The first lookup starts the threads of the pool of libuv. They inherit the blocked signals, so only the main thread
- * handles signals. */
-static void start_peers(const struct generation *generation)
-{
-	sigset_t previous;
-
-	block_signals(&previous);
-	peers_start(generation->peers);
-	pthread_sigmask(SIG_SETMASK, &previous, NULL);
-}
 
 /* This cannot be undone, because the workers of the previous generation stop. So an error ends the server. */
 static void activate_generation(struct server *server, struct generation *next)
@@ -131,7 +109,7 @@ static void activate_generation(struct server *server, struct generation *next)
 	if (server->error)
 		begin_shutdown(server);
 	else
-		start_peers(next);
+		peers_start(next->peers);
 }
 
 /* Returns true if the new configuration is active. Otherwise nothing has changed. */
@@ -334,36 +312,19 @@ static void close_handle(uv_handle_t *handle, void *data)
 		uv_close(handle, NULL);
 }
 
-/* Returns false if a name lookup is in progress. Then the loop and the peers must not be freed. */
-static bool server_close_loop(struct server *server)
+static void server_close_loop(struct server *server)
 {
-	if (retired_generations_any_busy(&server->retired) || generation_is_busy(server->active))
-		return false;
 	http_close(server->http);
 	uv_walk(&server->loop, close_handle, NULL);
 	uv_run(&server->loop, UV_RUN_DEFAULT);
 	if (uv_loop_close(&server->loop))
 		log_error(server->log, "the main loop still has open handles");
 	http_destroy(server->http);
-	return true;
 }
 
 static unsigned count_workers(const struct config *config)
 {
 	return config->workers ? config->workers : uv_available_parallelism();
-}
-
-/* libuv resolves names in a pool of four threads by default. One more thread for each name, up to 64 in total, ensures
- * that a name server that does not reply does not delay other lookups. */
-static void size_thread_pool(const struct config *config)
-{
-	char text[16];
-	size_t names = 4;
-
-	for (size_t i = 0; i < config->peer_count; i++)
-		names += config->peers[i].host != NULL;
-	snprintf(text, sizeof(text), "%zu", names < 64 ? names : 64);
-	setenv("UV_THREADPOOL_SIZE", text, 0);
 }
 
 /* Runs the server from start to shutdown. */
@@ -372,7 +333,7 @@ static void server_serve(struct server *server, struct config *config)
 	server->error = server_start(server, config);
 	if (!server->error) {
 		report_ready(server, "udprelayd " UDPRELAYD_VERSION " ready");
-		start_peers(server->active);
+		peers_start(server->active->peers);
 		start_watchdog(server);
 		interface_monitor_start(&server->interface_monitor, &server->loop, on_addresses_changed, server,
 					server->log);
@@ -380,7 +341,7 @@ static void server_serve(struct server *server, struct config *config)
 	}
 	if (server->active)
 		generation_close(server->active);
-	server->clean &= server_close_loop(server);
+	server_close_loop(server);
 	if (!server->active)
 		return;
 	server->clean = server->clean && retired_generations_finish(&server->retired);
@@ -414,7 +375,6 @@ static struct server *server_create(const struct config *config, struct log *log
 						  .log = log,
 						  .worker_count = count_workers(config),
 						  .inherited = &server->inherited};
-	uv_timer_init(&server->loop, &server->deadline);
 	retired_generations_init(&server->retired, &server->loop, &server->active);
 	uv_timer_init(&server->loop, &server->watchdog);
 	server->watchdog.data = server;
@@ -427,7 +387,6 @@ int server_run(struct config *config, struct log *log, bool *clean)
 	struct server *server;
 	int error;
 
-	size_thread_pool(config);
 	server = server_create(config, log);
 	if (!server) {
 		config_destroy(config);
@@ -444,5 +403,6 @@ int server_run(struct config *config, struct log *log, bool *clean)
 		inherited_sockets_close(&server->inherited);
 		free(server);
 	}
+	*clean = *clean && !name_lookup_threads_running();
 	return error ? 1 : 0;
 }

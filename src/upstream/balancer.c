@@ -7,8 +7,8 @@
 #include "base/siphash.h"
 #include "upstream/maglev.h"
 
-/* Known to all: relays that share nothing else agree on what they hash. */
-static const struct siphash_key common_key = {UINT64_C(0x75647072656c6179), UINT64_C(0x62616c616e636572)};
+/* A public constant: relays on different hosts must compute the same hashes. */
+static const struct siphash_key balancer_hash_key = {UINT64_C(0x75647072656c6179), UINT64_C(0x62616c616e636572)};
 
 struct balancer {
 	enum balance balance;
@@ -16,27 +16,27 @@ struct balancer {
 	size_t count;
 	bool fails_open;
 
-	uint16_t *choices; /* indices of targets */
-	size_t choice_count;
-	uint64_t weight; /* of all choices together */
+	uint16_t *candidates; /* indices into targets */
+	size_t candidate_count;
+	uint64_t total_weight; /* of all candidates */
 
-	int64_t *credit; /* by target: of the round robin */
-	size_t turn; /* where least-sessions begins to look, so that equals are taken in turn */
-	uint64_t random; /* state, never 0 */
-	struct maglev *maglev; /* of the hash, over choices */
+	int64_t *credit; /* round robin; by index in targets */
+	size_t scan_start; /* least sessions: first candidate to compare, so that equal ones are used in turn */
+	uint64_t random; /* random: state of the generator, never 0 */
+	struct maglev *maglev; /* hash: table of indices into candidates */
 	struct maglev_target *maglev_targets;
 };
 
 /* --- Hashing --- */
 
-/* The host alone: a client keeps its peer whatever port it comes from. */
-static uint64_t client_hash(const struct address *client)
+/* The port is left out, so that a client keeps its peer when its port changes. */
+static uint64_t balancer_hash_client(const struct address *client)
 {
 	if (client->any.sa_family == AF_INET)
-		return siphash(&common_key, &client->v4.sin_addr, sizeof(client->v4.sin_addr));
+		return siphash(&balancer_hash_key, &client->v4.sin_addr, sizeof(client->v4.sin_addr));
 	if (client->any.sa_family == AF_INET6)
-		return siphash(&common_key, &client->v6.sin6_addr, sizeof(client->v6.sin6_addr));
-	return siphash(&common_key, &client->local, client->length);
+		return siphash(&balancer_hash_key, &client->v6.sin6_addr, sizeof(client->v6.sin6_addr));
+	return siphash(&balancer_hash_key, &client->local, client->length);
 }
 
 uint64_t balancer_identity(const char *peer, const struct address *address)
@@ -46,44 +46,46 @@ uint64_t balancer_identity(const char *peer, const struct address *address)
 
 	*end++ = ' ';
 	address_format(address, end);
-	return siphash(&common_key, text, strlen(text));
+	return siphash(&balancer_hash_key, text, strlen(text));
 }
 
-/* --- Targets --- */
+/* --- Candidates --- */
 
-static size_t collect(struct balancer *balancer, bool backup, bool down)
+/* Makes candidates of the targets that are backups, or of those that are not. Returns their number. */
+static size_t balancer_collect_candidates(struct balancer *balancer, bool backup, bool include_down)
 {
-	balancer->choice_count = 0;
-	balancer->weight = 0;
+	balancer->candidate_count = 0;
+	balancer->total_weight = 0;
 	for (size_t i = 0; i < balancer->count; i++) {
 		const struct balancer_target *target = &balancer->targets[i];
 
-		if (target->backup != backup || !(target->up || down))
+		if (target->backup != backup || !(target->up || include_down))
 			continue;
-		balancer->choices[balancer->choice_count++] = (uint16_t)i;
-		balancer->weight += target->weight;
+		balancer->candidates[balancer->candidate_count++] = (uint16_t)i;
+		balancer->total_weight += target->weight;
 	}
-	return balancer->choice_count;
+	return balancer->candidate_count;
 }
 
-static const struct balancer_target *choice_at(const struct balancer *balancer, size_t i)
+static const struct balancer_target *balancer_candidate_at(const struct balancer *balancer, size_t i)
 {
-	return &balancer->targets[balancer->choices[i]];
+	return &balancer->targets[balancer->candidates[i]];
 }
 
 void balancer_update(struct balancer *balancer)
 {
 	balancer->fails_open = false;
-	if (!collect(balancer, false, false) && !collect(balancer, true, false))
-		balancer->fails_open = collect(balancer, false, true) || collect(balancer, true, true);
-	if (balancer->balance != BALANCE_HASH || !balancer->choice_count)
+	if (!balancer_collect_candidates(balancer, false, false) && !balancer_collect_candidates(balancer, true, false))
+		balancer->fails_open = balancer_collect_candidates(balancer, false, true) ||
+				       balancer_collect_candidates(balancer, true, true);
+	if (balancer->balance != BALANCE_HASH || !balancer->candidate_count)
 		return;
-	for (size_t i = 0; i < balancer->choice_count; i++) {
-		const struct balancer_target *target = choice_at(balancer, i);
+	for (size_t i = 0; i < balancer->candidate_count; i++) {
+		const struct balancer_target *target = balancer_candidate_at(balancer, i);
 
 		balancer->maglev_targets[i] = (struct maglev_target){target->identity, target->weight};
 	}
-	maglev_build(balancer->maglev, balancer->maglev_targets, balancer->choice_count);
+	maglev_build(balancer->maglev, balancer->maglev_targets, balancer->candidate_count);
 }
 
 bool balancer_fails_open(const struct balancer *balancer)
@@ -91,27 +93,33 @@ bool balancer_fails_open(const struct balancer *balancer)
 	return balancer->fails_open;
 }
 
-/* --- Choosing; each returns an index of choices --- */
+size_t balancer_candidates(const struct balancer *balancer, const uint16_t **candidates)
+{
+	*candidates = balancer->candidates;
+	return balancer->candidate_count;
+}
 
-/* Smooth: a target of weight 5 gets its turns spread among the others'. Each gains its weight, and the one with the
- * most credit pays for all. */
-static size_t choose_in_turn(struct balancer *balancer)
+/* --- Methods. Each returns an index into candidates. --- */
+
+/* Smooth weighted round robin: the turns of a target of weight 5 are spread among the turns of the others. In each turn
+ * every candidate gains its weight in credit. The one with the most credit is chosen and pays the total weight. */
+static size_t balancer_choose_round_robin(struct balancer *balancer)
 {
 	size_t best = 0;
 
-	for (size_t i = 0; i < balancer->choice_count; i++) {
-		int64_t *credit = &balancer->credit[balancer->choices[i]];
+	for (size_t i = 0; i < balancer->candidate_count; i++) {
+		int64_t *credit = &balancer->credit[balancer->candidates[i]];
 
-		*credit += choice_at(balancer, i)->weight;
-		if (*credit > balancer->credit[balancer->choices[best]])
+		*credit += balancer_candidate_at(balancer, i)->weight;
+		if (*credit > balancer->credit[balancer->candidates[best]])
 			best = i;
 	}
-	balancer->credit[balancer->choices[best]] -= (int64_t)balancer->weight;
+	balancer->credit[balancer->candidates[best]] -= (int64_t)balancer->total_weight;
 	return best;
 }
 
-/* Marsaglia's xorshift: nobody need be kept from guessing it. */
-static uint64_t next_random(struct balancer *balancer)
+/* Marsaglia's xorshift. It is predictable; the choice of a peer need not be secret. */
+static uint64_t balancer_next_random(struct balancer *balancer)
 {
 	balancer->random ^= balancer->random << 13;
 	balancer->random ^= balancer->random >> 7;
@@ -119,77 +127,75 @@ static uint64_t next_random(struct balancer *balancer)
 	return balancer->random;
 }
 
-static size_t choose_at_random(struct balancer *balancer)
+static size_t balancer_choose_random(struct balancer *balancer)
 {
-	uint64_t at = next_random(balancer) % balancer->weight;
+	uint64_t position = balancer_next_random(balancer) % balancer->total_weight;
 	size_t i = 0;
 
-	while (at >= choice_at(balancer, i)->weight)
-		at -= choice_at(balancer, i++)->weight;
+	while (position >= balancer_candidate_at(balancer, i)->weight)
+		position -= balancer_candidate_at(balancer, i++)->weight;
 	return i;
 }
 
-/* In proportion to the weights. */
-static bool has_fewer(const struct balancer_target *a, const struct balancer_target *b)
+/* Returns whether a has fewer sessions than b in proportion to the weights. */
+static bool balancer_is_less_loaded(const struct balancer_target *a, const struct balancer_target *b)
 {
 	return (uint64_t)a->sessions * b->weight < (uint64_t)b->sessions * a->weight;
 }
 
-static size_t choose_least(struct balancer *balancer)
+static size_t balancer_choose_least_sessions(struct balancer *balancer)
 {
-	size_t best = balancer->turn++ % balancer->choice_count;
+	size_t first = balancer->scan_start++ % balancer->candidate_count;
+	size_t best = first;
 
-	for (size_t i = 1, first = best; i < balancer->choice_count; i++) {
-		size_t at = (first + i) % balancer->choice_count;
+	for (size_t i = 1; i < balancer->candidate_count; i++) {
+		size_t other = (first + i) % balancer->candidate_count;
 
-		if (has_fewer(choice_at(balancer, at), choice_at(balancer, best)))
-			best = at;
+		if (balancer_is_less_loaded(balancer_candidate_at(balancer, other),
+					    balancer_candidate_at(balancer, best)))
+			best = other;
 	}
 	return best;
 }
 
-static size_t choose(struct balancer *balancer, const struct address *client)
+static size_t balancer_choose_candidate(struct balancer *balancer, const struct address *client)
 {
 	switch (balancer->balance) {
 	case BALANCE_HASH:
-		return maglev_look_up(balancer->maglev, client_hash(client));
+		return maglev_look_up(balancer->maglev, balancer_hash_client(client));
 	case BALANCE_ROUND_ROBIN:
-		return choose_in_turn(balancer);
+		return balancer_choose_round_robin(balancer);
 	case BALANCE_RANDOM:
-		return choose_at_random(balancer);
+		return balancer_choose_random(balancer);
 	case BALANCE_LEAST_SESSIONS:
-		return choose_least(balancer);
+		return balancer_choose_least_sessions(balancer);
 	case BALANCE_FAILOVER:
 		break;
 	}
 	return 0;
 }
 
-size_t balancer_candidates(const struct balancer *balancer, const uint16_t **choices)
-{
-	*choices = balancer->choices;
-	return balancer->choice_count;
-}
-
 size_t balancer_choose(struct balancer *balancer, const struct address *client)
 {
-	return balancer->choice_count ? balancer->choices[choose(balancer, client)] : BALANCER_NONE;
+	return balancer->candidate_count ? balancer->candidates[balancer_choose_candidate(balancer, client)]
+					 : BALANCER_NONE;
 }
 
-/* --- Life --- */
+/* --- Creation --- */
 
-static int allocate(struct balancer *balancer)
+/* Returns 0 or -ENOMEM. The caller frees after an error. */
+static int balancer_allocate(struct balancer *balancer)
 {
-	size_t room = balancer->count + 1;
+	size_t size = balancer->count + 1;
 
-	balancer->choices = calloc(room, sizeof(*balancer->choices));
-	balancer->credit = calloc(room, sizeof(*balancer->credit));
-	if (!balancer->choices || !balancer->credit)
+	balancer->candidates = calloc(size, sizeof(*balancer->candidates));
+	balancer->credit = calloc(size, sizeof(*balancer->credit));
+	if (!balancer->candidates || !balancer->credit)
 		return -ENOMEM;
 	if (balancer->balance != BALANCE_HASH)
 		return 0;
-	balancer->maglev_targets = calloc(room, sizeof(*balancer->maglev_targets));
-	return balancer->maglev_targets ? maglev_create(&balancer->maglev, room) : -ENOMEM;
+	balancer->maglev_targets = calloc(size, sizeof(*balancer->maglev_targets));
+	return balancer->maglev_targets ? maglev_create(&balancer->maglev, size) : -ENOMEM;
 }
 
 int balancer_create(struct balancer **out, enum balance balance, const struct balancer_target *targets, size_t count,
@@ -201,16 +207,16 @@ int balancer_create(struct balancer **out, enum balance balance, const struct ba
 	if (!balancer)
 		return -ENOMEM;
 	*balancer = (struct balancer){.balance = balance, .targets = targets, .count = count};
-	if (allocate(balancer)) {
+	if (balancer_allocate(balancer)) {
 		balancer_destroy(balancer);
 		return -ENOMEM;
 	}
 	siphash_key_random(&key);
 	balancer->random = key.k0 | 1;
-	balancer->turn = start;
+	balancer->scan_start = start;
 	balancer_update(balancer);
-	for (unsigned i = 0; balance == BALANCE_ROUND_ROBIN && balancer->choice_count && i < start; i++)
-		choose_in_turn(balancer);
+	for (unsigned i = 0; balance == BALANCE_ROUND_ROBIN && balancer->candidate_count && i < start; i++)
+		balancer_choose_round_robin(balancer);
 	*out = balancer;
 	return 0;
 }
@@ -222,6 +228,6 @@ void balancer_destroy(struct balancer *balancer)
 	maglev_destroy(balancer->maglev);
 	free(balancer->maglev_targets);
 	free(balancer->credit);
-	free(balancer->choices);
+	free(balancer->candidates);
 	free(balancer);
 }

@@ -6,67 +6,67 @@
 
 /* --- Members --- */
 
-static struct endpoint_ref *member_create(struct endpoint *target, size_t peer)
+static struct endpoint_ref *endpoint_ref_create(struct endpoint *endpoint, size_t peer)
 {
-	struct endpoint_ref *member = calloc(1, sizeof(*member));
+	struct endpoint_ref *ref = calloc(1, sizeof(*ref));
 
-	if (member)
-		*member =
-			(struct endpoint_ref){.target = endpoint_get(target), .peer = peer, .index = ENDPOINT_REMOVED};
-	return member;
+	if (ref)
+		*ref = (struct endpoint_ref){.target = endpoint_get(endpoint), .peer = peer, .index = ENDPOINT_REMOVED};
+	return ref;
 }
 
-static void member_release(struct endpoint_ref *member)
+/* Frees a member that has no session and is not in the set. */
+static void endpoint_ref_release(struct endpoint_ref *ref)
 {
-	if (member->sessions || member->index != ENDPOINT_REMOVED)
+	if (ref->sessions || ref->index != ENDPOINT_REMOVED)
 		return;
-	endpoint_put(member->target);
-	free(member);
+	endpoint_put(ref->target);
+	free(ref);
 }
 
-/* --- A set of them --- */
-
-/* What an update makes, before it takes the place of the old. */
-struct draft {
-	struct endpoint_ref **members;
-	struct balancer_target *choices;
-	size_t count;
-	bool has_own_address;
-	struct balancer *balancer;
-};
-
-static struct endpoint_ref *find(const struct endpoint_set *set, const struct endpoint *target)
+static struct endpoint_ref *endpoint_set_find(const struct endpoint_set *set, const struct endpoint *endpoint)
 {
 	for (size_t i = 0; i < set->count; i++) {
-		if (set->members[i]->target == target)
+		if (set->members[i]->target == endpoint)
 			return set->members[i];
 	}
 	return NULL;
 }
 
+/* --- Updates --- */
+
+/* The result of an update, before it replaces the members. Members that stay are in both. */
+struct draft {
+	struct endpoint_ref **members;
+	struct balancer_target *candidates;
+	size_t count;
+	bool has_own_address;
+	struct balancer *balancer;
+};
+
 /* Returns 0 or -ENOMEM. */
-static int draft_add(struct draft *draft, const struct endpoint_set *set, struct endpoint *target, size_t peer)
+static int draft_add(struct draft *draft, const struct endpoint_set *set, struct endpoint *endpoint, size_t peer)
 {
 	const struct peer_config *config = set->config->peers[peer];
-	struct endpoint_ref *member;
+	struct endpoint_ref *ref;
 
-	if (set->own && own_addresses_reaches_us(set->own, &target->address)) {
+	if (set->own && own_addresses_reaches_us(set->own, &endpoint->address)) {
 		draft->has_own_address = true;
 		return 0;
 	}
-	member = find(set, target);
-	if (!member)
-		member = member_create(target, peer);
-	if (!member)
+	ref = endpoint_set_find(set, endpoint);
+	if (!ref)
+		ref = endpoint_ref_create(endpoint, peer);
+	if (!ref)
 		return -ENOMEM;
-	member->peer = peer;
-	draft->choices[draft->count] =
-		(struct balancer_target){.identity = balancer_identity(config->name, &target->address),
+	ref->peer = peer;
+	draft->candidates[draft->count] =
+		(struct balancer_target){.identity = balancer_identity(config->name, &endpoint->address),
 					 .weight = config->weight,
 					 .backup = config->backup,
-					 .sessions = member->sessions,
-					 .up = member->index == ENDPOINT_REMOVED || set->choices[member->index].up};
-	draft->members[draft->count++] = member;
+					 .sessions = ref->sessions,
+					 .up = ref->index == ENDPOINT_REMOVED || set->candidates[ref->index].up};
+	draft->members[draft->count++] = ref;
 	return 0;
 }
 
@@ -83,7 +83,7 @@ static int draft_fill(struct draft *draft, const struct endpoint_set *set, const
 	return 0;
 }
 
-static size_t count_targets(const struct listener_config *config, const struct endpoints_snapshot *snapshot)
+static size_t draft_size(const struct listener_config *config, const struct endpoints_snapshot *snapshot)
 {
 	size_t count = 0;
 
@@ -92,35 +92,36 @@ static size_t count_targets(const struct listener_config *config, const struct e
 	return count;
 }
 
+/* The caller must commit or discard the draft, also after an error. */
 static int draft_create(struct draft *draft, const struct endpoint_set *set, const struct endpoints_snapshot *snapshot)
 {
-	size_t room = count_targets(set->config, snapshot) + 1;
+	size_t size = draft_size(set->config, snapshot) + 1;
 
 	*draft = (struct draft){0};
-	draft->members = calloc(room, sizeof(struct endpoint_ref *));
-	draft->choices = calloc(room, sizeof(*draft->choices));
-	if (!draft->members || !draft->choices || draft_fill(draft, set, snapshot))
+	draft->members = calloc(size, sizeof(struct endpoint_ref *));
+	draft->candidates = calloc(size, sizeof(*draft->candidates));
+	if (!draft->members || !draft->candidates || draft_fill(draft, set, snapshot))
 		return -ENOMEM;
 	return 0;
 }
 
-/* Those that are new and were not taken into the set go with it. */
+/* Frees the draft and the members that it created; members of the set stay. */
 static void draft_discard(struct draft *draft)
 {
 	for (size_t i = 0; i < draft->count; i++)
-		member_release(draft->members[i]);
+		endpoint_ref_release(draft->members[i]);
 	free(draft->members);
-	free(draft->choices);
+	free(draft->candidates);
 }
 
-static bool is_same(const struct endpoint_set *set, const struct draft *draft)
+static bool draft_has_same_members(const struct draft *draft, const struct endpoint_set *set)
 {
 	return set->balancer && set->count == draft->count &&
 	       !memcmp(set->members, draft->members, set->count * sizeof(struct endpoint_ref *));
 }
 
-/* The draft takes the place of the old members; of these, some may be in it again. */
-static void take_over(struct endpoint_set *set, const struct draft *draft)
+/* Replaces the members by those of the draft, which may include some of the old ones. */
+static void endpoint_set_commit(struct endpoint_set *set, const struct draft *draft)
 {
 	struct endpoint_ref **old = set->members;
 	size_t old_count = set->count;
@@ -130,38 +131,39 @@ static void take_over(struct endpoint_set *set, const struct draft *draft)
 	for (size_t i = 0; i < draft->count; i++)
 		draft->members[i]->index = i;
 	for (size_t i = 0; i < old_count; i++)
-		member_release(old[i]);
+		endpoint_ref_release(old[i]);
 	free(old);
-	free(set->choices);
+	free(set->candidates);
 	balancer_destroy(set->balancer);
 	set->members = draft->members;
-	set->choices = draft->choices;
+	set->candidates = draft->candidates;
 	set->count = draft->count;
 	set->version++;
 	set->balancer = draft->balancer;
-	set->next_end_ms = 0; /* look at once */
+	set->next_ejection_end_ms = 0; /* the next refresh reads the health of all members */
 }
 
-/* anew: even where the members are the same. */
-static int update(struct endpoint_set *set, const struct endpoints_snapshot *snapshot, bool anew)
+/* force: create another balancer even if the members stay the same. */
+static int endpoint_set_rebuild(struct endpoint_set *set, const struct endpoints_snapshot *snapshot, bool force)
 {
 	struct draft draft;
 	int error = draft_create(&draft, set, snapshot);
 
-	if (!error && (anew || !is_same(set, &draft)))
-		error = balancer_create(&draft.balancer, set->config->balance, draft.choices, draft.count, set->start);
+	if (!error && (force || !draft_has_same_members(&draft, set)))
+		error = balancer_create(&draft.balancer, set->config->balance, draft.candidates, draft.count,
+					set->start);
 	if (error || !draft.balancer) {
 		draft_discard(&draft);
 		return error;
 	}
 	set->has_own_address = draft.has_own_address;
-	take_over(set, &draft);
+	endpoint_set_commit(set, &draft);
 	return 0;
 }
 
 int endpoint_set_update(struct endpoint_set *set, const struct endpoints_snapshot *snapshot)
 {
-	return update(set, snapshot, false);
+	return endpoint_set_rebuild(set, snapshot, false);
 }
 
 int endpoint_set_adopt_config(struct endpoint_set *set, const struct listener_config *config,
@@ -169,52 +171,52 @@ int endpoint_set_adopt_config(struct endpoint_set *set, const struct listener_co
 {
 	set->config = config;
 	set->own = own;
-	return update(set, snapshot, true);
+	return endpoint_set_rebuild(set, snapshot, true);
 }
 
 int endpoint_set_init(struct endpoint_set *set, const struct listener_config *config, const struct own_addresses *own,
-		      const endpoint_epoch *news, unsigned start, const struct endpoints_snapshot *snapshot)
+		      const endpoint_epoch *epoch, unsigned start, const struct endpoints_snapshot *snapshot)
 {
-	*set = (struct endpoint_set){.config = config, .own = own, .news = news, .start = start};
+	*set = (struct endpoint_set){.config = config, .own = own, .epoch = epoch, .start = start};
 	return endpoint_set_update(set, snapshot);
 }
 
 void endpoint_set_finish(struct endpoint_set *set)
 {
-	const struct draft nothing = {0};
+	const struct draft empty = {0};
 
-	take_over(set, &nothing);
+	endpoint_set_commit(set, &empty);
 }
 
-/* --- Which are up --- */
+/* --- Health --- */
 
-/* Returns whether any has changed. */
-static bool look(struct endpoint_set *set, uint64_t now_ms)
+/* Returns whether any member went up or down. */
+static bool endpoint_set_read_health(struct endpoint_set *set, uint64_t now_ms)
 {
 	bool changed = false;
 
-	set->next_end_ms = UINT64_MAX;
+	set->next_ejection_end_ms = UINT64_MAX;
 	for (size_t i = 0; i < set->count; i++) {
-		const struct endpoint *target = set->members[i]->target;
-		uint64_t end_ms = endpoint_ejected_until(target);
-		bool up = endpoint_is_up(target, now_ms);
+		const struct endpoint *endpoint = set->members[i]->target;
+		uint64_t end_ms = endpoint_ejected_until(endpoint);
+		bool up = endpoint_is_up(endpoint, now_ms);
 
-		changed |= up != set->choices[i].up;
-		set->choices[i].up = up;
-		if (end_ms > now_ms && end_ms < set->next_end_ms)
-			set->next_end_ms = end_ms;
+		changed |= up != set->candidates[i].up;
+		set->candidates[i].up = up;
+		if (end_ms > now_ms && end_ms < set->next_ejection_end_ms)
+			set->next_ejection_end_ms = end_ms;
 	}
 	return changed;
 }
 
 bool endpoint_set_refresh(struct endpoint_set *set, uint64_t now_ms)
 {
-	unsigned news = atomic_load_explicit(set->news, memory_order_acquire);
+	unsigned epoch = atomic_load_explicit(set->epoch, memory_order_acquire);
 
-	if (news == set->epoch_seen && now_ms < set->next_end_ms)
+	if (epoch == set->epoch_seen && now_ms < set->next_ejection_end_ms)
 		return false;
-	set->epoch_seen = news;
-	if (!look(set, now_ms))
+	set->epoch_seen = epoch;
+	if (!endpoint_set_read_health(set, now_ms))
 		return false;
 	balancer_update(set->balancer);
 	return true;
@@ -233,47 +235,46 @@ bool endpoint_set_has(const struct endpoint_set *set, const struct address *addr
 
 struct endpoint_ref *endpoint_set_choose(struct endpoint_set *set, const struct address *client)
 {
-	size_t choice = balancer_choose(set->balancer, client);
+	size_t index = balancer_choose(set->balancer, client);
 
-	return choice == BALANCER_NONE ? NULL : set->members[choice];
+	return index == BALANCER_NONE ? NULL : set->members[index];
 }
 
-/* A client at the address of a peer would be told, as an answer, what a peer says, and might answer that in turn, for
- * ever: one forged datagram is enough. */
+/* A client with the address of a peer would receive peers' datagrams as replies. It may reply to them, and so on
+ * without end. One datagram with a forged source address is enough to start such a loop. */
 bool endpoint_set_is_loop(const struct endpoint_set *set, const struct address *client)
 {
 	return set->config->loop_guard && endpoint_set_has(set, client);
 }
 
-/* Its address may have come to an interface of this host since the set was made. */
-static bool has_come_here(const struct endpoint_set *set, const struct endpoint_ref *member)
+/* An interface of this host may have got the address after the set was updated. */
+static bool endpoint_ref_became_own_address(const struct endpoint_set *set, const struct endpoint_ref *ref)
 {
-	return set->own && own_addresses_has(set->own, &member->target->address);
+	return set->own && own_addresses_has(set->own, &ref->target->address);
 }
 
-enum drop_reason endpoint_set_assign(struct endpoint_set *set, const struct address *client,
-				     struct endpoint_ref **member)
+enum drop_reason endpoint_set_assign(struct endpoint_set *set, const struct address *client, struct endpoint_ref **ref)
 {
 	if (endpoint_set_is_loop(set, client))
 		return DROP_LOOP;
-	*member = endpoint_set_choose(set, client);
-	if (!*member)
+	*ref = endpoint_set_choose(set, client);
+	if (!*ref)
 		return set->has_own_address ? DROP_LOOP : DROP_UNRESOLVED;
-	return has_come_here(set, *member) ? DROP_LOOP : DROP_NONE;
+	return endpoint_ref_became_own_address(set, *ref) ? DROP_LOOP : DROP_NONE;
 }
 
-void endpoint_set_join(struct endpoint_set *set, struct endpoint_ref *member)
+void endpoint_set_join(struct endpoint_set *set, struct endpoint_ref *ref)
 {
-	member->sessions++;
-	if (member->index != ENDPOINT_REMOVED)
-		set->choices[member->index].sessions++;
+	ref->sessions++;
+	if (ref->index != ENDPOINT_REMOVED)
+		set->candidates[ref->index].sessions++;
 }
 
-void endpoint_set_leave(struct endpoint_set *set, struct endpoint_ref *member)
+void endpoint_set_leave(struct endpoint_set *set, struct endpoint_ref *ref)
 {
-	member->sessions--;
-	if (member->index != ENDPOINT_REMOVED)
-		set->choices[member->index].sessions--;
+	ref->sessions--;
+	if (ref->index != ENDPOINT_REMOVED)
+		set->candidates[ref->index].sessions--;
 	else
-		member_release(member);
+		endpoint_ref_release(ref);
 }

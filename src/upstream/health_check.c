@@ -6,210 +6,216 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include "net/socket.h"
 
-/* Of an answer, so much is looked at: all that UDP can carry. */
-#define ANSWER_MAX 65536
+/* Buffer size for a reply, in bytes: the largest datagram that UDP can carry. */
+#define REPLY_MAX 65536
 
 #define SOCKET_BUFFER 65536 /* bytes */
 
-/* Of the answers that wait when time is up, so many are still looked at. */
-#define LAST_ANSWERS 16
+/* Number of unread replies that are examined when the timeout ends a probe. */
+#define LAST_REPLIES_MAX 16
 
-/* After the first probe, which comes at once, the targets spread over so many parts of their interval. */
+/* The second probe of an endpoint comes after 1 to 16 sixteenths of the interval, so that the probes of several
+ * endpoints spread over it. */
 #define SPREAD 16
 
-/* One target under check. */
+/* The check of one endpoint. */
 struct health_check {
 	struct health_checks *checks;
-	struct health_check *next; /* of the same peer */
-	struct endpoint *target; /* with a reference */
-	uv_timer_t timer; /* until the next probe, or the end of this one */
-	uv_poll_t poll;
-	unsigned handles; /* that are not closed yet */
+	LIST_ENTRY(health_check) link; /* checks of the same peer */
+	struct endpoint *endpoint; /* holds a reference */
+	uv_timer_t timer; /* timeout of the current probe, or time to the next one */
+	uv_poll_t poll; /* of the current probe */
+	unsigned open_handles;
 	bool stopped;
-	int fd; /* -1: no probe is under way */
-	uint64_t began_ms; /* the last probe, by the loop's clock */
-	unsigned first_interval; /* of SPREAD, once; then 0 */
-	bool wrong; /* an answer came, but not the one that is expected */
+	int fd; /* -1: no probe is running */
+	uint64_t probe_started_ms; /* by the loop's clock */
+	unsigned first_interval; /* in parts of SPREAD; 0 after its use */
+	bool unexpected_reply; /* this probe received only replies other than the expected one */
 	bool up;
-	uint32_t row; /* checks in a row that say otherwise */
+	uint32_t contrary_results; /* consecutive results that contradict `up` */
 };
+
+LIST_HEAD(health_check_list, health_check);
 
 struct health_checks {
 	uv_loop_t *loop;
 	const struct own_addresses *own;
 	struct log *log;
-	struct log_limit unable_limit;
-	unsigned begun; /* checks, ever */
-	unsigned alive; /* that are not closed yet */
+	struct log_limit local_error_limit;
+	unsigned started; /* checks, in total */
+	unsigned open; /* checks that are not closed yet */
 	size_t peer_count;
-	uint8_t answer[ANSWER_MAX];
-	struct health_check *peers[]; /* by the peer's index */
+	uint8_t reply[REPLY_MAX];
+	struct health_check_list peers[]; /* by index of the peer */
 };
 
-static const struct peer_config *config_of(const struct health_check *check)
+static const struct peer_config *health_check_peer(const struct health_check *check)
 {
-	return check->target->peer;
+	return check->endpoint->peer;
 }
 
-/* --- What a probe says --- */
+/* --- Results --- */
 
-static void set_up(struct health_check *check, bool up)
+static void health_check_set_up(struct health_check *check, bool up)
 {
 	check->up = up;
-	check->row = 0;
-	endpoint_set_checked(check->target, up);
+	check->contrary_results = 0;
+	endpoint_set_checked(check->endpoint, up);
 }
 
-static void passed(struct health_check *check)
+static void health_check_succeeded(struct health_check *check)
 {
 	char text[ADDRESS_TEXT_MAX];
 
 	if (check->up) {
-		check->row = 0;
+		check->contrary_results = 0;
 		return;
 	}
-	if (++check->row < config_of(check)->check.rise)
+	if (++check->contrary_results < health_check_peer(check)->check.rise)
 		return;
-	set_up(check, true);
-	log_notice(check->checks->log, "peer %s: %s is up again", config_of(check)->name,
-		   address_format(&check->target->address, text));
+	health_check_set_up(check, true);
+	log_notice(check->checks->log, "peer %s: %s is up again", health_check_peer(check)->name,
+		   address_format(&check->endpoint->address, text));
 }
 
-/* why stands before "3 checks in a row". */
-static void failed(struct health_check *check, const char *why)
+/* The log line continues after reason with "3 checks in a row". */
+static void health_check_failed(struct health_check *check, const char *reason)
 {
 	char text[ADDRESS_TEXT_MAX];
-	uint32_t fall = config_of(check)->check.fall;
+	uint32_t fall = health_check_peer(check)->check.fall;
 
 	if (!check->up) {
-		check->row = 0;
+		check->contrary_results = 0;
 		return;
 	}
-	if (++check->row < fall)
+	if (++check->contrary_results < fall)
 		return;
-	set_up(check, false);
-	log_warning(check->checks->log, "peer %s: %s is down: %s %u check%s", config_of(check)->name,
-		    address_format(&check->target->address, text), why, fall, fall > 1 ? "s in a row" : "");
+	health_check_set_up(check, false);
+	log_warning(check->checks->log, "peer %s: %s is down: %s %u check%s", health_check_peer(check)->name,
+		    address_format(&check->endpoint->address, text), reason, fall, fall > 1 ? "s in a row" : "");
 }
 
-/* What is wrong with ourselves says nothing of the target. EAGAIN: there is no free port, but an AF_UNIX peer that does
- * not read has no room. */
-static bool is_our_own_trouble(int error, sa_family_t family)
+/* Local errors do not count against the endpoint. EAGAIN is one for UDP: there is no free port. For AF_UNIX it means
+ * that the peer does not read and its queue is full. */
+static bool health_check_is_local_error(int error, sa_family_t family)
 {
 	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
 	       (error == EAGAIN && family != AF_UNIX);
 }
 
-static void failed_by(struct health_check *check, int error)
+/* error: a positive errno. */
+static void health_check_probe_error(struct health_check *check, int error)
 {
-	char text[ADDRESS_TEXT_MAX], why[128];
-	sa_family_t family = check->target->address.any.sa_family;
+	char text[ADDRESS_TEXT_MAX], reason[128];
+	sa_family_t family = check->endpoint->address.any.sa_family;
 
-	if (is_our_own_trouble(error, family))
-		log_write_limited(check->checks->log, &check->checks->unable_limit, LOG_LEVEL_WARNING,
-				  "peer %s: %s cannot be checked: %s", config_of(check)->name,
-				  address_format(&check->target->address, text), strerror(error));
+	if (health_check_is_local_error(error, family))
+		log_write_limited(check->checks->log, &check->checks->local_error_limit, LOG_LEVEL_WARNING,
+				  "peer %s: %s cannot be checked: %s", health_check_peer(check)->name,
+				  address_format(&check->endpoint->address, text), strerror(error));
 	else if (error == ECONNREFUSED && family != AF_UNIX)
-		failed(check, "refused (ICMP),");
+		health_check_failed(check, "refused (ICMP),");
 	else {
-		snprintf(why, sizeof(why), "%s,", strerror(error));
-		failed(check, why);
+		snprintf(reason, sizeof(reason), "%s,", strerror(error));
+		health_check_failed(check, reason);
 	}
 }
 
-/* Silence will do where nothing is expected: ICMP would have told that nobody listens. */
-static void judge_silence(struct health_check *check)
+/* If the configuration expects no reply, a probe without a reply succeeds: for a closed port an ICMP error would have
+ * arrived. */
+static void health_check_timed_out(struct health_check *check)
 {
-	if (!config_of(check)->check.expect.size)
-		passed(check);
+	if (!health_check_peer(check)->check.expect.size)
+		health_check_succeeded(check);
 	else
-		failed(check, check->wrong ? "wrong answer to" : "no answer to");
+		health_check_failed(check, check->unexpected_reply ? "wrong answer to" : "no answer to");
 }
 
 /* --- Probes --- */
 
-static void on_timer(uv_timer_t *timer);
+static void health_check_on_timer(uv_timer_t *timer);
 
-static void probe_later(struct health_check *check)
+static void health_check_schedule_probe(struct health_check *check)
 {
-	uint64_t interval = config_of(check)->check.interval_ms;
-	uint64_t spent = uv_now(check->checks->loop) - check->began_ms;
+	uint64_t interval = health_check_peer(check)->check.interval_ms;
+	uint64_t elapsed = uv_now(check->checks->loop) - check->probe_started_ms;
 
 	if (check->first_interval)
 		interval = interval * check->first_interval / SPREAD;
 	check->first_interval = 0;
-	uv_timer_start(&check->timer, on_timer, spent < interval ? interval - spent : 0, 0);
+	uv_timer_start(&check->timer, health_check_on_timer, elapsed < interval ? interval - elapsed : 0, 0);
 }
 
-/* The last handle closes the life of a check; the poll handle alone only that of a probe. */
-static void on_closed(uv_handle_t *handle)
+/* After a probe only the poll handle closes. When the last handle closes, the check is freed. */
+static void health_check_on_closed(uv_handle_t *handle)
 {
 	struct health_check *check = handle->data;
 
-	if (--check->handles) {
+	if (--check->open_handles) {
 		if (!check->stopped)
-			probe_later(check);
+			health_check_schedule_probe(check);
 		return;
 	}
-	endpoint_put(check->target);
-	check->checks->alive--;
+	endpoint_put(check->endpoint);
+	check->checks->open--;
 	free(check);
 }
 
-static void end_probe(struct health_check *check)
+static void health_check_end_probe(struct health_check *check)
 {
 	uv_timer_stop(&check->timer);
-	uv_close((uv_handle_t *)&check->poll, on_closed);
+	uv_close((uv_handle_t *)&check->poll, health_check_on_closed);
 	close(check->fd);
 	check->fd = -1;
 }
 
-static bool is_expected(const struct health_check *check, const void *answer, size_t size)
+static bool health_check_is_expected(const struct health_check *check, const void *reply, size_t size)
 {
-	const struct payload *expect = &config_of(check)->check.expect;
+	const struct payload *expect = &health_check_peer(check)->check.expect;
 
-	return !expect->size || memmem(answer, size, expect->bytes, expect->size);
+	return !expect->size || memmem(reply, size, expect->bytes, expect->size);
 }
 
-enum heard { HEARD_NOTHING, HEARD_OTHER, HEARD_ENOUGH };
+enum probe_event { PROBE_NO_REPLY, PROBE_UNEXPECTED_REPLY, PROBE_DONE };
 
-/* Reads one answer, or an error, and judges the target by it unless it is another answer than expected. */
-static enum heard hear(struct health_check *check)
+/* Reads one reply or one error. The expected reply and an error end the probe; any other reply does not. */
+static enum probe_event health_check_on_reply(struct health_check *check)
 {
-	uint8_t *answer = check->checks->answer;
-	ssize_t size = recv(check->fd, answer, ANSWER_MAX, 0);
+	uint8_t *reply = check->checks->reply;
+	ssize_t size = recv(check->fd, reply, REPLY_MAX, 0);
 
 	if (size < 0 && errno == EAGAIN)
-		return HEARD_NOTHING;
+		return PROBE_NO_REPLY;
 	if (size < 0) {
-		failed_by(check, errno);
-		return HEARD_ENOUGH;
+		health_check_probe_error(check, errno);
+		return PROBE_DONE;
 	}
-	if (!is_expected(check, answer, (size_t)size)) {
-		check->wrong = true;
-		return HEARD_OTHER;
+	if (!health_check_is_expected(check, reply, (size_t)size)) {
+		check->unexpected_reply = true;
+		return PROBE_UNEXPECTED_REPLY;
 	}
-	passed(check);
-	return HEARD_ENOUGH;
+	health_check_succeeded(check);
+	return PROBE_DONE;
 }
 
-/* What came in time counts, even where the loop was too busy to look. */
-static void hear_last(struct health_check *check)
+/* The loop may have been too busy to read a reply that came in time, so it is read now. */
+static void health_check_on_timeout(struct health_check *check)
 {
-	enum heard heard = HEARD_OTHER;
+	enum probe_event event = PROBE_UNEXPECTED_REPLY;
 
-	for (int i = 0; i < LAST_ANSWERS && heard == HEARD_OTHER; i++)
-		heard = hear(check);
-	if (heard != HEARD_ENOUGH)
-		judge_silence(check);
+	for (int i = 0; i < LAST_REPLIES_MAX && event == PROBE_UNEXPECTED_REPLY; i++)
+		event = health_check_on_reply(check);
+	if (event != PROBE_DONE)
+		health_check_timed_out(check);
 }
 
-/* libuv tells only that there is an error, with UV_EBADF, and watches no longer (libuv#3796). */
-static int pending_error(int fd)
+/* libuv reports every error on the descriptor as UV_EBADF, and stops watching it (libuv#3796). */
+static int health_check_socket_error(int fd)
 {
 	int error = 0;
 	socklen_t size = sizeof(error);
@@ -218,22 +224,22 @@ static int pending_error(int fd)
 	return error ? error : EIO;
 }
 
-/* One answer at a time: the loop calls again when there are more, and sees to others in between. */
-static void on_event(uv_poll_t *poll, int status, int events)
+/* Reads one reply per call. If there are more, the loop calls again after it has served other handles. */
+static void health_check_on_event(uv_poll_t *poll, int status, int events)
 {
 	struct health_check *check = poll->data;
 
 	(void)events;
 	if (status)
-		failed_by(check, pending_error(check->fd));
-	else if (hear(check) != HEARD_ENOUGH)
+		health_check_probe_error(check, health_check_socket_error(check->fd));
+	else if (health_check_on_reply(check) != PROBE_DONE)
 		return;
-	end_probe(check);
+	health_check_end_probe(check);
 }
 
-/* ICMP errors that the kernel takes for passing ones are told too. Answers come one by one, so that none of them ends
- * where the next begins. */
-static void set_options(int fd, int family)
+/* IP_RECVERR also reports ICMP errors that the kernel regards as transient. UDP_GRO is off, so that each recv() returns
+ * one datagram. */
+static void health_check_set_options(int fd, int family)
 {
 	int on = 1, off = 0;
 
@@ -247,144 +253,148 @@ static void set_options(int fd, int family)
 }
 
 /* Returns 0 or a negative errno. */
-static int open_probe(struct health_check *check)
+static int health_check_open_socket(struct health_check *check)
 {
-	const struct address *address = &check->target->address;
+	const struct address *address = &check->endpoint->address;
 	int fd = socket_open_duplex(address, SOCKET_BUFFER, SOCKET_BUFFER);
 	int error;
 
 	if (fd < 0)
 		return fd;
-	set_options(fd, address->any.sa_family);
+	health_check_set_options(fd, address->any.sa_family);
 	error = uv_poll_init(check->checks->loop, &check->poll, fd);
 	if (error) {
 		close(fd);
 		return error;
 	}
 	check->poll.data = check;
-	check->handles++;
+	check->open_handles++;
 	check->fd = fd;
 	return 0;
 }
 
-static int send_probe(const struct health_check *check)
+static int health_check_send(const struct health_check *check)
 {
-	const struct payload *payload = &config_of(check)->check.send;
+	const struct payload *payload = &health_check_peer(check)->check.send;
 
 	return send(check->fd, payload->bytes, payload->size, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-static void probe(struct health_check *check)
+static void health_check_start_probe(struct health_check *check)
 {
-	int error = open_probe(check);
+	int error = health_check_open_socket(check);
 
-	check->wrong = false;
+	check->unexpected_reply = false;
 	if (error) {
-		failed_by(check, -error);
-		probe_later(check);
+		health_check_probe_error(check, -error);
+		health_check_schedule_probe(check);
 		return;
 	}
-	error = send_probe(check);
+	error = health_check_send(check);
 	if (!error)
-		error = uv_poll_start(&check->poll, UV_READABLE, on_event);
+		error = uv_poll_start(&check->poll, UV_READABLE, health_check_on_event);
 	if (error) {
-		failed_by(check, -error);
-		end_probe(check);
+		health_check_probe_error(check, -error);
+		health_check_end_probe(check);
 		return;
 	}
-	uv_timer_start(&check->timer, on_timer, config_of(check)->check.timeout_ms, 0);
+	uv_timer_start(&check->timer, health_check_on_timer, health_check_peer(check)->check.timeout_ms, 0);
 }
 
-static bool has_own_address(const struct health_check *check)
+static bool health_check_reaches_us(const struct health_check *check)
 {
 	const struct own_addresses *own = check->checks->own;
 
-	return own && own_addresses_reaches_us(own, &check->target->address);
+	return own && own_addresses_reaches_us(own, &check->endpoint->address);
 }
 
-static void on_timer(uv_timer_t *timer)
+static void health_check_on_timer(uv_timer_t *timer)
 {
 	struct health_check *check = timer->data;
 
 	if (check->fd >= 0) {
-		hear_last(check);
-		end_probe(check);
+		health_check_on_timeout(check);
+		health_check_end_probe(check);
 		return;
 	}
-	check->began_ms = uv_now(timer->loop);
-	if (has_own_address(check))
-		probe_later(check);
+	check->probe_started_ms = uv_now(timer->loop);
+	if (health_check_reaches_us(check))
+		health_check_schedule_probe(check);
 	else
-		probe(check);
+		health_check_start_probe(check);
 }
 
-/* --- Which targets --- */
+/* --- Endpoints --- */
 
-static void start_check(struct health_checks *checks, struct endpoint *target)
+static void health_check_start(struct health_checks *checks, struct endpoint *endpoint)
 {
 	struct health_check *check = calloc(1, sizeof(*check));
 	char text[ADDRESS_TEXT_MAX];
 
 	if (!check) {
-		log_error(checks->log, "peer %s: no memory to check %s", target->peer->name,
-			  address_format(&target->address, text));
+		log_error(checks->log, "peer %s: no memory to check %s", endpoint->peer->name,
+			  address_format(&endpoint->address, text));
 		return;
 	}
 	check->checks = checks;
-	check->target = endpoint_get(target);
+	check->endpoint = endpoint_get(endpoint);
 	check->fd = -1;
-	check->up = !atomic_load(&target->check_failed);
-	check->first_interval = checks->begun++ % SPREAD + 1;
-	check->next = checks->peers[target->peer->index];
-	checks->peers[target->peer->index] = check;
+	check->up = !atomic_load(&endpoint->check_failed);
+	check->first_interval = checks->started++ % SPREAD + 1;
+	LIST_INSERT_HEAD(&checks->peers[endpoint->peer->index], check, link);
 	uv_timer_init(checks->loop, &check->timer);
 	check->timer.data = check;
-	check->handles = 1;
-	checks->alive++;
-	uv_timer_start(&check->timer, on_timer, 0, 0);
+	check->open_handles = 1;
+	checks->open++;
+	uv_timer_start(&check->timer, health_check_on_timer, 0, 0);
 }
 
-/* Takes the check at *place out of its list. */
-static void stop_check(struct health_check **place)
+/* The check frees itself when its handles are closed. */
+static void health_check_stop(struct health_check *check)
 {
-	struct health_check *check = *place;
-
-	*place = check->next;
+	LIST_REMOVE(check, link);
 	check->stopped = true;
 	if (check->fd >= 0)
-		end_probe(check);
-	uv_close((uv_handle_t *)&check->timer, on_closed);
+		health_check_end_probe(check);
+	uv_close((uv_handle_t *)&check->timer, health_check_on_closed);
 }
 
-static bool is_checked(const struct health_check *list, const struct endpoint *target)
+static bool health_check_exists(const struct health_check_list *list, const struct endpoint *endpoint)
 {
-	while (list && list->target != target)
-		list = list->next;
-	return list;
-}
+	const struct health_check *check;
 
-static bool is_among(const struct endpoint *target, const struct peer_endpoints *targets)
-{
-	for (size_t i = 0; i < targets->count; i++) {
-		if (targets->items[i] == target)
+	LIST_FOREACH(check, list, link)
+	{
+		if (check->endpoint == endpoint)
 			return true;
 	}
 	return false;
 }
 
-static void set_targets(struct health_checks *checks, struct health_check **list, const struct peer_endpoints *targets)
+static bool health_check_is_wanted(const struct health_check *check, const struct peer_endpoints *endpoints)
 {
-	for (struct health_check **place = list; *place;) {
-		if (is_among((*place)->target, targets))
-			place = &(*place)->next;
-		else
-			stop_check(place);
+	for (size_t i = 0; i < endpoints->count; i++) {
+		if (endpoints->items[i] == check->endpoint)
+			return true;
 	}
-	for (size_t i = 0; i < targets->count; i++) {
-		struct endpoint *target = targets->items[i];
+	return false;
+}
 
-		if (target->peer->check.on && !is_checked(*list, target))
-			start_check(checks, target);
+static void health_checks_set_peer(struct health_checks *checks, struct health_check_list *list,
+				   const struct peer_endpoints *endpoints)
+{
+	struct health_check *next;
+
+	for (struct health_check *check = LIST_FIRST(list); check; check = next) {
+		next = LIST_NEXT(check, link);
+		if (!health_check_is_wanted(check, endpoints))
+			health_check_stop(check);
+	}
+	for (size_t i = 0; i < endpoints->count; i++) {
+		struct endpoint *endpoint = endpoints->items[i];
+
+		if (endpoint->peer->check.on && !health_check_exists(list, endpoint))
+			health_check_start(checks, endpoint);
 	}
 }
 
@@ -392,15 +402,16 @@ void health_checks_set(struct health_checks *checks, const struct endpoints_snap
 {
 	assert(snapshot->peer_count == checks->peer_count);
 	for (size_t i = 0; i < checks->peer_count; i++)
-		set_targets(checks, &checks->peers[i], &snapshot->peers[i]);
+		health_checks_set_peer(checks, &checks->peers[i], &snapshot->peers[i]);
 }
 
-/* --- Life --- */
+/* --- Creation and closing --- */
 
 int health_checks_create(struct health_checks **out, uv_loop_t *loop, const struct config *config,
 			 const struct own_addresses *own, struct log *log)
 {
-	struct health_checks *checks = calloc(1, sizeof(*checks) + config->peer_count * sizeof(struct health_check *));
+	struct health_checks *checks =
+		calloc(1, sizeof(*checks) + config->peer_count * sizeof(struct health_check_list));
 
 	if (!checks)
 		return -ENOMEM;
@@ -408,6 +419,8 @@ int health_checks_create(struct health_checks **out, uv_loop_t *loop, const stru
 	checks->own = own;
 	checks->log = log;
 	checks->peer_count = config->peer_count;
+	for (size_t i = 0; i < checks->peer_count; i++)
+		LIST_INIT(&checks->peers[i]);
 	*out = checks;
 	return 0;
 }
@@ -415,14 +428,14 @@ int health_checks_create(struct health_checks **out, uv_loop_t *loop, const stru
 void health_checks_close(struct health_checks *checks)
 {
 	for (size_t i = 0; checks && i < checks->peer_count; i++) {
-		while (checks->peers[i])
-			stop_check(&checks->peers[i]);
+		while (!LIST_EMPTY(&checks->peers[i]))
+			health_check_stop(LIST_FIRST(&checks->peers[i]));
 	}
 }
 
 bool health_checks_closed(const struct health_checks *checks)
 {
-	return !checks || !checks->alive;
+	return !checks || !checks->open;
 }
 
 void health_checks_destroy(struct health_checks *checks)

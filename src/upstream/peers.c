@@ -11,100 +11,104 @@ struct peers {
 	struct log *log;
 	peers_changed changed;
 	void *data;
-	struct endpoints_snapshot *now;
-	endpoint_epoch *news;
-	struct resolver *resolvers;
+	struct endpoints_snapshot *snapshot;
+	endpoint_epoch *epoch;
+	struct resolver *resolvers; /* one for each peer with a host name */
 	size_t resolver_count;
 };
 
 /* --- Snapshots --- */
 
-/* The same as the last but for one peer, whose targets are changed. */
-static struct endpoints_snapshot *snapshot_with(const struct endpoints_snapshot *last, size_t peer,
-						const struct peer_endpoints *changed)
+/* Returns a copy of the snapshot in which one peer has other endpoints, or NULL when out of memory. */
+static struct endpoints_snapshot *peers_replace_endpoints(const struct endpoints_snapshot *snapshot, size_t peer,
+							  const struct peer_endpoints *endpoints)
 {
-	struct peer_endpoints *peers = calloc(last->peer_count, sizeof(*peers));
-	struct endpoints_snapshot *snapshot;
+	struct peer_endpoints *peers = calloc(snapshot->peer_count, sizeof(*peers));
+	struct endpoints_snapshot *copy;
 
 	if (!peers)
 		return NULL;
-	for (size_t i = 0; i < last->peer_count; i++)
-		peers[i] = i == peer ? *changed : last->peers[i];
-	snapshot = endpoints_snapshot_create(peers, last->peer_count);
+	for (size_t i = 0; i < snapshot->peer_count; i++)
+		peers[i] = i == peer ? *endpoints : snapshot->peers[i];
+	copy = endpoints_snapshot_create(peers, snapshot->peer_count);
 	free(peers);
-	return snapshot;
+	return copy;
 }
 
 struct endpoints_snapshot *peers_now(struct peers *peers)
 {
-	return endpoints_snapshot_get(peers->now);
+	return endpoints_snapshot_get(peers->snapshot);
 }
 
-/* --- Targets --- */
+/* --- Endpoints --- */
 
-static struct endpoint *find_target(const struct peer_endpoints *targets, const struct address *address)
+static struct endpoint *peers_find_endpoint(const struct peer_endpoints *endpoints, const struct address *address)
 {
-	for (size_t i = 0; i < targets->count; i++) {
-		if (address_equal(&targets->items[i]->address, address))
-			return targets->items[i];
+	for (size_t i = 0; i < endpoints->count; i++) {
+		if (address_equal(&endpoints->items[i]->address, address))
+			return endpoints->items[i];
 	}
 	return NULL;
 }
 
-/* A target that stays keeps what is known of its health. */
-static struct endpoint *target_for(struct peers *peers, const struct peer_config *config, const struct address *address)
+/* Returns a reference to the endpoint that known has for the address, with its health, or to a new one. */
+static struct endpoint *peers_reuse_endpoint(struct peers *peers, const struct peer_endpoints *known,
+					     const struct peer_config *config, const struct address *address)
 {
-	struct endpoint *target = find_target(&peers->now->peers[config->index], address);
+	struct endpoint *endpoint = peers_find_endpoint(known, address);
 
-	return target ? endpoint_get(target) : endpoint_create(config, address, peers->news);
+	return endpoint ? endpoint_get(endpoint) : endpoint_create(config, address, peers->epoch);
 }
 
-static void put_targets(const struct peer_endpoints *targets)
+static void peers_put_endpoints(const struct peer_endpoints *endpoints)
 {
-	for (size_t i = 0; i < targets->count; i++)
-		endpoint_put(targets->items[i]);
+	for (size_t i = 0; i < endpoints->count; i++)
+		endpoint_put(endpoints->items[i]);
 }
 
-/* Puts the targets for the addresses into list, which has room for them, with a reference each. */
-static int make_targets(struct peers *peers, const struct peer_config *config, const struct address *addresses,
-			size_t count, struct peer_endpoints *list)
+/* Fills list, which has room for count endpoints, with one reference to each. */
+static int peers_list_endpoints(struct peers *peers, const struct peer_config *config, const struct address *addresses,
+				size_t count, struct peer_endpoints *list)
 {
+	const struct peer_endpoints *known = &peers->snapshot->peers[config->index];
+
 	for (list->count = 0; list->count < count; list->count++) {
-		struct endpoint *target = target_for(peers, config, &addresses[list->count]);
+		struct endpoint *endpoint = peers_reuse_endpoint(peers, known, config, &addresses[list->count]);
 
-		if (!target) {
-			put_targets(list);
+		if (!endpoint) {
+			peers_put_endpoints(list);
 			return -ENOMEM;
 		}
-		list->items[list->count] = target;
+		list->items[list->count] = endpoint;
 	}
 	return 0;
 }
 
-/* Returns 0 or -ENOMEM: then everything is as it was. */
-static int set_addresses(struct peers *peers, const struct peer_config *config, const struct address *addresses,
-			 size_t count)
+/* Returns 0, or -ENOMEM and changes nothing. */
+static int peers_set_addresses(struct peers *peers, const struct peer_config *config, const struct address *addresses,
+			       size_t count)
 {
 	struct endpoint *items[RESOLVER_ADDRESSES_MAX];
 	struct peer_endpoints list = {.items = items};
 	struct endpoints_snapshot *snapshot;
-	int error = make_targets(peers, config, addresses, count, &list);
+	int error = peers_list_endpoints(peers, config, addresses, count, &list);
 
 	if (error)
 		return error;
-	snapshot = snapshot_with(peers->now, config->index, &list);
-	put_targets(&list);
+	snapshot = peers_replace_endpoints(peers->snapshot, config->index, &list);
+	peers_put_endpoints(&list);
 	if (!snapshot)
 		return -ENOMEM;
-	endpoints_snapshot_put(peers->now);
-	peers->now = snapshot;
+	endpoints_snapshot_put(peers->snapshot);
+	peers->snapshot = snapshot;
 	return 0;
 }
 
-static int on_resolved(const struct peer_config *config, const struct address *addresses, size_t count, void *data)
+static int peers_on_resolved(const struct peer_config *config, const struct address *addresses, size_t count,
+			     void *data)
 {
 	struct peers *peers = data;
-	int error = set_addresses(peers, config, addresses, count);
+	int error = peers_set_addresses(peers, config, addresses, count);
 
 	if (error)
 		log_error(peers->log, "peer %s: no memory for the addresses of %s: the last ones stay", config->name,
@@ -114,78 +118,71 @@ static int on_resolved(const struct peer_config *config, const struct address *a
 	return error;
 }
 
-/* --- Life --- */
+/* --- Creation --- */
 
-/* What the peer of that name had under an earlier configuration. */
-static const struct peer_endpoints *targets_before(const struct peers *before, const struct peer_config *config)
+/* Returns the endpoints that a peer of this name has in the previous configuration, if any. */
+static const struct peer_endpoints *peers_previous_endpoints(const struct peers *before,
+							     const struct peer_config *config)
 {
 	static const struct peer_endpoints none;
 	size_t index = before ? config_find_peer(before->config, config->name) : 0;
 
-	return before && index < before->config->peer_count ? &before->now->peers[index] : &none;
+	return before && index < before->config->peer_count ? &before->snapshot->peers[index] : &none;
 }
 
-/* Peers with a name have no address yet, unless the same name had some. */
-static bool keeps_addresses(const struct peers *before, const struct peer_config *config)
+/* Returns whether a peer with a host name may keep its addresses: it had the same host and port before. */
+static bool peers_may_keep_addresses(const struct peer_endpoints *previous, const struct peer_config *config)
 {
-	const struct peer_endpoints *targets = targets_before(before, config);
-	const struct peer_config *earlier = targets->count ? targets->items[0]->peer : NULL;
+	const struct peer_config *earlier = previous->count ? previous->items[0]->peer : NULL;
 
 	return earlier && earlier->host && config->host && !strcmp(earlier->host, config->host) &&
 	       address_port(&earlier->address) == address_port(&config->address);
 }
 
-/* The target for a peer whose address is written in the configuration, with a reference. */
-static struct endpoint *literal_target(struct peers *peers, const struct peers *before,
-				       const struct peer_config *config)
-{
-	struct endpoint *target = find_target(targets_before(before, config), &config->address);
-
-	return target ? endpoint_get(target) : endpoint_create(config, &config->address, peers->news);
-}
-
-/* lists and targets have room for all peers. */
-static int make_first(struct peers *peers, const struct peers *before, struct peer_endpoints *lists,
-		      struct endpoint **targets)
+/* Fills lists, the endpoints of each peer. literals stores the endpoints of peers with a literal address; the caller
+ * drops these references, also after an error. Both arrays have room for all peers. */
+static int peers_list_first_endpoints(struct peers *peers, const struct peers *before, struct peer_endpoints *lists,
+				      struct endpoint **literals)
 {
 	for (size_t i = 0; i < peers->config->peer_count; i++) {
 		const struct peer_config *config = &peers->config->peers[i];
+		const struct peer_endpoints *previous = peers_previous_endpoints(before, config);
 
-		if (keeps_addresses(before, config))
-			lists[i] = *targets_before(before, config);
+		if (peers_may_keep_addresses(previous, config))
+			lists[i] = *previous;
 		if (config->host)
 			continue;
-		targets[i] = literal_target(peers, before, config);
-		if (!targets[i])
+		literals[i] = peers_reuse_endpoint(peers, previous, config, &config->address);
+		if (!literals[i])
 			return -ENOMEM;
-		lists[i] = (struct peer_endpoints){&targets[i], 1};
+		lists[i] = (struct peer_endpoints){&literals[i], 1};
 	}
 	return 0;
 }
 
-static int create_first(struct peers *peers, const struct peers *before)
+static int peers_create_first_snapshot(struct peers *peers, const struct peers *before)
 {
 	size_t count = peers->config->peer_count;
 	struct peer_endpoints *lists = calloc(count + 1, sizeof(*lists));
-	struct endpoint **targets = calloc(count + 1, sizeof(struct endpoint *));
+	struct endpoint **literals = calloc(count + 1, sizeof(struct endpoint *));
 
-	if (lists && targets && !make_first(peers, before, lists, targets))
-		peers->now = endpoints_snapshot_create(lists, count);
-	for (size_t i = 0; targets && i < count; i++)
-		endpoint_put(targets[i]);
-	free(targets);
+	if (lists && literals && !peers_list_first_endpoints(peers, before, lists, literals))
+		peers->snapshot = endpoints_snapshot_create(lists, count);
+	for (size_t i = 0; literals && i < count; i++)
+		endpoint_put(literals[i]);
+	free(literals);
 	free(lists);
-	return peers->now ? 0 : -ENOMEM;
+	return peers->snapshot ? 0 : -ENOMEM;
 }
 
-/* What it knows already, it need not tell again. */
-static void seed(struct resolver *resolver, const struct peer_endpoints *targets)
+/* Gives the resolver the addresses in use, so that it reports only a change. */
+static void peers_init_result(struct resolver_result *result, const struct peer_endpoints *endpoints)
 {
-	for (size_t i = 0; i < targets->count && i < RESOLVER_ADDRESSES_MAX; i++)
-		resolver->now.addresses[resolver->now.count++] = targets->items[i]->address;
+	for (size_t i = 0; i < endpoints->count && i < RESOLVER_ADDRESSES_MAX; i++)
+		result->addresses[result->count++] = endpoints->items[i]->address;
 }
 
-static void create_resolvers(struct peers *peers, uv_loop_t *loop, const struct own_addresses *own)
+static void peers_create_resolvers(struct peers *peers, uv_loop_t *loop, const struct own_addresses *own)
 {
 	for (size_t i = 0; i < peers->config->peer_count; i++) {
 		const struct peer_config *config = &peers->config->peers[i];
@@ -197,15 +194,15 @@ static void create_resolvers(struct peers *peers, uv_loop_t *loop, const struct 
 					      .config = config,
 					      .own = own,
 					      .log = peers->log,
-					      .changed = on_resolved,
+					      .changed = peers_on_resolved,
 					      .data = peers};
 		resolver_init(resolver);
-		seed(resolver, &peers->now->peers[i]);
+		peers_init_result(&resolver->result, &peers->snapshot->peers[i]);
 		peers->resolver_count++;
 	}
 }
 
-static size_t count_names(const struct config *config)
+static size_t peers_count_names(const struct config *config)
 {
 	size_t names = 0;
 
@@ -224,22 +221,24 @@ int peers_create(struct peers **out, const struct peers_setup *setup)
 				.log = setup->log,
 				.changed = setup->changed,
 				.data = setup->data,
-				.news = setup->news};
-	peers->resolvers = calloc(count_names(setup->config) + 1, sizeof(*peers->resolvers));
-	if (!peers->resolvers || create_first(peers, setup->before)) {
+				.epoch = setup->epoch};
+	peers->resolvers = calloc(peers_count_names(setup->config) + 1, sizeof(*peers->resolvers));
+	if (!peers->resolvers || peers_create_first_snapshot(peers, setup->before)) {
 		peers_destroy(peers);
 		return -ENOMEM;
 	}
-	create_resolvers(peers, setup->loop, setup->own);
+	peers_create_resolvers(peers, setup->loop, setup->own);
 	*out = peers;
 	return 0;
 }
 
+/* --- Life cycle --- */
+
 void peers_adopt(struct peers *peers)
 {
 	for (size_t i = 0; i < peers->config->peer_count; i++) {
-		for (size_t j = 0; j < peers->now->peers[i].count; j++)
-			endpoint_adopt_config(peers->now->peers[i].items[j], &peers->config->peers[i]);
+		for (size_t j = 0; j < peers->snapshot->peers[i].count; j++)
+			endpoint_adopt_config(peers->snapshot->peers[i].items[j], &peers->config->peers[i]);
 	}
 }
 
@@ -255,29 +254,20 @@ void peers_close(struct peers *peers)
 		resolver_close(&peers->resolvers[i]);
 }
 
-bool peers_busy(const struct peers *peers)
-{
-	for (size_t i = 0; i < peers->resolver_count; i++) {
-		if (peers->resolvers[i].busy)
-			return true;
-	}
-	return false;
-}
-
 bool peers_closed(const struct peers *peers)
 {
 	for (size_t i = 0; i < peers->resolver_count; i++) {
-		if (!peers->resolvers[i].closed)
+		if (!resolver_is_closed(&peers->resolvers[i]))
 			return false;
 	}
-	return !peers_busy(peers);
+	return true;
 }
 
 void peers_destroy(struct peers *peers)
 {
 	if (!peers)
 		return;
-	endpoints_snapshot_put(peers->now);
+	endpoints_snapshot_put(peers->snapshot);
 	free(peers->resolvers);
 	free(peers);
 }

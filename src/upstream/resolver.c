@@ -1,19 +1,22 @@
 #include "upstream/resolver.h"
 
 #include <stdio.h>
+#include <string.h>
 
-/* A name that does not resolve is tried again after a second, then two, four …, and at the latest after this. */
+#include "base/container_of.h"
+
+/* Delay after the first failure. It doubles with each further one, up to the maximum or the peer's resolve_interval. */
 #define BACKOFF_MS 1000
 #define BACKOFF_MAX_MS 30000
 
-/* --- What the log says --- */
+/* --- Log --- */
 
-static bool is_own(const struct resolver *resolver, const struct address *address)
+static bool resolver_is_own_address(const struct resolver *resolver, const struct address *address)
 {
 	return resolver->own && own_addresses_has(resolver->own, address);
 }
 
-static void tell_own(const struct resolver *resolver, const struct address *address)
+static void resolver_log_own_address(const struct resolver *resolver, const struct address *address)
 {
 	char text[ADDRESS_TEXT_MAX];
 
@@ -23,31 +26,31 @@ static void tell_own(const struct resolver *resolver, const struct address *addr
 		  resolver->config->name, resolver->config->host, address_format(address, text));
 }
 
-/* The log cuts a line that is too long, and shows that it did. */
-static void tell_addresses(const struct resolver *resolver, const struct resolver_result *answer)
+/* The list may be longer than a log line. The log then cuts it and marks the cut. */
+static void resolver_log_addresses(const struct resolver *resolver, const struct resolver_result *result)
 {
 	char list[LOG_LINE_MAX + ADDRESS_TEXT_MAX], text[ADDRESS_TEXT_MAX];
 	size_t length = 0;
 
-	for (size_t i = 0; i < answer->count; i++) {
-		const struct address *address = &answer->addresses[i];
+	for (size_t i = 0; i < result->count; i++) {
+		const struct address *address = &result->addresses[i];
 
-		if (is_own(resolver, address))
-			tell_own(resolver, address);
+		if (resolver_is_own_address(resolver, address))
+			resolver_log_own_address(resolver, address);
 		else if (length < LOG_LINE_MAX)
 			length += (size_t)snprintf(list + length, sizeof(list) - length, "%s%s", length ? ", " : "",
 						   address_format(address, text));
 	}
 	if (length)
 		log_info(resolver->log, "peer %s: %s is %s", resolver->config->name, resolver->config->host, list);
-	if (answer->more)
+	if (result->more)
 		log_warning(resolver->log, "peer %s: %s has more than %d addresses: the others are not used",
 			    resolver->config->name, resolver->config->host, RESOLVER_ADDRESSES_MAX);
 }
 
-static const char *what_then(const struct resolver *resolver)
+static const char *resolver_failure_effect(const struct resolver *resolver)
 {
-	switch (resolver->now.count) {
+	switch (resolver->result.count) {
 	case 0:
 		return "datagrams for it are dropped";
 	case 1:
@@ -59,94 +62,96 @@ static const char *what_then(const struct resolver *resolver)
 
 /* --- Look-ups --- */
 
-static void look_up(struct resolver *resolver);
+static void resolver_look_up(struct resolver *resolver);
 
-static void on_timer(uv_timer_t *timer)
+static void resolver_on_timer(uv_timer_t *timer)
 {
-	look_up(timer->data);
+	resolver_look_up(timer->data);
 }
 
-static void look_up_later(struct resolver *resolver)
+static void resolver_schedule(struct resolver *resolver)
 {
 	uint64_t delay = resolver->config->resolve_interval_ms;
 
 	if (resolver->failures) {
 		uint64_t backoff = resolver->failures > 5 ? BACKOFF_MAX_MS : BACKOFF_MS << (resolver->failures - 1);
-		uint64_t most = delay < BACKOFF_MAX_MS ? delay : BACKOFF_MAX_MS;
-		delay = backoff < most ? backoff : most;
+		uint64_t max = delay < BACKOFF_MAX_MS ? delay : BACKOFF_MAX_MS;
+		delay = backoff < max ? backoff : max;
 	}
-	uv_timer_start(&resolver->timer, on_timer, delay, 0);
+	uv_timer_start(&resolver->timer, resolver_on_timer, delay, 0);
 }
 
-static void failed(struct resolver *resolver, int error)
+/* Logs the first of several consecutive failures and every tenth. */
+static void resolver_failed(struct resolver *resolver, const char *reason)
 {
 	resolver->failures++;
 	if (resolver->failures == 1 || resolver->failures % 10 == 0)
 		log_warning(resolver->log, "peer %s: cannot resolve %s: %s; %s, and it is tried again",
-			    resolver->config->name, resolver->config->host, uv_strerror(error), what_then(resolver));
+			    resolver->config->name, resolver->config->host, reason, resolver_failure_effect(resolver));
 }
 
-static void resolved(struct resolver *resolver, const struct resolver_result *answer)
+static void resolver_succeeded(struct resolver *resolver, const struct resolver_result *result)
 {
-	bool same = resolver_results_equal(answer, &resolver->now);
+	bool same = resolver_results_equal(result, &resolver->result);
 
-	if (!same && resolver->changed(resolver->config, answer->addresses, answer->count, resolver->data))
+	if (!same && resolver->changed(resolver->config, result->addresses, result->count, resolver->data))
 		return;
 	if (!same || resolver->failures)
-		tell_addresses(resolver, answer);
+		resolver_log_addresses(resolver, result);
 	resolver->failures = 0;
 	if (!same)
-		resolver->now = *answer;
+		resolver->result = *result;
 }
 
-static void on_answer(uv_getaddrinfo_t *request, int status, struct addrinfo *list)
+static void resolver_on_result(struct name_lookup *lookup, const struct name_lookup_result *found)
 {
-	struct resolver *resolver = request->data;
-	struct resolver_result answer;
+	static const struct name_lookup_result no_address = {.error = EAI_NONAME};
+	struct resolver *resolver = container_of(lookup, struct resolver, lookup);
+	struct resolver_result result;
 
-	resolver->busy = false;
-	if (!resolver->closing) {
-		resolver_result_read(&answer, &resolver->now, list, address_port(&resolver->config->address));
-		if (!status && answer.count)
-			resolved(resolver, &answer);
-		else
-			failed(resolver, status ? status : UV_EAI_NONAME);
-		look_up_later(resolver);
-	}
-	uv_freeaddrinfo(list);
+	resolver_result_read(&result, &resolver->result, found->list, address_port(&resolver->config->address));
+	if (result.count)
+		resolver_succeeded(resolver, &result);
+	else
+		resolver_failed(resolver, name_lookup_error_text(found->error ? found : &no_address));
+	resolver_schedule(resolver);
 }
 
-static void look_up(struct resolver *resolver)
+static void resolver_look_up(struct resolver *resolver)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM};
-	int error = uv_getaddrinfo(resolver->loop, &resolver->request, on_answer, resolver->config->host, NULL, &hints);
+	int error = name_lookup_start(&resolver->lookup, resolver->config->host);
 
-	resolver->busy = !error;
 	if (error) {
-		failed(resolver, error);
-		look_up_later(resolver);
+		resolver_failed(resolver, strerror(-error));
+		resolver_schedule(resolver);
 	}
 }
 
-/* --- Life --- */
+/* --- Life cycle --- */
 
 void resolver_init(struct resolver *resolver)
 {
-	resolver->request.data = resolver;
+	name_lookup_init(&resolver->lookup, resolver->loop, resolver_on_result);
 	uv_timer_init(resolver->loop, &resolver->timer);
 	resolver->timer.data = resolver;
+	resolver->open_handles = 2;
 }
 
 void resolver_start(struct resolver *resolver)
 {
-	look_up(resolver);
+	resolver_look_up(resolver);
 }
 
-static void on_closed(uv_handle_t *handle)
+static void resolver_on_timer_closed(uv_handle_t *handle)
 {
 	struct resolver *resolver = handle->data;
 
-	resolver->closed = true;
+	resolver->open_handles--;
+}
+
+static void resolver_on_lookup_closed(struct name_lookup *lookup)
+{
+	container_of(lookup, struct resolver, lookup)->open_handles--;
 }
 
 void resolver_close(struct resolver *resolver)
@@ -154,7 +159,11 @@ void resolver_close(struct resolver *resolver)
 	if (resolver->closing)
 		return;
 	resolver->closing = true;
-	uv_close((uv_handle_t *)&resolver->timer, on_closed);
-	if (resolver->busy)
-		uv_cancel((uv_req_t *)&resolver->request);
+	uv_close((uv_handle_t *)&resolver->timer, resolver_on_timer_closed);
+	name_lookup_close(&resolver->lookup, resolver_on_lookup_closed);
+}
+
+bool resolver_is_closed(const struct resolver *resolver)
+{
+	return !resolver->open_handles;
 }

@@ -1,4 +1,7 @@
-/* One name, looked up on the main loop again and again, aside in a pool of threads. */
+/* Resolver: looks one host name up on the main loop, again and again, and reports changes of its addresses.
+ *
+ * struct peers owns one for each peer with a host name. After a success the next look-up follows after the peer's
+ * resolve_interval, after a failure after a back-off. A failure leaves the last addresses in use. */
 #ifndef UDPRELAYD_UPSTREAM_RESOLVER_H
 #define UDPRELAYD_UPSTREAM_RESOLVER_H
 
@@ -10,39 +13,42 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "net/own_addresses.h"
+#include "upstream/name_lookup.h"
 #include "upstream/resolver_result.h"
 
-/* The name leads to other addresses than before, of which there is at least one: those that were there before come
- * first, in their old order. Returns 0, or a negative errno where that cannot be used, after telling so: then the old
- * ones stay, and the next look-up calls again. */
+/* Called when the addresses of the name have changed; count is at least 1. Addresses that stay come first, in their old
+ * order. Returns 0, or a negative errno if the addresses could not be applied; the callee logs the error. Then the old
+ * addresses stay in use and the next look-up calls again. */
 typedef int (*resolver_changed)(const struct peer_config *config, const struct address *addresses, size_t count,
 				void *data);
 
-/* The first part is the caller's to fill in. */
+/* The caller sets the first group of fields and zeroes the rest. */
 struct resolver {
 	uv_loop_t *loop;
-	const struct peer_config *config; /* whose host is the name */
-	const struct own_addresses *own; /* NULL: nothing is */
+	const struct peer_config *config; /* config->host is the name */
+	const struct own_addresses *own; /* may be NULL */
 	struct log *log;
 	resolver_changed changed;
 	void *data;
 
-	uv_getaddrinfo_t request;
-	uv_timer_t timer;
-	bool busy; /* a look-up is under way */
-	bool closing, closed;
-	unsigned failures; /* in a row */
-	struct resolver_result now; /* the last answer that was good for something */
+	struct name_lookup lookup;
+	uv_timer_t timer; /* until the next look-up */
+	bool closing;
+	unsigned open_handles; /* of lookup and timer */
+	unsigned failures; /* consecutive */
+	struct resolver_result result; /* of the last successful look-up */
 };
 
-/* Begins the life of one that is zero but for the first part. */
+/* Adds the handles to the loop. They must be closed before the memory is freed. */
 void resolver_init(struct resolver *resolver);
 
-/* Looks the name up for the first time. */
+/* Begins the first look-up. */
 void resolver_start(struct resolver *resolver);
 
-/* Closes the timer and cancels the look-up, if that can be. The memory must stay until the loop has ended, and as long
- * as the resolver is busy. */
+/* Closes the handles and abandons the look-up. The memory must remain valid until resolver_is_closed(). A second call
+ * does nothing. */
 void resolver_close(struct resolver *resolver);
+
+bool resolver_is_closed(const struct resolver *resolver);
 
 #endif

@@ -2,13 +2,14 @@
 
 #include <string.h>
 
-/* Name servers that block a name answer so; the kernel would send it to ourselves. */
-static bool is_nowhere(const struct address *address)
+/* Name servers that block a name reply with a wildcard address. The kernel would send datagrams for it to this host. */
+static bool resolver_result_is_unusable(const struct address *address)
 {
 	return address_is_wildcard(address) || address_is_v4_mapped(address);
 }
 
-static bool from_addrinfo(struct address *address, const struct addrinfo *info, uint16_t port)
+/* Returns false if the address cannot be used. */
+static bool resolver_result_convert(struct address *address, const struct addrinfo *info, uint16_t port)
 {
 	if (info->ai_family != AF_INET && info->ai_family != AF_INET6)
 		return false;
@@ -16,53 +17,53 @@ static bool from_addrinfo(struct address *address, const struct addrinfo *info, 
 	memcpy(&address->any, info->ai_addr, info->ai_addrlen);
 	address->length = info->ai_addrlen;
 	address_set_port(address, port);
-	return !is_nowhere(address);
+	return !resolver_result_is_unusable(address);
 }
 
-static bool answer_has(const struct resolver_result *answer, const struct address *address)
+static bool resolver_result_has(const struct resolver_result *result, const struct address *address)
 {
-	for (size_t i = 0; i < answer->count; i++) {
-		if (address_equal(&answer->addresses[i], address))
+	for (size_t i = 0; i < result->count; i++) {
+		if (address_equal(&result->addresses[i], address))
 			return true;
 	}
 	return false;
 }
 
-static void answer_add(struct resolver_result *answer, const struct address *address)
+static void resolver_result_add(struct resolver_result *result, const struct address *address)
 {
-	if (answer_has(answer, address))
+	if (resolver_result_has(result, address))
 		return;
-	if (answer->count == RESOLVER_ADDRESSES_MAX)
-		answer->more = true;
+	if (result->count == RESOLVER_ADDRESSES_MAX)
+		result->more = true;
 	else
-		answer->addresses[answer->count++] = *address;
+		result->addresses[result->count++] = *address;
 }
 
-static bool list_has(const struct addrinfo *list, const struct address *address)
+static bool resolver_result_list_has(const struct addrinfo *list, const struct address *address)
 {
-	for (const struct addrinfo *i = list; i; i = i->ai_next) {
+	for (const struct addrinfo *info = list; info; info = info->ai_next) {
 		struct address other;
 
-		if (from_addrinfo(&other, i, address_port(address)) && address_equal(&other, address))
+		if (resolver_result_convert(&other, info, address_port(address)) && address_equal(&other, address))
 			return true;
 	}
 	return false;
 }
 
-void resolver_result_read(struct resolver_result *answer, const struct resolver_result *now,
+void resolver_result_read(struct resolver_result *result, const struct resolver_result *previous,
 			  const struct addrinfo *list, uint16_t port)
 {
-	answer->count = 0;
-	answer->more = false;
-	for (size_t i = 0; i < now->count; i++) {
-		if (list_has(list, &now->addresses[i]))
-			answer_add(answer, &now->addresses[i]);
+	result->count = 0;
+	result->more = false;
+	for (size_t i = 0; i < previous->count; i++) {
+		if (resolver_result_list_has(list, &previous->addresses[i]))
+			resolver_result_add(result, &previous->addresses[i]);
 	}
-	for (const struct addrinfo *i = list; i; i = i->ai_next) {
+	for (const struct addrinfo *info = list; info; info = info->ai_next) {
 		struct address address;
 
-		if (from_addrinfo(&address, i, port))
-			answer_add(answer, &address);
+		if (resolver_result_convert(&address, info, port))
+			resolver_result_add(result, &address);
 	}
 }
 

@@ -10,7 +10,7 @@
 
 #include "relay/relay.h"
 #include "relay/reply.h"
-#include "upstream/endpoints_snapshot.h"
+#include "upstream/endpoint.h"
 #include "worker/batch_scheduler.h"
 
 struct reply_poller {

@@ -16,7 +16,7 @@
 /* A generation with a datagram log; the address of fake is the log. */
 struct fake {
 	struct generation generation;
-	bool closing, handles_open, flushed, writer_stuck, writer_ended, lookup_busy;
+	bool closing, handles_open, flushed, writer_stuck, writer_ended;
 };
 
 static struct {
@@ -49,7 +49,6 @@ static void add_event(const char *event, const struct fake *fake)
 
 void __wrap_generation_close(struct generation *generation);
 bool __wrap_generation_closed(const struct generation *generation);
-bool __wrap_generation_is_busy(const struct generation *generation);
 bool __wrap_generation_log_flushed(const struct generation *generation);
 void __wrap_generation_destroy(struct generation *generation);
 bool __wrap_datagram_log_stop(struct datagram_log *dlog, unsigned timeout_ms);
@@ -66,11 +65,6 @@ void __wrap_generation_close(struct generation *generation)
 bool __wrap_generation_closed(const struct generation *generation)
 {
 	return !fake_of(generation)->handles_open;
-}
-
-bool __wrap_generation_is_busy(const struct generation *generation)
-{
-	return fake_of(generation)->lookup_busy;
 }
 
 bool __wrap_generation_log_flushed(const struct generation *generation)
@@ -243,15 +237,6 @@ static void blocked_writer_delays_only_its_own_generation(void **state)
 	assert_false(uv_is_active((uv_handle_t *)&t.retired.timer));
 }
 
-static void any_busy_finds_a_lookup(void **state)
-{
-	(void)state;
-	retire(3);
-	assert_false(retired_generations_any_busy(&t.retired));
-	t.items[2].lookup_busy = true;
-	assert_true(retired_generations_any_busy(&t.retired));
-}
-
 static void finish_destroys_all_generations_in_order(void **state)
 {
 	(void)state;
@@ -282,7 +267,6 @@ int main(void)
 		test(older_generation_comes_first),
 		test(too_many_generations_do_not_wait),
 		test(blocked_writer_delays_only_its_own_generation),
-		test(any_busy_finds_a_lookup),
 		test(finish_destroys_all_generations_in_order),
 		test(finish_reports_a_blocked_writer),
 	};

@@ -9,7 +9,7 @@
 #include "upstream/balancer.h"
 
 #define TARGETS 4
-#define DRAWS 6000
+#define CLIENTS 6000
 
 struct fixture {
 	struct balancer_target targets[TARGETS];
@@ -55,52 +55,52 @@ static void create(struct fixture *f, enum balance balance)
 	assert_int_equal(balancer_create(&f->balancer, balance, f->targets, TARGETS, 0), 0);
 }
 
-/* Counts the choices for so many clients. */
-static void draw(struct fixture *f, unsigned draws)
+/* Chooses a target for each of count clients, and counts how often each target is chosen. */
+static void choose_for_clients(struct fixture *f, unsigned count)
 {
 	memset(f->chosen, 0, sizeof(f->chosen));
-	for (unsigned i = 0; i < draws; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		struct address from = client(i, 1);
 
 		f->chosen[balancer_choose(f->balancer, &from)]++;
 	}
 }
 
-static void turns_follow_the_weights(void **state)
+static void test_round_robin_follows_weights(void **state)
 {
 	struct fixture *f = *state;
-	const size_t turns[] = {0, 0, 1, 0, 2, 0, 0}; /* of weights 5, 1, 1: spread, as nginx does */
+	const size_t expected[] = {0, 0, 1, 0, 2, 0, 0}; /* weights 5, 1, 1; the same order as nginx */
 
 	f->targets[0].weight = 5;
 	f->targets[3].up = false;
 	create(f, BALANCE_ROUND_ROBIN);
 	for (unsigned i = 0; i < 14; i++) {
 		struct address from = client(0, 1);
-		assert_int_equal(balancer_choose(f->balancer, &from), turns[i % 7]);
+		assert_int_equal(balancer_choose(f->balancer, &from), expected[i % 7]);
 	}
 }
 
-static void chance_follows_the_weights(void **state)
+static void test_random_follows_weights(void **state)
 {
 	struct fixture *f = *state;
 
 	f->targets[1].weight = 3;
 	create(f, BALANCE_RANDOM);
-	draw(f, DRAWS);
-	assert_in_range(f->chosen[0], DRAWS / 6 - 200, DRAWS / 6 + 200);
-	assert_in_range(f->chosen[1], DRAWS / 2 - 300, DRAWS / 2 + 300);
+	choose_for_clients(f, CLIENTS);
+	assert_in_range(f->chosen[0], CLIENTS / 6 - 200, CLIENTS / 6 + 200);
+	assert_in_range(f->chosen[1], CLIENTS / 2 - 300, CLIENTS / 2 + 300);
 }
 
-static void a_host_keeps_its_target_whatever_its_port(void **state)
+static void test_hash_ignores_port_and_moves_few_clients(void **state)
 {
 	struct fixture *f = *state;
 	size_t first[256];
 	unsigned moved = 0;
 
 	create(f, BALANCE_HASH);
-	draw(f, DRAWS);
+	choose_for_clients(f, CLIENTS);
 	for (unsigned i = 0; i < TARGETS; i++)
-		assert_in_range(f->chosen[i], DRAWS / TARGETS - 200, DRAWS / TARGETS + 200);
+		assert_in_range(f->chosen[i], CLIENTS / TARGETS - 200, CLIENTS / TARGETS + 200);
 	for (unsigned i = 0; i < 256; i++) {
 		struct address from = client(i, 1), again = client(i, 2);
 
@@ -119,7 +119,7 @@ static void a_host_keeps_its_target_whatever_its_port(void **state)
 	assert_in_range(moved, 0, 256 / 20);
 }
 
-static void the_least_busy_is_taken_by_weight(void **state)
+static void test_least_sessions_follows_weights(void **state)
 {
 	struct fixture *f = *state;
 	struct address from = client(0, 1);
@@ -134,21 +134,21 @@ static void the_least_busy_is_taken_by_weight(void **state)
 	assert_int_equal(f->targets[3].sessions, 30);
 }
 
-static void the_first_that_is_up_takes_all(void **state)
+static void test_failover_uses_first_target_that_is_up(void **state)
 {
 	struct fixture *f = *state;
 
 	f->targets[0].up = false;
 	create(f, BALANCE_FAILOVER);
-	draw(f, 10);
+	choose_for_clients(f, 10);
 	assert_int_equal(f->chosen[1], 10);
 	f->targets[0].up = true;
 	balancer_update(f->balancer);
-	draw(f, 10);
+	choose_for_clients(f, 10);
 	assert_int_equal(f->chosen[0], 10);
 }
 
-static void backups_wait_until_all_others_are_down(void **state)
+static void test_backups_are_used_only_when_others_are_down(void **state)
 {
 	static const enum balance kinds[] = {BALANCE_HASH, BALANCE_ROUND_ROBIN, BALANCE_RANDOM, BALANCE_LEAST_SESSIONS,
 					     BALANCE_FAILOVER};
@@ -158,16 +158,16 @@ static void backups_wait_until_all_others_are_down(void **state)
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		f->targets[0].up = f->targets[1].up = f->targets[2].up = f->targets[3].up = true;
 		create(f, kinds[i]);
-		draw(f, 100);
+		choose_for_clients(f, 100);
 		assert_int_equal(f->chosen[1], 0);
 		f->targets[0].up = f->targets[2].up = f->targets[3].up = false;
 		balancer_update(f->balancer);
-		draw(f, 100);
+		choose_for_clients(f, 100);
 		assert_int_equal(f->chosen[1], 100);
 		assert_false(balancer_fails_open(f->balancer));
 		f->targets[1].up = false;
 		balancer_update(f->balancer);
-		draw(f, 100);
+		choose_for_clients(f, 100);
 		assert_int_equal(f->chosen[1], 0);
 		assert_int_equal(f->chosen[0] + f->chosen[2] + f->chosen[3], 100);
 		assert_true(balancer_fails_open(f->balancer));
@@ -176,7 +176,7 @@ static void backups_wait_until_all_others_are_down(void **state)
 	}
 }
 
-static void without_targets_there_is_none(void **state)
+static void test_no_targets(void **state)
 {
 	struct fixture *f = *state;
 	struct address from = client(0, 1);
@@ -189,13 +189,13 @@ static void without_targets_there_is_none(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(turns_follow_the_weights, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(chance_follows_the_weights, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_host_keeps_its_target_whatever_its_port, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_least_busy_is_taken_by_weight, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_first_that_is_up_takes_all, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(backups_wait_until_all_others_are_down, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(without_targets_there_is_none, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_round_robin_follows_weights, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_random_follows_weights, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_hash_ignores_port_and_moves_few_clients, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_least_sessions_follows_weights, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_failover_uses_first_target_that_is_up, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_backups_are_used_only_when_others_are_down, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_targets, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,8 +11,8 @@
 
 struct fixture {
 	struct peer_config peer;
-	endpoint_epoch news;
-	struct endpoint *target;
+	endpoint_epoch epoch;
+	struct endpoint *endpoint;
 };
 
 static int set_up(void **state)
@@ -23,8 +23,8 @@ static int set_up(void **state)
 
 	*f = (struct fixture){.peer = {.max_fails = MAX_FAILS, .fail_timeout_ms = FAIL_TIMEOUT_MS}};
 	assert_int_equal(address_parse(&address, "192.0.2.1:53"), 0);
-	f->target = endpoint_create(&f->peer, &address, &f->news);
-	assert_non_null(f->target);
+	f->endpoint = endpoint_create(&f->peer, &address, &f->epoch);
+	assert_non_null(f->endpoint);
 	*state = f;
 	return 0;
 }
@@ -33,168 +33,219 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	endpoint_put(f->target);
+	endpoint_put(f->endpoint);
 	return 0;
 }
 
-static unsigned news(struct fixture *f)
+static unsigned epoch_of(struct fixture *f)
 {
-	return atomic_load(&f->news);
+	return atomic_load(&f->epoch);
 }
 
-static void a_new_target_is_up(void **state)
-{
-	struct fixture *f = *state;
-
-	assert_true(endpoint_is_up(f->target, 0));
-	assert_true(endpoint_is_up(f->target, 5000));
-	assert_ptr_equal(f->target->peer, &f->peer);
-	assert_int_equal(address_port(&f->target->address), 53);
-	assert_int_equal(news(f), 0);
-}
-
-static void fails_in_a_row_begin_a_rest(void **state)
+static void test_new_endpoint_is_up(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_false(endpoint_report_failure(f->target, 1, 5000));
-	assert_false(endpoint_report_failure(f->target, 1, 5001));
-	assert_true(endpoint_is_up(f->target, 5001));
-	assert_true(endpoint_report_failure(f->target, 1, 5002));
-	assert_false(endpoint_is_up(f->target, 5002));
-	assert_int_equal(endpoint_ejected_until(f->target), 5002 + FAIL_TIMEOUT_MS);
+	assert_true(endpoint_is_up(f->endpoint, 0));
+	assert_true(endpoint_is_up(f->endpoint, 5000));
+	assert_ptr_equal(f->endpoint->peer, &f->peer);
+	assert_int_equal(address_port(&f->endpoint->address), 53);
+	assert_int_equal(epoch_of(f), 0);
 }
 
-static void fails_may_come_all_at_once(void **state)
+static void test_consecutive_failures_eject(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_true(endpoint_report_failure(f->target, 10 * MAX_FAILS, 5000));
-	assert_false(endpoint_is_up(f->target, 5000));
+	assert_false(endpoint_report_failure(f->endpoint, 1, 5000));
+	assert_false(endpoint_report_failure(f->endpoint, 1, 5001));
+	assert_true(endpoint_is_up(f->endpoint, 5001));
+	assert_true(endpoint_report_failure(f->endpoint, 1, 5002));
+	assert_false(endpoint_is_up(f->endpoint, 5002));
+	assert_int_equal(endpoint_ejected_until(f->endpoint), 5002 + FAIL_TIMEOUT_MS);
 }
 
-static void an_answer_ends_the_row(void **state)
+static void test_failures_in_one_report_eject(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_false(endpoint_report_failure(f->target, MAX_FAILS - 1, 5000));
-	endpoint_report_success(f->target);
-	assert_false(endpoint_report_failure(f->target, MAX_FAILS - 1, 5000));
-	assert_true(endpoint_is_up(f->target, 5000));
-	assert_true(endpoint_report_failure(f->target, 1, 5000));
+	assert_true(endpoint_report_failure(f->endpoint, 10 * MAX_FAILS, 5000));
+	assert_false(endpoint_is_up(f->endpoint, 5000));
 }
 
-static void a_rest_ends_by_itself(void **state)
+static void test_reply_resets_failures(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_true(endpoint_report_failure(f->target, MAX_FAILS, 5000));
-	assert_false(endpoint_is_up(f->target, 5000 + FAIL_TIMEOUT_MS - 1));
-	assert_true(endpoint_is_up(f->target, 5000 + FAIL_TIMEOUT_MS));
+	assert_false(endpoint_report_failure(f->endpoint, MAX_FAILS - 1, 5000));
+	endpoint_report_success(f->endpoint);
+	assert_false(endpoint_report_failure(f->endpoint, MAX_FAILS - 1, 5000));
+	assert_true(endpoint_is_up(f->endpoint, 5000));
+	assert_true(endpoint_report_failure(f->endpoint, 1, 5000));
 }
 
-/* What was sent before it is still reported during it. */
-static void fails_during_a_rest_do_not_prolong_it(void **state)
+static void test_ejection_ends_after_fail_timeout(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_true(endpoint_report_failure(f->target, MAX_FAILS, 5000));
-	assert_false(endpoint_report_failure(f->target, MAX_FAILS, 5500));
-	assert_int_equal(endpoint_ejected_until(f->target), 5000 + FAIL_TIMEOUT_MS);
-	assert_int_equal(news(f), 1);
+	assert_true(endpoint_report_failure(f->endpoint, MAX_FAILS, 5000));
+	assert_false(endpoint_is_up(f->endpoint, 5000 + FAIL_TIMEOUT_MS - 1));
+	assert_true(endpoint_is_up(f->endpoint, 5000 + FAIL_TIMEOUT_MS));
 }
 
-static void one_fail_after_a_rest_is_enough(void **state)
+/* Errors of datagrams that were sent before the ejection still arrive during it. */
+static void test_failures_do_not_extend_ejection(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_true(endpoint_report_failure(f->target, MAX_FAILS, 5000));
-	assert_true(endpoint_report_failure(f->target, 1, 7000));
-	assert_false(endpoint_is_up(f->target, 7000));
-	assert_int_equal(endpoint_ejected_until(f->target), 7000 + FAIL_TIMEOUT_MS);
+	assert_true(endpoint_report_failure(f->endpoint, MAX_FAILS, 5000));
+	assert_false(endpoint_report_failure(f->endpoint, MAX_FAILS, 5500));
+	assert_int_equal(endpoint_ejected_until(f->endpoint), 5000 + FAIL_TIMEOUT_MS);
+	assert_int_equal(epoch_of(f), 1);
 }
 
-static void after_a_rest_an_answer_forgives_all(void **state)
+static void test_one_failure_after_ejection_ejects_again(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_true(endpoint_report_failure(f->target, MAX_FAILS, 5000));
-	endpoint_report_success(f->target);
-	assert_false(endpoint_is_up(f->target, 5000)); /* a rest that has begun goes on */
-	assert_false(endpoint_report_failure(f->target, MAX_FAILS - 1, 7000));
-	assert_true(endpoint_is_up(f->target, 7000));
+	assert_true(endpoint_report_failure(f->endpoint, MAX_FAILS, 5000));
+	assert_true(endpoint_report_failure(f->endpoint, 1, 7000));
+	assert_false(endpoint_is_up(f->endpoint, 7000));
+	assert_int_equal(endpoint_ejected_until(f->endpoint), 7000 + FAIL_TIMEOUT_MS);
 }
 
-static void where_one_fail_is_allowed_the_first_begins_a_rest(void **state)
+static void test_reply_after_ejection_resets_failures(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(endpoint_report_failure(f->endpoint, MAX_FAILS, 5000));
+	endpoint_report_success(f->endpoint);
+	assert_false(endpoint_is_up(f->endpoint, 5000)); /* a reply does not end the ejection */
+	assert_false(endpoint_report_failure(f->endpoint, MAX_FAILS - 1, 7000));
+	assert_true(endpoint_is_up(f->endpoint, 7000));
+}
+
+static void test_max_fails_1_ejects_at_first_failure(void **state)
 {
 	struct fixture *f = *state;
 
 	f->peer.max_fails = 1;
-	assert_true(endpoint_report_failure(f->target, 1, 5000));
-	assert_true(endpoint_report_failure(f->target, 1, 5000 + FAIL_TIMEOUT_MS));
+	assert_true(endpoint_report_failure(f->endpoint, 1, 5000));
+	assert_true(endpoint_report_failure(f->endpoint, 1, 5000 + FAIL_TIMEOUT_MS));
 }
 
-static void without_max_fails_they_are_not_minded(void **state)
+static void test_max_fails_0_never_ejects(void **state)
 {
 	struct fixture *f = *state;
 
 	f->peer.max_fails = 0;
 	for (int i = 0; i < 100; i++)
-		assert_false(endpoint_report_failure(f->target, 10, 5000));
-	assert_true(endpoint_is_up(f->target, 5000));
-	assert_int_equal(news(f), 0);
+		assert_false(endpoint_report_failure(f->endpoint, 10, 5000));
+	assert_true(endpoint_is_up(f->endpoint, 5000));
+	assert_int_equal(epoch_of(f), 0);
 }
 
-static void the_check_takes_it_down_and_up(void **state)
+static void test_check_takes_endpoint_down_and_up(void **state)
 {
 	struct fixture *f = *state;
 
-	endpoint_set_checked(f->target, false);
-	assert_false(endpoint_is_up(f->target, 5000));
-	endpoint_set_checked(f->target, true);
-	assert_true(endpoint_is_up(f->target, 5000));
+	endpoint_set_checked(f->endpoint, false);
+	assert_false(endpoint_is_up(f->endpoint, 5000));
+	endpoint_set_checked(f->endpoint, true);
+	assert_true(endpoint_is_up(f->endpoint, 5000));
 }
 
-static void it_is_up_only_where_the_check_and_the_fails_agree(void **state)
+static void test_endpoint_is_up_only_without_ejection_and_failed_check(void **state)
 {
 	struct fixture *f = *state;
 
-	endpoint_report_failure(f->target, MAX_FAILS, 5000);
-	endpoint_set_checked(f->target, false);
-	assert_false(endpoint_is_up(f->target, 5000 + FAIL_TIMEOUT_MS));
-	endpoint_set_checked(f->target, true);
-	assert_false(endpoint_is_up(f->target, 5000));
-	assert_true(endpoint_is_up(f->target, 5000 + FAIL_TIMEOUT_MS));
+	endpoint_report_failure(f->endpoint, MAX_FAILS, 5000);
+	endpoint_set_checked(f->endpoint, false);
+	assert_false(endpoint_is_up(f->endpoint, 5000 + FAIL_TIMEOUT_MS));
+	endpoint_set_checked(f->endpoint, true);
+	assert_false(endpoint_is_up(f->endpoint, 5000));
+	assert_true(endpoint_is_up(f->endpoint, 5000 + FAIL_TIMEOUT_MS));
 }
 
-static void news_are_what_changes(void **state)
+static void test_epoch_counts_changes(void **state)
 {
 	struct fixture *f = *state;
 
-	endpoint_set_checked(f->target, true);
-	assert_int_equal(news(f), 0);
-	endpoint_set_checked(f->target, false);
-	endpoint_set_checked(f->target, false);
-	assert_int_equal(news(f), 1);
-	endpoint_set_checked(f->target, true);
-	assert_int_equal(news(f), 2);
-	endpoint_report_failure(f->target, MAX_FAILS - 1, 5000);
-	assert_int_equal(news(f), 2);
-	endpoint_report_failure(f->target, 1, 5000);
-	assert_int_equal(news(f), 3);
-	endpoint_report_success(f->target);
-	assert_int_equal(news(f), 3);
+	endpoint_set_checked(f->endpoint, true);
+	assert_int_equal(epoch_of(f), 0);
+	endpoint_set_checked(f->endpoint, false);
+	endpoint_set_checked(f->endpoint, false);
+	assert_int_equal(epoch_of(f), 1);
+	endpoint_set_checked(f->endpoint, true);
+	assert_int_equal(epoch_of(f), 2);
+	endpoint_report_failure(f->endpoint, MAX_FAILS - 1, 5000);
+	assert_int_equal(epoch_of(f), 2);
+	endpoint_report_failure(f->endpoint, 1, 5000);
+	assert_int_equal(epoch_of(f), 3);
+	endpoint_report_success(f->endpoint);
+	assert_int_equal(epoch_of(f), 3);
 }
 
-/* A sanitizer would tell of memory that is freed too early, or never. */
-static void the_last_reference_frees(void **state)
+/* A sanitizer reports memory that is freed too early, or never. */
+static void test_last_reference_frees(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_ptr_equal(endpoint_get(f->target), f->target);
-	endpoint_put(f->target);
-	assert_true(endpoint_is_up(f->target, 5000));
+	assert_ptr_equal(endpoint_get(f->endpoint), f->endpoint);
+	endpoint_put(f->endpoint);
+	assert_true(endpoint_is_up(f->endpoint, 5000));
 	endpoint_put(NULL);
+}
+
+/* --- Snapshots --- */
+
+static void test_snapshot_copies_lists_and_holds_references(void **state)
+{
+	struct fixture *f = *state;
+	struct endpoint *items[] = {f->endpoint, endpoint_create(&f->peer, &f->endpoint->address, &f->epoch)};
+	struct endpoint *first = items[0], *second = items[1];
+	struct peer_endpoints peers[] = {{items, 1}, {NULL, 0}, {items, 2}};
+	struct endpoints_snapshot *snapshot = endpoints_snapshot_create(peers, 3);
+
+	assert_non_null(snapshot);
+	items[0] = items[1] = NULL;
+	endpoint_put(second); /* the snapshot has the last reference */
+	assert_int_equal(snapshot->peer_count, 3);
+	assert_int_equal(snapshot->peers[0].count, 1);
+	assert_ptr_equal(snapshot->peers[0].items[0], first);
+	assert_int_equal(snapshot->peers[1].count, 0);
+	assert_int_equal(snapshot->peers[2].count, 2);
+	assert_ptr_equal(snapshot->peers[2].items[0], first);
+	assert_ptr_equal(snapshot->peers[2].items[1], second);
+	assert_int_equal(atomic_load(&first->references), 3);
+	assert_int_equal(atomic_load(&second->references), 1);
+	endpoints_snapshot_put(snapshot);
+	assert_int_equal(atomic_load(&first->references), 1);
+}
+
+static void test_snapshot_lives_until_last_reference(void **state)
+{
+	struct fixture *f = *state;
+	struct peer_endpoints peer = {&f->endpoint, 1};
+	struct endpoints_snapshot *snapshot = endpoints_snapshot_create(&peer, 1);
+
+	assert_non_null(snapshot);
+	assert_ptr_equal(endpoints_snapshot_get(snapshot), snapshot);
+	endpoints_snapshot_put(snapshot);
+	assert_int_equal(atomic_load(&f->endpoint->references), 2);
+	endpoints_snapshot_put(snapshot);
+	assert_int_equal(atomic_load(&f->endpoint->references), 1);
+	endpoints_snapshot_put(NULL);
+}
+
+static void test_snapshot_without_peers(void **state)
+{
+	struct endpoints_snapshot *snapshot = endpoints_snapshot_create(NULL, 0);
+
+	(void)state;
+	assert_non_null(snapshot);
+	assert_int_equal(snapshot->peer_count, 0);
+	endpoints_snapshot_put(snapshot);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -202,20 +253,23 @@ static void the_last_reference_frees(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(a_new_target_is_up),
-		test(fails_in_a_row_begin_a_rest),
-		test(fails_may_come_all_at_once),
-		test(an_answer_ends_the_row),
-		test(a_rest_ends_by_itself),
-		test(fails_during_a_rest_do_not_prolong_it),
-		test(one_fail_after_a_rest_is_enough),
-		test(after_a_rest_an_answer_forgives_all),
-		test(where_one_fail_is_allowed_the_first_begins_a_rest),
-		test(without_max_fails_they_are_not_minded),
-		test(the_check_takes_it_down_and_up),
-		test(it_is_up_only_where_the_check_and_the_fails_agree),
-		test(news_are_what_changes),
-		test(the_last_reference_frees),
+		test(test_new_endpoint_is_up),
+		test(test_consecutive_failures_eject),
+		test(test_failures_in_one_report_eject),
+		test(test_reply_resets_failures),
+		test(test_ejection_ends_after_fail_timeout),
+		test(test_failures_do_not_extend_ejection),
+		test(test_one_failure_after_ejection_ejects_again),
+		test(test_reply_after_ejection_resets_failures),
+		test(test_max_fails_1_ejects_at_first_failure),
+		test(test_max_fails_0_never_ejects),
+		test(test_check_takes_endpoint_down_and_up),
+		test(test_endpoint_is_up_only_without_ejection_and_failed_check),
+		test(test_epoch_counts_changes),
+		test(test_last_reference_frees),
+		test(test_snapshot_copies_lists_and_holds_references),
+		test(test_snapshot_lives_until_last_reference),
+		test(test_snapshot_without_peers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

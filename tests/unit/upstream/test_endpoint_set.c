@@ -13,8 +13,8 @@
 struct fixture {
 	struct listener_config config;
 	struct peer_config peers[PEERS], *peer_list[PEERS];
-	struct endpoint *targets[PEERS];
-	endpoint_epoch news;
+	struct endpoint *endpoints[PEERS];
+	endpoint_epoch epoch;
 	struct endpoints_snapshot *snapshot;
 	struct endpoint_set set;
 };
@@ -33,8 +33,8 @@ static int set_up(void **state)
 			.name = names[i], .index = i, .weight = 1, .max_fails = 1, .fail_timeout_ms = 1000};
 		address_from_ip(&f->peers[i].address, "192.0.2.1", (uint16_t)(i + 1));
 		f->peer_list[i] = &f->peers[i];
-		f->targets[i] = endpoint_create(&f->peers[i], &f->peers[i].address, &f->news);
-		peers[i] = (struct peer_endpoints){&f->targets[i], 1};
+		f->endpoints[i] = endpoint_create(&f->peers[i], &f->peers[i].address, &f->epoch);
+		peers[i] = (struct peer_endpoints){&f->endpoints[i], 1};
 	}
 	f->snapshot = endpoints_snapshot_create(peers, PEERS);
 	assert_non_null(f->snapshot);
@@ -49,17 +49,17 @@ static int tear_down(void **state)
 	endpoint_set_finish(&f->set);
 	endpoints_snapshot_put(f->snapshot);
 	for (size_t i = 0; i < PEERS; i++)
-		endpoint_put(f->targets[i]);
+		endpoint_put(f->endpoints[i]);
 	return 0;
 }
 
-static void begin(struct fixture *f, const struct own_addresses *own)
+static void init_set(struct fixture *f, const struct own_addresses *own)
 {
-	assert_int_equal(endpoint_set_init(&f->set, &f->config, own, &f->news, 0, f->snapshot), 0);
+	assert_int_equal(endpoint_set_init(&f->set, &f->config, own, &f->epoch, 0, f->snapshot), 0);
 }
 
-/* The peer's place in the configuration. */
-static size_t chosen(struct fixture *f)
+/* Returns the index of the peer that a new session would use. */
+static size_t choose_peer(struct fixture *f)
 {
 	struct address client;
 
@@ -67,139 +67,139 @@ static size_t chosen(struct fixture *f)
 	return endpoint_set_choose(&f->set, &client)->target->peer->index;
 }
 
-static void the_peers_of_the_listener_in_its_order(void **state)
+static void test_members_follow_listeners_order(void **state)
 {
 	struct fixture *f = *state;
 
 	f->peer_list[0] = &f->peers[2];
 	f->peer_list[1] = &f->peers[0];
 	f->config.peer_count = 2;
-	begin(f, NULL);
+	init_set(f, NULL);
 	assert_int_equal(f->set.count, 2);
-	assert_ptr_equal(f->set.members[0]->target, f->targets[2]);
-	assert_ptr_equal(f->set.members[1]->target, f->targets[0]);
+	assert_ptr_equal(f->set.members[0]->target, f->endpoints[2]);
+	assert_ptr_equal(f->set.members[1]->target, f->endpoints[0]);
 	assert_int_equal(f->set.members[0]->peer, 0);
 	assert_int_equal(f->set.members[1]->peer, 1);
 }
 
-static void it_learns_of_a_rest_and_of_its_end(void **state)
+static void test_refresh_sees_ejection_and_its_end(void **state)
 {
 	struct fixture *f = *state;
 
-	begin(f, NULL);
+	init_set(f, NULL);
 	assert_false(endpoint_set_refresh(&f->set, 1));
-	assert_int_equal(chosen(f), 0);
-	assert_true(endpoint_report_failure(f->targets[0], 1, 10));
-	assert_int_equal(chosen(f), 0); /* not before it is asked to look */
+	assert_int_equal(choose_peer(f), 0);
+	assert_true(endpoint_report_failure(f->endpoints[0], 1, 10));
+	assert_int_equal(choose_peer(f), 0); /* only a refresh reads the health */
 	assert_true(endpoint_set_refresh(&f->set, 10));
-	assert_int_equal(chosen(f), 1);
+	assert_int_equal(choose_peer(f), 1);
 	assert_false(endpoint_set_keeps(&f->set, f->set.members[0]));
 	assert_true(endpoint_set_keeps(&f->set, f->set.members[1]));
 	assert_false(endpoint_set_refresh(&f->set, 1009));
 	assert_true(endpoint_set_refresh(&f->set, 1010));
-	assert_int_equal(chosen(f), 0);
+	assert_int_equal(choose_peer(f), 0);
 }
 
-static void it_learns_of_checks(void **state)
+static void test_refresh_sees_checks(void **state)
 {
 	struct fixture *f = *state;
 
-	begin(f, NULL);
-	endpoint_set_checked(f->targets[0], false);
-	endpoint_set_checked(f->targets[1], false);
+	init_set(f, NULL);
+	endpoint_set_checked(f->endpoints[0], false);
+	endpoint_set_checked(f->endpoints[1], false);
 	assert_true(endpoint_set_refresh(&f->set, 1));
-	assert_int_equal(chosen(f), 2);
-	endpoint_set_checked(f->targets[1], true);
+	assert_int_equal(choose_peer(f), 2);
+	endpoint_set_checked(f->endpoints[1], true);
 	assert_true(endpoint_set_refresh(&f->set, 1));
-	assert_int_equal(chosen(f), 1);
+	assert_int_equal(choose_peer(f), 1);
 }
 
-static void where_all_are_down_all_are_kept(void **state)
+static void test_all_members_are_kept_if_all_are_down(void **state)
 {
 	struct fixture *f = *state;
 
-	begin(f, NULL);
+	init_set(f, NULL);
 	for (size_t i = 0; i < PEERS; i++)
-		endpoint_set_checked(f->targets[i], false);
+		endpoint_set_checked(f->endpoints[i], false);
 	assert_true(endpoint_set_refresh(&f->set, 1));
-	assert_int_equal(chosen(f), 0);
+	assert_int_equal(choose_peer(f), 0);
 	assert_true(endpoint_set_keeps(&f->set, f->set.members[0]));
 	assert_true(endpoint_set_keeps(&f->set, f->set.members[2]));
 }
 
-/* Only the targets of these peers are left. */
-static void keep(struct fixture *f, size_t first, size_t last)
+/* Updates the set to a snapshot that has only the endpoints of peers first to last - 1. */
+static void update_to_peers(struct fixture *f, size_t first, size_t last)
 {
 	struct peer_endpoints peers[PEERS] = {{0}};
 	struct endpoints_snapshot *snapshot;
 
 	for (size_t i = first; i < last; i++)
-		peers[i] = (struct peer_endpoints){&f->targets[i], 1};
+		peers[i] = (struct peer_endpoints){&f->endpoints[i], 1};
 	snapshot = endpoints_snapshot_create(peers, PEERS);
 	assert_non_null(snapshot);
 	assert_int_equal(endpoint_set_update(&f->set, snapshot), 0);
 	endpoints_snapshot_put(snapshot);
 }
 
-static void a_member_that_is_gone_lives_as_long_as_its_sessions(void **state)
+static void test_removed_member_lives_until_last_session_leaves(void **state)
 {
 	struct fixture *f = *state;
 	struct endpoint_ref *gone, *stays;
 
-	begin(f, NULL);
+	init_set(f, NULL);
 	gone = f->set.members[0];
 	stays = f->set.members[1];
 	endpoint_set_join(&f->set, gone);
 	endpoint_set_join(&f->set, gone);
 	endpoint_set_join(&f->set, stays);
-	keep(f, 1, PEERS);
+	update_to_peers(f, 1, PEERS);
 	assert_int_equal(gone->index, ENDPOINT_REMOVED);
 	assert_false(endpoint_set_keeps(&f->set, gone));
 	assert_ptr_equal(f->set.members[0], stays);
 	assert_int_equal(stays->index, 0);
-	assert_int_equal(f->set.choices[0].sessions, 1);
-	assert_ptr_equal(gone->target, f->targets[0]);
+	assert_int_equal(f->set.candidates[0].sessions, 1);
+	assert_ptr_equal(gone->target, f->endpoints[0]);
 	endpoint_set_leave(&f->set, gone);
-	endpoint_set_leave(&f->set, gone); /* freed: a leak or a double free is for the sanitizers */
+	endpoint_set_leave(&f->set, gone); /* freed; a sanitizer reports a leak or a double free */
 	endpoint_set_leave(&f->set, stays);
-	assert_int_equal(f->set.choices[0].sessions, 0);
+	assert_int_equal(f->set.candidates[0].sessions, 0);
 	assert_ptr_equal(f->set.members[0], stays);
 }
 
-static void what_is_down_stays_down_over_a_change(void **state)
+static void test_health_survives_update(void **state)
 {
 	struct fixture *f = *state;
 
-	begin(f, NULL);
-	endpoint_set_checked(f->targets[1], false);
+	init_set(f, NULL);
+	endpoint_set_checked(f->endpoints[1], false);
 	endpoint_set_refresh(&f->set, 1);
-	keep(f, 1, PEERS);
-	assert_int_equal(chosen(f), 2);
+	update_to_peers(f, 1, PEERS);
+	assert_int_equal(choose_peer(f), 2);
 	endpoint_set_refresh(&f->set, 1);
-	assert_int_equal(chosen(f), 2);
+	assert_int_equal(choose_peer(f), 2);
 }
 
-static void workers_begin_elsewhere(void **state)
+static void test_start_skips_turns(void **state)
 {
 	struct fixture *f = *state;
 
 	f->config.balance = BALANCE_ROUND_ROBIN;
-	assert_int_equal(endpoint_set_init(&f->set, &f->config, NULL, &f->news, 4, f->snapshot), 0);
-	assert_int_equal(chosen(f), 1);
-	assert_int_equal(chosen(f), 2);
-	assert_int_equal(chosen(f), 0);
+	assert_int_equal(endpoint_set_init(&f->set, &f->config, NULL, &f->epoch, 4, f->snapshot), 0);
+	assert_int_equal(choose_peer(f), 1);
+	assert_int_equal(choose_peer(f), 2);
+	assert_int_equal(choose_peer(f), 0);
 }
 
-static void our_own_listeners_are_left_out(void **state)
+static void test_own_addresses_are_left_out(void **state)
 {
 	struct fixture *f = *state;
 	struct own_addresses *own;
 
 	assert_int_equal(own_addresses_create(&own, &f->peers[0].address, 1), 0);
-	begin(f, own);
+	init_set(f, own);
 	assert_int_equal(f->set.count, 2);
 	assert_true(f->set.has_own_address);
-	assert_int_equal(chosen(f), 1);
+	assert_int_equal(choose_peer(f), 1);
 	own_addresses_destroy(own);
 }
 
@@ -208,14 +208,14 @@ static void our_own_listeners_are_left_out(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(the_peers_of_the_listener_in_its_order),
-		test(it_learns_of_a_rest_and_of_its_end),
-		test(it_learns_of_checks),
-		test(where_all_are_down_all_are_kept),
-		test(a_member_that_is_gone_lives_as_long_as_its_sessions),
-		test(what_is_down_stays_down_over_a_change),
-		test(workers_begin_elsewhere),
-		test(our_own_listeners_are_left_out),
+		test(test_members_follow_listeners_order),
+		test(test_refresh_sees_ejection_and_its_end),
+		test(test_refresh_sees_checks),
+		test(test_all_members_are_kept_if_all_are_down),
+		test(test_removed_member_lives_until_last_session_leaves),
+		test(test_health_survives_update),
+		test(test_start_skips_turns),
+		test(test_own_addresses_are_left_out),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

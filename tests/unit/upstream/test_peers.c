@@ -1,4 +1,4 @@
-/* Names and snapshots, with a name server that the test plays: uv_getaddrinfo() is wrapped (-Wl,--wrap). */
+/* Names and snapshots. The test wraps name_lookup_start() and completes the look-ups itself. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -16,7 +16,7 @@
 #include "upstream/peers.h"
 #include "upstream/resolver.h"
 
-#define PEERS 3 /* a literal one, and two names */
+#define PEERS 3 /* one with a literal address, two with a name */
 #define NAMED 1
 
 struct fixture {
@@ -26,39 +26,29 @@ struct fixture {
 	struct own_addresses *own;
 	struct log *log;
 	int log_fd;
-	endpoint_epoch news;
+	endpoint_epoch epoch;
 	struct peers *peers;
-	struct endpoints_snapshot *told; /* the last that came */
-	unsigned told_count;
+	struct endpoints_snapshot *last; /* the last one passed to on_changed() */
+	unsigned changes;
 };
 
-/* --- The name server --- */
+/* --- Look-ups --- */
 
-/* The look-ups under way, by peer. */
-static struct {
-	uv_getaddrinfo_t *request;
-	uv_getaddrinfo_cb callback;
-} asked[PEERS];
+/* The look-ups in progress, by peer. */
+static struct name_lookup *lookups[PEERS];
 
-int __wrap_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *request, uv_getaddrinfo_cb callback, const char *node,
-			  const char *service, const struct addrinfo *hints);
-void __wrap_uv_freeaddrinfo(struct addrinfo *list);
+int __wrap_name_lookup_start(struct name_lookup *lookup, const char *name);
 
-int __wrap_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *request, uv_getaddrinfo_cb callback, const char *node,
-			  const char *service, const struct addrinfo *hints)
+int __wrap_name_lookup_start(struct name_lookup *lookup, const char *name)
 {
-	unsigned i = (unsigned)(node[0] - 'a');
+	unsigned i = (unsigned)(name[0] - 'a');
 
-	(void)loop;
-	assert_null(service);
-	assert_int_equal(hints->ai_socktype, SOCK_DGRAM);
-	assert_null(asked[i].request);
-	asked[i].request = request;
-	asked[i].callback = callback;
+	assert_null(lookups[i]);
+	lookups[i] = lookup;
 	return 0;
 }
 
-void __wrap_uv_freeaddrinfo(struct addrinfo *list)
+static void free_list(struct addrinfo *list)
 {
 	while (list) {
 		struct addrinfo *next = list->ai_next;
@@ -69,7 +59,7 @@ void __wrap_uv_freeaddrinfo(struct addrinfo *list)
 	}
 }
 
-static struct addrinfo *entry(const char *ip)
+static struct addrinfo *make_info(const char *ip)
 {
 	struct addrinfo *info = calloc(1, sizeof(*info));
 	struct address address;
@@ -82,8 +72,8 @@ static struct addrinfo *entry(const char *ip)
 	return info;
 }
 
-/* The addresses that a text names, separated by spaces. */
-static struct addrinfo *entries(const char *ips)
+/* Makes a list of addresses from a text, in which they are separated by spaces. */
+static struct addrinfo *make_list(const char *ips)
 {
 	struct addrinfo *first = NULL, **next = &first;
 	char copy[4096], *rest;
@@ -91,38 +81,40 @@ static struct addrinfo *entries(const char *ips)
 	assert_true(strlen(ips) < sizeof(copy));
 	strcpy(copy, ips);
 	for (char *ip = strtok_r(copy, " ", &rest); ip; ip = strtok_r(NULL, " ", &rest)) {
-		*next = entry(ip);
+		*next = make_info(ip);
 		next = &(*next)->ai_next;
 	}
 	return first;
 }
 
-/* Waits for the next look-up of the peer's name, and answers it. */
-static void reply_with(struct fixture *f, unsigned i, int status, struct addrinfo *list)
+/* Waits for the next look-up of the peer's name and completes it. Frees the list. */
+static void complete(struct fixture *f, unsigned i, int error, struct addrinfo *list)
 {
-	uv_getaddrinfo_t *request;
+	struct name_lookup_result result = {.error = error, .list = list};
+	struct name_lookup *lookup;
 
-	while (!asked[i].request)
+	while (!lookups[i])
 		uv_run(&f->loop, UV_RUN_ONCE);
-	request = asked[i].request;
-	asked[i].request = NULL;
-	asked[i].callback(request, status, list);
+	lookup = lookups[i];
+	lookups[i] = NULL;
+	lookup->done(lookup, &result);
+	free_list(list);
 }
 
-static void reply(struct fixture *f, const char *ips)
+static void resolve(struct fixture *f, const char *ips)
 {
-	reply_with(f, NAMED, 0, entries(ips));
+	complete(f, NAMED, 0, make_list(ips));
 }
 
-/* --- The stage --- */
+/* --- Fixture --- */
 
 static void on_changed(struct endpoints_snapshot *snapshot, void *data)
 {
 	struct fixture *f = data;
 
-	endpoints_snapshot_put(f->told);
-	f->told = snapshot;
-	f->told_count++;
+	endpoints_snapshot_put(f->last);
+	f->last = snapshot;
+	f->changes++;
 }
 
 static void name_peer(struct fixture *f, size_t i)
@@ -141,7 +133,7 @@ static int set_up(void **state)
 	struct fixture *f = &fixture;
 
 	memset(f, 0, sizeof(*f));
-	memset(asked, 0, sizeof(asked));
+	memset(lookups, 0, sizeof(lookups));
 	assert_int_equal(uv_loop_init(&f->loop), 0);
 	for (size_t i = 0; i < PEERS; i++)
 		name_peer(f, i);
@@ -153,12 +145,12 @@ static int set_up(void **state)
 	return 0;
 }
 
-static void begin(struct fixture *f)
+static void start_peers(struct fixture *f)
 {
 	struct peers_setup setup = {.loop = &f->loop,
 				    .config = &f->config,
 				    .own = f->own,
-				    .news = &f->news,
+				    .epoch = &f->epoch,
 				    .log = f->log,
 				    .changed = on_changed,
 				    .data = f};
@@ -167,22 +159,17 @@ static void begin(struct fixture *f)
 	peers_start(f->peers);
 }
 
-/* Look-ups that were cancelled say so. */
 static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	for (unsigned i = 0; i < PEERS; i++) {
-		if (asked[i].request)
-			asked[i].callback(asked[i].request, UV_EAI_CANCELED, NULL);
-	}
 	if (f->peers)
 		peers_close(f->peers);
 	uv_run(&f->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&f->loop), 0);
-	assert_false(f->peers && peers_busy(f->peers));
+	assert_true(!f->peers || peers_closed(f->peers));
 	peers_destroy(f->peers);
-	endpoints_snapshot_put(f->told);
+	endpoints_snapshot_put(f->last);
 	own_addresses_destroy(f->own);
 	log_destroy(f->log, 0);
 	close(f->log_fd);
@@ -198,19 +185,19 @@ static const char *log_text(struct fixture *f)
 	return text;
 }
 
-static bool log_says(struct fixture *f, const char *line)
+static bool log_has(struct fixture *f, const char *line)
 {
 	return strstr(log_text(f), line);
 }
 
-static void forget_log(struct fixture *f)
+static void clear_log(struct fixture *f)
 {
 	assert_int_equal(ftruncate(f->log_fd, 0), 0);
 	lseek(f->log_fd, 0, SEEK_SET);
 }
 
-/* What the peer has in the snapshot, in its order: "192.0.2.1:101 192.0.2.2:101". */
-static void assert_targets(const struct endpoints_snapshot *snapshot, size_t peer, const char *expected)
+/* Compares the endpoints of a peer, in order, with a text like "192.0.2.1:101 192.0.2.2:101". */
+static void assert_endpoints(const struct endpoints_snapshot *snapshot, size_t peer, const char *expected)
 {
 	char text[8192] = "", address[ADDRESS_TEXT_MAX];
 
@@ -221,170 +208,170 @@ static void assert_targets(const struct endpoints_snapshot *snapshot, size_t pee
 	assert_string_equal(text, expected);
 }
 
-static struct endpoint *target_at(struct fixture *f, size_t i)
+static struct endpoint *endpoint_at(struct fixture *f, size_t i)
 {
-	assert_true(i < f->told->peers[NAMED].count);
-	return f->told->peers[NAMED].items[i];
+	assert_true(i < f->last->peers[NAMED].count);
+	return f->last->peers[NAMED].items[i];
 }
 
 /* --- Snapshots --- */
 
-static void a_literal_peer_is_there_from_the_beginning(void **state)
+static void test_literal_peer_has_endpoint_from_the_start(void **state)
 {
 	struct fixture *f = *state;
 	struct endpoints_snapshot *now;
 
-	begin(f);
+	start_peers(f);
 	now = peers_now(f->peers);
 	assert_int_equal(now->peer_count, PEERS);
-	assert_targets(now, 0, "192.0.2.1:100");
+	assert_endpoints(now, 0, "192.0.2.1:100");
 	assert_ptr_equal(now->peers[0].items[0]->peer, &f->config_peers[0]);
-	assert_ptr_equal(now->peers[0].items[0]->news, &f->news);
-	assert_targets(now, 1, "");
-	assert_targets(now, 2, "");
-	assert_int_equal(f->told_count, 0);
+	assert_ptr_equal(now->peers[0].items[0]->epoch, &f->epoch);
+	assert_endpoints(now, 1, "");
+	assert_endpoints(now, 2, "");
+	assert_int_equal(f->changes, 0);
 	endpoints_snapshot_put(now);
 }
 
-static void without_peers_there_is_a_snapshot_too(void **state)
+static void test_snapshot_without_peers(void **state)
 {
 	struct fixture *f = *state;
 	struct endpoints_snapshot *now;
 
 	f->config.peer_count = 0;
-	begin(f);
+	start_peers(f);
 	now = peers_now(f->peers);
 	assert_int_equal(now->peer_count, 0);
 	endpoints_snapshot_put(now);
 }
 
-static void a_change_leaves_the_other_peers_alone(void **state)
+static void test_change_leaves_other_peers_alone(void **state)
 {
 	struct fixture *f = *state;
 	struct endpoints_snapshot *first;
 
-	begin(f);
+	start_peers(f);
 	first = peers_now(f->peers);
-	reply(f, "192.0.2.7");
-	reply_with(f, 2, 0, entries("192.0.2.8"));
-	assert_int_equal(f->told_count, 2);
-	assert_targets(f->told, 1, "192.0.2.7:101");
-	assert_targets(f->told, 2, "192.0.2.8:102");
-	assert_ptr_equal(f->told->peers[0].items[0], first->peers[0].items[0]);
-	assert_targets(first, 1, ""); /* an old snapshot is what it was */
+	resolve(f, "192.0.2.7");
+	complete(f, 2, 0, make_list("192.0.2.8"));
+	assert_int_equal(f->changes, 2);
+	assert_endpoints(f->last, 1, "192.0.2.7:101");
+	assert_endpoints(f->last, 2, "192.0.2.8:102");
+	assert_ptr_equal(f->last->peers[0].items[0], first->peers[0].items[0]);
+	assert_endpoints(first, 1, ""); /* the old snapshot is unchanged */
 	endpoints_snapshot_put(first);
 }
 
-static void targets_outlive_the_peers(void **state)
+static void test_endpoint_outlives_its_removal(void **state)
 {
 	struct fixture *f = *state;
-	struct endpoint *target;
+	struct endpoint *endpoint;
 
-	begin(f);
-	reply(f, "192.0.2.7");
-	target = endpoint_get(target_at(f, 0));
-	reply(f, "192.0.2.8");
-	assert_int_equal(atomic_load(&target->references), 1);
-	assert_int_equal(address_port(&target->address), 101);
-	endpoint_put(target);
+	start_peers(f);
+	resolve(f, "192.0.2.7");
+	endpoint = endpoint_get(endpoint_at(f, 0));
+	resolve(f, "192.0.2.8");
+	assert_int_equal(atomic_load(&endpoint->references), 1);
+	assert_int_equal(address_port(&endpoint->address), 101);
+	endpoint_put(endpoint);
 }
 
-/* --- Answers --- */
+/* --- Results --- */
 
-static void every_address_is_used(void **state)
+static void test_every_address_is_used(void **state)
 {
 	struct fixture *f = *state;
 
-	begin(f);
-	reply(f, "192.0.2.7 2001:db8::7 192.0.2.9");
-	assert_targets(f->told, NAMED, "192.0.2.7:101 [2001:db8::7]:101 192.0.2.9:101");
-	assert_true(log_says(f, "info: peer b: b.test is 192.0.2.7:101, [2001:db8::7]:101, 192.0.2.9:101\n"));
+	start_peers(f);
+	resolve(f, "192.0.2.7 2001:db8::7 192.0.2.9");
+	assert_endpoints(f->last, NAMED, "192.0.2.7:101 [2001:db8::7]:101 192.0.2.9:101");
+	assert_true(log_has(f, "info: peer b: b.test is 192.0.2.7:101, [2001:db8::7]:101, 192.0.2.9:101\n"));
 }
 
-static void another_order_is_no_change(void **state)
+static void test_other_order_is_no_change(void **state)
 {
 	struct fixture *f = *state;
 
-	begin(f);
-	reply(f, "192.0.2.7 192.0.2.8 192.0.2.9");
-	forget_log(f);
-	reply(f, "192.0.2.9 192.0.2.7 192.0.2.8");
-	reply(f, "192.0.2.8 192.0.2.8 192.0.2.9 192.0.2.7");
-	assert_int_equal(f->told_count, 1);
-	assert_targets(f->told, NAMED, "192.0.2.7:101 192.0.2.8:101 192.0.2.9:101");
+	start_peers(f);
+	resolve(f, "192.0.2.7 192.0.2.8 192.0.2.9");
+	clear_log(f);
+	resolve(f, "192.0.2.9 192.0.2.7 192.0.2.8");
+	resolve(f, "192.0.2.8 192.0.2.8 192.0.2.9 192.0.2.7");
+	assert_int_equal(f->changes, 1);
+	assert_endpoints(f->last, NAMED, "192.0.2.7:101 192.0.2.8:101 192.0.2.9:101");
 	assert_string_equal(log_text(f), "");
 }
 
-static void those_that_stay_keep_their_place_and_their_health(void **state)
+static void test_remaining_endpoints_keep_order_and_health(void **state)
 {
 	struct fixture *f = *state;
 	struct endpoint *second, *third;
 
-	begin(f);
-	reply(f, "192.0.2.7 192.0.2.8 192.0.2.9");
-	second = target_at(f, 1);
-	third = target_at(f, 2);
+	start_peers(f);
+	resolve(f, "192.0.2.7 192.0.2.8 192.0.2.9");
+	second = endpoint_at(f, 1);
+	third = endpoint_at(f, 2);
 	endpoint_set_checked(third, false);
-	reply(f, "192.0.2.1 192.0.2.9 192.0.2.2 192.0.2.8");
-	assert_targets(f->told, NAMED, "192.0.2.8:101 192.0.2.9:101 192.0.2.1:101 192.0.2.2:101");
-	assert_ptr_equal(target_at(f, 0), second);
-	assert_ptr_equal(target_at(f, 1), third);
+	resolve(f, "192.0.2.1 192.0.2.9 192.0.2.2 192.0.2.8");
+	assert_endpoints(f->last, NAMED, "192.0.2.8:101 192.0.2.9:101 192.0.2.1:101 192.0.2.2:101");
+	assert_ptr_equal(endpoint_at(f, 0), second);
+	assert_ptr_equal(endpoint_at(f, 1), third);
 	assert_false(endpoint_is_up(third, 0));
-	assert_int_equal(f->told_count, 2);
-	assert_int_equal(atomic_load(&f->news), 1);
+	assert_int_equal(f->changes, 2);
+	assert_int_equal(atomic_load(&f->epoch), 1);
 }
 
-/* Who comes back begins anew. */
-static void one_that_is_gone_is_forgotten(void **state)
+/* An address that comes back is a new endpoint. */
+static void test_returning_address_is_a_new_endpoint(void **state)
 {
 	struct fixture *f = *state;
 
-	begin(f);
-	reply(f, "192.0.2.7 192.0.2.8");
-	endpoint_set_checked(target_at(f, 1), false);
-	reply(f, "192.0.2.7");
-	assert_targets(f->told, NAMED, "192.0.2.7:101");
-	reply(f, "192.0.2.8 192.0.2.7");
-	assert_targets(f->told, NAMED, "192.0.2.7:101 192.0.2.8:101");
-	assert_true(endpoint_is_up(target_at(f, 1), 0));
+	start_peers(f);
+	resolve(f, "192.0.2.7 192.0.2.8");
+	endpoint_set_checked(endpoint_at(f, 1), false);
+	resolve(f, "192.0.2.7");
+	assert_endpoints(f->last, NAMED, "192.0.2.7:101");
+	resolve(f, "192.0.2.8 192.0.2.7");
+	assert_endpoints(f->last, NAMED, "192.0.2.7:101 192.0.2.8:101");
+	assert_true(endpoint_is_up(endpoint_at(f, 1), 0));
 }
 
-static void duplicates_and_nowhere_are_left_out(void **state)
+static void test_duplicates_and_wildcards_are_left_out(void **state)
 {
 	struct fixture *f = *state;
 
-	begin(f);
-	reply(f, "0.0.0.0 192.0.2.7 :: 192.0.2.7 ::ffff:192.0.2.8 192.0.2.9 192.0.2.7");
-	assert_targets(f->told, NAMED, "192.0.2.7:101 192.0.2.9:101");
+	start_peers(f);
+	resolve(f, "0.0.0.0 192.0.2.7 :: 192.0.2.7 ::ffff:192.0.2.8 192.0.2.9 192.0.2.7");
+	assert_endpoints(f->last, NAMED, "192.0.2.7:101 192.0.2.9:101");
 }
 
-static void nowhere_alone_is_no_answer(void **state)
+static void test_only_wildcards_is_a_failure(void **state)
 {
 	struct fixture *f = *state;
 
-	begin(f);
-	reply(f, "0.0.0.0 ::");
-	assert_int_equal(f->told_count, 0);
-	assert_true(log_says(f, "warning: peer b: cannot resolve b.test: "));
-	assert_true(log_says(f, "; datagrams for it are dropped, and it is tried again\n"));
+	start_peers(f);
+	resolve(f, "0.0.0.0 ::");
+	assert_int_equal(f->changes, 0);
+	assert_true(log_has(f, "warning: peer b: cannot resolve b.test: "));
+	assert_true(log_has(f, "; datagrams for it are dropped, and it is tried again\n"));
 }
 
-static void a_name_that_is_lost_keeps_its_addresses(void **state)
+static void test_failed_look_up_keeps_addresses(void **state)
 {
 	struct fixture *f = *state;
 
-	begin(f);
-	reply(f, "192.0.2.7 192.0.2.8");
-	reply_with(f, NAMED, UV_EAI_AGAIN, NULL);
-	assert_int_equal(f->told_count, 1);
-	assert_true(log_says(f, "; its last addresses stay in use, and it is tried again\n"));
-	forget_log(f);
-	reply(f, "192.0.2.8 192.0.2.7");
-	assert_int_equal(f->told_count, 1);
-	assert_true(log_says(f, "info: peer b: b.test is 192.0.2.7:101, 192.0.2.8:101\n"));
+	start_peers(f);
+	resolve(f, "192.0.2.7 192.0.2.8");
+	complete(f, NAMED, EAI_AGAIN, NULL);
+	assert_int_equal(f->changes, 1);
+	assert_true(log_has(f, "; its last addresses stay in use, and it is tried again\n"));
+	clear_log(f);
+	resolve(f, "192.0.2.8 192.0.2.7");
+	assert_int_equal(f->changes, 1);
+	assert_true(log_has(f, "info: peer b: b.test is 192.0.2.7:101, 192.0.2.8:101\n"));
 }
 
-static char *many(char *text, unsigned from, unsigned count)
+static char *write_addresses(char *text, unsigned from, unsigned count)
 {
 	char *end = text;
 
@@ -393,56 +380,62 @@ static char *many(char *text, unsigned from, unsigned count)
 	return text;
 }
 
-static void more_than_can_be_used(void **state)
+static void test_too_many_addresses(void **state)
 {
 	struct fixture *f = *state;
 	char text[4096];
 	struct endpoint *last;
 
-	begin(f);
-	reply(f, many(text, 1, 70));
-	assert_int_equal(f->told->peers[NAMED].count, RESOLVER_ADDRESSES_MAX);
-	assert_true(log_says(f, "warning: peer b: b.test has more than 64 addresses: the others are not used\n"));
-	last = target_at(f, 63);
-	forget_log(f);
+	start_peers(f);
+	resolve(f, write_addresses(text, 1, 70));
+	assert_int_equal(f->last->peers[NAMED].count, RESOLVER_ADDRESSES_MAX);
+	assert_true(log_has(f, "warning: peer b: b.test has more than 64 addresses: the others are not used\n"));
+	last = endpoint_at(f, 63);
+	clear_log(f);
 
-	/* Those in use stay, wherever they stand. */
-	reply(f, strcat(many(text, 40, 100), "198.51.100.1 198.51.100.2"));
-	assert_int_equal(f->told->peers[NAMED].count, RESOLVER_ADDRESSES_MAX);
-	assert_ptr_equal(target_at(f, 2 + 64 - 40), last);
-	assert_int_equal(f->told_count, 2);
+	/* Addresses in use stay, at any position of the new list. */
+	resolve(f, strcat(write_addresses(text, 40, 100), "198.51.100.1 198.51.100.2"));
+	assert_int_equal(f->last->peers[NAMED].count, RESOLVER_ADDRESSES_MAX);
+	assert_ptr_equal(endpoint_at(f, 2 + 64 - 40), last);
+	assert_int_equal(f->changes, 2);
 }
 
-static void an_own_address_is_told(void **state)
+static void test_own_address_is_logged(void **state)
 {
 	struct fixture *f = *state;
 	struct address own;
 
 	address_from_ip(&own, "192.0.2.8", 101);
 	assert_int_equal(own_addresses_create(&f->own, &own, 1), 0);
-	begin(f);
-	reply(f, "192.0.2.7 192.0.2.8 192.0.2.9");
-	assert_targets(f->told, NAMED, "192.0.2.7:101 192.0.2.8:101 192.0.2.9:101");
-	assert_true(log_says(f, "error: peer b: b.test is 192.0.2.8:101, which is one of our own listeners: "));
-	assert_true(log_says(f, "info: peer b: b.test is 192.0.2.7:101, 192.0.2.9:101\n"));
+	start_peers(f);
+	resolve(f, "192.0.2.7 192.0.2.8 192.0.2.9");
+	assert_endpoints(f->last, NAMED, "192.0.2.7:101 192.0.2.8:101 192.0.2.9:101");
+	assert_true(log_has(f, "error: peer b: b.test is 192.0.2.8:101, which is one of our own listeners: "));
+	assert_true(log_has(f, "info: peer b: b.test is 192.0.2.7:101, 192.0.2.9:101\n"));
 }
 
-static void an_answer_after_the_end_is_passed_over(void **state)
+static void test_failure_is_logged_with_its_reason(void **state)
 {
 	struct fixture *f = *state;
-	struct peers *peers;
 
-	begin(f);
-	assert_true(peers_busy(f->peers));
+	start_peers(f);
+	complete(f, NAMED, EAI_AGAIN, NULL);
+	assert_true(log_has(f,
+			    "warning: peer b: cannot resolve b.test: Temporary failure in name resolution; datagrams "
+			    "for it are dropped, and it is tried again\n"));
+}
+
+static void test_closed_only_after_the_handles(void **state)
+{
+	struct fixture *f = *state;
+
+	start_peers(f);
+	assert_false(peers_closed(f->peers));
 	peers_close(f->peers);
-	reply(f, "192.0.2.7");
-	reply_with(f, 2, UV_EAI_CANCELED, NULL);
-	assert_int_equal(f->told_count, 0);
-	assert_false(peers_busy(f->peers));
-	peers = f->peers;
-	f->peers = NULL;
+	peers_close(f->peers);
+	assert_false(peers_closed(f->peers));
 	uv_run(&f->loop, UV_RUN_DEFAULT);
-	peers_destroy(peers);
+	assert_true(peers_closed(f->peers));
 	assert_string_equal(log_text(f), "");
 }
 
@@ -451,20 +444,21 @@ static void an_answer_after_the_end_is_passed_over(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(a_literal_peer_is_there_from_the_beginning),
-		test(without_peers_there_is_a_snapshot_too),
-		test(a_change_leaves_the_other_peers_alone),
-		test(targets_outlive_the_peers),
-		test(every_address_is_used),
-		test(another_order_is_no_change),
-		test(those_that_stay_keep_their_place_and_their_health),
-		test(one_that_is_gone_is_forgotten),
-		test(duplicates_and_nowhere_are_left_out),
-		test(nowhere_alone_is_no_answer),
-		test(a_name_that_is_lost_keeps_its_addresses),
-		test(more_than_can_be_used),
-		test(an_own_address_is_told),
-		test(an_answer_after_the_end_is_passed_over),
+		test(test_literal_peer_has_endpoint_from_the_start),
+		test(test_snapshot_without_peers),
+		test(test_change_leaves_other_peers_alone),
+		test(test_endpoint_outlives_its_removal),
+		test(test_every_address_is_used),
+		test(test_other_order_is_no_change),
+		test(test_remaining_endpoints_keep_order_and_health),
+		test(test_returning_address_is_a_new_endpoint),
+		test(test_duplicates_and_wildcards_are_left_out),
+		test(test_only_wildcards_is_a_failure),
+		test(test_failed_look_up_keeps_addresses),
+		test(test_too_many_addresses),
+		test(test_own_address_is_logged),
+		test(test_failure_is_logged_with_its_reason),
+		test(test_closed_only_after_the_handles),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
