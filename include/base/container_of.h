@@ -5,6 +5,6 @@
 #include <stddef.h>
 
 /* The struct of the given type whose member of that name is at pointer. */
-#define container_of(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
+#define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 #endif

@@ -172,7 +172,7 @@ static void peers_view_init(struct peers_view *view, const struct explain_report
 	for (size_t i = 0; i < view->count; i++) {
 		view->items[i].config = listener->peers[i];
 		view->items[i].converter = view->route.peers[i].converter;
-		view->items[i].link = view->route.peers[i].link;
+		view->items[i].link = view->route.peers[i].socket;
 		locate(&view->items[i]);
 	}
 }

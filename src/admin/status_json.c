@@ -72,9 +72,9 @@ static void put_relay(struct json_writer *json, const struct status_listener *li
 	json_writer_number(json, "sessions_limit", listener->sessions_max);
 	json_writer_number(json, "started", counter_get(&relay->started));
 	json_writer_number(json, "ended", counter_get(&relay->ended));
-	json_writer_number(json, "answers", counter_get(&relay->answers));
-	json_writer_number(json, "answer_bytes", counter_get(&relay->answer_bytes));
-	json_writer_number(json, "answered", counter_get(&relay->answered));
+	json_writer_number(json, "answers", counter_get(&relay->replies));
+	json_writer_number(json, "answer_bytes", counter_get(&relay->reply_bytes));
+	json_writer_number(json, "answered", counter_get(&relay->replied));
 	put_drops(json, listener->answers_dropped, relay->dropped);
 	json_writer_number(json, "kernel_dropped", counter_get(&relay->kernel_dropped));
 	json_writer_end(json, '}');
@@ -132,8 +132,8 @@ static void put_peer(struct page *page, const struct status_peer *peer, const st
 	json_writer_number(json, "sent_bytes", counter_get(&counters->sent_bytes));
 	put_rate(page, "datagrams_per_second", before ? &before->counters.sent : NULL, &counters->sent);
 	put_rate(page, "bytes_per_second", before ? &before->counters.sent_bytes : NULL, &counters->sent_bytes);
-	json_writer_number(json, "answers", counter_get(&counters->answers));
-	json_writer_number(json, "answer_bytes", counter_get(&counters->answer_bytes));
+	json_writer_number(json, "answers", counter_get(&counters->replies));
+	json_writer_number(json, "answer_bytes", counter_get(&counters->reply_bytes));
 	json_writer_number(json, "icmp_errors", counter_get(&counters->icmp_errors));
 	put_drops(json, peer->dropped, counters->dropped);
 	json_writer_end(json, '}');

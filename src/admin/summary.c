@@ -48,7 +48,7 @@ static void write_relay(struct log *log, const struct status_listener *listener)
 		 "relay %s: sessions=%" PRIu64 " started=%" PRIu64 " ended=%" PRIu64 " answers=%" PRIu64
 		 " bytes=%" PRIu64 " answered=%" PRIu64 " dropped=%s kernel_dropped=%" PRIu64,
 		 listener->config->name, listener->sessions, counter_get(&sum->started), counter_get(&sum->ended),
-		 counter_get(&sum->answers), counter_get(&sum->answer_bytes), counter_get(&sum->answered),
+		 counter_get(&sum->replies), counter_get(&sum->reply_bytes), counter_get(&sum->replied),
 		 format_drops(listener->answers_dropped, sum->dropped, drops), counter_get(&sum->kernel_dropped));
 }
 
@@ -61,7 +61,7 @@ static void write_peer(struct log *log, const struct status_peer *peer)
 		 "peer %s: handed=%" PRIu64 " sent=%" PRIu64 " bytes=%" PRIu64 " answers=%" PRIu64
 		 " icmp_errors=%" PRIu64 " dropped=%s",
 		 peer->config->name, counter_get(&sum->submitted), counter_get(&sum->sent),
-		 counter_get(&sum->sent_bytes), counter_get(&sum->answers), counter_get(&sum->icmp_errors),
+		 counter_get(&sum->sent_bytes), counter_get(&sum->replies), counter_get(&sum->icmp_errors),
 		 format_drops(peer->dropped, sum->dropped, drops));
 }
 

@@ -109,13 +109,13 @@ static void sums_are_over_all_workers(void **state)
 			   &workers[0].listeners[i].dropped[DROP_SEND_ERROR]);
 		assert_int_equal(listener->dropped, drops_total(listener->counters.dropped));
 		assert_int_equal(listener->kernel_dropped, 600 + 3 * i);
-		assert_sum(&status->peers[i].counters.answer_bytes, &workers[0].peers[i].answer_bytes);
+		assert_sum(&status->peers[i].counters.reply_bytes, &workers[0].peers[i].reply_bytes);
 		assert_int_equal(status->peers[i].dropped, drops_total(status->peers[i].counters.dropped));
 	}
-	assert_sum(&status->listeners[1].relay.answers, &workers[0].relays[1].answers);
+	assert_sum(&status->listeners[1].relay.replies, &workers[0].relays[1].replies);
 	assert_int_equal(status->listeners[1].answers_dropped, drops_total(status->listeners[1].relay.dropped));
 	assert_int_equal(status->listeners[1].sessions_max, 20);
-	assert_int_equal(counter_get(&status->listeners[0].relay.answers), 0);
+	assert_int_equal(counter_get(&status->listeners[0].relay.replies), 0);
 	assert_int_equal(status->listeners[0].sessions_max, 0);
 	assert_sum(&status->receives.datagrams, &workers[0].receives.datagrams);
 	assert_false(status->datagram_log.on);
