@@ -37,7 +37,7 @@ int socket_set_buffer(int fd, int option, int bytes)
 {
 	int force = option == SO_RCVBUF ? SO_RCVBUFFORCE : SO_SNDBUFFORCE;
 
-	/* Exceeds net.core.rmem_max or wmem_max, with CAP_NET_ADMIN only. */
+	/* May exceed net.core.rmem_max and wmem_max, but needs CAP_NET_ADMIN (socket(7)). */
 	if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof(bytes)))
 		setsockopt(fd, SOL_SOCKET, option, &bytes, sizeof(bytes));
 	return socket_buffer(fd, option);
