@@ -58,7 +58,8 @@ static void print_daemon_help(FILE *out)
 static void print_version(void)
 {
 	printf("udprelayd %s (libuv %s, systemd %s, seccomp %s, http %s)\n", UDPRELAYD_VERSION, uv_version_string(),
-	       systemd_built_in() ? "yes" : "no", seccomp_is_built_in() ? "yes" : "no", http_built_in() ? "yes" : "no");
+	       systemd_is_built_in() ? "yes" : "no", seccomp_is_built_in() ? "yes" : "no",
+	       http_is_built_in() ? "yes" : "no");
 }
 
 static void print_unexpected_argument(const char *argument)

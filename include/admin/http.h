@@ -17,7 +17,7 @@
 struct http;
 
 /* Returns true if the program was built with libmicrohttpd. */
-bool http_built_in(void);
+bool http_is_built_in(void);
 
 /* Serves requests on socket while the loop runs. On success takes the descriptor out of socket. loop and source must
  * outlive the server; the contents of source may change between two iterations of the loop. Returns 0 or a negative

@@ -29,12 +29,12 @@ struct address {
  * Does not look up host names. Returns 0, or -EINVAL and leaves *address unchanged. */
 int address_parse(struct address *address, const char *text);
 
-/* Size of the buffer for address_fault(), including the NUL. */
-#define ADDRESS_FAULT_MAX 512
+/* Size of the buffer for address_error_text(), including the NUL. */
+#define ADDRESS_ERROR_MAX 512
 
 /* Writes why address_parse() rejects a text, and the correct form. names says that a host name is accepted in this
  * place. Returns fault. */
-char *address_fault(const char *text, bool names, char fault[ADDRESS_FAULT_MAX]);
+char *address_error_text(const char *text, bool names, char fault[ADDRESS_ERROR_MAX]);
 
 /* Size of the buffer for the host of HOST:PORT, including the NUL (RFC 1035, 2.3.4, and space for an IPv6 zone). */
 #define ADDRESS_HOST_MAX 256

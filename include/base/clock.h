@@ -9,11 +9,27 @@
 #define CLOCK_TEXT_MAX 28
 
 /* Microseconds since 1970, UTC. */
-uint64_t clock_wall_us(void);
+static inline uint64_t clock_wall_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
 
 /* Microseconds and milliseconds of CLOCK_MONOTONIC. They never go back. */
-uint64_t clock_monotonic_us(void);
-uint64_t clock_monotonic_ms(void);
+static inline uint64_t clock_monotonic_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static inline uint64_t clock_monotonic_ms(void)
+{
+	return clock_monotonic_us() / 1000;
+}
 
 /* Blocks the calling thread for at least ms milliseconds. Do not call it in the thread of an event loop. */
 void clock_sleep_ms(uint64_t ms);

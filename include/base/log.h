@@ -9,7 +9,7 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL
 enum log_format {
 	LOG_FORMAT_TEXT,
 	LOG_FORMAT_JSON,
-	LOG_FORMAT_SAID, /* "SOURCE: PAYLOAD", only for the datagram log */
+	LOG_FORMAT_MESSAGE, /* "SOURCE: PAYLOAD", only for the datagram log */
 };
 
 struct log;
@@ -41,7 +41,7 @@ void log_configure(struct log *log, enum log_level level, enum log_format format
 void log_write(struct log *log, enum log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Returns true if the log writes lines of this level. For messages that take time to prepare. */
-bool log_wants(const struct log *log, enum log_level level);
+bool log_is_enabled(const struct log *log, enum log_level level);
 
 #define log_error(log, ...) log_write(log, LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(log, ...) log_write(log, LOG_LEVEL_WARNING, __VA_ARGS__)

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* Returns true if the program was built with libsystemd. */
-bool systemd_built_in(void);
+bool systemd_is_built_in(void);
 
 /* Reports the end of the start, or of a reload. status is one line for `systemctl status`. */
 void systemd_notify_ready(const char *status);

@@ -23,16 +23,11 @@ struct action_traits {
 	bool has_peers; /* sends to the peers of the listener; the key `peers` is required */
 	bool has_sessions; /* one session per client; the keys balance, idle_timeout, max_sessions, responses apply */
 	bool reflects; /* sends the payload back to its sender; default refused source ports apply */
+	bool replies; /* can send a datagram to the sender of a datagram; loop_guard applies */
 	bool has_ring_guard; /* the key ring_guard applies */
 };
 
-/* Returns the traits of the action. They are static: the caller does not free them. kind is less than ACTIONS. */
-const struct action_traits *action_traits(enum action_kind kind);
-
-/* Returns whether the action can send a datagram to the sender of a datagram. loop_guard applies to these actions. */
-static inline bool action_replies(enum action_kind kind)
-{
-	return action_traits(kind)->reflects || action_traits(kind)->has_sessions;
-}
+/* The traits of the actions, indexed by enum action_kind. */
+extern const struct action_traits action_traits[ACTIONS];
 
 #endif

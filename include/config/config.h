@@ -117,7 +117,7 @@ struct listener_config {
 	uint32_t max_datagram; /* bytes of payload */
 	bool loop_guard;
 	struct port_set *refuse_source_ports; /* NULL: no port is refused */
-	bool refuses_default_ports; /* the set is the default one; actual ports of echo listeners are added later */
+	bool has_default_source_ports; /* the set is the default one; actual ports of echo listeners are added later */
 	bool ring_guard; /* for echo and forward */
 	uint32_t source_limit; /* datagrams per second from one source; 0: no limit */
 	uint32_t source_burst; /* datagrams at once; 0: as many as in one second */
@@ -149,7 +149,8 @@ struct config {
 		enum log_format format;
 		uint32_t payload; /* largest number of payload bytes in a record */
 		uint32_t queue; /* records per worker that can wait for the writer */
-		bool vital; /* the log is the only purpose of the program: terminate when the reader closes the pipe */
+		bool exit_on_broken_pipe; /* the log is the only purpose of the program: terminate when the reader
+					     closes the pipe */
 	} datagram_log;
 	struct {
 		char *text; /* the address as written in the file; NULL: off */

@@ -44,7 +44,7 @@ const char *value_hex_words(char *text, uint8_t *out, size_t *size, const char *
 /* Returns the next item of a comma-separated list, without blanks around it, or NULL at the end of the list. *cursor
  * starts at a writable copy of the value, which this function modifies; items point into the copy. An item may be
  * empty: the caller decides whether that is an error. */
-char *value_next(char **cursor);
+char *value_next_item(char **cursor);
 
 /* Returns the Levenshtein distance of a and b without regard to case: the number of letters to change, insert or remove
  * to turn a into b. Returns 48 if one of them is longer than 48 bytes. */

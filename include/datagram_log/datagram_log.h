@@ -16,8 +16,8 @@
 struct datagram_log;
 
 /* Opens the target of config (not LOG_TARGET_OFF) and creates a ring for each worker. The calling thread must handle
- * SIGTERM: it gets this signal if datagram_log.vital is set and the reader of the pipe is gone. Errors of the target,
- * now and later, are logged once to log, and so is the recovery. Returns 0 or a negative errno. */
+ * SIGTERM: it gets this signal if datagram_log.exit_on_broken_pipe is set and the reader of the pipe is gone. Errors of
+ * the target, now and later, are logged once to log, and so is the recovery. Returns 0 or a negative errno. */
 int datagram_log_create(struct datagram_log **dlog, const struct config *config, unsigned workers, struct log *log);
 
 /* Starts the writer thread. Returns 0 or a negative errno. */

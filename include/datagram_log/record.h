@@ -21,7 +21,7 @@ struct datagram_record {
 	const struct address *source;
 	const struct address *destination; /* of the received datagram; for a reply of a peer: the client */
 	const struct peer_config *peer; /* relay: the peer of the session; may be NULL */
-	bool answer; /* a reply of the peer */
+	bool reply; /* a reply of the peer */
 	const void *payload;
 	uint32_t size; /* payload, in bytes */
 	enum verdict verdict;
@@ -35,7 +35,7 @@ size_t record_size_max(uint32_t shown);
 /* Writes the line with its newline, without a NUL, and returns its size in bytes. out has record_size_max(shown) bytes.
  * shown is the number of payload bytes in record->payload, at most record->size. codec decodes them.
  * shown_max is the configured limit. If it is 0, the line has no payload, and its encoding is "-" (text) or null
- * (JSON). LOG_FORMAT_SAID needs only source, payload and size of the record. */
+ * (JSON). LOG_FORMAT_MESSAGE needs only source, payload and size of the record. */
 size_t record_format(char *out, const struct datagram_record *record, uint32_t shown, uint32_t shown_max,
 		     struct codec *codec, enum log_format format);
 
@@ -43,7 +43,7 @@ size_t record_format(char *out, const struct datagram_record *record, uint32_t s
 #define RECORD_VERDICT_MAX 64
 
 /* Writes the verdict, such as "forwarded:2/3". Returns the end; the text is not always terminated by a NUL. */
-char *record_put_verdict(char *out, const struct datagram_record *record);
+char *record_format_verdict(char *out, const struct datagram_record *record);
 
 /* Maximum size in bytes of the line of record_format_dropped(). */
 #define RECORD_DROPPED_MAX 128

@@ -25,7 +25,7 @@ enum access_rule {
 
 struct access_decision {
 	enum drop_reason reason; /* DROP_NONE: the listener takes the datagram */
-	enum access_rule ground;
+	enum access_rule rule;
 	const struct prefix *prefix; /* of deny or allow, that contains the source; or NULL */
 };
 

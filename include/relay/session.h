@@ -20,7 +20,7 @@ struct session {
 	struct relay *relay;
 	struct tx_socket tx; /* to the endpoint; connected */
 	struct tx_socket *client_tx; /* to the client: the listener's socket */
-	struct endpoint_ref *endpoint;
+	struct endpoint_ref *endpoint_ref;
 	uint32_t replies_due; /* replies that the key `responses` still permits */
 	uint32_t endpoints_version; /* the version of the endpoint set that was last checked for a loop */
 	uint32_t reply_batch; /* number of the last reply batch that read this session */

@@ -30,7 +30,7 @@ struct codec_text {
 
 /* Returns true if the charset can be decoded and encoded: any name that iconv(3) accepts, and the common spellings of
  * Python ("latin-1", "shift_jis", "utf8") in upper or lower case. "hex" is not a charset, see codec_create(). */
-bool codec_known(const char *encoding);
+bool codec_is_known(const char *encoding);
 
 /* Tries a list of encodings. The first one that decodes a payload without errors is used. If none does, the first of
  * the list decodes the payload with the configured error handler. "hex" in the list decodes any payload to two

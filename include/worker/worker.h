@@ -23,8 +23,8 @@ struct worker_setup {
 	struct datagram_log *datagram_log; /* NULL: off */
 	const struct listen_sockets *sockets; /* each worker duplicates the descriptors of its own */
 	struct peers *peers; /* used only by worker_create() and worker_adopt() */
-	const endpoint_epoch *news; /* of the peers' endpoints */
-	struct listener_limits *shared; /* by listener */
+	const endpoint_epoch *epoch; /* of the peers' endpoints */
+	struct listener_limits *limits; /* by listener */
 	struct log *log;
 };
 

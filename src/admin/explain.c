@@ -106,10 +106,10 @@ static void report_source(const struct explain_report *report, const struct acce
 {
 	char text[PREFIX_TEXT_MAX];
 
-	if (decision->ground == ACCESS_DENIED)
+	if (decision->rule == ACCESS_DENIED)
 		explain_line(report, "source: refused by deny %s (line %u)", prefix_format(decision->prefix, text),
 			     decision->prefix->line);
-	else if (decision->ground == ACCESS_NOT_ALLOWED)
+	else if (decision->rule == ACCESS_NOT_ALLOWED)
 		explain_line(report, "source: refused: in no prefix of allow (%s)",
 			     explain_location(report, "allow").text);
 	else
@@ -193,7 +193,7 @@ static void explain_access(struct explain_report *report)
 	struct access_decision decision = access_check(report->listener, report->own, &report->query->source);
 
 	report_source(report, &decision);
-	report_guard(report, decision.ground);
+	report_guard(report, decision.rule);
 	report->drop = decision.reason;
 }
 
@@ -232,7 +232,7 @@ static void report_ring_guard(const struct explain_report *report)
 {
 	const struct listener_config *listener = report->listener;
 
-	if (!action_traits(listener->action)->has_ring_guard)
+	if (!action_traits[listener->action].has_ring_guard)
 		return;
 	explain_line(report, "ring guard: %s (%s)",
 		     listener->ring_guard ? "what goes round would be dropped:ring" : "off",
@@ -301,7 +301,7 @@ static void report_replies(const struct explain_report *report)
 static char *explain_action(const struct explain_report *report, struct datagram_record *record)
 {
 	enum action_kind kind = report->listener->action;
-	const struct action_traits *traits = action_traits(kind);
+	const struct action_traits *traits = &action_traits[kind];
 	char *verdicts = NULL;
 
 	if (traits->has_sessions) {
@@ -326,7 +326,7 @@ static void report_verdict(const struct explain_report *report, const struct dat
 	if (verdicts)
 		explain_line(report, "verdict: %s", verdicts);
 	else
-		explain_line(report, "verdict: %.*s", (int)(record_put_verdict(text, record) - text), text);
+		explain_line(report, "verdict: %.*s", (int)(record_format_verdict(text, record) - text), text);
 }
 
 static void explain_verdict(const struct explain_report *report)

@@ -68,7 +68,7 @@ static void write_addresses(FILE *out, const struct explain_peer *peer, enum act
 		fprintf(out, "%s%s", i ? ", " : "", address_format(&peer->resolved.addresses[i], text));
 	if (peer->resolved.more)
 		fputs(" and more, which are not used", out);
-	if (peer->resolved.count > 1 && !action_traits(action)->has_sessions)
+	if (peer->resolved.count > 1 && !action_traits[action].has_sessions)
 		fputs(", of which the first is used", out);
 }
 
@@ -279,7 +279,7 @@ static void write_candidates(FILE *out, const struct endpoint_set *set)
 	char text[ADDRESS_TEXT_MAX];
 
 	for (size_t i = 0; i < count; i++) {
-		const struct endpoint *endpoint = set->members[candidates[i]]->target;
+		const struct endpoint *endpoint = set->members[candidates[i]]->endpoint;
 
 		fprintf(out, "%s%s at %s", i ? ", " : "", endpoint->peer->name,
 			address_format(&endpoint->address, text));
@@ -323,12 +323,12 @@ static void report_choice(const struct explain_report *report, const struct endp
 	const uint16_t *candidates;
 	char text[ADDRESS_TEXT_MAX];
 
-	address_format(&ref->target->address, text);
+	address_format(&ref->endpoint->address, text);
 	if (balancer_candidates(set->balancer, &candidates) == 1) {
 		explain_line(report, "balance: %s (%s): %s at %s, the only choice", name, location.text,
-			     ref->target->peer->name, text);
+			     ref->endpoint->peer->name, text);
 	} else if (depends_on_client_only(set)) {
-		explain_line(report, "balance: %s (%s): %s at %s, %s", name, location.text, ref->target->peer->name,
+		explain_line(report, "balance: %s (%s): %s at %s, %s", name, location.text, ref->endpoint->peer->name,
 			     text, balance_reasons[listener->balance]);
 	} else {
 		fprintf(report->out, EXPLAIN_INDENT "balance: %s (%s): %s ", name, location.text,
@@ -344,7 +344,7 @@ struct duration_text {
 	char text[32];
 };
 
-static struct duration_text format_duration(uint64_t ms)
+static struct duration_text explain_format_duration(uint64_t ms)
 {
 	struct duration_text duration;
 
@@ -360,7 +360,7 @@ static void report_session(const struct explain_report *report)
 	explain_line(report, "session: a new one; one that %s has already stays with its peer while that is up",
 		     report->source);
 	explain_line(report, "session: ends after %s without datagrams (%s); there are at most %u (%s)",
-		     format_duration(listener->idle_timeout_ms).text,
+		     explain_format_duration(listener->idle_timeout_ms).text,
 		     config_location_of(&listener->lines, "idle_timeout").text, listener->max_sessions,
 		     config_location_of(&listener->lines, "max_sessions").text);
 }
@@ -401,7 +401,7 @@ static char *format_possible_verdicts(const struct explain_peers_state *state, c
 		if (!is_candidate(set, i) || (record->reason && seen[record->reason]))
 			continue;
 		seen[record->reason] = true;
-		fprintf(out, "%s%.*s", count++ ? " or " : "", (int)(record_put_verdict(verdict, record) - verdict),
+		fprintf(out, "%s%.*s", count++ ? " or " : "", (int)(record_format_verdict(verdict, record) - verdict),
 			verdict);
 	}
 	fclose(out);

@@ -48,14 +48,14 @@ static bool query_error(const struct query_parser *parser, const char *text, con
 static bool query_parse_source(const struct query_parser *parser, const char *text)
 {
 	struct address *source = &parser->query->source;
-	char error[ADDRESS_FAULT_MAX];
+	char error[ADDRESS_ERROR_MAX];
 
 	if (!strcmp(text, UNNAMED)) {
 		*source = (struct address){.length = sizeof(sa_family_t), .any.sa_family = AF_UNIX};
 		return true;
 	}
 	if (address_parse(source, text)) {
-		char *escaped = diagnostics_escape(address_fault(text, false, error));
+		char *escaped = diagnostics_escape(address_error_text(text, false, error));
 
 		query_error(parser, text, "this is no source: %s", escaped);
 		free(escaped);

@@ -251,7 +251,7 @@ static void on_run_timer(uv_timer_t *timer)
 	http_run(timer->data);
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+static void http_on_readable(uv_poll_t *poll, int status, int events)
 {
 	(void)status;
 	(void)events;
@@ -295,7 +295,7 @@ static void http_run(struct http *http)
 		uv_timer_start(&http->run_timer, on_run_timer, ACCEPT_RETRY_MS, 0);
 		return;
 	}
-	uv_poll_start(&http->poll, UV_READABLE, on_poll);
+	uv_poll_start(&http->poll, UV_READABLE, http_on_readable);
 	if (http->connection_ended || MHD_get_timeout(http->daemon, &wait_ms) == MHD_YES)
 		uv_timer_start(&http->run_timer, on_run_timer, wait_ms, 0);
 	else
@@ -317,7 +317,7 @@ static void on_sample_timer(uv_timer_t *timer)
 
 /* --- Create and destroy --- */
 
-bool http_built_in(void)
+bool http_is_built_in(void)
 {
 	return true;
 }
@@ -342,7 +342,7 @@ static int watch_mhd_daemon(struct http *http, uv_loop_t *loop)
 	uv_timer_init(loop, &http->sample_timer);
 	http->poll.data = http->run_timer.data = http->sample_timer.data = http;
 	uv_timer_start(&http->sample_timer, on_sample_timer, SAMPLE_INTERVAL_MS, SAMPLE_INTERVAL_MS);
-	return uv_poll_start(&http->poll, UV_READABLE, on_poll);
+	return uv_poll_start(&http->poll, UV_READABLE, http_on_readable);
 }
 
 int http_create(struct http **out, uv_loop_t *loop, struct http_socket *socket, const struct status_source *source)
@@ -395,7 +395,7 @@ void http_destroy(struct http *http)
 
 #include <errno.h>
 
-bool http_built_in(void)
+bool http_is_built_in(void)
 {
 	return false;
 }

@@ -99,7 +99,7 @@ static const char *listener_name(const void *item)
 
 static bool has_sessions(const void *item)
 {
-	return action_traits(((const struct status_listener *)item)->config->action)->has_sessions;
+	return action_traits[((const struct status_listener *)item)->config->action].has_sessions;
 }
 
 static const char *peer_name(const void *item)

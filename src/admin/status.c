@@ -43,7 +43,7 @@ static void collect_listener(struct status_listener *listener, const struct stat
 		listener_counters_add(&listener->counters, worker_listener_counters(source->workers[i], config->index));
 	listener->kernel_dropped = listen_sockets_kernel_drops(source->sockets, config->index);
 	listener->dropped = drops_total(listener->counters.dropped);
-	if (action_traits(config->action)->has_sessions)
+	if (action_traits[config->action].has_sessions)
 		collect_relay(listener, source);
 }
 

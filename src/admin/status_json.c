@@ -102,7 +102,7 @@ static void json_write_listener(struct status_page *page, const struct status_li
 	json_writer_number(json, "relayed", counter_get(&counters->relayed));
 	json_write_drops(json, listener->dropped, counters->dropped);
 	json_writer_number(json, "kernel_dropped", listener->kernel_dropped);
-	if (action_traits(listener->config->action)->has_sessions)
+	if (action_traits[listener->config->action].has_sessions)
 		json_write_relay(json, listener);
 	json_writer_end(json, '}');
 }

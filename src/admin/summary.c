@@ -76,7 +76,7 @@ void summary_write(struct log *log, const struct status_source *source)
 	}
 	for (size_t i = 0; i < status->listener_count; i++) {
 		log_listener_counters(log, &status->listeners[i]);
-		if (action_traits(status->listeners[i].config->action)->has_sessions)
+		if (action_traits[status->listeners[i].config->action].has_sessions)
 			log_relay_counters(log, &status->listeners[i]);
 	}
 	for (size_t i = 0; i < status->peer_count; i++)

@@ -1,4 +1,4 @@
-/* Text to address. A text is either parsed completely or rejected; address_fault() then finds the reason. */
+/* Text to address. A text is either parsed completely or rejected; address_error_text() then finds the reason. */
 #include "base/address.h"
 
 #include <arpa/inet.h>
@@ -154,11 +154,11 @@ static const char *port_fault(const char *port)
 	return parse_port(port, &number) ? "the port is more than 65535: write a lower one" : NULL;
 }
 
-static const char *unix_fault(const char *path, char fault[ADDRESS_FAULT_MAX])
+static const char *unix_fault(const char *path, char fault[ADDRESS_ERROR_MAX])
 {
 	if (path[0] != '/')
 		return "the path must begin with /, as in unix:/run/socket";
-	snprintf(fault, ADDRESS_FAULT_MAX, "the path has %zu bytes, more than the %zu that a socket takes: shorten it",
+	snprintf(fault, ADDRESS_ERROR_MAX, "the path has %zu bytes, more than the %zu that a socket takes: shorten it",
 		 strlen(path), sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
 	return fault;
 }
@@ -196,16 +196,16 @@ static const char *bracket_fault(const char *text)
 }
 
 /* For a text with several colons and without brackets. */
-static const char *colons_fault(const char *text, char fault[ADDRESS_FAULT_MAX])
+static const char *colons_fault(const char *text, char fault[ADDRESS_ERROR_MAX])
 {
 	const char *last = strrchr(text, ':');
 	struct in6_addr ip;
 
 	if (parse_v6_part(text, (size_t)(last - text), &ip) && !port_fault(last + 1))
-		snprintf(fault, ADDRESS_FAULT_MAX, "write [%.*s]%s: an IPv6 address stands in brackets",
+		snprintf(fault, ADDRESS_ERROR_MAX, "write [%.*s]%s: an IPv6 address stands in brackets",
 			 (int)(last - text), text, last);
 	else if (parse_v6_part(text, strlen(text), &ip))
-		snprintf(fault, ADDRESS_FAULT_MAX, "write [%s]:PORT: an IPv6 address stands in brackets", text);
+		snprintf(fault, ADDRESS_ERROR_MAX, "write [%s]:PORT: an IPv6 address stands in brackets", text);
 	else
 		return "there are several `:`: write ADDRESS:PORT, with an IPv6 address in brackets";
 	return fault;
@@ -221,7 +221,7 @@ static const char *host_fault(const char *text, size_t length, bool names)
 						    : "this is no IP address: write IPV4:PORT or [IPV6]:PORT";
 }
 
-static const char *describe_fault(const char *text, bool names, char fault[ADDRESS_FAULT_MAX])
+static const char *describe_fault(const char *text, bool names, char fault[ADDRESS_ERROR_MAX])
 {
 	const char *colon = strchr(text, ':'), *digits = text + (text == colon);
 
@@ -230,13 +230,13 @@ static const char *describe_fault(const char *text, bool names, char fault[ADDRE
 	if (!strncasecmp(text, ADDRESS_UNIX_PREFIX, strlen(ADDRESS_UNIX_PREFIX)))
 		return "write `" ADDRESS_UNIX_PREFIX "` in small letters";
 	if (*text == '/') {
-		snprintf(fault, ADDRESS_FAULT_MAX, "a path needs `unix:` before it: write unix:%s", text);
+		snprintf(fault, ADDRESS_ERROR_MAX, "a path needs `unix:` before it: write unix:%s", text);
 		return fault;
 	}
 	if (*text == '[')
 		return bracket_fault(text);
 	if (*digits && !digits[strspn(digits, DIGITS)]) {
-		snprintf(fault, ADDRESS_FAULT_MAX, "the address before the port is missing: write %s:%s",
+		snprintf(fault, ADDRESS_ERROR_MAX, "the address before the port is missing: write %s:%s",
 			 names ? "HOST" : "*", digits);
 		return fault;
 	}
@@ -247,11 +247,11 @@ static const char *describe_fault(const char *text, bool names, char fault[ADDRE
 	return port_fault(colon + 1) ? port_fault(colon + 1) : host_fault(text, (size_t)(colon - text), names);
 }
 
-char *address_fault(const char *text, bool names, char fault[ADDRESS_FAULT_MAX])
+char *address_error_text(const char *text, bool names, char fault[ADDRESS_ERROR_MAX])
 {
 	const char *description = describe_fault(text, names, fault);
 
 	if (description != fault)
-		snprintf(fault, ADDRESS_FAULT_MAX, "%s", description);
+		snprintf(fault, ADDRESS_ERROR_MAX, "%s", description);
 	return fault;
 }

@@ -167,7 +167,7 @@ void log_configure(struct log *log, enum log_level level, enum log_format format
 	log->format = format;
 }
 
-bool log_wants(const struct log *log, enum log_level level)
+bool log_is_enabled(const struct log *log, enum log_level level)
 {
 	return level <= log->level;
 }

@@ -26,12 +26,12 @@ static void log_line_escape(char out[LOG_LINE_ESCAPED_MAX + 1], const char *text
 
 	while (left) {
 		bool incomplete;
-		int length = utf8_step(in, left, &incomplete);
+		int length = utf8_check(in, left, &incomplete);
 
 		if (length < 0 || *in < ' ' || *in == 0x7f) {
 			out += sprintf(out, "\\x%02x", *in);
 			length = 1;
-		} else if (length > 1 && escape_is_hidden(utf8_get(in, length))) {
+		} else if (length > 1 && escape_is_hidden(utf8_decode(in, length))) {
 			for (int i = 0; i < length; i++)
 				out += sprintf(out, "\\x%02x", in[i]);
 		} else {

@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 
-bool systemd_built_in(void)
+bool systemd_is_built_in(void)
 {
 	return true;
 }
@@ -91,7 +91,7 @@ void systemd_store_remove(const char *name)
 	(void)name;
 }
 
-bool systemd_built_in(void)
+bool systemd_is_built_in(void)
 {
 	return false;
 }

@@ -60,10 +60,10 @@ static int destination_look_up(const char *host, uint16_t port, int family, stru
 
 static int destination_parse_path(const struct cli_command *command, const char *text, struct address *destination)
 {
-	char fault[ADDRESS_FAULT_MAX];
+	char fault[ADDRESS_ERROR_MAX];
 
 	if (address_parse(destination, text))
-		return cli_usage_error(command, "`%s`: %s", text, address_fault(text, false, fault));
+		return cli_usage_error(command, "`%s`: %s", text, address_error_text(text, false, fault));
 	optind++;
 	return 0;
 }
@@ -153,14 +153,14 @@ static const char *address_kind(const struct address *address)
 /* Parses the value of --bind: "ADDR:PORT", "*:PORT" or "unix:/path". */
 static int address_options_parse_source(struct address_options *options, const struct cli_command *command)
 {
-	char host[ADDRESS_HOST_MAX], fault[ADDRESS_FAULT_MAX];
+	char host[ADDRESS_HOST_MAX], fault[ADDRESS_ERROR_MAX];
 	int family = options->destination.any.sa_family;
 	uint16_t port;
 
 	if (!address_split(options->bind, host, &port) && !strcmp(host, "*")) {
 		address_from_ip(&options->source, family == AF_INET6 ? "::" : "0.0.0.0", port);
 	} else if (address_parse(&options->source, options->bind)) {
-		cli_value_error(command, 'b', options->bind, "%s", address_fault(options->bind, false, fault));
+		cli_value_error(command, 'b', options->bind, "%s", address_error_text(options->bind, false, fault));
 		return EX_USAGE;
 	}
 	if (options->source.any.sa_family == family)

@@ -83,8 +83,8 @@ static int listen_check_encodings(const char *list)
 	char *copy = xcheck(strdup(list)), *cursor = copy, *name;
 	int status = 0;
 
-	while (!status && (name = value_next(&cursor))) {
-		if (strcasecmp(name, "hex") && !codec_known(name))
+	while (!status && (name = value_next_item(&cursor))) {
+		if (strcasecmp(name, "hex") && !codec_is_known(name))
 			status = cli_usage_error(
 				&listen_command,
 				"--encoding: `%s` is no charset that is known: write such as utf-8, gbk", name);
@@ -114,13 +114,13 @@ static bool fits_into_config_value(const char *address)
 static int listen_parse_address(const char *text, char **address)
 {
 	bool only_port = *text && !text[strspn(text, "0123456789")];
-	char fault[ADDRESS_FAULT_MAX];
+	char fault[ADDRESS_ERROR_MAX];
 	int status = 0;
 
 	if (asprintf(address, "%s%s", only_port ? "*:" : "", text) < 0)
 		abort();
 	if (!is_listen_address(*address))
-		status = cli_usage_error(&listen_command, "`%s`: %s", text, address_fault(*address, false, fault));
+		status = cli_usage_error(&listen_command, "`%s`: %s", text, address_error_text(*address, false, fault));
 	else if (!fits_into_config_value(*address))
 		status = cli_usage_error(
 			&listen_command,
@@ -160,8 +160,8 @@ static struct config *listen_load_config(const struct listen_options *options, c
 	free(text);
 	if (!config)
 		return NULL;
-	config->datagram_log.format = LOG_FORMAT_SAID;
-	config->datagram_log.vital = true;
+	config->datagram_log.format = LOG_FORMAT_MESSAGE;
+	config->datagram_log.exit_on_broken_pipe = true;
 	config->listeners[0].binds[0].line = 0;
 	return config;
 }

@@ -23,7 +23,7 @@ static size_t split_encodings(char *encoding_names, char ***encodings)
 	size_t count = 0;
 
 	*encodings = NULL;
-	while ((name = value_next(&cursor))) {
+	while ((name = value_next_item(&cursor))) {
 		*encodings = xgrow(*encodings, count, sizeof(char *));
 		(*encodings)[count++] = name;
 	}
@@ -71,7 +71,7 @@ void message_printer_print(struct message_printer *printer, FILE *out, const str
 	else
 		fwrite(printer->line_buffer, 1,
 		       record_format(printer->line_buffer, &record, record.size, CLIENT_DATAGRAM_MAX, printer->codec,
-				     LOG_FORMAT_SAID),
+				     LOG_FORMAT_MESSAGE),
 		       out);
 	fflush(out);
 }

@@ -76,7 +76,7 @@ static bool payload_is_utf8(const char *text, size_t length)
 	bool unfinished;
 
 	while (at < end) {
-		int step = utf8_step(at, (size_t)(end - at), &unfinished);
+		int step = utf8_check(at, (size_t)(end - at), &unfinished);
 
 		if (step < 0)
 			return false;
@@ -85,7 +85,7 @@ static bool payload_is_utf8(const char *text, size_t length)
 	return true;
 }
 
-static ssize_t encode_text(struct payload_encoder *encoder, size_t length)
+static ssize_t payload_encode_text(struct payload_encoder *encoder, size_t length)
 {
 	ssize_t size = converter_run(encoder->converter, encoder->text, length, encoder->bytes, PAYLOAD_MAX);
 
@@ -113,7 +113,7 @@ ssize_t payload_encode(struct payload_encoder *encoder, const char *text, size_t
 		encoder->text[length++] = '\n';
 	encoder->text[length] = '\0';
 	if (!encoder->hex)
-		return encode_text(encoder, length);
+		return payload_encode_text(encoder, length);
 	return strlen(encoder->text) == length ? encode_hex(encoder)
 					       : payload_encoder_fail(encoder, "there is a NUL byte in it");
 }

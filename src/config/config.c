@@ -223,16 +223,16 @@ static void refuse_default_ports(struct config *config, struct listener_config *
 {
 	struct port_set *set;
 
-	if (listener->refuse_source_ports || !action_traits(listener->action)->reflects)
+	if (listener->refuse_source_ports || !action_traits[listener->action].reflects)
 		return;
 	set = listener->refuse_source_ports = xcheck(calloc(1, sizeof(*set)));
-	listener->refuses_default_ports = true;
+	listener->has_default_source_ports = true;
 	for (uint16_t port = 0; port < 1024; port++)
 		port_set_add(set, port);
 	for (size_t l = 0; l < config->listener_count; l++) {
 		const struct listener_config *other = &config->listeners[l];
 
-		for (size_t i = 0; action_traits(other->action)->reflects && i < other->bind_count; i++)
+		for (size_t i = 0; action_traits[other->action].reflects && i < other->bind_count; i++)
 			port_set_add(set, address_port(&other->binds[i].address));
 	}
 }
@@ -413,7 +413,7 @@ uint64_t config_max_sessions(const struct config *config)
 	uint64_t sessions = 0;
 
 	for (size_t i = 0; i < config->listener_count; i++) {
-		if (action_traits(config->listeners[i].action)->has_sessions)
+		if (action_traits[config->listeners[i].action].has_sessions)
 			sessions += config->listeners[i].max_sessions;
 	}
 	return sessions;

@@ -21,7 +21,7 @@
  * escape_text() escapes. */
 static bool is_invisible(const char *character, int length)
 {
-	uint32_t c = utf8_get((const uint8_t *)character, length);
+	uint32_t c = utf8_decode((const uint8_t *)character, length);
 	char escaped[UTF8_MAX * ESCAPE_EXPANSION];
 
 	return c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x202f || c == 0x205f || c == 0x3000 ||
@@ -34,7 +34,7 @@ static int printable_length(const char *text, size_t left)
 {
 	const uint8_t *bytes = (const uint8_t *)text;
 	bool unfinished;
-	int step = utf8_step(bytes, left, &unfinished);
+	int step = utf8_check(bytes, left, &unfinished);
 
 	if (step < 1)
 		return 0;

@@ -27,7 +27,7 @@ bool config_field_each_item(struct config_field *field, const char *value,
 	char *copy = xcheck(strdup(value)), *cursor = copy, *item;
 	bool valid = true, empty = false;
 
-	while ((item = value_next(&cursor))) {
+	while ((item = value_next_item(&cursor))) {
 		if (*item)
 			valid &= add_item(field, item);
 		else if (!empty)
@@ -149,7 +149,7 @@ static bool add_listener_encoding(struct config_field *field, char *item)
 {
 	struct listener_config *listener = field->listener;
 
-	if (strcasecmp(item, "hex") && !codec_known(item))
+	if (strcasecmp(item, "hex") && !codec_is_known(item))
 		return config_field_error(field, "`%s` is no charset that this system knows: `iconv -l` lists them",
 					  item);
 	*(char **)config_array_append(&listener->encodings, &listener->encoding_count, sizeof(char *)) =
@@ -184,7 +184,7 @@ bool set_peer_encoding(struct config_field *field, const char *value)
 		return config_field_error(field, "`hex` shows bytes in a log: a peer needs a charset, or none");
 	if (strchr(value, ','))
 		return config_field_error(field, "`%s` is a list: write one charset", value);
-	if (!codec_known(value))
+	if (!codec_is_known(value))
 		return config_field_error(field, "`%s` is no charset that this system knows: `iconv -l` lists them",
 					  value);
 	field->peer->encoding = xcheck(strdup(value));

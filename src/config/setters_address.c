@@ -40,12 +40,12 @@ static bool report_open_to_all(struct config_field *field, const char *value)
 
 static bool parse_http_address(struct config_field *field, const char *value, struct address *address)
 {
-	char fault[ADDRESS_FAULT_MAX];
+	char fault[ADDRESS_ERROR_MAX];
 
 	if (lacks_host(value))
 		return report_open_to_all(field, value);
 	if (address_parse(address, value))
-		return config_field_error(field, "`%s`: %s", value, address_fault(value, false, fault));
+		return config_field_error(field, "`%s`: %s", value, address_error_text(value, false, fault));
 	if (address_is_v4_mapped(address))
 		return report_v4_mapped(field, value);
 	if (address_is_wildcard(address))
@@ -99,7 +99,7 @@ static bool add_systemd_bind(struct config_field *field, const char *item)
 {
 	const char *name = item + 3;
 
-	if (!systemd_built_in())
+	if (!systemd_is_built_in())
 		return config_field_error(field, "`%s`: this udprelayd is built without systemd: write an address",
 					  item);
 	if (!is_fd_name(name))
@@ -112,7 +112,7 @@ static bool add_systemd_bind(struct config_field *field, const char *item)
 static bool add_listener_address(struct config_field *field, char *item)
 {
 	struct bind_config bind = {.line = field->line};
-	char host[ADDRESS_HOST_MAX], fault[ADDRESS_FAULT_MAX];
+	char host[ADDRESS_HOST_MAX], fault[ADDRESS_ERROR_MAX];
 	uint16_t port;
 
 	if (!strncmp(item, "fd:", 3))
@@ -121,7 +121,7 @@ static bool add_listener_address(struct config_field *field, char *item)
 		bind.any = true;
 		address_from_ip(&bind.address, "0.0.0.0", port);
 	} else if (address_parse(&bind.address, item)) {
-		return config_field_error(field, "`%s`: %s", item, address_fault(item, false, fault));
+		return config_field_error(field, "`%s`: %s", item, address_error_text(item, false, fault));
 	}
 	if (address_is_v4_mapped(&bind.address))
 		return report_v4_mapped(field, item);
@@ -212,7 +212,7 @@ bool set_prefixes(struct config_field *field, const char *value)
 	struct prefix_list list = {0};
 	bool valid = true;
 
-	while ((item = value_next(&cursor))) {
+	while ((item = value_next_item(&cursor))) {
 		field->line = ini_entry_line(field->entry, (size_t)(item - copy));
 		valid &= add_prefix(field, &list, item);
 	}
@@ -250,7 +250,7 @@ static bool report_no_destination(struct config_field *field, const char *value)
 bool set_peer_address(struct config_field *field, const char *value)
 {
 	struct peer_config *peer = field->peer;
-	char host[ADDRESS_HOST_MAX], fault[ADDRESS_FAULT_MAX];
+	char host[ADDRESS_HOST_MAX], fault[ADDRESS_ERROR_MAX];
 	uint16_t port;
 
 	peer->line = field->line;
@@ -260,7 +260,7 @@ bool set_peer_address(struct config_field *field, const char *value)
 		if (split && !strcmp(host, "*"))
 			return report_no_destination(field, value);
 		if (!split || !is_host_name(host))
-			return config_field_error(field, "`%s`: %s", value, address_fault(value, true, fault));
+			return config_field_error(field, "`%s`: %s", value, address_error_text(value, true, fault));
 		peer->host = xcheck(strdup(host));
 		address_from_ip(&peer->address, "0.0.0.0", port);
 	} else if (address_is_wildcard(&peer->address)) {

@@ -154,7 +154,7 @@ static bool check_peer_names(const struct section_check *check)
 	char *copy = xcheck(strdup(entry_of(check, "peers")->value)), *cursor = copy, *item;
 	bool valid = true;
 
-	while ((item = value_next(&cursor))) {
+	while ((item = value_next_item(&cursor))) {
 		if (config_find_peer(check->config, item) < check->config->peer_count)
 			continue;
 		add_error(check, "peers", "there is no peer `%s`: add a section [peer:%s]", item, item);
@@ -176,7 +176,7 @@ static void check_backups(const struct section_check *check, const struct listen
 
 static void check_listener_peers(const struct section_check *check, const struct listener_config *listener)
 {
-	const struct action_traits *traits = action_traits(listener->action);
+	const struct action_traits *traits = &action_traits[listener->action];
 	bool peers = entry_of(check, "peers"), known = is_accepted(check, "action");
 
 	if (known && traits->has_peers && !peers)
@@ -196,7 +196,7 @@ static void check_action(const struct section_check *check, const struct listene
 
 	if (!entry_of(check, "action"))
 		add_error(check, "action", "missing: write what to do, " ACTION_CHOICES);
-	if (!is_accepted(check, "action") || action_traits(listener->action)->has_sessions)
+	if (!is_accepted(check, "action") || action_traits[listener->action].has_sessions)
 		return;
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (is_accepted(check, keys[i]))

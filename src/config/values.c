@@ -113,7 +113,7 @@ bool value_ports(const char *text, struct port_set *result)
 	struct port_set set = {0};
 	bool good = true;
 
-	while (good && (item = value_next(&cursor)))
+	while (good && (item = value_next_item(&cursor)))
 		good = add_ports(item, &set);
 	free(copy);
 	if (good)
@@ -160,7 +160,7 @@ const char *value_hex_words(char *text, uint8_t *out, size_t *size, const char *
 	return fault;
 }
 
-char *value_next(char **cursor)
+char *value_next_item(char **cursor)
 {
 	char *item = *cursor, *comma, *end;
 

@@ -102,7 +102,7 @@ static int generation_log_failure(const struct generation *generation, int error
 static void refuse_source_port(struct config *config, uint16_t port)
 {
 	for (size_t i = 0; i < config->listener_count; i++) {
-		if (config->listeners[i].refuses_default_ports)
+		if (config->listeners[i].has_default_source_ports)
 			port_set_add(config->listeners[i].refuse_source_ports, port);
 	}
 }
@@ -114,7 +114,7 @@ static void refuse_echo_ports(struct generation *generation)
 	for (size_t i = 0; i < generation->sockets.count; i++) {
 		const struct listen_socket *socket = &generation->sockets.items[i];
 
-		if (action_traits(socket->config->action)->reflects && socket->local.any.sa_family != AF_UNIX)
+		if (action_traits[socket->config->action].reflects && socket->local.any.sa_family != AF_UNIX)
 			refuse_source_port(generation->config, address_port(&socket->local));
 	}
 }
@@ -190,8 +190,8 @@ static int create_workers(struct generation *generation)
 							 .datagram_log = generation->datagram_log,
 							 .sockets = &generation->sockets,
 							 .peers = generation->peers,
-							 .news = &setup->epoch,
-							 .shared = generation->limits,
+							 .epoch = &setup->epoch,
+							 .limits = generation->limits,
 							 .log = setup->log};
 	generation->workers = calloc(setup->worker_count, sizeof(struct worker *));
 	if (!generation->workers)

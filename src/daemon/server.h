@@ -13,8 +13,8 @@
  * writes the counters to log, SIGUSR2 reopens the datagram log. Takes ownership of config. Returns 0 after a requested
  * end, or 1 after logging the reason.
  *
- * Sets *clean to false if a thread cannot be ended: a log writer that is blocked, or a name look-up. The caller must then
- * leave with _exit(2), because exit(3) runs destructors of libraries that such a thread uses. */
+ * Sets *clean to false if a thread cannot be ended: a log writer that is blocked, or a name look-up. The caller must
+ * then leave with _exit(2), because exit(3) runs destructors of libraries that such a thread uses. */
 int server_run(struct config *config, struct log *log, bool *clean);
 
 #endif

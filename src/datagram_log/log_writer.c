@@ -68,10 +68,10 @@ static void writer_on_write_timeout(struct log_writer *writer)
 		writer_report_failure(writer, "nobody takes what is written");
 }
 
-/* With datagram_log.vital the process ends when the reader of the pipe is gone. */
+/* With datagram_log.exit_on_broken_pipe the process ends when the reader of the pipe is gone. */
 static void writer_on_write_error(struct log_writer *writer, int error)
 {
-	if (error == EPIPE && writer->config->datagram_log.vital) {
+	if (error == EPIPE && writer->config->datagram_log.exit_on_broken_pipe) {
 		pthread_kill(writer->creator, SIGTERM);
 		eventcount_wait(&writer->eventcount, WRITE_WAIT_MS);
 		return;
@@ -193,7 +193,7 @@ static struct record_ring *find_oldest_ring(const struct log_writer *writer)
 /* A reply of a peer with an encoding of its own is in this encoding. */
 static struct codec *record_codec(const struct log_writer *writer, const struct datagram_record *record)
 {
-	struct codec *own = record->answer ? writer->reply_codecs[record->peer->index] : NULL;
+	struct codec *own = record->reply ? writer->reply_codecs[record->peer->index] : NULL;
 
 	return own ? own : writer->codecs[record->listener->index];
 }

@@ -35,7 +35,7 @@ static char *record_write_json_address(char *out, const struct address *address)
 	return out + escape_json(out, text, strlen(text));
 }
 
-char *record_put_verdict(char *out, const struct datagram_record *record)
+char *record_format_verdict(char *out, const struct datagram_record *record)
 {
 	switch (record->verdict) {
 	case VERDICT_SUNK:
@@ -72,7 +72,7 @@ static char *record_write_text(char *out, const struct datagram_record *record, 
 	out = stpcpy(fmt_u32(out, record->size), "B ");
 	out = stpcpy(out, text ? text->encoding : "-");
 	*out++ = ' ';
-	out = record_put_verdict(out, record);
+	out = record_format_verdict(out, record);
 	if (text) {
 		out = stpcpy(out, " \"");
 		out += escape_text(out, text->utf8, text->length);
@@ -96,7 +96,7 @@ static char *record_write_json(char *out, const struct datagram_record *record, 
 	out = stpcpy(out, ",\"encoding\":");
 	out = text ? stpcpy(stpcpy(stpcpy(out, "\""), text->encoding), "\"") : stpcpy(out, "null");
 	out = stpcpy(out, ",\"verdict\":\"");
-	out = record_put_verdict(out, record);
+	out = record_format_verdict(out, record);
 	out = stpcpy(out, "\",\"payload\":");
 	if (text) {
 		*out++ = '"';
@@ -108,7 +108,7 @@ static char *record_write_json(char *out, const struct datagram_record *record, 
 	return stpcpy(out, truncated ? ",\"truncated\":true}\n" : ",\"truncated\":false}\n");
 }
 
-/* LOG_FORMAT_SAID: "SOURCE: PAYLOAD". */
+/* LOG_FORMAT_MESSAGE: "SOURCE: PAYLOAD". */
 static char *record_write_source_and_payload(char *out, const struct datagram_record *record,
 					     const struct codec_text *text)
 {
@@ -129,7 +129,7 @@ size_t record_format(char *out, const struct datagram_record *record, uint32_t s
 		codec_decode(codec, record->payload, shown, truncated, &text);
 	if (format == LOG_FORMAT_JSON)
 		end = record_write_json(out, record, shown_max ? &text : NULL, truncated && shown_max);
-	else if (format == LOG_FORMAT_SAID)
+	else if (format == LOG_FORMAT_MESSAGE)
 		end = record_write_source_and_payload(out, record, shown_max ? &text : NULL);
 	else
 		end = record_write_text(out, record, shown_max ? &text : NULL, truncated && shown_max);

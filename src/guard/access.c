@@ -26,7 +26,7 @@ static bool access_is_no_host(const struct address *source)
 static enum access_rule access_check_unix(const struct listener_config *config, const struct own_addresses *own,
 					  const struct address *source)
 {
-	bool one_way = action_traits(config->action)->has_sessions && !config->responses;
+	bool one_way = action_traits[config->action].has_sessions && !config->responses;
 
 	if (source->length <= sizeof(sa_family_t))
 		return one_way ? ACCESS_UNNAMED_ONE_WAY : ACCESS_UNNAMED;
@@ -63,7 +63,7 @@ struct access_decision access_check(const struct listener_config *config, const 
 		return (struct access_decision){access_reasons[ACCESS_DENIED], ACCESS_DENIED, denied};
 	if (config->allow && !allowed && !is_unix)
 		rule = ACCESS_NOT_ALLOWED;
-	else if (!action_replies(config->action))
+	else if (!action_traits[config->action].replies)
 		rule = ACCESS_NO_REPLY_ACTION;
 	else if (is_unix)
 		rule = access_check_unix(config, own, source);

@@ -42,7 +42,7 @@ int relay_peers_create(struct relay_peer **out, const struct listener_config *co
 
 struct peer_socket *relay_peer_socket(const struct relay *relay, const struct session *session)
 {
-	return &relay->setup.peer_sockets[relay->setup.config->peers[session->endpoint->peer]->index];
+	return &relay->setup.peer_sockets[relay->setup.config->peers[session->endpoint_ref->peer]->index];
 }
 
 /* --- Log --- */
@@ -55,18 +55,18 @@ static void session_format(const struct session *session, struct session_text *t
 {
 	address_format(&session->node.client, text->client);
 	address_format(&session->node.local, text->local);
-	address_format(&session->endpoint->target->address, text->endpoint);
+	address_format(&session->endpoint_ref->endpoint->address, text->endpoint);
 }
 
 static void relay_log_start(const struct relay *relay, const struct session *session)
 {
 	struct session_text text;
 
-	if (!log_wants(relay->setup.log, LOG_LEVEL_DEBUG))
+	if (!log_is_enabled(relay->setup.log, LOG_LEVEL_DEBUG))
 		return;
 	session_format(session, &text);
 	log_debug(relay->setup.log, "listener %s: session of %s at %s with peer %s (%s) started",
-		  relay->setup.config->name, text.client, text.local, session->endpoint->target->peer->name,
+		  relay->setup.config->name, text.client, text.local, session->endpoint_ref->endpoint->peer->name,
 		  text.endpoint);
 }
 
@@ -74,13 +74,13 @@ static void relay_log_end(const struct relay *relay, const struct session *sessi
 {
 	struct session_text text;
 
-	if (!log_wants(relay->setup.log, LOG_LEVEL_DEBUG))
+	if (!log_is_enabled(relay->setup.log, LOG_LEVEL_DEBUG))
 		return;
 	session_format(session, &text);
 	log_debug(relay->setup.log,
 		  "listener %s: session of %s at %s with peer %s (%s) ended: %s; datagrams=%" PRIu64
 		  " answers=%" PRIu64,
-		  relay->setup.config->name, text.client, text.local, session->endpoint->target->peer->name,
+		  relay->setup.config->name, text.client, text.local, session->endpoint_ref->endpoint->peer->name,
 		  text.endpoint, reason, session->datagrams, session->replies);
 }
 
@@ -140,7 +140,7 @@ static int relay_open_socket(struct relay *relay, struct session *session, const
 	session->tx = (struct tx_socket){.fd = fd,
 					 .connected = true,
 					 .gso = to->any.sa_family != AF_UNIX,
-					 .shared_wait_budget = &relay->peers[session->endpoint->peer].wait_budget};
+					 .shared_wait_budget = &relay->peers[session->endpoint_ref->peer].wait_budget};
 	error = session_watch(session, relay->setup.paused->epoll);
 	if (error) {
 		close(fd);
@@ -159,9 +159,9 @@ static bool drop_reason_is_of_endpoint(enum drop_reason reason)
 static enum drop_reason relay_open_session(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
 					   struct session **out)
 {
-	struct endpoint_ref *endpoint;
+	struct endpoint_ref *ref;
 	struct session *session;
-	enum drop_reason reason = endpoint_set_assign(&relay->endpoints, client->client, &endpoint);
+	enum drop_reason reason = endpoint_set_assign(&relay->endpoints, client->client, &ref);
 	int error;
 
 	if (reason)
@@ -174,19 +174,19 @@ static enum drop_reason relay_open_session(struct relay *relay, const struct rel
 	session->relay = relay;
 	session->client_tx = client->tx;
 	session->set_source_address = client->set_source_address;
-	session->endpoint = endpoint;
+	session->endpoint_ref = ref;
 	session->endpoints_version = relay->endpoints.version;
-	error = -relay_open_socket(relay, session, &endpoint->target->address);
+	error = -relay_open_socket(relay, session, &ref->endpoint->address);
 	if (error) {
 		reason = drop_reason_from_open(error);
-		relay_log_open_error(relay, endpoint->target, error);
+		relay_log_open_error(relay, ref->endpoint, error);
 		if (drop_reason_is_of_endpoint(reason))
-			relay_report_failure(relay, endpoint->target, 1, now_ms);
+			relay_report_failure(relay, ref->endpoint, 1, now_ms);
 		session_pool_give(&relay->pool, session);
 		relay_quota_release(relay);
 		return reason;
 	}
-	endpoint_set_join(&relay->endpoints, endpoint);
+	endpoint_set_join(&relay->endpoints, ref);
 	session_table_add(relay->table, &session->node, now_ms);
 	counter_add(&relay->counters.started, 1);
 	relay_log_start(relay, session);
@@ -218,7 +218,7 @@ void relay_end_session(struct relay *relay, struct session *session, const char 
 	paused_sessions_remove(relay->setup.paused, session);
 	close(session->tx.fd);
 	session->tx.fd = -1;
-	endpoint_set_leave(&relay->endpoints, session->endpoint);
+	endpoint_set_leave(&relay->endpoints, session->endpoint_ref);
 	session_table_remove(relay->table, &session->node);
 	session_pool_give(&relay->pool, session);
 	relay_quota_release(relay);
@@ -293,7 +293,7 @@ static bool relay_became_loop(const struct relay *relay, struct session *session
 /* Returns why the session must end, or NULL. */
 static const char *relay_reason_to_end(const struct relay *relay, struct session *session)
 {
-	if (!endpoint_set_keeps(&relay->endpoints, session->endpoint))
+	if (!endpoint_set_keeps(&relay->endpoints, session->endpoint_ref))
 		return "its peer is down or gone";
 	return relay_became_loop(relay, session) ? "a peer is at its client's address" : NULL;
 }
@@ -326,14 +326,14 @@ void relay_count_sent(struct relay *relay, struct session *session, uint32_t dat
 void relay_count_reply(struct relay *relay, struct session *session, uint64_t now_ms)
 {
 	session_table_touch(relay->table, &session->node, now_ms);
-	endpoint_report_success(session->endpoint->target);
+	endpoint_report_success(session->endpoint_ref->endpoint);
 }
 
 void relay_log_receive_error(struct relay *relay, const struct session *session, int error)
 {
 	log_write_limited(relay->setup.log, &relay->receive_log_limit, LOG_LEVEL_ERROR,
 			  "listener %s: receiving answers of peer %s: %s", relay->setup.config->name,
-			  session->endpoint->target->peer->name, strerror(error));
+			  session->endpoint_ref->endpoint->peer->name, strerror(error));
 }
 
 /* --- After a batch --- */
@@ -351,8 +351,8 @@ static void relay_report_icmp(struct relay *relay, struct session *session, uint
 	uint64_t errors = session->tx.icmp_errors;
 
 	session->tx.icmp_errors = 0;
-	peer_socket_report_icmp(relay_peer_socket(relay, session), &session->endpoint->target->address, errors);
-	relay_report_failure(relay, session->endpoint->target, (unsigned)errors, now_ms);
+	peer_socket_report_icmp(relay_peer_socket(relay, session), &session->endpoint_ref->endpoint->address, errors);
+	relay_report_failure(relay, session->endpoint_ref->endpoint, (unsigned)errors, now_ms);
 }
 
 void relay_finish_batch(struct relay *relay, struct session *session, uint64_t now_ms)
@@ -362,7 +362,7 @@ void relay_finish_batch(struct relay *relay, struct session *session, uint64_t n
 	if (session->tx.icmp_errors)
 		relay_report_icmp(relay, session, now_ms);
 	if (session->tx.broken) {
-		relay_report_failure(relay, session->endpoint->target, 1, now_ms);
+		relay_report_failure(relay, session->endpoint_ref->endpoint, 1, now_ms);
 		relay_end_session(relay, session, "its socket broke");
 	} else if (relay_is_answered(relay, session)) {
 		relay_end_session(relay, session, "answered");

@@ -35,7 +35,7 @@ static enum drop_reason relay_action_submit(struct pipeline *pipeline, const str
 	if (reason)
 		return reason;
 	struct delivery delivery = {.tx = &session->tx,
-				    .converter = pipeline->peers[session->endpoint->peer].converter};
+				    .converter = pipeline->peers[session->endpoint_ref->peer].converter};
 
 	relay->batch_sessions[i] = session;
 	pipeline->chunks[i] = delivery_enqueue(&pipeline->delivery, &delivery, train);
@@ -47,7 +47,7 @@ static void relay_action_collect(struct pipeline *pipeline, const struct rx_cont
 {
 	struct relay *relay = pipeline->action_state;
 	struct session *session = relay->batch_sessions[i];
-	struct peer_socket *peer = pipeline->peers[session->endpoint->peer].socket;
+	struct peer_socket *peer = pipeline->peers[session->endpoint_ref->peer].socket;
 
 	(void)rx;
 	outcome_collect(outcome, train, pipeline->chunks[i], &session->tx, &peer->counters);

@@ -5,7 +5,7 @@
 
 bool relay_can_adopt_config(const struct relay *relay, const struct listener_config *config)
 {
-	return action_traits(config->action)->has_sessions && config->max_sessions == relay->setup.config->max_sessions;
+	return action_traits[config->action].has_sessions && config->max_sessions == relay->setup.config->max_sessions;
 }
 
 /* Returns the index of the listener's peer of this name, or peer_count. */
@@ -28,7 +28,7 @@ static void relay_end_unconfigured(struct relay *relay, const struct listener_co
 		struct session *session = session_of(node);
 
 		next = TAILQ_NEXT(node, lru);
-		if (relay_peer_index(config, session->endpoint->target->peer->name) == config->peer_count)
+		if (relay_peer_index(config, session->endpoint_ref->endpoint->peer->name) == config->peer_count)
 			relay_end_session(relay, session, "its peer is none of the listener's any more");
 		else if (!rebinding->client_tx(session->client_tx, rebinding->data))
 			relay_end_session(relay, session, "its client's address is not listened on any more");
@@ -39,10 +39,10 @@ static void relay_end_unconfigured(struct relay *relay, const struct listener_co
 static void relay_rebind_session(struct relay *relay, struct session *session, const struct relay_rebinding *rebinding)
 {
 	const struct listener_config *config = relay->setup.config;
-	size_t peer = relay_peer_index(config, session->endpoint->target->peer->name);
+	size_t peer = relay_peer_index(config, session->endpoint_ref->endpoint->peer->name);
 
-	session->endpoint->peer = peer;
-	endpoint_adopt_config(session->endpoint->target, config->peers[peer]);
+	session->endpoint_ref->peer = peer;
+	endpoint_adopt_config(session->endpoint_ref->endpoint, config->peers[peer]);
 	session->tx.shared_wait_budget = &relay->peers[peer].wait_budget;
 	session->client_tx = rebinding->client_tx(session->client_tx, rebinding->data);
 	if (session_watch(session, relay->setup.paused->epoll))

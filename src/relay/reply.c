@@ -158,7 +158,7 @@ static void reply_submit(struct reply *reply, struct train *train, uint64_t now_
 	struct delivery delivery = {.tx = session->client_tx,
 				    .to = &session->node.client,
 				    .from = session->set_source_address ? &session->node.local : NULL,
-				    .converter = relay->peers[session->endpoint->peer].reply_converter};
+				    .converter = relay->peers[session->endpoint_ref->peer].reply_converter};
 
 	relay_count_reply(relay, session, now_ms);
 	if (session->node.client.length <= sizeof(sa_family_t))
@@ -196,13 +196,13 @@ static void reply_count(struct session *session, const struct outcome *outcome, 
 static void reply_record(const struct reply_batch *batch, const struct session *session, const struct outcome *outcome,
 			 const struct train *train)
 {
-	const struct endpoint *endpoint = session->endpoint->target;
+	const struct endpoint *endpoint = session->endpoint_ref->endpoint;
 	struct datagram_record record = {.time_us = batch->time_us,
 					 .listener = session->relay->setup.config,
 					 .source = &endpoint->address,
 					 .destination = &session->node.client,
 					 .peer = endpoint->peer,
-					 .answer = true};
+					 .reply = true};
 
 	delivery_record(reply_delivery(session), &record, VERDICT_ANSWERED, outcome, train);
 }

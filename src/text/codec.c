@@ -42,7 +42,7 @@ struct codec_output {
 	bool truncated;
 };
 
-bool codec_known(const char *encoding)
+bool codec_is_known(const char *encoding)
 {
 	struct charset charset;
 
@@ -58,13 +58,13 @@ static bool codec_handle_error(struct codec_output *output, const uint8_t *bytes
 	case CODEC_STRICT:
 		return false;
 	case CODEC_REPLACE:
-		output->next = utf8_put(output->next, 0xfffd);
+		output->next = utf8_encode(output->next, 0xfffd);
 		break;
 	case CODEC_IGNORE:
 		break;
 	case CODEC_BACKSLASHREPLACE:
 		for (size_t i = 0; i < size; i++)
-			output->next = utf8_put(output->next, 0xdc00u + bytes[i]);
+			output->next = utf8_encode(output->next, 0xdc00u + bytes[i]);
 		break;
 	}
 	return true;
@@ -90,7 +90,7 @@ static bool decode_utf8(struct codec_output *output, const uint8_t *bytes, size_
 		i += run;
 		if (i == size)
 			break;
-		step = utf8_step(bytes + i, size - i, &incomplete);
+		step = utf8_check(bytes + i, size - i, &incomplete);
 		if (step > 0) {
 			memcpy(output->next, bytes + i, (size_t)step);
 			output->next += step;
@@ -138,7 +138,7 @@ static bool decode_utf16(struct codec_output *output, const uint8_t *bytes, size
 			i += 2;
 			continue;
 		}
-		output->next = utf8_put(output->next, c);
+		output->next = utf8_encode(output->next, c);
 		i += 2;
 	}
 	return true;
@@ -165,7 +165,7 @@ static void codec_accept_characters(struct codec_output *output, const char *end
 		const uint8_t *bytes = (const uint8_t *)in;
 		size_t left = (size_t)(end - in), run = utf8_ascii_run(bytes, left);
 		bool incomplete;
-		int step = run ? (int)run : utf8_step(bytes, left, &incomplete);
+		int step = run ? (int)run : utf8_check(bytes, left, &incomplete);
 
 		if (step > 0) {
 			memmove(output->next, in, (size_t)step);
@@ -201,7 +201,7 @@ static size_t decode_override(const struct charset *charset, struct codec_output
 
 	if (length <= 0)
 		return codec_handle_error(output, bytes, 1) ? 1 : 0;
-	output->next = utf8_put(output->next, c);
+	output->next = utf8_encode(output->next, c);
 	return (size_t)length;
 }
 

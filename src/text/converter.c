@@ -49,7 +49,7 @@ static void encode_utf8(struct converter_output *output, uint32_t c)
 {
 	char bytes[UTF8_MAX];
 
-	converter_append(output, bytes, (size_t)(utf8_put(bytes, c) - bytes));
+	converter_append(output, bytes, (size_t)(utf8_encode(bytes, c) - bytes));
 }
 
 static void encode_utf16_unit(struct converter_output *output, uint32_t unit, bool big_endian)
@@ -75,7 +75,7 @@ static void encode_utf16(struct converter_output *output, uint32_t c, bool big_e
 static bool encode_with_iconv(const struct converter *converter, struct converter_output *output, uint32_t c)
 {
 	char text[UTF8_MAX], *in = text, *out = (char *)output->next;
-	size_t left = (size_t)(utf8_put(text, c) - text), written;
+	size_t left = (size_t)(utf8_encode(text, c) - text), written;
 	size_t capacity = (size_t)(output->end - output->next);
 
 	if (iconv(converter->iconv, &in, &left, &out, &capacity) == (size_t)-1) {
@@ -173,8 +173,8 @@ static int sequence_length(uint8_t lead)
 	return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 }
 
-static void encode_text(const struct converter *converter, struct converter_output *output,
-			const struct codec_text *text)
+static void converter_encode_text(const struct converter *converter, struct converter_output *output,
+				  const struct codec_text *text)
 {
 	const uint8_t *bytes = (const uint8_t *)text->utf8;
 
@@ -182,7 +182,7 @@ static void encode_text(const struct converter *converter, struct converter_outp
 		encode_utf16_unit(output, 0xfeff, false);
 	for (size_t i = 0; i < text->length && !output->error;) {
 		int length = sequence_length(bytes[i]);
-		uint32_t c = utf8_get(bytes + i, length);
+		uint32_t c = utf8_decode(bytes + i, length);
 
 		if (is_undecoded_byte(c))
 			encode_escape(converter, output, c);
@@ -215,7 +215,7 @@ ssize_t converter_run(struct converter *converter, const void *bytes, size_t siz
 	/* A failed call may have left a shift state. */
 	if (converter->to.kind == CHARSET_ICONV)
 		iconv(converter->iconv, NULL, NULL, NULL, NULL);
-	encode_text(converter, &output, &text);
+	converter_encode_text(converter, &output, &text);
 	encode_initial_shift(converter, &output);
 	return output.error ? output.error : output.next - (uint8_t *)out;
 }
@@ -232,9 +232,9 @@ int converter_create(struct converter **out, char *const *from, size_t count, co
 		return -ENOMEM;
 	converter->errors = errors;
 	converter->iconv = (iconv_t)-1;
-	error = codec_known(to) && charset_find(to, &converter->to) ? 0 : -EINVAL;
+	error = codec_is_known(to) && charset_find(to, &converter->to) ? 0 : -EINVAL;
 	for (size_t i = 0; i < count && !error; i++)
-		error = codec_known(from[i]) ? 0 : -EINVAL;
+		error = codec_is_known(from[i]) ? 0 : -EINVAL;
 	if (!error)
 		error = codec_create(&converter->from, from, count, errors, max_size);
 	if (!error && converter->to.kind == CHARSET_ICONV) {

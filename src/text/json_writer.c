@@ -58,7 +58,7 @@ static size_t json_write_character(FILE *out, const char *text, size_t left)
 {
 	char escaped[ESCAPE_EXPANSION * UTF8_MAX];
 	bool incomplete;
-	int length = utf8_step((const uint8_t *)text, left, &incomplete);
+	int length = utf8_check((const uint8_t *)text, left, &incomplete);
 	size_t consumed = length > 0 ? (size_t)length : 1;
 
 	fwrite(escaped, 1, escape_json(escaped, text, consumed), out);

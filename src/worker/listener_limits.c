@@ -5,7 +5,7 @@
 
 static bool listener_has_ring_guard(const struct listener_config *listener)
 {
-	return listener->ring_guard && action_traits(listener->action)->has_ring_guard;
+	return listener->ring_guard && action_traits[listener->action].has_ring_guard;
 }
 
 /* Shares the tables whose contents mean the same under both configurations. */

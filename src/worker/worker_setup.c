@@ -52,16 +52,16 @@ static int worker_create_pipeline(struct worker *worker, size_t i)
 {
 	const struct worker_setup *setup = worker->setup;
 	const struct listener_config *config = &setup->config->listeners[i];
-	bool is_relay = action_traits(config->action)->has_sessions;
+	bool is_relay = action_traits[config->action].has_sessions;
 	struct pipeline *pipeline = &worker->pipelines[i];
 	int error = pipeline_init(pipeline, is_relay ? &relay_action : action_of(config->action), config,
 				  worker->peer_sockets);
 
 	pipeline->own = setup->own;
 	pipeline->log = setup->log;
-	pipeline->source_limit = setup->shared[i].source_limit;
+	pipeline->source_limit = setup->limits[i].source_limit;
 	pipeline->source_limit_sampler = source_limit_sampler_of(worker->index);
-	pipeline->ring_guard = setup->shared[i].ring_guard;
+	pipeline->ring_guard = setup->limits[i].ring_guard;
 	pipeline->delivery.arena = &worker->arena;
 	pipeline->counters = &worker->counters[i];
 	if (setup->datagram_log && config->log_every)
@@ -117,9 +117,9 @@ static struct relay_setup worker_relay_setup(struct worker *worker, size_t i, co
 				    .peer_sockets = worker->peer_sockets,
 				    .delivery = &worker->pipelines[i].delivery,
 				    .worker = worker->index,
-				    .quota = &setup->shared[i].quota,
+				    .quota = &setup->limits[i].quota,
 				    .paused = &worker->reply_poller.batch.paused,
-				    .epoch = setup->news,
+				    .epoch = setup->epoch,
 				    .snapshot = snapshot};
 }
 
@@ -144,10 +144,10 @@ static int worker_create_relays(struct worker *worker, const struct endpoints_sn
 	int error;
 
 	for (size_t i = 0; i < config->listener_count; i++)
-		relays += action_traits(config->listeners[i].action)->has_sessions;
+		relays += action_traits[config->listeners[i].action].has_sessions;
 	error = reply_poller_init(&worker->reply_poller, &worker->scheduler, relays);
 	for (size_t i = 0; i < config->listener_count && !error; i++) {
-		if (action_traits(config->listeners[i].action)->has_sessions)
+		if (action_traits[config->listeners[i].action].has_sessions)
 			error = worker_create_relay(worker, i, snapshot);
 	}
 	return error;

@@ -229,8 +229,8 @@ static void begin(struct world *w)
 	for (size_t i = 0; i < PEERS; i++)
 		peer_socket_init(&w->peer_sockets[i], &w->peers[i], 65536, w->own, w->log);
 	must_work(pipeline_init(&w->pipeline,
-				action_traits(w->config.action)->has_sessions ? &relay_action
-									      : action_of(w->config.action),
+				action_traits[w->config.action].has_sessions ? &relay_action
+									     : action_of(w->config.action),
 				&w->config, w->peer_sockets));
 	must_work(tx_batch_create(&w->tx_batch, pipeline_chunks_max(&w->pipeline), RX_BATCH_TRAINS + PEERS));
 	must_work(arena_create(&w->arena, w->pipeline.delivery.converts ? PEERS : 0));
@@ -240,10 +240,10 @@ static void begin(struct world *w)
 	w->pipeline.counters = &w->counters;
 	w->pipeline.delivery.ring = (struct record_ring *)w; /* never looked into */
 	w->pipeline.log = w->log;
-	if (action_traits(w->config.action)->has_ring_guard)
+	if (action_traits[w->config.action].has_ring_guard)
 		must_work(ring_guard_create(&w->pipeline.ring_guard, w->config.action));
 	w->tx = (struct tx_socket){.fd = spare, .gso = true};
-	if (action_traits(w->config.action)->has_sessions)
+	if (action_traits[w->config.action].has_sessions)
 		begin_relay(w);
 }
 

@@ -144,11 +144,11 @@ static bool parse_bare_ip(struct address *address, const char *text)
 static int load_parse_bind(const struct cli_command *command, const char *text, struct load_plan *plan)
 {
 	struct address *local = &plan->local;
-	char fault[ADDRESS_FAULT_MAX];
+	char fault[ADDRESS_ERROR_MAX];
 	const char *error_text = NULL;
 
 	if (!parse_bare_ip(local, text) && address_parse(local, text))
-		error_text = address_fault(text, false, fault);
+		error_text = address_error_text(text, false, fault);
 	else if (local->any.sa_family == AF_UNIX)
 		error_text = "write ADDR or ADDR:PORT: load goes by IPv4 or IPv6";
 	else if (address_port(local) && load_total_flows(plan) + plan->receivers + plan->echo_peers > 1)

@@ -44,7 +44,7 @@ static char *format_bit_rate(char text[UNIT_TEXT_MAX], double rate)
 	return format_scaled(text, rate, units);
 }
 
-static char *format_duration(char text[UNIT_TEXT_MAX], uint64_t ns)
+static char *load_report_format_duration(char text[UNIT_TEXT_MAX], uint64_t ns)
 {
 	static const char *const units[] = {"ns", "µs", "ms", "s"};
 
@@ -113,7 +113,7 @@ static void load_print_latency(FILE *out, const struct histogram *latency)
 	fprintf(out, "%-13s", "latency");
 	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
 		fprintf(out, "%s%s %s", i ? ", " : "", lines[i].name,
-			format_duration(text, histogram_percentile(latency, lines[i].percent)));
+			load_report_format_duration(text, histogram_percentile(latency, lines[i].percent)));
 	fputc('\n', out);
 }
 

@@ -130,23 +130,23 @@ static const struct {
 
 static void test_faults_explain_the_error(void **state)
 {
-	char fault[ADDRESS_FAULT_MAX], text[400];
+	char fault[ADDRESS_ERROR_MAX], text[400];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
-		address_fault(faults[i].text, faults[i].names, fault);
+		address_error_text(faults[i].text, faults[i].names, fault);
 		if (strncmp(fault, faults[i].fault, strlen(faults[i].fault)))
 			fail_msg("`%s`: `%s`", faults[i].text, fault);
 	}
 	snprintf(text, sizeof(text), "unix:/%0*d", 107, 0);
-	assert_string_equal(address_fault(text, true, fault),
+	assert_string_equal(address_error_text(text, true, fault),
 			    "the path has 108 bytes, more than the 107 that a socket takes: shorten it");
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-		assert_true(*address_fault(wrong[i], i % 2, fault));
+		assert_true(*address_error_text(wrong[i], i % 2, fault));
 	for (const char *c = "0:[a./%"; *c; c++) {
 		memset(text, *c, sizeof(text));
 		text[sizeof(text) - 1] = '\0';
-		assert_true(*address_fault(text, true, fault));
+		assert_true(*address_error_text(text, true, fault));
 	}
 }
 

@@ -90,11 +90,11 @@ static void test_configure_applies_to_later_lines(void **state)
 	struct fixture *f = *state;
 
 	create_log(f, LOG_LEVEL_WARNING, LOG_FORMAT_TEXT);
-	assert_true(log_wants(f->log, LOG_LEVEL_WARNING));
-	assert_false(log_wants(f->log, LOG_LEVEL_NOTICE));
+	assert_true(log_is_enabled(f->log, LOG_LEVEL_WARNING));
+	assert_false(log_is_enabled(f->log, LOG_LEVEL_NOTICE));
 	log_configure(f->log, LOG_LEVEL_NOTICE, LOG_FORMAT_JSON);
-	assert_true(log_wants(f->log, LOG_LEVEL_NOTICE));
-	assert_false(log_wants(f->log, LOG_LEVEL_INFO));
+	assert_true(log_is_enabled(f->log, LOG_LEVEL_NOTICE));
+	assert_false(log_is_enabled(f->log, LOG_LEVEL_INFO));
 	log_notice(f->log, "later");
 	read_pipe(f);
 	assert_string_equal(strstr(f->text, "\"level\""), "\"level\":\"notice\",\"message\":\"later\"}\n");

@@ -56,7 +56,7 @@ static void assert_message(struct fixture *f, const char *expected)
 {
 	char text[256] = "";
 
-	if (!systemd_built_in()) {
+	if (!systemd_is_built_in()) {
 		assert_int_equal(recv(f->fd, text, sizeof(text) - 1, 0), -1);
 		return;
 	}
@@ -105,7 +105,7 @@ static void test_socket_is_stored_and_removed(void **state)
 
 	systemd_store_add("stored 0", fd);
 	copy = receive_with_fd(f->fd, text, sizeof(text));
-	if (systemd_built_in()) {
+	if (systemd_is_built_in()) {
 		assert_string_equal(text, "FDSTORE=1\nFDPOLL=0\nFDNAME=stored 0");
 		assert_int_equal(fstat(fd, &first) | fstat(copy, &second), 0);
 		assert_int_equal(first.st_ino, second.st_ino);
@@ -126,7 +126,7 @@ static void test_reloading_has_the_time(void **state)
 
 	systemd_notify_reloading();
 	recv(f->fd, text, sizeof(text) - 1, 0);
-	if (!systemd_built_in()) {
+	if (!systemd_is_built_in()) {
 		assert_string_equal(text, "");
 		return;
 	}
@@ -141,7 +141,7 @@ static void test_watchdog(void **state)
 	unsetenv("WATCHDOG_USEC");
 	assert_int_equal(systemd_watchdog_ms(), 0);
 	setenv("WATCHDOG_USEC", "2500000", 1);
-	assert_int_equal(systemd_watchdog_ms(), systemd_built_in() ? 2500 : 0);
+	assert_int_equal(systemd_watchdog_ms(), systemd_is_built_in() ? 2500 : 0);
 	unsetenv("WATCHDOG_USEC");
 	systemd_notify_watchdog();
 	assert_message(*state, "WATCHDOG=1");
@@ -177,7 +177,7 @@ static void test_passed_descriptors_have_names(void **state)
 	pid_t child;
 
 	(void)state;
-	if (!systemd_built_in())
+	if (!systemd_is_built_in())
 		return;
 	child = fork();
 	if (!child)

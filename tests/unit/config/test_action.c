@@ -67,13 +67,13 @@ static void traits_match_the_actions(void **state)
 	(void)state;
 	assert_int_equal(sizeof(expected) / sizeof(expected[0]), ACTIONS);
 	for (size_t i = 0; i < ACTIONS; i++) {
-		const struct action_traits *traits = action_traits(expected[i].kind);
+		const struct action_traits *traits = &action_traits[expected[i].kind];
 
 		assert_int_equal(traits->has_peers, expected[i].has_peers);
 		assert_int_equal(traits->has_sessions, expected[i].has_sessions);
 		assert_int_equal(traits->reflects, expected[i].reflects);
 		assert_int_equal(traits->has_ring_guard, expected[i].has_ring_guard);
-		assert_int_equal(action_replies(expected[i].kind), expected[i].replies);
+		assert_int_equal(action_traits[expected[i].kind].replies, expected[i].replies);
 	}
 }
 

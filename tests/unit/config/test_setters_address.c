@@ -46,7 +46,7 @@ static void systemd_sockets(void **state)
 	struct config *config;
 
 	(void)state;
-	if (!systemd_built_in()) {
+	if (!systemd_is_built_in()) {
 		assert_rejected("[listener:e]\naction = sink\n", "address", "fd:echo",
 				"[listener:e] address: `fd:echo`: this udprelayd is built without systemd");
 		return;

@@ -182,13 +182,13 @@ static void lists(void **state)
 	char text[] = " a , b c\t,,d,", *cursor = text;
 
 	(void)state;
-	assert_string_equal(value_next(&cursor), "a");
-	assert_string_equal(value_next(&cursor), "b c");
-	assert_string_equal(value_next(&cursor), "");
-	assert_string_equal(value_next(&cursor), "d");
-	assert_string_equal(value_next(&cursor), "");
-	assert_null(value_next(&cursor));
-	assert_null(value_next(&cursor));
+	assert_string_equal(value_next_item(&cursor), "a");
+	assert_string_equal(value_next_item(&cursor), "b c");
+	assert_string_equal(value_next_item(&cursor), "");
+	assert_string_equal(value_next_item(&cursor), "d");
+	assert_string_equal(value_next_item(&cursor), "");
+	assert_null(value_next_item(&cursor));
+	assert_null(value_next_item(&cursor));
 }
 
 static void distances(void **state)

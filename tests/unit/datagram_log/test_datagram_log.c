@@ -407,7 +407,7 @@ static void test_a_vital_pipe_without_reader_ends_the_process(void **state)
 
 	assert_int_equal(mkfifo(f->path, 0600), 0);
 	reader = open(f->path, O_RDONLY | O_NONBLOCK);
-	f->config.datagram_log.vital = true;
+	f->config.datagram_log.exit_on_broken_pipe = true;
 	sigaction(SIGTERM, &action, &before);
 	start(f, 1);
 	close(reader);

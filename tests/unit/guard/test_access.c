@@ -279,7 +279,7 @@ static void unix_senders_are_in_no_list(void **state)
 
 /* --- Why --- */
 
-static void decides(const struct fixture *f, const char *source, enum access_rule ground, const char *prefix)
+static void decides(const struct fixture *f, const char *source, enum access_rule rule, const char *prefix)
 {
 	struct address address = {.length = sizeof(sa_family_t), .any.sa_family = AF_UNIX};
 	struct access_decision decision;
@@ -288,7 +288,7 @@ static void decides(const struct fixture *f, const char *source, enum access_rul
 	if (strcmp(source, "unix:"))
 		assert_int_equal(address_parse(&address, source), 0);
 	decision = access_check(&f->echo, f->own, &address);
-	assert_int_equal(decision.ground, ground);
+	assert_int_equal(decision.rule, rule);
 	assert_int_equal(decision.prefix != NULL, prefix != NULL);
 	if (prefix)
 		assert_string_equal(prefix_format(decision.prefix, text), prefix);

@@ -47,7 +47,7 @@ static int tear_down(void **state)
 
 static const struct peer_config *peer_of(const struct session *session)
 {
-	return session->endpoint->target->peer;
+	return session->endpoint_ref->endpoint->peer;
 }
 
 /* ICMP says so of the session's peer. */

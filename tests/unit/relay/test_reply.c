@@ -191,7 +191,7 @@ static void records_name_peer_and_client(void **state)
 	turn(f, RX_BATCH_TRAINS);
 	assert_int_equal(caught_count, 1);
 	assert_int_equal(caught[0].verdict, VERDICT_ANSWERED);
-	assert_true(caught[0].answer);
+	assert_true(caught[0].reply);
 	assert_ptr_equal(caught[0].peer, &f->relay.peers[0]);
 	assert_ptr_equal(caught[0].destination, &f->sessions[1]->node.client);
 	assert_int_equal(caught[0].time_us, 7);
@@ -292,7 +292,7 @@ static void a_peer_that_is_gone_is_counted(void **state)
 	assert_int_equal(f->answers.session_count, 1);
 	assert_int_equal(f->answers.count, 0);
 	assert_int_equal(count(&f->relay.peer_sockets[0].counters.icmp_errors), 1);
-	assert_int_equal(atomic_load(&f->sessions[0]->endpoint->target->fails), 1);
+	assert_int_equal(atomic_load(&f->sessions[0]->endpoint_ref->endpoint->fails), 1);
 	assert_int_equal(alive(&f->relay), CLIENTS); /* it may come back */
 	turn(f, RX_BATCH_TRAINS);
 	assert_int_equal(f->answers.session_count, 0); /* once was enough */
@@ -306,10 +306,10 @@ static void an_answer_makes_its_peer_well(void **state)
 	begin(f);
 	f->sessions[0]->tx.icmp_errors = 2;
 	relay_finish_batch(&f->relay.relay, f->sessions[0], 5);
-	assert_int_equal(atomic_load(&f->sessions[0]->endpoint->target->fails), 2);
+	assert_int_equal(atomic_load(&f->sessions[0]->endpoint_ref->endpoint->fails), 2);
 	answer(f, 1, "here");
 	turn(f, RX_BATCH_TRAINS);
-	assert_int_equal(atomic_load(&f->sessions[0]->endpoint->target->fails), 0);
+	assert_int_equal(atomic_load(&f->sessions[0]->endpoint_ref->endpoint->fails), 0);
 }
 
 static void nobody_is_kept_from_being_heard(void **state)

@@ -128,8 +128,8 @@ static void test_text_is_complete(void **state)
 static void test_names_are_checked(void **state)
 {
 	(void)state;
-	assert_true(codec_known("Latin-1"));
-	assert_false(codec_known("hex"));
+	assert_true(codec_is_known("Latin-1"));
+	assert_false(codec_is_known("hex"));
 	assert_int_equal(codec_create(&codec, (char *[]){(char *)"nonesuch"}, 1, CODEC_STRICT, LIMIT), -EINVAL);
 	codec_destroy(codec);
 	codec_destroy(NULL);

@@ -26,7 +26,7 @@ static void assert_escape(escape_function *escape, const char *text, size_t leng
 static void assert_character(uint32_t c, const char *as_text, const char *as_json)
 {
 	char utf8[UTF8_MAX];
-	size_t length = (size_t)(utf8_put(utf8, c) - utf8);
+	size_t length = (size_t)(utf8_encode(utf8, c) - utf8);
 
 	assert_escape(escape_text, utf8, length, as_text);
 	assert_escape(escape_json, utf8, length, as_json);
@@ -124,7 +124,7 @@ static void test_expansion_is_limited(void **state)
 
 	(void)state;
 	for (uint32_t c = 0; c < 0x110000; c++) {
-		size_t length = (size_t)(utf8_put(utf8, c) - utf8);
+		size_t length = (size_t)(utf8_encode(utf8, c) - utf8);
 
 		assert_in_range(escape_text(out, utf8, length), 1, ESCAPE_EXPANSION * length);
 		assert_in_range(escape_json(out, utf8, length), 1, ESCAPE_EXPANSION * length);

@@ -12,18 +12,18 @@ static void assert_step(const char *bytes, size_t left, int expected, bool expec
 {
 	bool incomplete = !expected_incomplete;
 
-	assert_int_equal(utf8_step((const uint8_t *)bytes, left, &incomplete), expected);
+	assert_int_equal(utf8_check((const uint8_t *)bytes, left, &incomplete), expected);
 	assert_int_equal(incomplete, expected_incomplete);
 }
 
 static void assert_put(uint32_t c, const char *expected)
 {
 	char out[UTF8_MAX];
-	size_t length = (size_t)(utf8_put(out, c) - out);
+	size_t length = (size_t)(utf8_encode(out, c) - out);
 
 	assert_int_equal(length, strlen(expected));
 	assert_memory_equal(out, expected, length);
-	assert_int_equal(utf8_get((uint8_t *)out, (int)length), c);
+	assert_int_equal(utf8_decode((uint8_t *)out, (int)length), c);
 }
 
 static void test_characters_are_written_and_read(void **state)
@@ -53,7 +53,7 @@ static void test_step_accepts_every_character(void **state)
 
 	(void)state;
 	for (uint32_t c = 0; c < 0x110000; c++) {
-		int length = (int)(utf8_put(out, c) - out);
+		int length = (int)(utf8_encode(out, c) - out);
 
 		if (c >= 0xd800 && c < 0xe000)
 			assert_step(out, (size_t)length, -1, false);
