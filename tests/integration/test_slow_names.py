@@ -202,10 +202,12 @@ class SlowNamesTest(harness.TestCase):
         slow = [f"slow{i}.test" for i in range(4)]
         wrapper = ["valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full", "--track-fds=no",
                    "--show-leak-kinds=definite,indirect", "--errors-for-leak-kinds=definite,indirect"]
-        daemon = self.start(self.config(slow), wrapper=wrapper)
-        if daemon.is_sanitized():
+        daemon = self.serve(self.config([]))
+        sanitized = daemon.is_sanitized()
+        daemon.end()
+        if sanitized:
             self.skipTest("valgrind cannot run a sanitized program")
-        daemon.ready()
+        daemon = self.serve(self.config(slow), wrapper=wrapper)
         self.await_queries(daemon, slow)
         self.reload(daemon, self.config([*slow, "late.test"]))
         self.await_queries(daemon, ["late.test"])

@@ -21,6 +21,7 @@
 
 struct fixture {
 	uv_loop_t loop;
+	uv_timer_t tick; /* without it, uv_run() may start a look-up and then wait for an event that does not come */
 	struct config config;
 	struct peer_config config_peers[PEERS];
 	struct own_addresses *own;
@@ -127,6 +128,11 @@ static void name_peer(struct fixture *f, size_t i)
 	address_from_ip(&f->config_peers[i].address, "192.0.2.1", (uint16_t)(100 + i));
 }
 
+static void on_tick(uv_timer_t *timer)
+{
+	(void)timer;
+}
+
 static int set_up(void **state)
 {
 	static struct fixture fixture;
@@ -135,6 +141,8 @@ static int set_up(void **state)
 	memset(f, 0, sizeof(*f));
 	memset(lookups, 0, sizeof(lookups));
 	assert_int_equal(uv_loop_init(&f->loop), 0);
+	uv_timer_init(&f->loop, &f->tick);
+	uv_timer_start(&f->tick, on_tick, 1, 1);
 	for (size_t i = 0; i < PEERS; i++)
 		name_peer(f, i);
 	f->config.peers = f->config_peers;
@@ -165,6 +173,7 @@ static int tear_down(void **state)
 
 	if (f->peers)
 		peers_close(f->peers);
+	uv_close((uv_handle_t *)&f->tick, NULL);
 	uv_run(&f->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&f->loop), 0);
 	assert_true(!f->peers || peers_closed(f->peers));
@@ -434,7 +443,7 @@ static void test_closed_only_after_the_handles(void **state)
 	peers_close(f->peers);
 	peers_close(f->peers);
 	assert_false(peers_closed(f->peers));
-	uv_run(&f->loop, UV_RUN_DEFAULT);
+	uv_run(&f->loop, UV_RUN_NOWAIT);
 	assert_true(peers_closed(f->peers));
 	assert_string_equal(log_text(f), "");
 }

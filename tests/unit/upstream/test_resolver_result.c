@@ -155,6 +155,7 @@ static void test_equal(void **state)
 	assert_false(resolver_results_equal(&a, &b));
 	resolver_result_read(&b, &none, LIST("192.0.2.1"), PORT);
 	assert_false(resolver_results_equal(&a, &b));
+	assert_false(resolver_results_equal(&b, &a));
 	resolver_result_read(&b, &none, LIST("192.0.2.1", "192.0.2.2"), PORT + 1);
 	assert_false(resolver_results_equal(&a, &b));
 }
