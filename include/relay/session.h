@@ -31,6 +31,7 @@ struct session {
 	bool paused; /* epoll does not watch the socket */
 	TAILQ_ENTRY(session) paused_link;
 	uint64_t datagrams, replies; /* sent to the endpoint; received from it */
+	uint64_t unanswered; /* datagrams since the last reply, less the ICMP errors since then */
 };
 
 /* Bytes of a session, with the overhead of its bucket. The manual promises this limit. */

@@ -99,7 +99,7 @@ static void relay_report_failure(struct relay *relay, struct endpoint *endpoint,
 {
 	char text[ADDRESS_TEXT_MAX];
 
-	if (endpoint_report_failure(endpoint, failures, now_ms))
+	if (endpoint_report_failure(endpoint, failures, relay->setup.config->responses != 0, now_ms))
 		log_write_limited(relay->setup.log, &relay->ejected_log_limit, LOG_LEVEL_WARNING,
 				  "peer %s: %s refuses: new sessions avoid it for %" PRIu64 " ms", endpoint->peer->name,
 				  address_format(&endpoint->address, text), endpoint->peer->fail_timeout_ms);
@@ -291,9 +291,9 @@ static bool relay_became_loop(const struct relay *relay, struct session *session
 }
 
 /* Returns why the session must end, or NULL. */
-static const char *relay_reason_to_end(const struct relay *relay, struct session *session)
+static const char *relay_reason_to_end(const struct relay *relay, struct session *session, uint64_t now_ms)
 {
-	if (!endpoint_set_keeps(&relay->endpoints, session->endpoint_ref))
+	if (!endpoint_set_keeps(&relay->endpoints, session->endpoint_ref, now_ms))
 		return "its peer is down or gone";
 	return relay_became_loop(relay, session) ? "a peer is at its client's address" : NULL;
 }
@@ -302,7 +302,7 @@ enum drop_reason relay_lookup_or_open(struct relay *relay, const struct relay_cl
 				      struct session **session)
 {
 	struct session_node *node = session_table_find(relay->table, client->client, client->local);
-	const char *reason = node ? relay_reason_to_end(relay, session_of(node)) : NULL;
+	const char *reason = node ? relay_reason_to_end(relay, session_of(node), now_ms) : NULL;
 
 	if (node && !reason) {
 		session_table_touch(relay->table, node, now_ms);
@@ -320,13 +320,21 @@ void relay_count_sent(struct relay *relay, struct session *session, uint32_t dat
 	uint64_t due = session->replies_due + (uint64_t)datagrams * relay->setup.config->responses;
 
 	session->datagrams += datagrams;
+	session->unanswered += datagrams;
 	session->replies_due = due < UINT32_MAX ? (uint32_t)due : UINT32_MAX;
 }
 
 void relay_count_reply(struct relay *relay, struct session *session, uint64_t now_ms)
 {
+	struct endpoint *endpoint = session->endpoint_ref->endpoint;
+	char text[ADDRESS_TEXT_MAX];
+
 	session_table_touch(relay->table, &session->node, now_ms);
-	endpoint_report_success(session->endpoint_ref->endpoint);
+	session->unanswered = 0;
+	if (endpoint_report_reply(endpoint, now_ms))
+		log_write_limited(relay->setup.log, &relay->ejected_log_limit, LOG_LEVEL_NOTICE,
+				  "peer %s: %s answers: new sessions use it again", endpoint->peer->name,
+				  address_format(&endpoint->address, text));
 }
 
 void relay_log_receive_error(struct relay *relay, const struct session *session, int error)
@@ -346,13 +354,17 @@ static bool relay_is_answered(const struct relay *relay, const struct session *s
 	return responses && responses != RESPONSES_UNLIMITED && session->replies && !session->replies_due;
 }
 
+/* Each datagram causes at most one error. More errors than unanswered datagrams are forged. */
 static void relay_report_icmp(struct relay *relay, struct session *session, uint64_t now_ms)
 {
 	uint64_t errors = session->tx.icmp_errors;
+	uint64_t plausible = errors < session->unanswered ? errors : session->unanswered;
 
 	session->tx.icmp_errors = 0;
+	session->unanswered -= plausible;
 	peer_socket_report_icmp(relay_peer_socket(relay, session), &session->endpoint_ref->endpoint->address, errors);
-	relay_report_failure(relay, session->endpoint_ref->endpoint, (unsigned)errors, now_ms);
+	if (plausible)
+		relay_report_failure(relay, session->endpoint_ref->endpoint, (unsigned)plausible, now_ms);
 }
 
 void relay_finish_batch(struct relay *relay, struct session *session, uint64_t now_ms)

@@ -50,9 +50,10 @@ static const struct peer_config *peer_of(const struct session *session)
 	return session->endpoint_ref->endpoint->peer;
 }
 
-/* ICMP says so of the session's peer. */
-static void refused(struct relay_fixture *f, struct session *session, uint64_t errors, uint64_t now_ms)
+/* ICMP says so of the session's peer, for datagrams that were sent. */
+static void refused(struct relay_fixture *f, struct session *session, uint32_t errors, uint64_t now_ms)
 {
+	relay_count_sent(&f->relay, session, errors);
 	session->tx.icmp_errors = errors;
 	relay_finish_batch(&f->relay, session, now_ms);
 	assert_int_equal(session->tx.icmp_errors, 0);
@@ -268,23 +269,92 @@ static void sessions_leave_a_peer_that_is_down(void **state)
 
 	relay_fixture_begin(f);
 	take_turns(f, sessions);
-	refused(f, sessions[0], 2, 100);
-	relay_refresh_endpoints(&f->relay, 100);
-	assert_int_equal(find(f, 1, 100, &session), DROP_NONE);
+	refused(f, sessions[0], 1, 100);
+	refused(f, sessions[2], 1, 1100);
+	relay_refresh_endpoints(&f->relay, 1100);
+	assert_int_equal(find(f, 1, 1100, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[0]);
 
-	refused(f, sessions[0], 1, 100);
-	relay_refresh_endpoints(&f->relay, 100);
-	assert_int_equal(find(f, 2, 100, &session), DROP_NONE);
+	refused(f, sessions[0], 1, 1100);
+	relay_refresh_endpoints(&f->relay, 1100);
+	assert_int_equal(find(f, 2, 1100, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[1]); /* its peer is up */
-	assert_int_equal(find(f, 1, 100, &session), DROP_NONE);
+	assert_int_equal(find(f, 1, 1100, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, 1);
 
-	relay_refresh_endpoints(&f->relay, 10100); /* the rest is over: who has moved stays where he is */
-	assert_int_equal(find(f, 1, 10100, &session), DROP_NONE);
+	relay_refresh_endpoints(&f->relay, 11100); /* the rest is over: who has moved stays where he is */
+	assert_int_equal(find(f, 1, 11100, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, 1);
-	assert_int_equal(find(f, 3, 10100, &session), DROP_NONE);
+	assert_int_equal(find(f, 3, 11100, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[2]);
+}
+
+/* Nobody can know that it is forged but for this: nothing was sent that it could be for. */
+static void an_error_without_a_datagram_does_not_count(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *sessions[4];
+	const struct endpoint *endpoint;
+
+	relay_fixture_begin(f);
+	take_turns(f, sessions);
+	endpoint = sessions[0]->endpoint_ref->endpoint;
+	for (unsigned i = 0; i < 100; i++) {
+		sessions[0]->tx.icmp_errors = 3;
+		relay_finish_batch(&f->relay, sessions[0], 5000 * i);
+	}
+	assert_int_equal(atomic_load(&endpoint->fails), 0);
+	assert_int_equal(counter_get(&f->peer_sockets[0].counters.icmp_errors), 300);
+
+	relay_count_sent(&f->relay, sessions[0], 1);
+	relay_count_reply(&f->relay, sessions[0], 1000000);
+	sessions[0]->tx.icmp_errors = 1;
+	relay_finish_batch(&f->relay, sessions[0], 1002000);
+	assert_int_equal(atomic_load(&endpoint->fails), 0);
+
+	relay_count_sent(&f->relay, sessions[0], 1);
+	sessions[0]->tx.icmp_errors = 1;
+	relay_finish_batch(&f->relay, sessions[0], 1003000);
+	sessions[0]->tx.icmp_errors = 1;
+	relay_finish_batch(&f->relay, sessions[0], 1009000);
+	assert_int_equal(atomic_load(&endpoint->fails), 1);
+}
+
+/* Its session had no reply itself. */
+static void sessions_stay_with_a_peer_that_replies_to_others(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *sessions[4], *session;
+
+	relay_fixture_begin(f);
+	take_turns(f, sessions);
+	for (uint64_t now_ms = 1000; now_ms < 20000; now_ms += 500) {
+		relay_count_reply(&f->relay, sessions[2], now_ms);
+		refused(f, sessions[0], 10, now_ms);
+		relay_refresh_endpoints(&f->relay, now_ms);
+		assert_int_equal(find(f, 1, now_ms, &session), DROP_NONE);
+		assert_ptr_equal(session, sessions[0]);
+	}
+}
+
+/* It was slow, and errors came before it. */
+static void a_reply_brings_sessions_back(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *sessions[4], *session;
+
+	f->peers[0].max_fails = 1;
+	relay_fixture_begin(f);
+	take_turns(f, sessions);
+	refused(f, sessions[0], 1, 100);
+	relay_refresh_endpoints(&f->relay, 100);
+	assert_false(endpoint_is_up(sessions[0]->endpoint_ref->endpoint, 100));
+	relay_count_reply(&f->relay, sessions[0], 200);
+	relay_refresh_endpoints(&f->relay, 5000);
+	for (uint16_t i = 0; i < 4; i++) {
+		assert_int_equal(find(f, (uint16_t)(i + 1), 5000, &session), DROP_NONE);
+		assert_ptr_equal(session, sessions[i]);
+	}
 }
 
 static void where_all_are_down_sessions_stay(void **state)
@@ -294,11 +364,14 @@ static void where_all_are_down_sessions_stay(void **state)
 
 	relay_fixture_begin(f);
 	take_turns(f, sessions);
-	refused(f, sessions[0], 3, 100);
-	refused(f, sessions[1], 3, 100);
-	relay_refresh_endpoints(&f->relay, 100);
+	for (int i = 0; i < 2; i++) {
+		refused(f, sessions[i], 1, 100);
+		refused(f, sessions[i], 3, 1100);
+		assert_false(endpoint_is_up(sessions[i]->endpoint_ref->endpoint, 1100));
+	}
+	relay_refresh_endpoints(&f->relay, 1100);
 	for (uint16_t i = 0; i < 4; i++) {
-		assert_int_equal(find(f, (uint16_t)(i + 1), 100, &session), DROP_NONE);
+		assert_int_equal(find(f, (uint16_t)(i + 1), 1100, &session), DROP_NONE);
 		assert_ptr_equal(session, sessions[i]);
 	}
 	assert_int_equal(counter_get(&f->relay.counters.ended), 0);
@@ -528,10 +601,10 @@ static void a_peer_that_cannot_be_reached_counts_as_failing(void **state)
 	assert_int_equal(address_parse(&f->peers[0].address, "unix:/nobody/here"), 0);
 	f->config.balance = BALANCE_FAILOVER;
 	relay_fixture_begin(f);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(find(f, 1, 1, &session), DROP_REFUSED);
-	relay_refresh_endpoints(&f->relay, 1);
-	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	for (uint64_t now_ms = 1; now_ms < 3000; now_ms += 1000)
+		assert_int_equal(find(f, 1, now_ms, &session), DROP_REFUSED);
+	relay_refresh_endpoints(&f->relay, 2001);
+	assert_int_equal(find(f, 1, 2001, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, 1);
 }
 
@@ -575,6 +648,9 @@ int main(void)
 		test(a_bound_does_not_run_over),
 		test(a_broken_socket_ends_it),
 		test(sessions_leave_a_peer_that_is_down),
+		test(an_error_without_a_datagram_does_not_count),
+		test(sessions_stay_with_a_peer_that_replies_to_others),
+		test(a_reply_brings_sessions_back),
 		test(where_all_are_down_sessions_stay),
 		test(sessions_of_a_vanished_address_move_when_their_client_writes),
 		test(the_same_addresses_change_nothing),

@@ -288,6 +288,7 @@ static void a_peer_that_is_gone_is_counted(void **state)
 	begin(f);
 	close(f->relay.sinks[0]);
 	assert_int_equal(send(f->sessions[0]->tx.fd, "?", 1, 0), 1);
+	relay_count_sent(&f->relay.relay, f->sessions[0], 1);
 	turn(f, RX_BATCH_TRAINS);
 	assert_int_equal(f->answers.session_count, 1);
 	assert_int_equal(f->answers.count, 0);
@@ -299,14 +300,34 @@ static void a_peer_that_is_gone_is_counted(void **state)
 	f->relay.sinks[0] = bound(&(struct address){0});
 }
 
+/* Forged errors hit one session after another. A pause would delay the replies of all of them. */
+static void errors_do_not_pause_a_session(void **state)
+{
+	struct relay_fixture *r = &((struct fixture *)*state)->relay;
+	struct fixture *f = *state;
+
+	begin(f);
+	close(r->sinks[0]);
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(send(f->sessions[0]->tx.fd, "?", 1, 0), 1);
+		turn(f, RX_BATCH_TRAINS);
+		assert_int_equal(f->answers.session_count, 1);
+		turn(f, RX_BATCH_TRAINS); /* meanwhile others have their turn */
+	}
+	assert_int_equal(count(&r->peer_sockets[0].counters.icmp_errors), 10);
+	assert_false(paused_sessions_any(&f->answers.paused));
+	r->sinks[0] = bound(&(struct address){0});
+}
+
 static void an_answer_makes_its_peer_well(void **state)
 {
 	struct fixture *f = *state;
 
 	begin(f);
+	relay_count_sent(&f->relay.relay, f->sessions[0], 2);
 	f->sessions[0]->tx.icmp_errors = 2;
 	relay_finish_batch(&f->relay.relay, f->sessions[0], 5);
-	assert_int_equal(atomic_load(&f->sessions[0]->endpoint_ref->endpoint->fails), 2);
+	assert_int_equal(atomic_load(&f->sessions[0]->endpoint_ref->endpoint->fails), 1);
 	answer(f, 1, "here");
 	turn(f, RX_BATCH_TRAINS);
 	assert_int_equal(atomic_load(&f->sessions[0]->endpoint_ref->endpoint->fails), 0);
@@ -371,6 +392,7 @@ int main(void)
 		test(a_train_is_cut_where_no_more_is_expected),
 		test(answers_come_in_the_clients_charset),
 		test(a_peer_that_is_gone_is_counted),
+		test(errors_do_not_pause_a_session),
 		test(an_answer_makes_its_peer_well),
 		test(nobody_is_kept_from_being_heard),
 		test(more_sessions_than_a_batch_has_room_for),
