@@ -203,6 +203,101 @@ static void the_cap_is_for_all_workers_together(void **state)
 	assert_int_equal(find(f, 2, 1, &session), DROP_NONE);
 }
 
+/* Sessions of the ports from first to last. */
+static void open_sessions(struct relay_fixture *f, uint16_t first, uint16_t last, uint64_t now_ms)
+{
+	struct session *session;
+
+	for (uint16_t port = first; port <= last; port++) {
+		relay_refresh_endpoints(&f->relay, now_ms); /* a batch for each */
+		assert_int_equal(find(f, port, now_ms, &session), DROP_NONE);
+		relay_count_sent(&f->relay, session, 1);
+	}
+}
+
+static struct session *existing(struct relay_fixture *f, uint16_t port)
+{
+	struct address client = client_address(port);
+	struct session_node *node = session_table_find(f->relay.table, &client, &f->local);
+
+	return node ? session_of(node) : NULL;
+}
+
+/* The client writes again; the peer replies before, or not. */
+static void go_on(struct relay_fixture *f, uint16_t port, bool replies, uint64_t now_ms)
+{
+	struct session *session = existing(f, port);
+
+	session->replies += replies;
+	open_sessions(f, port, port, now_ms);
+	assert_ptr_equal(existing(f, port), session);
+	if (replies)
+		relay_count_reply(&f->relay, session, now_ms);
+}
+
+static void a_new_client_replaces_the_oldest_that_does_not_converse(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	relay_fixture_begin(f);
+	open_sessions(f, 1, 4, 10);
+	go_on(f, 1, true, 11);
+	go_on(f, 2, false, 12);
+	open_sessions(f, 5, 5, 13); /* instead of 3 */
+	assert_null(existing(f, 3));
+	open_sessions(f, 6, 6, 14); /* instead of 4 */
+	assert_null(existing(f, 4));
+	go_on(f, 5, true, 15);
+	go_on(f, 6, true, 16);
+	open_sessions(f, 7, 7, 17); /* instead of 2, which has no reply */
+	assert_null(existing(f, 2));
+	go_on(f, 7, true, 18);
+	relay_refresh_endpoints(&f->relay, 19);
+	assert_int_equal(find(f, 8, 19, &session), DROP_SESSION_LIMIT); /* 1, 5, 6 and 7 converse */
+	assert_int_equal(counter_get(&f->relay.counters.ended_by[SESSION_END_REPLACED]), 3);
+	assert_int_equal(counter_get(&f->relay.counters.refused[DROP_SESSION_LIMIT]), 1);
+	assert_int_equal(atomic_load(&f->quota.open), 4);
+	for (uint16_t port = 5; port <= 7; port++)
+		assert_non_null(existing(f, port));
+}
+
+/* A reply alone does not make a conversation: a peer replies to forged datagrams, too. */
+static void a_reply_to_one_datagram_does_not_protect_a_session(void **state)
+{
+	struct relay_fixture *f = *state;
+
+	relay_fixture_begin(f);
+	open_sessions(f, 1, 4, 10);
+	existing(f, 1)->replies = 1;
+	relay_count_reply(&f->relay, existing(f, 1), 11);
+	open_sessions(f, 5, 8, 12);
+	for (uint16_t port = 1; port <= 4; port++)
+		assert_null(existing(f, port));
+}
+
+static void a_source_has_only_its_share(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct address from, local = f->local;
+	struct relay_client client = {.client = &from, .local = &local, .tx = &f->client_tx};
+	struct session *session;
+
+	relay_fixture_begin(f);
+	assert_int_equal(session_quota_init(&f->quota, 4, 2, 4), 0);
+	open_sessions(f, 1, 2, 10);
+	relay_refresh_endpoints(&f->relay, 11);
+	assert_int_equal(find(f, 3, 11, &session), DROP_SOURCE_SESSIONS);
+	assert_int_equal(find(f, 2, 11, &session), DROP_NONE);
+	assert_int_equal(counter_get(&f->relay.counters.refused[DROP_SOURCE_SESSIONS]), 1);
+	address_from_ip(&from, "127.0.0.2", 1);
+	assert_int_equal(relay_lookup_or_open(&f->relay, &client, 11, &session), DROP_NONE);
+	relay_expire(&f->relay, 1010, 1);
+	assert_int_equal(find(f, 3, 1010, &session), DROP_NONE);
+	relay_finish(&f->relay);
+	session_quota_finish(&f->quota);
+}
+
 static void answers_that_are_expected_end_it(void **state)
 {
 	struct relay_fixture *f = *state;
@@ -644,6 +739,9 @@ int main(void)
 		test(idle_sessions_expire_in_order),
 		test(at_the_cap_there_is_no_room),
 		test(the_cap_is_for_all_workers_together),
+		test(a_new_client_replaces_the_oldest_that_does_not_converse),
+		test(a_reply_to_one_datagram_does_not_protect_a_session),
+		test(a_source_has_only_its_share),
 		test(answers_that_are_expected_end_it),
 		test(a_bound_does_not_run_over),
 		test(a_broken_socket_ends_it),
