@@ -159,7 +159,9 @@ class NamesTest(EndsTest):
 class ReloadTest(EndsTest):
     def test_other_keys_and_sections(self):
         peer, client = self.udp(), self.udp()
-        relay = config([at(peer)], "log = none")
+        with self.udp() as free:
+            address = at(free)
+        relay = config([at(peer)], "log = none", address=address)
         daemon = self.serve(relay)
         session = self.converse(client, daemon, peer)
         one = relay.replace("log = none", "{}")
@@ -170,9 +172,9 @@ class ReloadTest(EndsTest):
             self.assertEqual(self.converse(client, daemon, peer), session)
         for keys in ("max_sessions = 100", "max_sessions = 30000", "max_sessions = 1", "source_sessions = 1",
                      "idle_timeout = 1h", "balance = failover", "responses = 100", "loop_guard = off",
-                     "encoding = gbk", "freebind = on", "source_limit = 1000", "receive_buffer = 64K", "deny = 192.0.2.0/24"):
+                     "encoding = gbk", "source_limit = 1000", "receive_buffer = 64K", "deny = 192.0.2.0/24"):
             self.reload(daemon, one.format(keys))
-            self.assertEqual(self.converse(client, daemon, peer), session)
+            self.assertEqual(self.converse(client, daemon, peer), session, keys)
         for keys in ("weight = 5", "max_fails = 1", "fail_timeout = 1h", "check = on\ncheck_interval = 1h",
                      "encoding = gbk"):
             self.reload(daemon, relay + keys + "\n")
@@ -180,6 +182,19 @@ class ReloadTest(EndsTest):
                 self.assertEqual(peer.recv(100), b"")
             self.assertEqual(self.converse(client, daemon, peer), session)
         self.assertEqual(self.ended(daemon), 0)
+        daemon.end()
+
+    def test_another_socket_of_the_same_address(self):
+        """With several workers, the kernel could give the client to another one, where it has no session."""
+        peer, client = self.udp(), self.udp()
+        with self.udp() as free:
+            address = at(free)
+        relay = "[udprelayd]\nworkers = 1\n" + config([at(peer)], "log = none\n{}", address=address)
+        daemon = self.serve(relay.format(""))
+        session = self.converse(client, daemon, peer)
+        for keys in ("freebind = on", "interface = lo", ""):
+            self.reload(daemon, relay.format(keys))
+            self.assertEqual(self.converse(client, daemon, peer), session, keys)
         daemon.end()
 
     def test_fewer_sessions_than_there_are(self):
