@@ -251,9 +251,11 @@ static bool ring_count_repeated(struct ring_guard *guard, struct ring_guard_samp
 	uint32_t tag = (uint32_t)(source >> 32) | 1, now_ms = (uint32_t)now, slow_ms = now_ms, fast_ms = now_ms;
 	bool found, slow, fast, drop;
 	struct meter *meter = meter_find(&guard->sources[source % METER_SETS], tag, now_ms, &found);
-	int32_t countdown = DROP_INTERVAL;
+	int32_t countdown;
 
-	if (found) {
+	if (!found) {
+		countdown = 1 + (int32_t)(ring_random(guard, sampler) % DROP_INTERVAL);
+	} else {
 		uint64_t levels = atomic_load_explicit(&meter->levels, memory_order_relaxed);
 
 		slow_ms = (uint32_t)levels;

@@ -57,7 +57,9 @@ static void relays_and_peers_have_defaults(void **state)
 	assert_int_equal(listener->idle_timeout_ms, 60000);
 	assert_int_equal(listener->max_sessions, 16384);
 	assert_int_equal(listener->responses, RESPONSES_UNLIMITED);
-	assert_null(listener->refuse_source_ports);
+	assert_true(port_set_has(listener->refuse_source_ports, 7) && port_set_has(listener->refuse_source_ports, 19));
+	assert_false(port_set_has(listener->refuse_source_ports, 53));
+	assert_false(listener->has_default_source_ports); /* ports of echo listeners are not added */
 	assert_int_equal(peer->resolve_interval_ms, 30000);
 	assert_int_equal(peer->weight, 1);
 	assert_false(peer->backup);
