@@ -1,3 +1,4 @@
+/* The command line of udprelayd: runs the daemon, checks a configuration, or explains a datagram. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -24,17 +25,17 @@
 
 #define EXAMPLE "for example: udprelayd -c FILE --explain '192.0.2.7:4242 > echo' 'hello'\n"
 
-/* Of a long option that has no letter. */
+/* Value of a long option without a letter: above all character codes. */
 enum { OPTION_EXPLAIN = 256 };
 
 struct options {
 	const char *config;
 	bool check;
-	const char *explain; /* the datagram's way; NULL: nothing is to be explained */
-	const char *payload; /* of it; NULL: not known */
+	const char *explain; /* "SRC:PORT > LISTENER"; NULL: explain nothing */
+	const char *payload; /* for explain; NULL: unknown */
 };
 
-static void print_help(FILE *out)
+static void print_daemon_help(FILE *out)
 {
 	fputs("Usage: udprelayd [-c FILE] [-t | --explain 'SRC:PORT > LISTENER' [PAYLOAD]]\n"
 	      "Receives UDP datagrams, logs who sent what, and echoes, forwards or relays them.\n"
@@ -57,10 +58,11 @@ static void print_help(FILE *out)
 static void print_version(void)
 {
 	printf("udprelayd %s (libuv %s, systemd %s, seccomp %s, http %s)\n", UDPRELAYD_VERSION, uv_version_string(),
-	       systemd_built_in() ? "yes" : "no", seccomp_is_built_in() ? "yes" : "no", http_built_in() ? "yes" : "no");
+	       systemd_is_built_in() ? "yes" : "no", seccomp_is_built_in() ? "yes" : "no",
+	       http_is_built_in() ? "yes" : "no");
 }
 
-static void tell_unexpected(const char *argument)
+static void print_unexpected_argument(const char *argument)
 {
 	char *shown = diagnostics_escape(argument);
 
@@ -68,7 +70,8 @@ static void tell_unexpected(const char *argument)
 	free(shown);
 }
 
-/* What follows the options: with --explain a payload, otherwise nothing. Returns as parse_options() does. */
+/* Handles the arguments after the options: with --explain an optional payload, otherwise none. Returns -1 to continue,
+ * or the exit status. */
 static int parse_arguments(struct options *options, int argc, char **argv)
 {
 	if (options->explain && options->check) {
@@ -82,11 +85,11 @@ static int parse_arguments(struct options *options, int argc, char **argv)
 	if (options->explain)
 		fputs("udprelayd: there is more than one payload: put it in quotes\n" EXAMPLE, stderr);
 	else
-		tell_unexpected(argv[optind]);
+		print_unexpected_argument(argv[optind]);
 	return EX_USAGE;
 }
 
-/* Returns -1 to go on, or the exit status. */
+/* Returns -1 to continue, or the exit status. */
 static int parse_options(struct options *options, int argc, char **argv)
 {
 	static const struct option known[] = {{"config", required_argument, NULL, 'c'},
@@ -112,7 +115,7 @@ static int parse_options(struct options *options, int argc, char **argv)
 			print_version();
 			return 0;
 		case 'h':
-			print_help(stdout);
+			print_daemon_help(stdout);
 			return 0;
 		default:
 			fputs("Try `udprelayd --help`.\n", stderr);
@@ -122,7 +125,8 @@ static int parse_options(struct options *options, int argc, char **argv)
 	return parse_arguments(options, argc, argv);
 }
 
-/* A standard stream that came closed would give its number to a socket, and the log would write into that. */
+/* Opens /dev/null for each standard stream that is closed. Otherwise a socket would get its number, and the log would
+ * write into the socket. */
 static void open_standard_streams(void)
 {
 	int fd;
@@ -136,23 +140,22 @@ static void open_standard_streams(void)
 
 static int explain_to_user(const struct config *config, const struct options *options)
 {
-	struct explain_query question;
-	int status = explain_query_init(&question, config, options->explain, options->payload, stdin, stderr),
-	    error = 0;
+	struct explain_query query;
+	int status = explain_query_init(&query, config, options->explain, options->payload, stdin, stderr), error = 0;
 
 	if (!status) {
-		error = explain(config, &question, stdout);
+		error = explain(config, &query, stdout);
 		if (!error && (fflush(stdout) || ferror(stdout)))
 			error = -EIO;
 	}
-	explain_query_finish(&question);
+	explain_query_finish(&query);
 	if (!error)
 		return status;
 	fprintf(stderr, "udprelayd: cannot explain: %s\n", strerror(-error));
 	return 1;
 }
 
-static void tell_good(const struct options *options)
+static void print_config_is_good(const struct options *options)
 {
 	char *path = diagnostics_escape(options->config);
 
@@ -180,7 +183,7 @@ int main(int argc, char **argv)
 	if (options.explain)
 		status = explain_to_user(config, &options);
 	else
-		tell_good(&options);
+		print_config_is_good(&options);
 	config_destroy(config);
 	return status;
 }

@@ -1,4 +1,5 @@
-/* What would happen to a datagram, and why: the decisions of the daemon, without a socket. */
+/* --explain: reports what the daemon would do with a datagram, and why. It calls the decision functions of the daemon,
+ * but does not bind or send. */
 #ifndef UDPRELAYD_ADMIN_EXPLAIN_H
 #define UDPRELAYD_ADMIN_EXPLAIN_H
 
@@ -7,9 +8,9 @@
 #include "admin/explain_query.h"
 #include "config/config.h"
 
-/* Writes it for people, one fact a line, and last the verdict in the words of the datagram log. Names of peers are
- * looked up; nothing else is asked of others. Returns 0, or a negative errno where the local addresses cannot be read.
- * Where memory is short, the program ends. */
-int explain(const struct config *config, const struct explain_query *question, FILE *out);
+/* Writes the report to out for people: one fact per line, and at last the verdict in the words of the datagram log.
+ * Looks up the names of peers (getaddrinfo(3)). Returns 0, or a negative errno if the local addresses cannot be read.
+ * Aborts when out of memory. */
+int explain(const struct config *config, const struct explain_query *query, FILE *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* A datagram that might come, as a user describes it on the command line. */
+/* The query of --explain: a possible datagram, as the user describes it on the command line. */
 #ifndef UDPRELAYD_ADMIN_EXPLAIN_QUERY_H
 #define UDPRELAYD_ADMIN_EXPLAIN_QUERY_H
 
@@ -11,19 +11,20 @@
 #include "config/config.h"
 
 struct explain_query {
-	const struct listener_config *listener; /* in the configuration */
+	const struct listener_config *listener; /* borrowed from the configuration */
 	struct address source;
-	struct address destination; /* that the datagram is sent to; length 0: not told, and the listener has several */
+	struct address destination; /* local address of the datagram; length 0: unknown, the listener has several */
 	bool has_payload;
-	uint8_t *payload;
+	uint8_t *payload; /* owned; may be NULL */
 	size_t size;
 };
 
-/* Takes "SRC > LISTENER", where LISTENER is the name of a listener or an address of one, and a payload: a text as it
- * stands, "hex: 01 ff", "-" for what can be read from in, or NULL where it is not known. Returns 0, or EX_USAGE after
- * telling errors what is wrong; then, too, the question is to be finished. */
-int explain_query_init(struct explain_query *question, const struct config *config, const char *way,
-		       const char *payload, FILE *in, FILE *errors);
-void explain_query_finish(struct explain_query *question);
+/* Parses flow and payload. flow is "SRC > LISTENER"; LISTENER is the name or an address of a listener. payload is
+ * literal text, or "hex: 01 ff", or "-" to read it from in, or NULL if it is unknown. config must outlive the query.
+ * Returns 0, or EX_USAGE after writing the reason to errors. In both cases the caller must call explain_query_finish().
+ * Aborts when out of memory. */
+int explain_query_init(struct explain_query *query, const struct config *config, const char *flow, const char *payload,
+		       FILE *in, FILE *errors);
+void explain_query_finish(struct explain_query *query);
 
 #endif

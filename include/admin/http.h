@@ -1,9 +1,10 @@
-/* /metrics, /healthz and /status.json over HTTP (RFC 9110, RFC 9112), by libmicrohttpd on the main loop: it has no
- * thread, and workers know nothing of it. Built without the library there is none, and the configuration asks for none.
+/* The HTTP server for /metrics, /healthz and /status.json (RFC 9110, RFC 9112). libmicrohttpd runs on the main loop
+ * without a thread of its own, and the workers do not take part. Without the library at build time, http_create()
+ * returns -ENOSYS, and the configuration rejects [http].
  *
- * GET and HEAD are answered, everything else is refused. What clients may cost is bounded: their number, together and
- * for one IP address, the memory of each, and the time that a request may take, from its first byte to the last of the
- * answer. A body has as many lines as the configuration has listeners, peers and addresses, times a constant. */
+ * Only GET and HEAD are served. The cost of clients has limits: the number of connections in total and per IP address,
+ * the memory per connection, and the time of a request from its first byte to the last byte of the response. The number
+ * of lines of a body is proportional to the number of listeners, peers and addresses. */
 #ifndef UDPRELAYD_ADMIN_HTTP_H
 #define UDPRELAYD_ADMIN_HTTP_H
 
@@ -15,18 +16,18 @@
 
 struct http;
 
-/* Whether the feature is built in. */
-bool http_built_in(void);
+/* Returns true if the program was built with libmicrohttpd. */
+bool http_is_built_in(void);
 
-/* Answers on socket, whose descriptor it takes over where it succeeds, as soon as loop runs. loop and view must
- * outlive it; what the view shows may become something else between two turns of the loop. Returns 0 or a negative
+/* Serves requests on socket while the loop runs. On success takes the descriptor out of socket. loop and source must
+ * outlive the server; the contents of source may change between two iterations of the loop. Returns 0 or a negative
  * errno. */
-int http_create(struct http **http, uv_loop_t *loop, struct http_socket *socket, const struct status_source *view);
+int http_create(struct http **http, uv_loop_t *loop, struct http_socket *socket, const struct status_source *source);
 
-/* Ends all connections: the loop closes the handles. NULL is accepted, and a second time does nothing. */
+/* Ends all connections and closes the handles on the loop. A second call does nothing. NULL is accepted. */
 void http_close(struct http *http);
 
-/* After http_close(), once the loop has ended. NULL is accepted. */
+/* Frees the server. Call this after http_close() and after the loop has ended. NULL is accepted. */
 void http_destroy(struct http *http);
 
 #endif

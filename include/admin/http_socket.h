@@ -1,4 +1,5 @@
-/* Where HTTP is spoken: one listening socket, bound while the daemon has all its rights. */
+/* The listening socket of the HTTP server. It is opened before the process drops root, so that it can have a port below
+ * 1024 or a file in any directory. */
 #ifndef UDPRELAYD_ADMIN_HTTP_SOCKET_H
 #define UDPRELAYD_ADMIN_HTTP_SOCKET_H
 
@@ -8,24 +9,24 @@
 #include "base/log.h"
 #include "config/config.h"
 
-/* Connections at a time, of them from one IP address, and descriptors that they and the rest need. */
+/* Maximum number of connections, of connections from one IP address, and of descriptors for HTTP in total. */
 #define HTTP_CONNECTIONS_MAX 32
 #define HTTP_CONNECTIONS_EACH 16
 #define HTTP_DESCRIPTORS (HTTP_CONNECTIONS_MAX + 8)
 
 struct http_socket {
-	int fd; /* -1: not ours, or no more */
-	struct address local; /* with the port it got */
-	dev_t device; /* of an AF_UNIX socket, its file */
+	int fd; /* -1: closed, or owned by struct http */
+	struct address local; /* with the port that the kernel chose */
+	dev_t device; /* device and inode of the file of an AF_UNIX socket */
 	ino_t inode;
 };
 
-/* Binds the address of [http] listen, where there is one, and tells log where that is; or what is wrong, with file and
- * line. Returns 0 or a negative errno. */
+/* Binds the address of [http] listen, if it is configured, and logs the address. On failure logs the reason with file
+ * and line. Returns 0 or a negative errno. */
 int http_socket_open(struct http_socket *socket, const struct config *config, struct log *log);
 
-/* Closes what is still open, and removes the file of an AF_UNIX socket, where it is still ours. A second time does
- * nothing, and zeroed memory is accepted. */
+/* Closes the descriptor if it is still here. Removes the file of an AF_UNIX socket, unless another program has replaced
+ * it. A second call does nothing. Zeroed memory is accepted. */
 void http_socket_close(struct http_socket *socket, struct log *log);
 
 #endif

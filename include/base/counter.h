@@ -1,4 +1,4 @@
-/* Counters that one thread writes and any thread may read. */
+/* Counters with one writing thread. Any thread may read them. */
 #ifndef UDPRELAYD_BASE_COUNTER_H
 #define UDPRELAYD_BASE_COUNTER_H
 
@@ -7,7 +7,7 @@
 
 typedef _Atomic uint64_t counter;
 
-/* Only the counter's own thread may add: a plain load and store, no locked instruction. */
+/* Call this only in the thread that owns the counter: it is a plain load and store, without a locked instruction. */
 static inline void counter_add(counter *c, uint64_t n)
 {
 	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);

@@ -1,12 +1,12 @@
-/* A set of ports. */
+/* A set of UDP ports. Zeroed memory is the empty set. */
 #ifndef UDPRELAYD_BASE_PORT_SET_H
 #define UDPRELAYD_BASE_PORT_SET_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* One bit each. Most questions are answered by a summary of two cache lines: whether a word of bits has
- * any. */
+/* bits has one bit per port. used has one bit per word of bits and says whether that word has any port: its 128 bytes
+ * (two cache lines) decide most lookups. */
 struct port_set {
 	uint64_t used[65536 / 64 / 64];
 	uint64_t bits[65536 / 64];
@@ -18,7 +18,7 @@ static inline void port_set_add(struct port_set *set, uint16_t port)
 	set->bits[port / 64] |= UINT64_C(1) << (port % 64);
 }
 
-/* NULL is the empty list. */
+/* Accepts NULL as the empty set. */
 static inline bool port_set_has(const struct port_set *set, uint16_t port)
 {
 	return set && set->used[port / 4096] >> (port / 64 % 64) & 1 && set->bits[port / 64] >> (port % 64) & 1;

@@ -1,31 +1,38 @@
-/* What systemd is told (sd_notify(3)). All of it does nothing where the program was not started by systemd, or was
- * built without libsystemd. */
+/* Messages to systemd and sockets from it (sd_notify(3), sd_listen_fds(3)). The functions do nothing if systemd did not
+ * start the program, or if the program was built without libsystemd. */
 #ifndef UDPRELAYD_BASE_SYSTEMD_H
 #define UDPRELAYD_BASE_SYSTEMD_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Whether the feature is built in. */
-bool systemd_built_in(void);
+/* Returns true if the program was built with libsystemd. */
+bool systemd_is_built_in(void);
 
-/* status is one line for `systemctl status`. */
+/* Reports the end of the start, or of a reload. status is one line for `systemctl status`. */
 void systemd_notify_ready(const char *status);
+
+/* Reports the start of a reload, which ends with systemd_notify_ready(). */
+void systemd_notify_reloading(void);
+
 void systemd_notify_stopping(void);
 
-/* In how many milliseconds it wants to hear of us again and again (WatchdogSec=), or 0; and the word. */
+/* Returns the time in milliseconds within which systemd expects the next watchdog message (WatchdogSec=), or 0 if the
+ * watchdog is off. */
 uint64_t systemd_watchdog_ms(void);
+
+/* Sends a watchdog message. */
 void systemd_notify_watchdog(void);
 
-/* What it passed at the start: how many descriptors, from *first on, each close-on-exec, and a name for each, which are
- * the caller's to free. The environment forgets them. */
+/* Returns the number of descriptors that systemd passed at the start. They are consecutive from *first on and have
+ * FD_CLOEXEC set. *names has the name of each one and ends with NULL, or is NULL if there are none; the caller frees
+ * the names and the array. Unsets the environment variables of sd_listen_fds(3), so a second call returns 0. */
 int systemd_listen_fds(int *first, char ***names);
 
-/* Leaves a copy of the socket in the file descriptor store, where the next run finds it; and takes it out. */
+/* Puts a copy of the descriptor into the file descriptor store, from which systemd passes it to the next start. */
 void systemd_store_add(const char *name, int fd);
-void systemd_store_remove(const char *name);
 
-/* The configuration is being loaded again, until systemd_notify_ready(). */
-void systemd_notify_reloading(void);
+/* Removes all descriptors of this name from the store. */
+void systemd_store_remove(const char *name);
 
 #endif

@@ -1,4 +1,8 @@
-/* The INI file, read and checked whole. */
+/* The configuration of the daemon, read from an INI file.
+ *
+ * struct config is the result of reading and validating the whole file. The caller of config_load() owns it and frees
+ * it with config_destroy(); other modules borrow it and only read it. A file with any error gives no configuration: all
+ * errors are collected and written together, each with its line and a fix. Allocation failures abort the program. */
 #ifndef UDPRELAYD_CONFIG_CONFIG_H
 #define UDPRELAYD_CONFIG_CONFIG_H
 
@@ -16,28 +20,29 @@
 #include "config/action.h"
 #include "text/codec.h"
 
-#define CONFIG_DATAGRAM_MAX 65527 /* the most that UDP carries, over IPv6: 65535 less its header of 8 bytes */
-#define CONFIG_PAYLOAD_MAX 1024 /* bytes of struct payload */
+#define CONFIG_DATAGRAM_MAX 65527 /* largest UDP payload in bytes, over IPv6: 65535 minus the 8-byte UDP header */
+#define CONFIG_PAYLOAD_MAX 1024 /* largest struct payload in bytes */
 
-/* Which peer a relay's new session goes to. */
+/* How a relay chooses the peer of a new session. */
 enum balance {
-	BALANCE_HASH, /* by the client's address: Maglev, the same choice on every host with the same targets */
+	BALANCE_HASH, /* by the client's address, with Maglev: hosts with the same endpoints make the same choice */
 	BALANCE_ROUND_ROBIN,
 	BALANCE_RANDOM,
 	BALANCE_LEAST_SESSIONS,
-	BALANCE_FAILOVER, /* the first that is up */
+	BALANCE_FAILOVER, /* the first peer that is up */
 };
 
 #define RESPONSES_UNLIMITED UINT32_MAX
 
 enum log_target { LOG_TARGET_OFF, LOG_TARGET_STDERR, LOG_TARGET_STDOUT, LOG_TARGET_FILE };
 
+/* A key that the file sets, and its line. */
 struct key_line {
-	const char *key;
+	const char *key; /* static, from the table in keys.c */
 	unsigned line;
 };
 
-/* Where a section stands in the file, and the keys that were written in it. */
+/* The line of a section's header, and the keys that the section sets. */
 struct section_lines {
 	unsigned line;
 	struct key_line *keys;
@@ -45,7 +50,7 @@ struct section_lines {
 };
 
 struct payload {
-	uint8_t *bytes; /* NULL: none */
+	uint8_t *bytes; /* NULL: no payload is configured */
 	size_t size;
 };
 
@@ -53,40 +58,40 @@ struct peer_config {
 	char *name;
 	struct section_lines lines;
 	size_t index; /* in config.peers */
-	unsigned line; /* of its address */
-	char *address_text; /* as written */
-	char *host; /* a name to look up, or NULL where address is known */
-	struct address address; /* without a host: where to send; with one: only the port counts */
-	char *encoding; /* NULL: bytes pass untouched */
+	unsigned line; /* of the key `address` */
+	char *address_text; /* as written in the file */
+	char *host; /* the name to resolve; NULL: the file has a literal address */
+	struct address address; /* the destination; if host is set, only its port is valid */
+	char *encoding; /* charset of the payload that the peer receives; NULL: bytes are not converted */
 	uint64_t resolve_interval_ms;
 
-	/* For relays. */
-	uint32_t weight; /* its share of the sessions, from 1 */
-	bool backup; /* used only when no other peer is up */
-	uint32_t max_fails; /* ICMP errors in a row, after which it rests; 0: they are not minded */
-	uint64_t fail_timeout_ms; /* how long it rests */
+	/* For relays only. */
+	uint32_t weight; /* relative share of the sessions, at least 1 */
+	bool backup; /* gets sessions only while no other peer is up */
+	uint32_t max_fails; /* consecutive ICMP errors that eject an endpoint of the peer; 0: ICMP errors are ignored */
+	uint64_t fail_timeout_ms; /* how long an endpoint stays ejected, at least */
 	struct {
 		bool on;
-		struct payload send, expect; /* nothing expected: silence will do, too */
+		struct payload send, expect; /* without an expected payload, no reply also counts as success */
 		uint64_t interval_ms, timeout_ms;
-		uint32_t rise, fall; /* checks in a row, that bring it up or down */
+		uint32_t rise, fall; /* consecutive successes until up, consecutive failures until down */
 	} check;
 };
 
 struct bind_config {
-	char *text; /* as written */
-	unsigned line; /* 0: in no file, but on a command line */
-	bool any; /* '*:PORT': a socket of each family; then only the port of address counts */
-	char *fd_name; /* 'fd:NAME': the sockets that systemd passes by this name; then address is nothing. Or NULL */
+	char *text; /* as written in the file */
+	unsigned line; /* 0: from a command line, not from a file */
+	bool any; /* '*:PORT': one socket per address family; only the port of address is valid */
+	char *fd_name; /* 'fd:NAME': the name under which systemd passes sockets, and address is unset; or NULL */
 	struct address address;
 };
 
 struct multicast_config {
-	struct address group; /* port 0 */
-	char interface[IF_NAMESIZE]; /* "" lets the kernel choose */
+	struct address group; /* its port is 0 */
+	char interface[IF_NAMESIZE]; /* "": the kernel chooses the interface */
 };
 
-/* An address as it is bound: one, or the wildcards of both families, or none before systemd has passed it. */
+/* Most addresses of one bind_config: the wildcard addresses of both families. */
 #define BIND_ADDRESSES_MAX 2
 
 struct listener_config {
@@ -96,89 +101,92 @@ struct listener_config {
 	struct bind_config *binds;
 	size_t bind_count;
 	enum action_kind action;
-	struct peer_config **peers; /* into config.peers */
+	struct peer_config **peers; /* pointers into config.peers */
 	size_t peer_count;
-	char **encodings;
-	size_t encoding_count;
+	char **encodings; /* charsets, or "hex", for decoding the payload, in the order in which they are tried */
+	size_t encoding_count; /* at least 1 */
 	enum codec_errors errors;
-	uint32_t log_every; /* a record for each Nth datagram; 0: none */
-	char interface[IF_NAMESIZE]; /* bind to this device; "": none */
+	uint32_t log_every; /* every Nth datagram gets a record; 0: none does */
+	char interface[IF_NAMESIZE]; /* device to bind to; "": any */
 	unsigned interface_line;
 	struct multicast_config *groups;
 	size_t group_count;
 	unsigned multicast_line;
 	bool freebind;
 	int receive_buffer, send_buffer; /* bytes */
-	uint32_t max_datagram; /* bytes */
+	uint32_t max_datagram; /* bytes of payload */
 	bool loop_guard;
-	struct port_set *refuse_source_ports;
-	bool refuses_default_ports; /* nothing was written: the ports that echo listeners get are refused, too */
-	bool ring_guard; /* of an echo or forward */
-	uint32_t source_limit; /* datagrams a second from one source; 0: no limit */
-	uint32_t source_burst; /* datagrams at once; 0: as many as in a second */
-	struct prefix_set *allow, *deny; /* sources; NULL: no such list */
+	struct port_set *refuse_source_ports; /* NULL: no port is refused */
+	bool has_default_source_ports; /* the set is the default one; actual ports of echo listeners are added later */
+	bool ring_guard; /* for echo and forward */
+	uint32_t source_limit; /* datagrams per second from one source; 0: no limit */
+	uint32_t source_burst; /* datagrams at once; 0: as many as in one second */
+	struct prefix_set *allow, *deny; /* source prefixes; NULL: the file has no such list */
 
-	/* Of a relay. */
+	/* For relays only. */
 	enum balance balance;
 	uint64_t idle_timeout_ms;
 	uint32_t max_sessions; /* of all workers together */
-	uint32_t responses; /* answers to each datagram of a client; 0: none is waited for; or RESPONSES_UNLIMITED */
+	uint32_t responses; /* replies per datagram of a client; 0: none are expected; or RESPONSES_UNLIMITED */
 };
 
 struct config {
 	char *path;
-	unsigned workers; /* 0: one for each CPU */
+	unsigned workers; /* 0: one per CPU */
 	struct {
-		char *name; /* as written; NULL: stay who we are */
+		char *name; /* as written in the file; NULL: keep the current user */
 		unsigned line;
-		bool has_group; /* gid is known: it was written, or it is the user's own */
+		bool has_group; /* gid is valid: from the key `group`, or the primary group of the user */
 		uid_t uid;
 		gid_t gid;
-	} user; /* to become after the start, by root */
+	} user; /* user and group to switch to after the start, if started as root */
 	enum log_level log_level;
 	enum log_format log_format;
 	struct {
 		enum log_target target;
-		char *path; /* of LOG_TARGET_FILE */
-		unsigned line; /* of the target */
+		char *path; /* for LOG_TARGET_FILE, otherwise NULL */
+		unsigned line; /* of the key `target` if it names a file, otherwise 0 */
 		enum log_format format;
-		uint32_t payload; /* bytes of payload in a record */
-		uint32_t queue; /* records that may wait for the writer */
-		bool vital; /* nothing else is wanted: when nobody reads the pipe any more, all ends */
+		uint32_t payload; /* largest number of payload bytes in a record */
+		uint32_t queue; /* records per worker that can wait for the writer */
+		bool exit_on_broken_pipe; /* the log is the only purpose of the program: terminate when the reader
+					     closes the pipe */
 	} datagram_log;
 	struct {
-		char *text; /* the address as written; NULL: off */
+		char *text; /* the address as written in the file; NULL: off */
 		unsigned line;
-		struct address address; /* no wildcard */
+		struct address address; /* never a wildcard address */
 	} http;
-	struct listener_config *listeners;
+	struct listener_config *listeners; /* in the order of the file */
 	size_t listener_count;
-	struct peer_config *peers;
+	struct peer_config *peers; /* in the order of the file */
 	size_t peer_count;
 };
 
-/* Reads the file, which is a regular one. Errors are written to errors as "FILE:LINE: [section] key: what is wrong and
- * what would be right", in the order of the lines; of many the first, and how many more there are. Returns the
- * configuration, or NULL after at least one error. */
+/* Reads and validates the file, which must be a regular file or a symbolic link to one. Writes errors to `errors`, one
+ * per line, sorted by line, as "PATH:LINE: [SECTION] KEY: PROBLEM: FIX". If there are too many, writes the first ones
+ * and the number of the others. Returns the configuration, which the caller frees with config_destroy(), or NULL after
+ * at least one error. */
 struct config *config_load(const char *path, FILE *errors);
 
-/* The same for an open stream, which path names in messages. */
+/* As config_load(), for an open stream. path is used only in messages and in config.path. Does not close the stream. */
 struct config *config_load_stream(const char *path, FILE *in, FILE *errors);
 
-/* The addresses of bind. Returns how many. */
+/* Writes the addresses to bind for one bind_config: one; or two for '*:PORT', first IPv4, then IPv6; or none for
+ * 'fd:NAME', where systemd has bound the sockets. Returns the number of addresses. */
 size_t config_bind_addresses(const struct bind_config *bind, struct address addresses[BIND_ADDRESSES_MAX]);
 
-/* The line of a key in its section; 0: it was not written, and has its default. */
+/* Returns the line of the key in its section, or 0 if the file does not set it. */
 unsigned config_line(const struct section_lines *lines, const char *key);
 
-/* The index of the listener or peer of that name, or how many there are. */
+/* Returns the index of the listener or peer with this name, or listener_count or peer_count if there is none. */
 size_t config_find_listener(const struct config *config, const char *name);
 size_t config_find_peer(const struct config *config, const char *name);
 
-/* The sum of max_sessions over all relays. */
+/* Returns the sum of max_sessions of all relays. */
 uint64_t config_max_sessions(const struct config *config);
 
-/* NULL is accepted. */
+/* Frees the configuration. Accepts NULL. */
 void config_destroy(struct config *config);
 
 #endif

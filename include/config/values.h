@@ -1,5 +1,7 @@
-/* The kinds of values that the configuration knows. Every function takes the text of a value, blanks around it removed,
- * and returns whether it is one; *result is written only then. */
+/* Parsers for the types of values in the configuration and on command lines.
+ *
+ * Unless noted otherwise, each function takes the text of one value without blanks around it and returns whether the
+ * text is valid. It writes *result only if it returns true. Words and units are case-insensitive. */
 #ifndef UDPRELAYD_CONFIG_VALUES_H
 #define UDPRELAYD_CONFIG_VALUES_H
 
@@ -10,41 +12,42 @@
 
 #include "base/port_set.h"
 
-/* on, yes, true, off, no, false; in any case, like all words. */
+/* on, yes, true, off, no, false. */
 bool value_boolean(const char *text, bool *result);
 
-/* Decimal digits, from min to max. */
+/* At most 18 decimal digits, a number from min to max. */
 bool value_number(const char *text, uint64_t min, uint64_t max, uint64_t *result);
 
-/* Bytes: a number with K, M or G for powers of 1024, or without. */
+/* Bytes: a number, optionally followed by K, M or G for powers of 1024. min and max are in bytes. */
 bool value_size(const char *text, uint64_t min, uint64_t max, uint64_t *result);
 
-/* Milliseconds: a number with ms, s, m or h. */
+/* Milliseconds: a number followed by ms, s, m or h. min and max are in milliseconds. */
 bool value_duration(const char *text, uint64_t min, uint64_t max, uint64_t *result);
 
-/* One of the words, a list that ends in NULL; the result is its index. */
+/* One of the words; the list ends with NULL. The result is the index of the word. */
 bool value_choice(const char *text, const char *const words[], unsigned *result);
 
-/* Ports and ranges, "0-1023, 1900". */
+/* A list of ports and port ranges, such as "0-1023, 1900". */
 bool value_ports(const char *text, struct port_set *result);
 
-/* The name of a network interface, as the kernel takes it. Whether it exists is another matter. */
+/* A name that the kernel accepts for a network interface. Does not check that the interface exists. */
 bool value_interface(const char *text, char result[IF_NAMESIZE]);
 
-/* Hex digits, two for each byte and nothing between them; out has room for half as many bytes as there are digits.
- * Returns NULL, or what is wrong and what would be right. */
+/* Decodes hex digits, two per byte without separators. out holds half as many bytes as text has digits. Returns NULL,
+ * or a static text that names the problem and the fix; then out is unchanged. */
 const char *value_hex(const char *text, uint8_t *out);
 
-/* The same for words of digits with blanks or commas between them; text is cut up. *size is the bytes in all. Where
- * something is wrong, *word is where. */
+/* As value_hex(), for words of hex digits that are separated by blanks, newlines or commas. Modifies text. *size is the
+ * total number of bytes. If there is a problem, *word points to the word in text. */
 const char *value_hex_words(char *text, uint8_t *out, size_t *size, const char **word);
 
-/* The next item of a list separated by commas, blanks around it removed; NULL at the end. *cursor begins at a copy of
- * the value, which is cut up. An item may be empty, which is for the caller to refuse. */
-char *value_next(char **cursor);
+/* Returns the next item of a comma-separated list, without blanks around it, or NULL at the end of the list. *cursor
+ * starts at a writable copy of the value, which this function modifies; items point into the copy. An item may be
+ * empty: the caller decides whether that is an error. */
+char *value_next_item(char **cursor);
 
-/* Letters to change, insert or remove to make b of a, whatever their case (Levenshtein); a large number for long texts.
- */
+/* Returns the Levenshtein distance of a and b without regard to case: the number of letters to change, insert or remove
+ * to turn a into b. Returns 48 if one of them is longer than 48 bytes. */
 size_t value_distance(const char *a, const char *b);
 
 #endif

@@ -1,11 +1,12 @@
-/* The daemon's whole life in a terminal or under systemd. */
+/* The daemon from start to exit, in a terminal or under systemd. */
 #ifndef UDPRELAYD_DAEMON_DAEMON_H
 #define UDPRELAYD_DAEMON_DAEMON_H
 
 #include "config/config.h"
 
-/* Serves until it is asked to end, with the log on standard error. Takes over config. who begins what cannot be said in
- * the log. Returns the exit status, or leaves by itself where something is stuck. */
-int daemon_run(struct config *config, const char *who);
+/* Serves until a signal ends the daemon. The log goes to standard error. Takes ownership of config. name is the name of
+ * the program in messages that cannot go to the log. Returns the exit status. Calls _exit(2) instead if a thread is
+ * blocked. */
+int daemon_run(struct config *config, const char *name);
 
 #endif

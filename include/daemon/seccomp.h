@@ -1,5 +1,5 @@
-/* What the kernel does for this process from the start on: the calls of a daemon that moves datagrams, and no others
- * (seccomp(2)). It does nothing where the program was built without libseccomp. */
+/* The system call filter (seccomp(2)): the daemon may use only the calls that it needs to relay datagrams. Without
+ * libseccomp at build time, the functions do nothing. */
 #ifndef UDPRELAYD_DAEMON_SECCOMP_H
 #define UDPRELAYD_DAEMON_SECCOMP_H
 
@@ -7,12 +7,14 @@
 
 #include "base/log.h"
 
-/* Whether the feature is built in. */
+/* Returns true if the program was built with libseccomp. */
 bool seccomp_is_built_in(void);
 
-/* Filters the system calls of all threads, now and later, unless a filter is there already, such as systemd's. What
- * only an intruder would call (execve, ptrace, mount …) ends the process; what is forbidden gets EPERM; and what is
- * not known ENOSYS, as on an older kernel, so that libraries find another way. log is told where it fails. */
+/* Installs the filter for all current and future threads. A call that only an attacker would make (execve, ptrace,
+ * mount …) kills the process. A forbidden call fails with EPERM. Any other call fails with ENOSYS, as on an older
+ * kernel, so that libraries fall back to another call.
+ *
+ * Does nothing if the process already has a filter, such as one from systemd. Logs a warning on failure. */
 void seccomp_install(struct log *log);
 
 #endif

@@ -1,4 +1,4 @@
-/* A record of the datagram log: one datagram, one line. */
+/* A record of the datagram log: one line per datagram, as text or JSON. */
 #ifndef UDPRELAYD_DATAGRAM_LOG_RECORD_H
 #define UDPRELAYD_DATAGRAM_LOG_RECORD_H
 
@@ -14,39 +14,42 @@
 
 enum verdict { VERDICT_SUNK, VERDICT_ECHOED, VERDICT_FORWARDED, VERDICT_RELAYED, VERDICT_ANSWERED, VERDICT_DROPPED };
 
-/* A datagram, as it is told. Everything that it points at is borrowed. */
+/* The facts about one datagram. All pointers are borrowed. */
 struct datagram_record {
 	uint64_t time_us; /* since 1970, UTC */
 	const struct listener_config *listener;
 	const struct address *source;
-	const struct address *destination; /* the address that the sender wrote to; of a peer's answer, the client */
-	const struct peer_config *peer; /* of a relay: whose client's or whose answer it is; or NULL */
-	bool answer; /* the peer's */
+	const struct address *destination; /* of the received datagram; for a reply of a peer: the client */
+	const struct peer_config *peer; /* relay: the peer of the session; may be NULL */
+	bool reply; /* a reply of the peer */
 	const void *payload;
-	uint32_t size; /* bytes of the payload */
+	uint32_t size; /* payload, in bytes */
 	enum verdict verdict;
-	enum drop_reason reason; /* of VERDICT_DROPPED */
-	uint16_t sent, copies; /* of VERDICT_FORWARDED: sent of copies */
+	enum drop_reason reason; /* VERDICT_DROPPED only */
+	uint16_t sent, copies; /* VERDICT_FORWARDED only: number of peers that got it, of how many */
 };
 
-/* Bytes that a line takes at most, for the larger format, when shown bytes of payload are in it. */
+/* Returns the maximum size of a line in bytes, in any format, with `shown` bytes of payload. */
 size_t record_size_max(uint32_t shown);
 
-/* Writes the line, its newline included, and returns its bytes. The first shown bytes of the payload (at most its size)
- * are decoded by codec; where shown_max, the configured limit, is 0, the line has no payload and its encoding is "-"
- * (text) or null (JSON). LOG_FORMAT_SAID takes no more of the record than source and payload. */
+/* Writes the line with its newline, without a NUL, and returns its size in bytes. out has record_size_max(shown) bytes.
+ * shown is the number of payload bytes in record->payload, at most record->size. codec decodes them.
+ * shown_max is the configured limit. If it is 0, the line has no payload, and its encoding is "-" (text) or null
+ * (JSON). LOG_FORMAT_MESSAGE needs only source, payload and size of the record. */
 size_t record_format(char *out, const struct datagram_record *record, uint32_t shown, uint32_t shown_max,
 		     struct codec *codec, enum log_format format);
 
-/* Bytes of a verdict at most: a word, and the name of a peer or of a reason. */
+/* Maximum size of a verdict in bytes: a word, and the name of a peer or drop reason. */
 #define RECORD_VERDICT_MAX 64
 
-/* Writes the verdict, such as "forwarded:2/3". Returns its end, where there may be no NUL. */
-char *record_put_verdict(char *out, const struct datagram_record *record);
+/* Writes the verdict, such as "forwarded:2/3". Returns the end; the text is not always terminated by a NUL. */
+char *record_format_verdict(char *out, const struct datagram_record *record);
 
-/* The line that declares count records missing; at most RECORD_DECLARATION_MAX bytes. */
-#define RECORD_DECLARATION_MAX 128
+/* Maximum size in bytes of the line of record_format_dropped(). */
+#define RECORD_DROPPED_MAX 128
 
+/* Writes the line that reports `count` missing records. time_us is the time of the line, in microseconds since 1970,
+ * UTC. Returns its size in bytes. */
 size_t record_format_dropped(char *out, uint64_t time_us, uint64_t count, enum log_format format);
 
 #endif

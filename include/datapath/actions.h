@@ -1,5 +1,6 @@
-/* What an action does with the datagrams of a listener. One struct is one action; the listener's route has it from the
- * start. Nothing else asks which action it is (see action.h for what the configuration knows). */
+/* Actions: what a listener does with its datagrams. An action is one struct, which the worker selects when it creates
+ * the listener's pipeline. No code outside the action's own file asks which action it is. The configuration knows only
+ * the traits in config/action.h. */
 #ifndef UDPRELAYD_DATAPATH_ACTIONS_H
 #define UDPRELAYD_DATAPATH_ACTIONS_H
 
@@ -9,36 +10,38 @@
 #include "config/action.h"
 #include "datagram_log/record.h"
 #include "datapath/delivery.h"
-#include "datapath/rx_batch.h"
 #include "net/drop_reason.h"
+#include "net/train.h"
 
-struct rx_context;
 struct pipeline;
+struct rx_context;
 
-/* For each batch, the route calls begin, then submit for each train that may go on. After the flush it calls collect
- * for each of those that submit accepted, and at last finish. NULL stands for a function with nothing to do. */
+/* For each batch the pipeline calls begin once, then submit for each train that the guard admits. After the flush it
+ * calls collect for each train that submit accepted, and finish once. begin and finish may be NULL. */
 struct action {
-	enum verdict verdict; /* of the datagrams that were delivered */
-	size_t counter; /* of them: its offset in struct listener_counters */
-	const char *ring_warning; /* what a source does whose datagrams are dropped as DROP_RING */
-	bool copies_to_peers; /* each train goes to all peers of the listener */
-	bool short_turns; /* a batch that is not full ends the turn, since replies wait for theirs */
+	enum verdict verdict; /* of delivered datagrams, in the record */
+	size_t counter; /* of delivered datagrams: its offset in struct listener_counters */
+	const char *ring_warning; /* log text: what a source does whose datagrams are dropped as DROP_RING */
+	bool copies_to_peers; /* each train goes to every peer of the listener */
+	bool short_turns; /* a batch that is not full ends the listener's turn, because replies wait for theirs */
 
-	void (*begin)(struct pipeline *route, const struct rx_context *arrival);
+	void (*begin)(struct pipeline *pipeline, const struct rx_context *rx);
 
-	/* Puts train number i of the batch into the egress. Returns DROP_NONE, or why it may not go on. */
-	enum drop_reason (*submit)(struct pipeline *route, const struct rx_context *arrival, struct train *train,
+	/* Queues train i of the batch in the transmit batch and sets pipeline->chunks[i]. Returns DROP_NONE or the
+	 * reason to drop the train. */
+	enum drop_reason (*submit)(struct pipeline *pipeline, const struct rx_context *rx, struct train *train,
 				   unsigned i);
 
-	/* Reads what became of train number i. */
-	void (*collect)(struct pipeline *route, const struct train *train, unsigned i, struct outcome *outcome);
+	/* Reads the outcome of train i from its chunks. */
+	void (*collect)(struct pipeline *pipeline, const struct rx_context *rx, const struct train *train, unsigned i,
+			struct outcome *outcome);
 
-	/* The batch is over: nothing of it waits in the egress. */
-	void (*finish)(struct pipeline *route, const struct rx_context *arrival, const struct train *trains,
+	/* The transmit batch is empty again. */
+	void (*finish)(struct pipeline *pipeline, const struct rx_context *rx, const struct train *trains,
 		       unsigned count);
 };
 
-/* The action, or NULL where it is not of this layer: a relay is in relay_action.h. */
+/* Returns the action, or NULL for a relay: that is relay_action in relay/relay_action.h. */
 const struct action *action_of(enum action_kind kind);
 
 #endif

@@ -1,4 +1,4 @@
-/* Counters. Each is written by one thread and may be read by any. */
+/* Counters of listeners, relays, peers and workers. One thread writes each counter; any thread may read it. */
 #ifndef UDPRELAYD_DATAPATH_COUNTERS_H
 #define UDPRELAYD_DATAPATH_COUNTERS_H
 
@@ -7,34 +7,33 @@
 #include "base/counter.h"
 #include "net/drop_reason.h"
 
-/* Whenever no batch is under way, received = sunk + echoed + forwarded + relayed + dropped[all reasons]. */
+/* Datagrams of a listener. Between two batches, received = sunk + echoed + forwarded + relayed + dropped[all]. */
 struct listener_counters {
 	counter received, received_bytes;
 	counter sunk, echoed, forwarded, relayed;
 	counter dropped[DROP_REASONS];
 };
 
-/* Of a relay. Whenever no batch is under way, answers = answered + dropped[all reasons]; started - ended sessions are
- * alive. */
+/* Sessions and replies of a relay. Between two batches, replies = replied + dropped[all]. The number of open sessions
+ * is started - ended. */
 struct relay_counters {
 	counter started, ended; /* sessions */
-	counter answers, answer_bytes; /* received from peers */
-	counter answered; /* submitted to the kernel for clients */
-	counter dropped[DROP_REASONS]; /* answers */
-	counter kernel_dropped; /* answers that found no room in the receive buffer of a session that has ended */
+	counter replies, reply_bytes; /* received from peers */
+	counter replied; /* replies that the kernel accepted for clients */
+	counter dropped[DROP_REASONS]; /* replies */
+	counter kernel_dropped; /* replies that overflowed the receive buffer of a session; counted when it ends */
 };
 
-/* submitted = sent + dropped[all reasons], whenever no batch is under way. */
+/* Datagrams to a peer. Between two batches, submitted = sent + dropped[all]. */
 struct peer_counters {
 	counter submitted;
 	counter sent, sent_bytes;
-	counter icmp_errors; /* "nobody there", told by ICMP of something sent before; no datagram is charged for it */
+	counter icmp_errors; /* for datagrams sent before; those datagrams count as sent */
 	counter dropped[DROP_REASONS];
-	counter answers, answer_bytes; /* received from it */
+	counter replies, reply_bytes; /* received from the peer */
 };
 
-/* Buckets of powers of two: for 1, 2, 3 to 4, 5 to 8 and so on; the last is for 65 to 128 and all that might be more.
- */
+/* Buckets for sizes of 1, 2, 3-4, 5-8 and so on. The last bucket holds 65 and more. */
 #define SIZE_BUCKETS 8
 
 static inline unsigned size_bucket(uint32_t size)
@@ -44,20 +43,20 @@ static inline unsigned size_bucket(uint32_t size)
 	return bucket < SIZE_BUCKETS ? bucket : SIZE_BUCKETS - 1;
 }
 
-/* Of a worker: what its receives brought, datagrams and answers alike. One that brought nothing does not count. */
+/* Receives of a worker, from clients and peers. A receive that returns nothing does not count. */
 struct receive_counters {
-	counter receives[SIZE_BUCKETS]; /* by their trains */
-	counter trains[SIZE_BUCKETS]; /* by their datagrams */
+	counter receives[SIZE_BUCKETS]; /* by number of trains */
+	counter trains[SIZE_BUCKETS]; /* by number of datagrams */
 	counter datagrams;
 };
 
-/* Adds b to *a, which no other thread may be writing. */
+/* Adds *b to *a. No other thread may write *a meanwhile. */
 void listener_counters_add(struct listener_counters *a, const struct listener_counters *b);
 void relay_counters_add(struct relay_counters *a, const struct relay_counters *b);
 void peer_counters_add(struct peer_counters *a, const struct peer_counters *b);
 void receive_counters_add(struct receive_counters *a, const struct receive_counters *b);
 
-/* The sum over all reasons. */
+/* Returns the sum over all reasons. */
 uint64_t drops_total(const counter dropped[DROP_REASONS]);
 
 #endif

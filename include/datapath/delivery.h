@@ -1,5 +1,10 @@
-/* A train on one way: its copies go into the egress, converted where the receiver wants another charset, and after the
- * flush they tell what became of each datagram. */
+/* A delivery: the path of a train to one destination. It queues the train's datagrams in the transmit batch, converted
+ * if the destination has another charset. After the flush it reads the outcome of each datagram, counts it and records
+ * it. The relay uses it for replies, too.
+ *
+ * The chunks of one delivery are adjacent in the transmit batch, in the order of the datagrams. The chunks of a train
+ * for several destinations follow each other in the order of the deliveries. outcome_collect() depends on this order
+ * and asserts it. */
 #ifndef UDPRELAYD_DATAPATH_DELIVERY_H
 #define UDPRELAYD_DATAPATH_DELIVERY_H
 
@@ -10,91 +15,83 @@
 #include "config/config.h"
 #include "datagram_log/record_ring.h"
 #include "datapath/counters.h"
-#include "datapath/peer_socket.h"
 #include "datapath/rx_batch.h"
 #include "datapath/tx_batch.h"
+#include "net/train.h"
 #include "text/converter.h"
 
-/* Trains of a batch whose payloads have to be converted: their results wait for the flush in memory of their own. */
+/* Trains in a receive batch if payloads are converted: the results occupy memory until the flush. */
 #define DELIVERY_CONVERTED_TRAINS 8
 
-/* Copies that a train needs in the egress on one way. */
+/* Chunks that a train occupies in the transmit batch, for each destination. Each converted datagram is a chunk. */
 #define DELIVERY_CHUNKS (TRAIN_MAX / TX_CHUNK_DATAGRAMS)
 #define DELIVERY_CONVERTED_CHUNKS TRAIN_MAX
 
-/* Where the conversions of a batch go; one for a worker, for the most converting ways that a train may take. */
+/* Memory for the converted payloads of a batch. All listeners of a worker share one. */
 struct arena {
 	uint8_t *bytes;
 	size_t size, used;
 };
 
-/* Returns 0 or -ENOMEM. */
-int arena_create(struct arena *arena, size_t ways);
+/* destinations: the largest number of converting destinations of one train. The memory becomes resident when it is used
+ * for the first time. Returns 0 or -ENOMEM. */
+int arena_create(struct arena *arena, size_t destinations);
 void arena_destroy(struct arena *arena);
 
-/* What the deliveries of one listener on one worker share. Everything that it points at is borrowed. */
+/* What all deliveries of one listener on one worker share. The pointers are borrowed. */
 struct delivery_context {
 	const struct listener_config *config;
-	struct tx_batch *egress;
+	struct tx_batch *tx_batch;
 	struct arena *arena;
-	bool converts; /* some destination wants another charset */
+	unsigned batch_limit; /* trains to receive at once */
+	bool converts; /* some destination has another charset */
 	struct record_ring *ring; /* NULL: no records */
-	uint32_t unrecorded; /* datagrams that log = 1/N passes over before the next record */
+	uint32_t unrecorded; /* datagrams to skip before the next record (log = 1/N) */
 };
 
-/* Trains to receive at most at once. */
-static inline unsigned delivery_batch_limit(const struct delivery_context *carrier)
-{
-	return carrier->converts ? DELIVERY_CONVERTED_TRAINS : RX_BATCH_TRAINS;
-}
-
-/* Begins a batch: the conversions of the last one are gone. */
-static inline void delivery_begin_batch(struct delivery_context *carrier)
-{
-	carrier->arena->used = 0;
-}
-
+/* One destination. */
 struct delivery {
-	struct tx_socket *outlet;
+	struct tx_socket *tx;
 	const struct address *to, *from; /* as tx_batch_add() takes them */
-	struct converter *converter; /* NULL: the bytes pass untouched */
+	struct converter *converter; /* NULL: the payload stays as it is */
 };
 
-/* Converts one datagram to at most room bytes at out, and no more than UDP carries. Returns DROP_NONE and the bytes
- * made, or why it cannot go this way. */
+/* Converts one datagram to at most room bytes at out, and at most to what UDP carries. Returns DROP_NONE and the number
+ * of bytes in *made, or the reason for a drop. */
 enum drop_reason delivery_convert(struct converter *converter, const void *data, size_t size, uint8_t *out, size_t room,
 				  size_t *made);
 
-/* Puts the train's datagrams, from skip on, into the egress. Returns the first copy; the others follow it. */
-struct tx_chunk *delivery_enqueue(struct delivery_context *carrier, const struct delivery *way,
+/* Queues the datagrams [skip, end) of the train. Returns the first chunk. */
+struct tx_chunk *delivery_enqueue(struct delivery_context *context, const struct delivery *delivery,
 				  const struct train *train);
 
-/* The same for datagrams that cannot go this way now, and why. */
-struct tx_chunk *delivery_enqueue_dropped(struct delivery_context *carrier, const struct train *train,
+/* Adds the datagrams [skip, end) of the train as dropped chunks: the destination cannot be used now. */
+struct tx_chunk *delivery_enqueue_dropped(struct delivery_context *context, const struct train *train,
 					  enum drop_reason reason);
 
-/* What became of each datagram of a train. */
+/* What happened to each datagram of a train. */
 struct outcome {
-	uint16_t sent[TRAIN_MAX]; /* copies that were submitted to the kernel */
-	uint8_t reason[TRAIN_MAX]; /* enum drop_reason, of a copy that was not */
-	uint32_t total; /* copies of all datagrams that were submitted to the kernel */
-	const struct peer_config *peer; /* that a relay sent to, for the record; or NULL */
+	uint16_t sent[TRAIN_MAX]; /* number of destinations that the kernel accepted the datagram for */
+	uint8_t reason[TRAIN_MAX]; /* enum drop_reason, if some destination was not reached */
+	uint32_t total_sent; /* sum of sent */
+	const struct peer_config *peer; /* for the record: the peer of a relay session, or NULL */
 };
 
-/* None was sent, all for this reason. */
-void outcome_init(struct outcome *outcome, uint32_t datagrams, enum drop_reason reason);
+/* No datagram of the train is sent yet. Datagrams outside [skip, end), and all datagrams of a dropped train, have their
+ * reason; the others have DROP_NONE until outcome_collect(). */
+void outcome_init(struct outcome *outcome, const struct train *train);
 
-/* Reads the copies of one way, and counts them for the peer that they went to, if it was one. Returns the copy after
- * them. */
-const struct tx_chunk *outcome_collect(struct outcome *outcome, const struct train *train, const struct tx_chunk *copy,
-				       struct peer_socket *peer);
+/* Reads the chunks of one delivery through tx, from the first one on. counters (NULL: none) are those of the peer.
+ * Returns the chunk after them. */
+const struct tx_chunk *outcome_collect(struct outcome *outcome, const struct train *train, const struct tx_chunk *chunk,
+				       const struct tx_socket *tx, struct peer_counters *counters);
 
-/* Counts those that were not sent. Returns how many were. */
+/* Counts each datagram that no destination got under its reason. Returns the number of the others. */
 uint32_t outcome_count_sent(const struct outcome *outcome, uint32_t datagrams, counter dropped[DROP_REASONS]);
 
-/* Records the train's datagrams that log = 1/N wants; record has what they share, verdict the one of those that were
- * sent. The carrier has a ring. */
-void delivery_record(struct delivery_context *carrier, struct datagram_record *record, enum verdict verdict,
+/* Records the datagrams of the train that log = 1/N selects. record holds what they share. verdict is that of a sent
+ * datagram. context->ring must not be NULL. */
+void delivery_record(struct delivery_context *context, struct datagram_record *record, enum verdict verdict,
 		     const struct outcome *outcome, const struct train *train);
 
 #endif

@@ -1,4 +1,9 @@
-/* A worker's way to a peer: one connected socket, opened when it is first needed and again when it broke. */
+/* The connected socket of one worker to one peer of a forward. The worker opens it when it is needed for the first
+ * time, and again when it breaks or the peer's address changes. It never receives: the kernel drops what the peer sends
+ * back.
+ *
+ * What can go wrong: the peer's name has no address yet, the address becomes one of our own listeners, or the socket
+ * cannot be opened. peer_socket_ensure_open() reports each as a drop reason. */
 #ifndef UDPRELAYD_DATAPATH_PEER_SOCKET_H
 #define UDPRELAYD_DATAPATH_PEER_SOCKET_H
 
@@ -12,49 +17,47 @@
 #include "net/own_addresses.h"
 
 struct peer_socket {
-	struct tx_socket outlet;
+	struct tx_socket tx;
 	const struct peer_config *config;
 	const struct own_addresses *own;
 	struct log *log;
-	int send_buffer;
+	int send_buffer; /* bytes */
 	struct address address; /* length 0: not known yet */
 	struct peer_counters counters;
 
-	enum drop_reason down; /* why it could not be opened */
-	uint64_t retry_ms; /* and when to try again */
-	unsigned own_version; /* of own, that was looked at last */
-	struct log_limit down_limit, icmp_limit;
+	enum drop_reason down; /* result of the last attempt to open the socket */
+	uint64_t retry_ms; /* monotonic; no new attempt before */
+	unsigned own_version; /* of own, at the last check of the address */
+	struct log_limit down_log_limit, icmp_log_limit;
 };
 
-/* config, own and log must outlive the link. NULL for own: nothing is. */
-void peer_socket_init(struct peer_socket *link, const struct peer_config *config, int send_buffer,
+/* config, own and log must outlive the socket. own is NULL if no address is our own. */
+void peer_socket_init(struct peer_socket *peer, const struct peer_config *config, int send_buffer,
 		      const struct own_addresses *own, struct log *log);
-void peer_socket_finish(struct peer_socket *link);
+void peer_socket_finish(struct peer_socket *peer);
 
-/* Goes on where another link to the same peer ends: with its counters and, where the address is the same, its socket.
- * Nobody uses that one any more; it still wants its peer_socket_finish(). */
-void peer_socket_adopt(struct peer_socket *link, struct peer_socket *before);
+/* Takes the counters of another socket to the same peer, and its descriptor if both have the same address. No thread
+ * uses *before any more; call peer_socket_finish() for it as usual. */
+void peer_socket_adopt(struct peer_socket *peer, struct peer_socket *before);
 
-/* Where the peer is from now on; NULL where nobody knows. A socket to another address is closed. */
-void peer_socket_set_address(struct peer_socket *link, const struct address *address);
+/* Sets the address of the peer; NULL: it is not known. A socket to another address is opened again when it is needed.
+ */
+void peer_socket_set_address(struct peer_socket *peer, const struct address *address);
 
-/* Why nothing can be sent to the peer, whatever the network says: DROP_UNRESOLVED, DROP_LOOP, or DROP_NONE. */
-enum drop_reason peer_socket_check(const struct peer_socket *link);
+/* Returns DROP_UNRESOLVED, DROP_LOOP (the address is one of our own listeners) or DROP_NONE. Opens nothing. */
+enum drop_reason peer_socket_check(const struct peer_socket *peer);
 
-/* Sees to it that the outlet can be used. Returns DROP_NONE, or why datagrams to this peer are dropped now. Between two
- * attempts to open a socket passes a second. */
-enum drop_reason peer_socket_ensure_open(struct peer_socket *link, uint64_t now_ms);
+/* Opens the socket if necessary, at most once per second. Returns DROP_NONE, or the reason to drop datagrams to this
+ * peer. */
+enum drop_reason peer_socket_ensure_open(struct peer_socket *peer, uint64_t now_ms);
 
-/* Counts what became of a copy. */
-void peer_socket_count_sent(struct peer_socket *link, const struct tx_chunk *copy);
+/* Counts ICMP errors for earlier datagrams to an address of the peer, and logs them at a bounded rate. */
+void peer_socket_report_icmp(struct peer_socket *peer, const struct address *address, uint64_t errors);
 
-/* Counts and tells that ICMP refused earlier datagrams to an address of the peer. */
-void peer_socket_report_icmp(struct peer_socket *link, const struct address *address, uint64_t errors);
+/* Reports the ICMP errors that the last flush met. */
+void peer_socket_collect_icmp(struct peer_socket *peer);
 
-/* After a flush: counts and tells what ICMP said of the peer. */
-void peer_socket_collect_icmp(struct peer_socket *link);
-
-/* At the end: the same for what the socket knows and no flush has met. */
-void peer_socket_collect_final_error(struct peer_socket *link);
+/* Reports an ICMP error that the socket holds and no flush has met. Call it before the socket is closed. */
+void peer_socket_collect_final_error(struct peer_socket *peer);
 
 #endif

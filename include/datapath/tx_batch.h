@@ -1,5 +1,11 @@
-/* Sending: copies of trains wait in an egress until the flush, which sends runs to one destination with one GSO send
- * where it can (UDP_SEGMENT, udp(7)), and many of them with one sendmmsg(2). */
+/* A transmit batch. One belongs to each worker. The actions add chunks to it; tx_batch_flush() then sends them all.
+ * Chunks with the same socket, destination and source form a flow: a run of a flow is one GSO send (UDP_SEGMENT,
+ * udp(7)), and one sendmmsg(2) carries up to 64 messages. The batch never copies a payload: data and addresses are
+ * borrowed until tx_batch_clear().
+ *
+ * What can go wrong: a full send buffer (the rest waits for the next flush, within a time limit), an ICMP error of an
+ * earlier datagram (the send is repeated), a path that refuses GSO (the run is sent as single datagrams). Every other
+ * error drops the datagrams under a drop reason. */
 #ifndef UDPRELAYD_DATAPATH_TX_BATCH_H
 #define UDPRELAYD_DATAPATH_TX_BATCH_H
 
@@ -12,97 +18,92 @@
 #include "datapath/wait_budget.h"
 #include "net/drop_reason.h"
 
-/* How long one outlet, and all of an egress together, may be waited for in any second. What finds no room after that is
- * dropped at once: a slow receiver costs the others no more. */
+/* Milliseconds per second that a worker waits for one socket, and for all sockets together. After that, datagrams for
+ * a full send buffer are dropped at once. */
 #define TX_SOCKET_WAIT_BUDGET_MS 100
 #define TX_WAIT_BUDGET_MS 200
 
-/* Datagrams in one copy and in one GSO send: what every kernel since 4.18 takes. */
+/* Datagrams in one chunk and in one GSO send. Every kernel since 4.18 accepts this number (UDP_MAX_SEGMENTS). */
 #define TX_CHUNK_DATAGRAMS 64
 
-/* What a destination refused: it takes GSO only with segments below this size, until then. */
+/* Remembers that a destination refuses GSO for datagrams of at least segment bytes. */
 struct gso_fallback {
 	uint32_t destination; /* hash of its address */
-	uint32_t segment; /* bytes; 0: nothing was refused */
-	uint64_t until_ms;
+	uint32_t segment; /* bytes; 0: no refusal */
+	uint64_t until_ms; /* monotonic */
 };
 
-/* A socket to send by. The owner sets fd, connected and gso and zeroes the rest. */
+/* A socket to send through. The owner sets fd, connected, gso and shared_wait_budget and zeroes the rest. */
 struct tx_socket {
 	int fd;
-	bool connected; /* copies name no destination */
-	bool gso; /* a UDP socket */
-	bool broken; /* set by a flush: the socket is of no more use and wants to be opened anew */
-	uint64_t icmp_errors; /* refusals of earlier datagrams, that the socket told of */
+	bool connected; /* the chunks name no destination */
+	bool gso; /* a UDP socket, not an AF_UNIX one */
+	bool broken; /* a flush sets it: the owner must open the socket again */
+	uint64_t icmp_errors; /* ICMP errors of earlier datagrams; the owner reads and resets it */
 
-	/* Of the batch under way, the egress's own. */
+	/* The tx_batch uses these while chunks of this socket are queued. */
 	struct tx_flow *first, *last;
 	struct tx_socket *next;
-	bool waits; /* for room */
-	enum drop_reason waits_reason;
-	struct wait_budget patience;
-	struct wait_budget *shared_wait_budget; /* with other outlets, whose owner sets it; NULL: its own counts */
-	struct gso_fallback refusal; /* of a connected one */
+	bool blocked; /* some datagrams wait for room in a send buffer */
+	enum drop_reason blocked_reason;
+	struct wait_budget wait_budget;
+	struct wait_budget *shared_wait_budget; /* of several sockets to one receiver; NULL: wait_budget counts */
+	struct gso_fallback fallback; /* of a connected socket */
 };
 
-/* Whether an error of a connected socket tells that ICMP refused an earlier datagram, and not, say, a smaller MTU. */
+/* Returns whether this errno of a connected socket reports an ICMP error for an earlier datagram. A smaller path MTU is
+ * not one. */
 static inline bool tx_error_is_icmp(int error)
 {
 	return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH || error == ENOPROTOOPT;
 }
 
-/* Datagrams of one size (the last may be shorter) for one destination. */
-struct tx_chunk {
+/* Datagrams for one destination, as in struct train: segment bytes each, the last one may be shorter. */
+struct tx_payload {
 	const uint8_t *data;
-	uint64_t failed; /* bit i: datagram i was dropped */
-	enum drop_reason reason; /* of the drops */
-	uint32_t size, segment; /* as in struct train */
-	uint16_t count; /* at most TX_CHUNK_DATAGRAMS */
-	uint32_t next; /* the group's next copy */
+	uint32_t size; /* bytes of all datagrams */
+	uint32_t segment; /* bytes */
+	uint32_t count; /* datagrams */
 };
 
-static inline bool tx_chunk_dropped(const struct tx_chunk *copy, uint32_t i)
-{
-	return copy->failed >> i & 1;
-}
+/* At most TX_CHUNK_DATAGRAMS datagrams of one payload, and which of them were dropped. */
+struct tx_chunk {
+	const uint8_t *data;
+	const struct tx_socket *socket; /* NULL: the datagrams were dropped before they could be queued */
+	uint64_t dropped; /* bit i: datagram i was dropped */
+	enum drop_reason reason; /* of the dropped datagrams */
+	uint32_t size, segment; /* bytes, as in struct tx_payload */
+	uint16_t count;
+	uint32_t next; /* index of the next chunk of the flow, or TX_NONE */
+};
 
-/* How many of its datagrams failed. */
-static inline uint32_t tx_chunk_drops(const struct tx_chunk *copy)
-{
-	return (uint32_t)__builtin_popcountll(copy->failed);
-}
+#define TX_NONE UINT32_MAX
 
 struct tx_batch;
 
-/* For batches of at most copies copies, and at most groups pairs of an outlet and a destination. Returns 0 or -ENOMEM.
- */
-int tx_batch_create(struct tx_batch **egress, size_t copies, size_t groups);
+/* Allocates a batch for at most chunks chunks and flows flows (less than 32768). Returns 0 or -ENOMEM. */
+int tx_batch_create(struct tx_batch **batch, size_t chunks, size_t flows);
 
-/* NULL is accepted. */
-void tx_batch_destroy(struct tx_batch *egress);
+/* Accepts NULL. */
+void tx_batch_destroy(struct tx_batch *batch);
 
-/* Appends count datagrams, in segments as in a train. to is NULL for a connected outlet, from NULL (or of length 0)
- * where the kernel chooses the source. Data and addresses must stay until the batch is over. A long train takes several
- * copies, that follow each other; returns how many, *copies points at the first. */
-unsigned tx_batch_add(struct tx_batch *egress, struct tx_socket *outlet, const struct address *to,
-		      const struct address *from, const uint8_t *data, uint32_t size, uint32_t segment, uint32_t count,
-		      struct tx_chunk **copies);
+/* Queues the datagrams. to is NULL for a connected socket. The kernel chooses the source if from is NULL or has length
+ * 0. Returns the first chunk; the other chunks of this payload follow it in memory. */
+struct tx_chunk *tx_batch_add(struct tx_batch *batch, struct tx_socket *socket, const struct address *to,
+			      const struct address *from, struct tx_payload payload);
 
-/* As tx_batch_add(), for datagrams that failed before they could wait for a flush: so they are accounted for like
- * others.
- */
-unsigned tx_batch_add_dropped(struct tx_batch *egress, const uint8_t *data, uint32_t size, uint32_t segment,
-			      uint32_t count, enum drop_reason reason, struct tx_chunk **copies);
+/* Adds datagrams that cannot be queued, as dropped chunks, so that they are counted like all others. */
+struct tx_chunk *tx_batch_add_dropped(struct tx_batch *batch, struct tx_payload payload, enum drop_reason reason);
 
-/* Sends what waits. Order is kept for each destination, and no outlet waits for another. Returns true when every
- * datagram was sent or marked as failed; false when some wait for room in a send buffer: flush again, a millisecond
- * later or so, until the patience is spent and they have failed. */
-bool tx_batch_flush(struct tx_batch *egress, uint64_t now_ms);
+/* Sends the queued datagrams. Each flow keeps its order, and no socket waits for another one. Returns true if every
+ * datagram is sent or dropped. Returns false if some wait for room in a send buffer: call it again after a millisecond
+ * or so. When the wait budget is spent, these datagrams are dropped. now_ms is monotonic. */
+bool tx_batch_flush(struct tx_batch *batch, uint64_t now_ms);
 
-/* Marks what still waits as failed. */
-void tx_batch_drop_pending(struct tx_batch *egress);
+/* Drops the datagrams that wait for room. */
+void tx_batch_drop_pending(struct tx_batch *batch);
 
-/* Ends the batch: the copies are gone. */
-void tx_batch_clear(struct tx_batch *egress);
+/* Empties the batch. All chunks are invalid after it. */
+void tx_batch_clear(struct tx_batch *batch);
 
 #endif

@@ -1,47 +1,38 @@
-/* The guard: who is answered, and who is not. */
+/* Access: whether a listener takes datagrams from a source. It is a pure decision on the configuration, our own
+ * addresses and the source; it keeps no state. */
 #ifndef UDPRELAYD_GUARD_ACCESS_H
 #define UDPRELAYD_GUARD_ACCESS_H
-
-#include <stddef.h>
 
 #include "base/address.h"
 #include "config/config.h"
 #include "net/drop_reason.h"
 #include "net/own_addresses.h"
-#include "net/train.h"
 
-/* What made the guard decide, in the order of its questions. */
+/* The rule that decides, in the order of the checks. */
 enum access_rule {
-	ACCESS_DENIED,
-	ACCESS_NOT_ALLOWED,
-	ACCESS_NO_REPLY_ACTION, /* the action answers nobody */
-	ACCESS_UNNAMED, /* an AF_UNIX sender without a name */
-	ACCESS_UNNAMED_ONE_WAY, /* the same, of a relay that expects no answers for it */
-	ACCESS_LOOP_GUARD_OFF, /* loop_guard */
-	ACCESS_NO_HOST, /* nobody has the source's address */
+	ACCESS_DENIED, /* the source is in deny */
+	ACCESS_NOT_ALLOWED, /* allow is set, and the source is not in it */
+	ACCESS_NO_REPLY_ACTION, /* the action sends no replies, so that loop_guard does not apply */
+	ACCESS_UNNAMED, /* an AF_UNIX sender without a name: a reply has no destination */
+	ACCESS_UNNAMED_ONE_WAY, /* the same, but the relay expects no replies (responses = 0) */
+	ACCESS_LOOP_GUARD_OFF,
+	ACCESS_NO_HOST, /* no host has this source address */
 	ACCESS_OWN_ADDRESS,
 	ACCESS_PORT_ZERO,
-	ACCESS_REFUSED_PORT,
+	ACCESS_REFUSED_PORT, /* refuse_source_ports */
 	ACCESS_ADMITTED,
 };
 
 struct access_decision {
-	enum drop_reason reason; /* DROP_NONE: the listener may take it */
-	enum access_rule ground;
-	const struct prefix *prefix; /* of deny or allow, that the source has; or NULL */
+	enum drop_reason reason; /* DROP_NONE: the listener takes the datagram */
+	enum access_rule rule;
+	const struct prefix *prefix; /* of deny or allow, that contains the source; or NULL */
 };
 
-/* Whether the listener may take datagrams from the source, and why. First, whatever the action and loop_guard are, a
- * source in deny is out, and one that is not in allow where that is set; AF_UNIX has neither. Then, echo and relay
- * answer nobody who cannot be answered or who would answer the answer (CERT CA-1996-01, CVE-2024-2169). */
+/* Checks a source. deny and allow apply to every action, but not to AF_UNIX senders. Then, with loop_guard, an echo and
+ * a relay refuse sources that cannot receive a reply, or that would reply to the reply (CERT CA-1996-01,
+ * CVE-2024-2169). */
 struct access_decision access_check(const struct listener_config *config, const struct own_addresses *own,
 				    const struct address *source);
-
-/* What forbids the listener to take the train, by the same decision. */
-static inline enum drop_reason guard_check(const struct listener_config *config, const struct own_addresses *own,
-					   const struct train *train)
-{
-	return access_check(config, own, &train->source).reason;
-}
 
 #endif

@@ -1,4 +1,5 @@
-/* What the user is told where a socket cannot be had: file, line, key and remedy, as one error in the log. */
+/* Log messages for sockets that cannot be bound, and for multicast groups that cannot be joined. A message is one line
+ * of level error: file, line, section, key, hint, failed call and its errno. */
 #ifndef UDPRELAYD_NET_BIND_ERROR_H
 #define UDPRELAYD_NET_BIND_ERROR_H
 
@@ -9,14 +10,16 @@
 #include "config/config.h"
 #include "net/socket.h"
 
-/* What the user can do when bind(2) at the address fails with this positive errno. stream: a socket of connections. */
+/* Returns a hint for the user: why bind(2) to the address failed with this positive errno, and the fix. stream is true
+ * for a stream socket, false for a datagram socket. The string is static. */
 const char *bind_error_hint(const struct address *address, bool stream, int error);
 
-/* An address, or the listener's interface, cannot be bound. */
+/* Logs that bind could not be bound, or that the listener's interface could not (error->call is SO_BINDTODEVICE). An
+ * address from a command line has no file and line. */
 void bind_error_log(struct log *log, const struct config *config, const struct listener_config *listener,
 		    const struct bind_config *bind, const struct socket_error *error);
 
-/* A group cannot be joined. */
+/* Logs that the listener could not join the group. */
 void bind_error_log_group(struct log *log, const struct config *config, const struct listener_config *listener,
 			  const struct multicast_config *group, const struct socket_error *error);
 

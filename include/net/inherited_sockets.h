@@ -1,5 +1,8 @@
-/* Sockets that systemd passed to us: those of a .socket unit, which the configuration calls fd:NAME, and those that an
- * earlier run left in the file descriptor store (sd_listen_fds(3), sd_pid_notify_with_fds(3)). */
+/* Sockets inherited from systemd at the start of the process.
+ * There are two kinds: sockets of a .socket unit, which the configuration names as fd:NAME, and sockets that an earlier
+ * run saved in the file descriptor store (sd_listen_fds(3), sd_pid_notify_with_fds(3)).
+ * The main thread owns the set from start to exit. The set keeps a unit's socket open, and listeners get duplicates.
+ * A stored socket is either taken by a listener or discarded. */
 #ifndef UDPRELAYD_NET_INHERITED_SOCKETS_H
 #define UDPRELAYD_NET_INHERITED_SOCKETS_H
 
@@ -11,10 +14,11 @@
 #include "config/config.h"
 
 struct inherited_socket {
-	char *name; /* FileDescriptorName= of the unit, or that in the store */
-	int fd; /* -1 once it is taken */
+	char *name; /* FileDescriptorName= of the unit, or the name in the store; owned */
+	int fd; /* -1 after it was taken or discarded */
 	struct address local;
-	bool stored, wanted;
+	bool stored; /* from the store, not from a unit */
+	bool claimed; /* stored: the configuration uses it */
 };
 
 struct inherited_sockets {
@@ -22,38 +26,42 @@ struct inherited_sockets {
 	size_t count;
 };
 
-/* Room for a name in the store, its NUL included. */
+/* Size of the buffer for a name in the store, including the NUL. */
 #define STORE_NAME_MAX 256
 
-/* Takes what systemd passed; nothing where it did not start us, or is not built in. What is no datagram socket that is
- * bound, and open to all senders, is told to log and closed. Once in the life of a process. */
-void inherited_sockets_open(struct inherited_sockets *passed, struct log *log);
+/* Reads the sockets that systemd passed. The set is empty if systemd did not start the process, or if the program was
+ * built without libsystemd. Logs and closes each descriptor that is not a bound, unconnected datagram socket. Call it
+ * once per process. */
+void inherited_sockets_open(struct inherited_sockets *inherited, struct log *log);
 
-/* The next socket of a unit by that name, after one (NULL: the first one), or NULL. It stays open and in its place, for
- * later configurations: copy its descriptor. */
-const struct inherited_socket *inherited_sockets_next(const struct inherited_sockets *passed, const char *name,
+/* Returns the next unit socket of that name behind after (NULL: the first one), or NULL. The set keeps the descriptor
+ * for later configurations: duplicate it. */
+const struct inherited_socket *inherited_sockets_next(const struct inherited_sockets *inherited, const char *name,
 						      const struct inherited_socket *after);
 
-/* Tells of units' sockets that no listener of the configuration uses: what is sent there waits in vain. */
-void inherited_sockets_warn_unused(const struct inherited_sockets *passed, const struct config *config,
+/* Logs a warning for each unit socket that no listener uses: the daemon does not read datagrams sent to it. */
+void inherited_sockets_warn_unused(const struct inherited_sockets *inherited, const struct config *config,
 				   struct log *log);
 
-/* --- The store --- */
+/* --- The file descriptor store --- */
 
-/* Writes the name in the store of a worker's socket for an address of the listener: all that makes it another socket is
- * in there. An address with port 0, or an AF_UNIX one, has none. Returns whether it has one. */
+/* Writes the store name of a worker's socket for an address of the listener. Two sockets have the same name only if one
+ * can replace the other: the name contains the worker, address, interface and multicast groups. Returns false for an
+ * address with port 0 and for an AF_UNIX address: these are not stored. */
 bool inherited_sockets_store_name(char name[STORE_NAME_MAX], const struct listener_config *listener,
 				  const struct address *address, unsigned worker);
 
-/* Closes what of the store the configuration does not want, or what is bound to an interface that has gone, and has
- * systemd forget it, so that it is in nobody's way.
- * Returns whether there was such a socket: systemd closes its copy a moment later. */
-bool inherited_sockets_discard_stale(struct inherited_sockets *passed, const struct config *config, unsigned workers);
+/* Closes each stored socket that the configuration does not use, or whose interface is gone, and removes it from the
+ * store, so that its port becomes free. Returns whether there was one: systemd closes its own copy a moment later, and
+ * until then bind(2) may fail with EADDRINUSE. */
+bool inherited_sockets_discard_stale(struct inherited_sockets *inherited, const struct config *config,
+				     unsigned workers);
 
-/* The descriptor of the stored socket of that name, if it is bound to that address, or -1. It is the caller's from now
- * on. */
-int inherited_sockets_take(struct inherited_sockets *passed, const char *name, const struct address *address);
+/* Returns the descriptor of the stored socket with this name, or -1 if there is none or if it is bound to another
+ * address. The caller becomes its owner. */
+int inherited_sockets_take_stored(struct inherited_sockets *inherited, const char *name, const struct address *address);
 
-void inherited_sockets_close(struct inherited_sockets *passed);
+/* Closes the remaining descriptors and frees the set. */
+void inherited_sockets_close(struct inherited_sockets *inherited);
 
 #endif

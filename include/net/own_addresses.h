@@ -1,4 +1,6 @@
-/* The addresses that are ours: those of the listeners and, behind wildcards, those of the host. */
+/* The addresses of this daemon: the bound addresses of the listeners and, for a wildcard, the addresses of the host.
+ * A generation owns the set. Workers read it while the main loop refreshes it: entries are only appended and marked as
+ * present or absent. Up to OWN_ADDRESSES_LATER addresses can be added after the creation. */
 #ifndef UDPRELAYD_NET_OWN_ADDRESSES_H
 #define UDPRELAYD_NET_OWN_ADDRESSES_H
 
@@ -7,31 +9,31 @@
 
 #include "base/address.h"
 
-/* The addresses that listeners are bound to, and what a wildcard among them stands for. */
 struct own_addresses;
 
-/* So many addresses may come to local interfaces that were not there at first. */
+/* Capacity for addresses that local interfaces get after the creation. */
 #define OWN_ADDRESSES_LATER 256
 
-/* bound: count addresses, which are copied. The addresses of the local interfaces are read now. Returns 0 or a negative
- * errno. */
+/* Creates the set from count bound addresses, which are copied, and reads the addresses of the local interfaces.
+ * Returns 0 or a negative errno. */
 int own_addresses_create(struct own_addresses **own, const struct address *bound, size_t count);
 
-/* Reads the addresses of the interfaces again, where it matters; others may ask meanwhile. Returns false where some are
- * not known, as more than OWN_ADDRESSES_LATER have come. */
+/* Reads the addresses of the local interfaces again, if a listener is bound to a wildcard. Main loop only; other
+ * threads may query the set at the same time. Returns false if an address was ignored because the capacity is
+ * exhausted. If the addresses cannot be read, the set stays as it is and the function returns true. */
 bool own_addresses_refresh(struct own_addresses *own);
 
-/* Another one after each time. */
+/* Returns a number that each refresh increments. Any thread. */
 unsigned own_addresses_version(const struct own_addresses *own);
 
-/* NULL is accepted. */
+/* Frees the set. NULL is accepted. */
 void own_addresses_destroy(struct own_addresses *own);
 
-/* Whether a datagram from source is one that we sent from a listener's socket. */
+/* Whether a datagram from source was sent from the socket of a listener. Any thread; no system calls. */
 bool own_addresses_has(const struct own_addresses *own, const struct address *source);
 
-/* Whether what is sent to the address comes back to a listener: as above, and an AF_UNIX path by any name that leads to
- * the same file. Looks at the file system. */
+/* Whether a datagram that is sent to the address reaches a listener. Like own_addresses_has(); for AF_UNIX also if
+ * another path leads to the same file. Calls stat(2) for an AF_UNIX address. */
 bool own_addresses_reaches_us(const struct own_addresses *own, const struct address *to);
 
 #endif

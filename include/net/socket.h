@@ -1,4 +1,5 @@
-/* Sockets as udprelayd wants them: bound ones for listeners, connected ones for peers. */
+/* System calls for sockets: bound sockets for listeners, connected sockets for peers. The functions keep no state.
+ * The caller owns each returned descriptor and closes it with close(2). Buffer sizes are in bytes. */
 #ifndef UDPRELAYD_NET_SOCKET_H
 #define UDPRELAYD_NET_SOCKET_H
 
@@ -8,69 +9,80 @@
 #include "base/address.h"
 #include "config/config.h"
 
-/* Why a bound socket could not be had: the call that failed, for the message. */
+/* Why a socket could not be created. */
 struct socket_error {
-	const char *call;
-	int error; /* a positive errno */
+	const char *call; /* failed call or socket option, for the message; static */
+	int error; /* positive errno */
 };
 
-/* Binds a non-blocking datagram socket for the listener, with its options: device, freebind, buffers, GRO and, where
- * address is a wildcard, PKTINFO. Where port_shared is set, further sockets may be bound to the same port: the first
- * must come with port_owner too, and fails when anybody else has the port. Does not join groups. Returns the
- * descriptor, or -1 and fills *error. */
+/* --- Listeners --- */
+
+/* Creates a non-blocking datagram socket for the listener and binds it. Sets the listener's interface and freebind, GRO
+ * and, for a wildcard address, PKTINFO. Does not set buffers and does not join groups: the socket receives no multicast
+ * until it joins a group.
+ * port_shared: more sockets will be bound to the same port. The first of them must set port_owner: its bind fails if
+ * another program has the port. Returns the descriptor, or -1 and fills *error. */
 int socket_bind(const struct listener_config *config, const struct address *address, bool port_owner, bool port_shared,
 		struct socket_error *error);
 
-/* Binds a non-blocking stream socket and listens on it, with so long a queue. The file of an AF_UNIX socket whose
- * program has ended is replaced. Returns the descriptor, or -1 and fills *error. */
+/* Creates a non-blocking stream socket, binds it and listens with this backlog. Replaces the file of an AF_UNIX socket
+ * whose program has ended. Returns the descriptor, or -1 and fills *error. */
 int socket_listen(const struct address *address, int backlog, struct socket_error *error);
 
-/* Lets other sockets of this user bind the same port. Returns 0 or a negative errno. */
+/* Allows other sockets of this user to bind the same port (SO_REUSEPORT). Returns 0 or a negative errno. */
 int socket_share_port(int fd);
 
-/* Whether it is bound to the device that has this name now; "": to any. One that was made anew is another. */
+/* Whether the socket is bound to the interface that has this name now; true for "". False after the interface was
+ * deleted and created again. */
 bool socket_is_bound_to_device(int fd, const char *name);
 
-/* What it has of SO_RCVBUF or SO_SNDBUF, in bytes. */
-int socket_buffer(int fd, int option);
-
-/* Makes a UDP socket hear nobody but itself, while what waits in it can still be read: its port's datagrams are other
- * sockets' from now on. Where that fails they are not. */
+/* Stops new datagrams on a UDP socket that is bound to local; datagrams in its receive buffer can still be read. The
+ * port's datagrams go to other sockets from now on. Errors are ignored: then the socket continues to receive. */
 void socket_stop_receiving(int fd, const struct address *local);
 
-/* Makes a bound socket, which came from elsewhere, such a one; its device and freebind stay as they are. One of IPv6
- * that takes IPv4, too, is refused (IPV6_V6ONLY): whose addresses these are could not be told from forged ones. Returns
- * 0, or -1 and fills *error. */
+/* Prepares an inherited or stored socket, bound to local, for a listener: the same options as socket_bind() sets,
+ * except interface and freebind, which stay as they are. Rejects an IPv6 wildcard socket that also receives IPv4
+ * (without IPV6_V6ONLY): its IPv4-mapped sources could not be distinguished from forged ones. Returns 0, or -1 and
+ * fills *error. */
 int socket_adopt(int fd, const struct address *local, bool port_shared, struct socket_error *error);
 
-/* Joins or leaves a group. Returns 0 or a negative errno. */
+/* Joins or leaves a multicast group. Returns 0 or a negative errno. */
 int socket_join(int fd, const struct multicast_config *group);
 int socket_leave(int fd, const struct multicast_config *group);
 
-/* Connects a non-blocking datagram socket to a peer; it receives nothing, ever: what peers answer is discarded in the
- * kernel. Returns the descriptor or a negative errno. */
+/* Returns the number of datagrams that the kernel dropped because the receive buffer was full; 0 if it does not know.
+ */
+uint64_t socket_kernel_drops(int fd);
+
+/* --- Peers --- */
+
+/* Creates a non-blocking datagram socket and connects it to a peer. The socket never receives: the kernel discards the
+ * replies of the peer. Returns the descriptor or a negative errno. */
 int socket_open_send_only(const struct address *peer, int send_buffer);
 
-/* The same for a socket that hears what the peer answers, datagram by datagram. An AF_UNIX one gets a name from the
- * kernel, to be answered at (unix(7), autobind). Never is the socket connected to itself, which happens where nobody
- * listens at the peer's port of this host and the kernel gives just that to us. */
+/* Like socket_open_send_only(), but the socket receives the replies of the peer, one datagram per read. An AF_UNIX
+ * socket gets a name from the kernel, so that the peer can reply (unix(7), autobind).
+ * Neither function connects a socket to itself. That could happen if no socket is bound to the peer's port of this host
+ * and the kernel assigns this port to the new socket. After the second such try they return -EADDRINUSE. */
 int socket_open_duplex(const struct address *peer, int receive_buffer, int send_buffer);
 
-/* From here the UDP socket gives trains as the kernel keeps them (UDP_GRO), where it knows how to. */
+/* --- Both --- */
+
+/* Lets a UDP socket receive trains of datagrams in one buffer (UDP_GRO). An older kernel ignores it. */
 void socket_enable_gro(int fd);
 
-/* Asks for a buffer (SO_RCVBUF or SO_SNDBUF). Returns the bytes granted, as they were asked for (socket(7): the kernel
- * doubles them for its own needs). */
+/* Returns the size of a buffer. option is SO_RCVBUF or SO_SNDBUF. */
+int socket_buffer(int fd, int option);
+
+/* Requests a buffer size. Returns the granted size, in the unit of the request (the kernel doubles it for its own
+ * needs, socket(7)). */
 int socket_set_buffer(int fd, int option, int bytes);
 
-/* Whether something waits to be read. */
+/* Whether a datagram can be read now. */
 bool socket_has_input(int fd);
 
-/* Of a connected socket (a UDP or an AF_UNIX one) that is about to be closed: reads away what waits, and counts it.
- * Nothing comes in any more from then on, so that nothing is lost between the last read and close(2). */
+/* Reads and counts the datagrams that wait in a connected socket, before it is closed. udp is true for a UDP socket,
+ * false for an AF_UNIX socket. First stops new datagrams, so that none is lost between the last read and close(2). */
 void socket_drain(int fd, bool udp, uint64_t *datagrams, uint64_t *bytes);
-
-/* Datagrams that the kernel dropped for want of room in the receive buffer; 0 where it does not say. */
-uint64_t socket_kernel_drops(int fd);
 
 #endif

@@ -1,5 +1,6 @@
-/* The sessions of a listener on one worker: found or begun for each train of a client, ended when they are idle,
- * answered, or cannot go on. */
+/* The relay of one listener on one worker: the sessions of its clients. It finds or opens a session for each train of a
+ * client, and ends a session that is idle, complete (`responses`) or broken. relay_action.h connects it with the
+ * pipeline, reply.h carries the replies. One thread uses a relay at a time. */
 #ifndef UDPRELAYD_RELAY_RELAY_H
 #define UDPRELAYD_RELAY_RELAY_H
 
@@ -20,30 +21,31 @@
 #include "text/converter.h"
 #include "upstream/endpoint_set.h"
 
-/* How many sessions there may be, and are. */
+/* The sessions of a listener on all workers together. */
 struct session_quota {
 	unsigned max;
-	atomic_uint alive;
+	atomic_uint open;
 };
 
-/* What a relay works with. Everything is borrowed. */
+/* What a relay needs. All pointers are borrowed. */
 struct relay_setup {
 	const struct listener_config *config;
-	const struct own_addresses *own; /* NULL: nothing is */
+	const struct own_addresses *own; /* NULL: no address is our own */
 	struct log *log;
-	struct peer_socket *links; /* by the peer's index in the configuration; only their counters are used */
-	struct delivery_context *carrier; /* of the listener on this worker, for answers */
+	struct peer_socket *peer_sockets; /* by the peer's index in the configuration; only for their counters */
+	struct delivery_context *delivery; /* of the listener on this worker, for replies */
 	unsigned worker; /* its number */
-	struct session_quota *quota; /* of the listener, on all workers together */
-	int epoll; /* where sessions' sockets are watched for answers; a session is the data of its event */
-	const endpoint_epoch *news;
-	const struct endpoints_snapshot *snapshot; /* needed until relay_init() returns */
+	struct session_quota *quota;
+	struct paused_sessions *paused; /* with the epoll descriptor that watches the sessions' sockets */
+	const endpoint_epoch *epoch;
+	const struct endpoints_snapshot
+		*snapshot; /* borrowed only until relay_init() or relay_adopt_config() returns */
 };
 
-/* What the sessions with one peer share. */
+/* What all sessions with one peer share. */
 struct relay_peer {
-	struct wait_budget patience; /* what they all wait for the peer's queue */
-	struct converter *reply_converter; /* of what comes from it; NULL where it has no encoding */
+	struct wait_budget wait_budget; /* for the peer's receive queue */
+	struct converter *reply_converter; /* for datagrams of the peer; NULL: it has no encoding */
 };
 
 struct relay {
@@ -51,75 +53,73 @@ struct relay {
 	struct relay_counters counters;
 	struct session_table *table;
 	struct session_pool pool;
-	struct endpoint_set targets;
-	struct relay_peer *peers; /* of the listener */
-	struct log_limit full_limit, open_limit, rest_limit, down_limit, receive_limit;
+	struct endpoint_set endpoints;
+	struct relay_peer *peers; /* by the listener's peers */
+	struct log_limit full_log_limit, open_log_limit, ejected_log_limit, down_log_limit, receive_log_limit;
 
-	struct session *batch[RX_BATCH_TRAINS]; /* of each train of the batch under way */
+	struct session *batch_sessions[RX_BATCH_TRAINS]; /* of each submitted train of the current batch */
 };
 
-/* Returns 0 or -ENOMEM. The relay must stay where it is. */
+/* Returns 0 or -ENOMEM. The relay must not move in memory. */
 int relay_init(struct relay *relay, const struct relay_setup *setup);
 
-/* Ends all sessions. Zeroed memory is accepted. */
+/* Ends all sessions and frees what the relay owns. Accepts zeroed memory. */
 void relay_finish(struct relay *relay);
 
-/* Where sessions go on under another configuration. */
+/* Finds the listener's socket of the new configuration for a session's client_tx. */
 struct relay_rebinding {
-	struct tx_socket *(*outlet)(const struct tx_socket *before,
-				    void *data); /* to their clients; NULL where there is none */
+	struct tx_socket *(*client_tx)(const struct tx_socket *before, void *data); /* NULL: there is none */
 	void *data;
 };
 
-/* Whether the relay can go on as the listener is configured now; otherwise its sessions end. */
+/* Returns whether the relay can continue with this configuration of its listener. If not, its sessions end. */
 bool relay_can_adopt_config(const struct relay *relay, const struct listener_config *config);
 
-/* Goes on, at the same place in memory, with another setup: another worker's, even. No thread uses the relay or its
- * targets meanwhile, and the targets' peers are of the configuration before, which must not be gone yet. Sessions of
- * peers and addresses that are gone end; all others stay. Returns 0, or -ENOMEM and
- * leaves everything as it was. */
-int relay_adopt_config(struct relay *relay, const struct relay_setup *setup, const struct relay_rebinding *home);
+/* Continues with another setup, perhaps on another worker. The relay stays at its place in memory. No thread uses the
+ * relay or its endpoints meanwhile, and the previous configuration still exists. Sessions end if their peer or their
+ * local address is not in the new configuration. Returns 0, or -ENOMEM and changes nothing. */
+int relay_adopt_config(struct relay *relay, const struct relay_setup *setup, const struct relay_rebinding *rebinding);
 
-/* The peers are at other addresses: a session whose target is gone goes on until its client writes again. */
+/* Sets the addresses of the peers. A session with an address that is gone ends when its client writes again. */
 void relay_set_peers(struct relay *relay, const struct endpoints_snapshot *snapshot, uint64_t now_ms);
 
-/* Before a batch: learns which targets have come up or gone down. */
+/* Reads which endpoints are up. Call it before each batch: endpoints do not change within a batch. */
 void relay_refresh_endpoints(struct relay *relay, uint64_t now_ms);
 
-/* Who wrote, and by which way an answer would go. */
+/* The sender of a train, and the way back to it. */
 struct relay_client {
 	const struct address *client;
-	const struct address *local; /* the address to answer from, with its port */
-	struct tx_socket *back;
-	bool set_source_address; /* answers have to say that they leave from local */
+	const struct address *local; /* to reply from, with its port */
+	struct tx_socket *tx; /* to send replies through */
+	bool set_source_address; /* a reply must name local as its source */
 };
 
-/* Finds the client's session, or begins one, and keeps it from idling. Returns DROP_NONE and the session, which stays
- * at least until relay_finish_batch(), or why there is none. */
+/* Finds the client's session or opens one, and restarts its idle timeout. Returns DROP_NONE and the session, which
+ * stays valid until relay_finish_batch(), or the reason to drop the train. */
 enum drop_reason relay_lookup_or_open(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
 				      struct session **session);
 
-/* The link to the session's peer, for its counters. */
+/* Returns the worker's socket to the session's peer. Only its counters and its log limits are used. */
 struct peer_socket *relay_peer_socket(const struct relay *relay, const struct session *session);
 
-/* The session's socket cannot be read, for another reason than that ICMP refused what it sent. */
+/* Logs that a session's socket cannot be read, at a bounded rate. error is a positive errno. */
 void relay_log_receive_error(struct relay *relay, const struct session *session, int error);
 
-/* After a flush: so many datagrams went to the session's peer, and responses times as many answers may come. */
+/* Counts datagrams that were sent to the session's endpoint. Each permits `responses` replies. */
 void relay_count_sent(struct relay *relay, struct session *session, uint32_t datagrams);
 
-/* The session's peer has answered. */
+/* Records that the session's endpoint has replied. */
 void relay_count_reply(struct relay *relay, struct session *session, uint64_t now_ms);
 
-/* After a batch in which the session took part, once or more often: counts the ICMP errors that its socket met, and
- * ends it where that broke, or where all answers have come. */
+/* Call it after each batch for each session of the batch; a session may come more than once. Reports ICMP errors, and
+ * ends the session if its socket is broken or all permitted replies have come. */
 void relay_finish_batch(struct relay *relay, struct session *session, uint64_t now_ms);
 
-/* Whether a session that was used at since_ms or later has had fewer answers than datagrams, and may get more. */
+/* Returns whether some session that was used since since_ms has fewer replies than datagrams, and may get more. */
 bool relay_expects_replies(const struct relay *relay, uint64_t since_ms);
 
-/* Ends at most limit sessions that have been idle for long enough. No batch may be under way. Returns when the next one
- * will be, or UINT64_MAX where there is none. */
-uint64_t relay_expire(struct relay *relay, uint64_t now_ms, unsigned limit);
+/* Ends at most max idle sessions. No batch may be in progress. Returns the time of the next idle timeout, or UINT64_MAX
+ * if there is no session. */
+uint64_t relay_expire(struct relay *relay, uint64_t now_ms, unsigned max);
 
 #endif

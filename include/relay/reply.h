@@ -1,4 +1,8 @@
-/* Answers: what comes on the sockets of sessions goes to their clients. */
+/* Replies: datagrams that arrive on the sockets of sessions and go to their clients. A reply batch reads many sessions
+ * into one receive batch, so that their replies share one flush through the listener's socket.
+ *
+ * What can go wrong: an ICMP error for an earlier datagram (counted for the peer), a socket that cannot be read again
+ * and again (the session is paused), a reply beyond `responses` (DROP_UNEXPECTED). */
 #ifndef UDPRELAYD_RELAY_REPLY_H
 #define UDPRELAYD_RELAY_REPLY_H
 
@@ -7,46 +11,43 @@
 
 #include "datapath/rx_batch.h"
 #include "datapath/tx_batch.h"
-#include "relay/paused_sessions.h"
 #include "relay/session.h"
 
-/* Sessions that a batch of answers may come from. */
+/* Reads of sessions in one batch. A session may be read more than once. */
 #define REPLY_BATCH_SESSIONS RX_BATCH_TRAINS
 
-/* One train. */
+/* One received train. */
 struct reply {
 	struct session *session;
-	struct tx_chunk *copy; /* the first */
-	uint32_t size; /* of the train, with what responses does not admit */
-	uint16_t count;
+	struct tx_chunk *chunk; /* the first one */
 };
 
-/* The batch under way. */
+/* The batch in progress. */
 struct reply_batch {
-	uint32_t batch; /* its number */
-	struct paused_sessions resting; /* sessions that cannot be read; the owner wakes them */
-	struct train *trains; /* in the batch */
-	struct reply items[RX_BATCH_TRAINS]; /* by train */
+	uint32_t number; /* of the batch, to recognise sessions that were already read in it */
+	struct paused_sessions paused; /* the owner resumes them */
+	struct train *trains; /* in the receive batch */
+	struct reply replies[RX_BATCH_TRAINS]; /* by train */
 	unsigned count;
-	struct session *sessions[REPLY_BATCH_SESSIONS]; /* that were read, each once or more often */
+	struct session *sessions[REPLY_BATCH_SESSIONS]; /* that were read */
 	unsigned session_count;
 	uint64_t time_us; /* since 1970, UTC; for the records */
 	uint64_t now_ms; /* monotonic */
 };
 
-/* epoll watches the sessions. Zeroed memory is not ready. */
-void reply_batch_init(struct reply_batch *answers, int epoll);
+/* epoll watches the sessions' sockets; the session is the data of its event. */
+void reply_batch_init(struct reply_batch *batch, int epoll);
 
-/* Reads at most limit (to RX_BATCH_TRAINS) trains from the sessions that epoll (epoll(7), level-triggered) names. There
- * may be errors and no trains: begin and end the batch then, too. A session that cannot be read again and again is put
- * to rest. Returns whether more may wait than the batch has room for. */
-bool reply_batch_recv(struct reply_batch *answers, struct rx_batch *batch, int epoll, unsigned limit);
+/* Reads at most limit (up to RX_BATCH_TRAINS) trains from the sessions that epoll reports (epoll(7), level-triggered).
+ * The result may contain sessions with errors and no train: submit and complete the batch then, too. Returns whether
+ * more replies may wait. */
+bool reply_batch_recv(struct reply_batch *batch, struct rx_batch *rx_batch, int epoll, unsigned limit);
 
-/* Puts the answers' copies into the egress. At least one session was read. */
-void reply_batch_submit(struct reply_batch *answers, uint64_t time_us, uint64_t now_ms);
+/* Queues the replies in the transmit batch. Call it only if at least one session was read. */
+void reply_batch_submit(struct reply_batch *batch, uint64_t time_us, uint64_t now_ms);
 
-/* After the flush: counts what became of each, records it, ends sessions that are answered or broken, and empties the
- * egress. */
-void reply_batch_complete(struct reply_batch *answers);
+/* Call it after the flush. Counts and records what happened to each reply, empties the transmit batch, and ends
+ * sessions that are complete or broken. */
+void reply_batch_complete(struct reply_batch *batch);
 
 #endif

@@ -1,67 +1,87 @@
-/* A session: the conversation of one client with one peer, on a socket of its own. */
+/* A session: one client, one endpoint of a peer, and a connected socket between them. The relay of the listener owns
+ * it; its memory comes from a pool of fixed size. */
 #ifndef UDPRELAYD_RELAY_SESSION_H
 #define UDPRELAYD_RELAY_SESSION_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
+#include "base/container_of.h"
 #include "datapath/tx_batch.h"
 #include "relay/session_table.h"
+#include "upstream/endpoint_set.h"
 
-struct endpoint_ref;
 struct relay;
 
-/* A session's place among those that rest (resting.h). */
-struct rest {
-	struct rest *previous, *next; /* NULL: it does not rest */
-};
-
 struct session {
-	struct session_node
-		node; /* in the relay's table: client, and the address it wrote to, which answers leave from */
+	struct session_node node; /* in the relay's table: client, and local address to reply from */
 	struct relay *relay;
-	struct tx_socket outlet; /* to the peer */
-	struct tx_socket *back; /* to the client: the listener's socket */
-	struct endpoint_ref *member; /* of the relay's targets */
-	uint32_t replies_due; /* answers that may still come, where responses bounds them */
-	uint32_t endpoints_seen; /* the version of them that its client was found not to be among */
-	uint32_t batch; /* of answers, that it took part in last */
-	uint8_t read_quota; /* answers to ask for at once */
-	uint8_t failures; /* to read its socket, one after another; few are counted */
-	bool gro_enabled; /* its socket gives trains as they came (UDP_GRO) */
-	bool set_source_address; /* answers have to say the address they leave from */
-	struct rest rest;
-	uint64_t datagrams, answers; /* submitted to the kernel; received */
+	struct tx_socket tx; /* to the endpoint; connected */
+	struct tx_socket *client_tx; /* to the client: the listener's socket */
+	struct endpoint_ref *endpoint_ref;
+	uint32_t replies_due; /* replies that the key `responses` still permits */
+	uint32_t endpoints_version; /* the version of the endpoint set that was last checked for a loop */
+	uint32_t reply_batch; /* number of the last reply batch that read this session */
+	uint8_t read_quota; /* replies to read at once */
+	uint8_t read_failures; /* in sequence; the count stops at a small number */
+	bool gro_enabled; /* UDP_GRO is set: the socket delivers trains */
+	bool set_source_address; /* a reply must name the address that it leaves from */
+	bool paused; /* epoll does not watch the socket */
+	TAILQ_ENTRY(session) paused_link;
+	uint64_t datagrams, replies; /* sent to the endpoint; received from it */
 };
 
-/* What a session may cost, the allocator and its place in the table included. */
+/* Bytes of a session, with the overhead of its bucket. The manual promises this limit. */
 #define SESSION_SIZE_MAX 512
 
-_Static_assert(sizeof(struct session) + 2 * sizeof(void *) <= SESSION_SIZE_MAX, "a session is to be small");
+_Static_assert(sizeof(struct session) + 2 * sizeof(void *) <= SESSION_SIZE_MAX, "the memory limit of a session");
 
 static inline struct session *session_of(struct session_node *node)
 {
-	return (struct session *)((char *)node - offsetof(struct session, node));
+	return container_of(node, struct session, node);
 }
 
-/* Room for sessions, which becomes resident as it is first used. */
+/* Memory for sessions. A page becomes resident when its first session is used. */
 struct session_pool {
 	struct session *sessions;
-	size_t max, touched; /* those behind touched were never used */
-	struct session_node *free;
+	size_t max, touched; /* sessions[touched] and those behind it were never used */
+	SLIST_HEAD(, session_node) free;
 };
 
 /* Returns 0 or -ENOMEM. */
 int session_pool_init(struct session_pool *pool, size_t max);
 void session_pool_finish(struct session_pool *pool);
 
-/* A zeroed session without a socket, or NULL where max are taken. */
+/* Returns a zeroed session without a socket, or NULL if max sessions are in use. */
 struct session *session_pool_take(struct session_pool *pool);
 void session_pool_give(struct session_pool *pool, struct session *session);
 
-/* Has epoll tell of what the session's peer answers; the session is the data of its event. Returns 0 or a negative
+/* Watches the session's socket for input (epoll(7)); the session is the data of the event. Returns 0 or a negative
  * errno. */
 int session_watch(struct session *session, int epoll);
+
+/* --- Paused sessions --- */
+
+/* Sessions whose sockets cannot be read. epoll would report them without end, so it does not watch them for a moment.
+ * The first one is paused longest. */
+struct paused_sessions {
+	int epoll; /* that watches sessions */
+	TAILQ_HEAD(paused_list, session) list;
+};
+
+void paused_sessions_init(struct paused_sessions *paused, int epoll);
+
+bool paused_sessions_any(const struct paused_sessions *paused);
+
+/* Pauses a session that epoll watches. Does nothing if it is paused, or if the kernel refuses. */
+void paused_sessions_add(struct paused_sessions *paused, struct session *session);
+
+/* Watches paused sessions again, at most max. A session that the kernel refuses to watch stays paused. */
+void paused_sessions_resume(struct paused_sessions *paused, unsigned max);
+
+/* Removes a session that ends. It need not be paused. */
+void paused_sessions_remove(struct paused_sessions *paused, struct session *session);
 
 #endif

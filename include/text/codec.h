@@ -1,4 +1,4 @@
-/* Charsets: bytes to text, by Python's rules for errors (https://docs.python.org/3/library/codecs.html). */
+/* Decodes payloads to UTF-8. Errors are handled as in Python (https://docs.python.org/3/library/codecs.html). */
 #ifndef UDPRELAYD_TEXT_CODEC_H
 #define UDPRELAYD_TEXT_CODEC_H
 
@@ -6,43 +6,47 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Python's error handlers. */
 enum codec_errors {
-	CODEC_STRICT,
-	CODEC_REPLACE,
-	CODEC_IGNORE,
-	CODEC_BACKSLASHREPLACE,
+	CODEC_STRICT, /* the payload does not decode */
+	CODEC_REPLACE, /* an error becomes U+FFFD */
+	CODEC_IGNORE, /* the bytes of an error are left out */
+	CODEC_BACKSLASHREPLACE, /* each byte of an error becomes a lone surrogate, see struct codec_text */
 };
 
-/* The rules' names, in that order; the last is NULL. */
+/* The names of the error handlers, in the order of the enum. The last entry is NULL. */
 extern const char *const codec_errors_names[];
 
-/* Text is UTF-8. Under backslashreplace a byte that did not decode stands in it as the lone surrogate
- * U+DC00 + byte (three bytes, ED B0 80 to ED B3 BF), which no charset decodes to; so it cannot be mistaken for a
- * backslash that somebody wrote. escape.h prints it as \xNN. */
+/* A decoded payload in UTF-8.
+ *
+ * With CODEC_BACKSLASHREPLACE, a byte that did not decode appears as the lone surrogate U+DC00 + byte (three bytes,
+ * ED B0 80 to ED B3 BF). No charset decodes to a lone surrogate, so such a byte differs from a backslash in the
+ * payload. escape.h prints it as \xNN. */
 struct codec_text {
-	const char *encoding; /* the name, as configured, that decoded it; "hex" where strict decoding failed */
-	const char *utf8; /* owned by the codec, valid until its next call; not ended by NUL */
+	const char *encoding; /* name, as configured, of the encoding that decoded; "hex" if strict decoding failed */
+	const char *utf8; /* owned by the codec, valid until its next call; not terminated by NUL */
 	size_t length; /* bytes */
 };
 
-/* Whether encoding can be decoded from and encoded to: any name that iconv knows, Python's common spellings of them
- * ("latin-1", "shift_jis", "utf8"), in any case. "hex" is no charset: see codec_create(). */
-bool codec_known(const char *encoding);
+/* Returns true if the charset can be decoded and encoded: any name that iconv(3) accepts, and the common spellings of
+ * Python ("latin-1", "shift_jis", "utf8") in upper or lower case. "hex" is not a charset, see codec_create(). */
+bool codec_is_known(const char *encoding);
 
-/* Decodes with the first of a list of encodings that decodes a payload strictly, and where none does with the first of
- * the list and the rule errors. "hex" in the list decodes anything: two lower-case digits a byte. */
+/* Tries a list of encodings. The first one that decodes a payload without errors is used. If none does, the first of
+ * the list decodes the payload with the configured error handler. "hex" in the list decodes any payload to two
+ * lower-case digits per byte. */
 struct codec;
 
-/* For payloads of at most limit bytes. The names are not copied: they must outlive the codec. One thread may use it at
- * a time. Returns 0, -ENOMEM, or -EINVAL for an unknown name. */
-int codec_create(struct codec **codec, char *const *encodings, size_t count, enum codec_errors errors, size_t limit);
+/* Creates a codec for payloads of at most max_size bytes. count is at least 1. The names are not copied; they must
+ * outlive the codec. The codec is not thread-safe. Returns 0, -ENOMEM, or -EINVAL for an unknown name. */
+int codec_create(struct codec **codec, char *const *encodings, size_t count, enum codec_errors errors, size_t max_size);
 
-/* NULL is accepted. */
+/* Accepts NULL. */
 void codec_destroy(struct codec *codec);
 
-/* Decodes size bytes, at most the limit. Where cut is true the payload goes on beyond them, and a character that they
- * end in the middle of is left out rather than treated as an error. Returns false where the payload does not decode
- * under CODEC_STRICT: then the text is its hex digits. */
-bool codec_decode(struct codec *codec, const void *bytes, size_t size, bool cut, struct codec_text *text);
+/* Decodes size bytes, at most max_size. truncated says that the payload had more bytes; an incomplete character at the
+ * end is then left out and is not an error. Returns false if the payload does not decode under CODEC_STRICT; the text
+ * is then the payload in hexadecimal digits. */
+bool codec_decode(struct codec *codec, const void *bytes, size_t size, bool truncated, struct codec_text *text);
 
 #endif

@@ -1,4 +1,4 @@
-/* Text made safe for one line of a log. */
+/* Escapes text so that it fits safely into one line of a log. */
 #ifndef UDPRELAYD_TEXT_ESCAPE_H
 #define UDPRELAYD_TEXT_ESCAPE_H
 
@@ -6,23 +6,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Most bytes written for one byte of text, by either function. */
+/* Maximum number of bytes that either function writes per byte of text. */
 #define ESCAPE_EXPANSION 6
 
-/* Both take text as codec.h describes it, write no NUL and no quotes around it, and return the bytes written. out holds
- * ESCAPE_EXPANSION * length bytes.
+/* Both functions read text as in struct codec_text (codec.h). out has space for ESCAPE_EXPANSION * length bytes. They
+ * return the number of bytes written, and write neither a NUL nor quotes around the text.
  *
- * Escaped are: control characters (C0, DEL, C1), line and paragraph separators, bidirectional and other invisible
- * format controls, noncharacters, the double quote and the backslash. */
+ * They escape control characters (C0, DEL, C1), line and paragraph separators, bidirectional and other invisible format
+ * controls, noncharacters, the double quote and the backslash. */
 
-/* \n \r \t \" \\ \uXXXX \UXXXXXXXX (as in Python); \xNN is a byte that did not decode, and nothing else is. */
+/* Writes \n \r \t \" \\ \uXXXX \UXXXXXXXX as Python does. \xNN always stands for a byte that did not decode. */
 size_t escape_text(char *out, const char *utf8, size_t length);
 
-/* The inside of a JSON string (RFC 8259, section 7); a byte that did not decode reads \xNN once the string is parsed,
- * as Python's backslashreplace has it. */
+/* Writes the inside of a JSON string (RFC 8259, section 7). A byte that did not decode appears as \xNN in the parsed
+ * string, as with Python's backslashreplace. */
 size_t escape_json(char *out, const char *utf8, size_t length);
 
-/* Whether a character beyond ASCII is one of those. */
+/* Returns true if the functions above escape this character. c is not ASCII. */
 bool escape_is_hidden(uint32_t c);
 
 #endif

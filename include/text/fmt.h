@@ -1,10 +1,11 @@
-/* Text into a buffer that has room for it: each call returns the end of what it wrote, without a NUL. */
+/* Formats numbers without printf(3), for text that is written per datagram. The caller provides enough space. Each
+ * function returns the end of what it wrote and does not write a NUL. */
 #ifndef UDPRELAYD_TEXT_FMT_H
 #define UDPRELAYD_TEXT_FMT_H
 
 #include <stdint.h>
 
-/* The last digits decimal digits of the value, zeros in front. */
+/* Writes the lowest decimal digits of the value, padded with zeros. */
 static inline char *fmt_u32_padded(char *out, uint32_t value, int digits)
 {
 	for (int i = digits; i--; value /= 10)
@@ -12,7 +13,7 @@ static inline char *fmt_u32_padded(char *out, uint32_t value, int digits)
 	return out + digits;
 }
 
-/* As printf(3) with %u. */
+/* Writes the value like %u of printf(3), at most 10 bytes. */
 static inline char *fmt_u32(char *out, uint32_t value)
 {
 	int digits = 1;
@@ -22,7 +23,7 @@ static inline char *fmt_u32(char *out, uint32_t value)
 	return fmt_u32_padded(out, value, digits);
 }
 
-/* The last digits hexadecimal digits of the value. */
+/* Writes the lowest hexadecimal digits of the value, at most 8, padded with zeros. */
 static inline char *fmt_hex(char *out, uint32_t value, int digits)
 {
 	for (int i = digits; i--;)

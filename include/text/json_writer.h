@@ -1,4 +1,5 @@
-/* JSON (RFC 8259), written member by member; commas come by themselves. */
+/* Writes JSON (RFC 8259) to a stream, one value at a time. The writer adds the commas; it does not check that brackets
+ * match. Write errors are left to the owner of the stream, see ferror(3). */
 #ifndef UDPRELAYD_TEXT_JSON_WRITER_H
 #define UDPRELAYD_TEXT_JSON_WRITER_H
 
@@ -6,22 +7,24 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* out is the caller's, the rest is zeroed. */
+/* The caller sets and owns out; all other fields start as zero. */
 struct json_writer {
 	FILE *out;
-	bool follows; /* something stands before, in the same object or array */
+	bool needs_comma; /* a value precedes in the same object or array */
 };
 
-/* Each takes the name of a member, or NULL in an array and at the beginning; names need no escapes. */
-void json_writer_begin(struct json_writer *json, const char *name, char bracket); /* '{' or '[' */
-void json_writer_end(struct json_writer *json, char bracket); /* '}' or ']' */
-void json_writer_number(struct json_writer *json, const char *name, uint64_t number);
-void json_writer_decimal(struct json_writer *json, const char *name,
-			 double number); /* finite; three digits behind the point */
-void json_writer_boolean(struct json_writer *json, const char *name, bool value);
-void json_writer_null(struct json_writer *json, const char *name);
+/* Each function takes the name of the member, which is written without escapes. The name is NULL for an element of an
+ * array and for the outermost value. */
+void json_writer_begin(struct json_writer *writer, const char *name, char bracket); /* '{' or '[' */
+void json_writer_end(struct json_writer *writer, char bracket); /* '}' or ']' */
+void json_writer_number(struct json_writer *writer, const char *name, uint64_t number);
+void json_writer_boolean(struct json_writer *writer, const char *name, bool value);
+void json_writer_null(struct json_writer *writer, const char *name);
 
-/* Any bytes: what is no UTF-8 reads \xNN once the string is parsed. */
-void json_writer_string(struct json_writer *json, const char *name, const char *text);
+/* Writes three decimal places. The number must be finite. */
+void json_writer_decimal(struct json_writer *writer, const char *name, double number);
+
+/* Accepts any bytes. A byte that is not valid UTF-8 appears as \xNN in the parsed string. */
+void json_writer_string(struct json_writer *writer, const char *name, const char *text);
 
 #endif

@@ -1,4 +1,4 @@
-/* UTF-8 (RFC 3629), sequence by sequence. */
+/* Reads and writes UTF-8 (RFC 3629), one sequence at a time. */
 #ifndef UDPRELAYD_TEXT_UTF8_H
 #define UDPRELAYD_TEXT_UTF8_H
 
@@ -9,17 +9,19 @@
 /* Bytes of the longest sequence. */
 #define UTF8_MAX 4
 
-/* Writes c, at most UTF8_MAX bytes; a lone surrogate too, as three. Returns the end. */
-char *utf8_put(char *out, uint32_t c);
+/* Writes the sequence of c, at most UTF8_MAX bytes. A lone surrogate is written as three bytes. Returns the end of what
+ * it wrote. */
+char *utf8_encode(char *out, uint32_t c);
 
-/* How many bytes the sequence at bytes has or, negative, how many of them are one error: the longest beginning of a
- * sequence (Unicode 15, 3.9, "maximal subparts"). *unfinished: they end within one. left is at least 1. */
-int utf8_step(const uint8_t *bytes, size_t left, bool *unfinished);
+/* Checks the sequence at bytes; left is at least 1. Returns its length, or the negated length of an error: the longest
+ * part that could start a valid sequence, or one byte (Unicode 15, section 3.9, "maximal subparts"). Sets *incomplete
+ * if the sequence is valid so far but needs more bytes. */
+int utf8_check(const uint8_t *bytes, size_t left, bool *incomplete);
 
-/* The character of a sequence of that length, which is valid but may be a surrogate. */
-uint32_t utf8_get(const uint8_t *bytes, int length);
+/* Returns the character of a sequence of the given length. The sequence must be valid, or be that of a surrogate. */
+uint32_t utf8_decode(const uint8_t *bytes, int length);
 
-/* Bytes at the beginning that are ASCII. */
+/* Returns how many of the leading bytes are ASCII. */
 size_t utf8_ascii_run(const uint8_t *bytes, size_t size);
 
 #endif

@@ -18,7 +18,7 @@
 
 /* A member of the set. A member that an update removes stays allocated until its last session leaves. */
 struct endpoint_ref {
-	struct endpoint *target;
+	struct endpoint *endpoint;
 	size_t peer; /* index in the listener's peers */
 	size_t index; /* index in the set, or ENDPOINT_REMOVED */
 	uint32_t sessions;

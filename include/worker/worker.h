@@ -1,4 +1,7 @@
-/* A worker: a thread with a loop of its own, sockets, links and counters. */
+/* A worker: one thread with its own loop, sockets, sessions and counters. The main thread creates all workers of a
+ * configuration, starts them and joins them. Workers share only what struct worker_setup lists.
+ *
+ * Creation reserves everything that the worker will ever need, so that a running worker allocates no memory. */
 #ifndef UDPRELAYD_WORKER_WORKER_H
 #define UDPRELAYD_WORKER_WORKER_H
 
@@ -8,58 +11,59 @@
 #include "datapath/counters.h"
 #include "net/listen_sockets.h"
 #include "net/own_addresses.h"
-#include "relay/relay.h"
 #include "upstream/peers.h"
 #include "worker/listener_limits.h"
 
 struct worker;
 
-/* What all workers share; it outlives them. */
+/* What all workers share. It must outlive them. */
 struct worker_setup {
 	const struct config *config;
 	const struct own_addresses *own;
 	struct datagram_log *datagram_log; /* NULL: off */
-	const struct listen_sockets *sockets; /* each worker has copies of its own */
-	struct peers *peers; /* asked while workers are made */
-	const endpoint_epoch *news; /* of the peers */
-	struct listener_limits *shared; /* by listener */
+	const struct listen_sockets *sockets; /* each worker duplicates the descriptors of its own */
+	struct peers *peers; /* used only by worker_create() and worker_adopt() */
+	const endpoint_epoch *epoch; /* of the peers' endpoints */
+	struct listener_limits *limits; /* by listener */
 	struct log *log;
 };
 
-/* Makes worker number index, with everything that it will ever need. Returns 0 or a negative errno. */
+/* Creates worker number index. Returns 0 or a negative errno. */
 int worker_create(struct worker **worker, const struct worker_setup *setup, unsigned index);
 
 /* Starts the thread. Returns 0 or a negative errno. */
 int worker_start(struct worker *worker);
 
-/* Any thread. Where the peers are from now on; takes over the reference. */
+/* Sets the addresses of the peers. Takes the caller's reference. Any thread may call it. */
 void worker_set_peers(struct worker *worker, struct endpoints_snapshot *peers);
 
-/* Any thread: sends what was read, closes every handle and ends. */
+/* Asks the worker to process what waits in its sockets, end its sessions, close all handles and end its thread. Any
+ * thread may call it. */
 void worker_stop(struct worker *worker);
 
-/* Any thread: the same, but sessions and sockets to peers stay, for worker_adopt(). */
+/* The same, but sessions and peer sockets stay open for worker_adopt(). */
 void worker_stop_for_adoption(struct worker *worker);
 
-/* Waits for the end after either. */
+/* Waits for the end of the thread. */
 void worker_join(struct worker *worker);
 
-/* Before worker_start(): takes over counters, sessions and sockets to peers, by the names of listeners and peers, from
- * the worker of another configuration, which is still there. That one has been joined after worker_stop_for_adoption();
- * what is not taken over ends. */
+/* Takes the counters, sessions and peer sockets of a worker of the previous configuration, by the names of listeners
+ * and peers. That worker was joined after worker_stop_for_adoption(); what is not taken ends. Call it before
+ * worker_start(). */
 void worker_adopt(struct worker *worker, struct worker *before);
 
-/* Of a worker that was not started or has been joined. NULL is accepted. */
+/* Destroys a worker that was never started or is joined. Accepts NULL. */
 void worker_destroy(struct worker *worker);
 
-/* Any thread; by index of the listener or peer in the configuration. */
+/* Counters by the index of the listener or peer in the configuration. Any thread may read them. */
 const struct listener_counters *worker_listener_counters(const struct worker *worker, size_t listener);
 const struct relay_counters *worker_relay_counters(const struct worker *worker, size_t listener);
 const struct peer_counters *worker_peer_counters(const struct worker *worker, size_t peer);
 
 const struct receive_counters *worker_receive_counters(const struct worker *worker);
 
-/* Any thread: when its loop turned last (clock_monotonic_ms()), which is noted at least once a second. */
+/* Returns when the worker's loop turned last (clock_monotonic_ms()). A healthy loop turns at least once per second. Any
+ * thread may call it. */
 uint64_t worker_heartbeat_ms(const struct worker *worker);
 
 #endif

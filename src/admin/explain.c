@@ -13,26 +13,26 @@
 
 /* --- Words --- */
 
-static struct config_location place(const struct explain_report *explanation, const char *key)
+static struct config_location explain_location(const struct explain_report *report, const char *key)
 {
-	return config_location_of(&explanation->listener->lines, key);
+	return config_location_of(&report->listener->lines, key);
 }
 
-static const char *action(const struct explain_report *explanation)
+static const char *explain_action_name(const struct explain_report *report)
 {
-	return explain_choice_name("action", explanation->listener->action);
+	return explain_choice_name("action", report->listener->action);
 }
 
-/* --- Our own addresses, as the configuration has them --- */
+/* --- Own addresses according to the configuration --- */
 
-/* Some are only known once they are bound, or passed. */
-static bool is_open(const struct bind_config *bind)
+/* Port 0 and the addresses of inherited sockets (fd:NAME) are known only after the start. */
+static bool is_unknown_before_bind(const struct bind_config *bind)
 {
 	return bind->fd_name || (bind->address.any.sa_family != AF_UNIX && !address_port(&bind->address));
 }
 
-static size_t add_bind(struct address *addresses, const struct listener_config *listener,
-		       const struct bind_config *bind)
+static size_t add_bind_addresses(struct address *addresses, const struct listener_config *listener,
+				 const struct bind_config *bind)
 {
 	size_t count = config_bind_addresses(bind, addresses);
 
@@ -43,7 +43,7 @@ static size_t add_bind(struct address *addresses, const struct listener_config *
 	return count;
 }
 
-static size_t count_addresses(const struct config *config)
+static size_t count_addresses_max(const struct config *config)
 {
 	size_t count = 1;
 
@@ -52,9 +52,9 @@ static size_t count_addresses(const struct config *config)
 	return count;
 }
 
-static int own_addresses_of(struct own_addresses **own, const struct config *config)
+static int create_configured_addresses(struct own_addresses **own, const struct config *config)
 {
-	struct address *addresses = xcheck(calloc(count_addresses(config), sizeof(*addresses)));
+	struct address *addresses = xcheck(calloc(count_addresses_max(config), sizeof(*addresses)));
 	size_t count = 0;
 	int error;
 
@@ -62,8 +62,8 @@ static int own_addresses_of(struct own_addresses **own, const struct config *con
 		const struct listener_config *listener = &config->listeners[l];
 
 		for (size_t i = 0; i < listener->bind_count; i++) {
-			if (!is_open(&listener->binds[i]))
-				count += add_bind(addresses + count, listener, &listener->binds[i]);
+			if (!is_unknown_before_bind(&listener->binds[i]))
+				count += add_bind_addresses(addresses + count, listener, &listener->binds[i]);
 		}
 	}
 	error = own_addresses_create(own, addresses, count);
@@ -71,193 +71,192 @@ static int own_addresses_of(struct own_addresses **own, const struct config *con
 	return error;
 }
 
-static bool has_open_ports(const struct config *config)
+static bool has_unknown_addresses(const struct config *config)
 {
 	for (size_t l = 0; l < config->listener_count; l++) {
 		for (size_t i = 0; i < config->listeners[l].bind_count; i++) {
-			if (is_open(&config->listeners[l].binds[i]))
+			if (is_unknown_before_bind(&config->listeners[l].binds[i]))
 				return true;
 		}
 	}
 	return false;
 }
 
-/* --- The lists --- */
+/* --- allow and deny --- */
 
-static void tell_admitted(const struct explain_report *explanation, const struct prefix *prefix)
+static void report_admitted_source(const struct explain_report *report, const struct prefix *prefix)
 {
-	const struct listener_config *listener = explanation->listener;
+	const struct listener_config *listener = report->listener;
 	char text[PREFIX_TEXT_MAX];
 
 	if (prefix)
-		explain_line(explanation, "source: admitted by allow %s (line %u)", prefix_format(prefix, text),
+		explain_line(report, "source: admitted by allow %s (line %u)", prefix_format(prefix, text),
 			     prefix->line);
-	else if (explanation->question->source.any.sa_family == AF_UNIX)
-		explain_line(explanation, "source: admitted: unix: senders are subject to no list");
+	else if (report->query->source.any.sa_family == AF_UNIX)
+		explain_line(report, "source: admitted: unix: senders are subject to no list");
 	else if (listener->deny)
-		explain_line(explanation,
-			     "source: admitted: in no prefix of deny (%s), and all others are allowed (%s)",
-			     place(explanation, "deny").text, place(explanation, "allow").text);
+		explain_line(report, "source: admitted: in no prefix of deny (%s), and all others are allowed (%s)",
+			     explain_location(report, "deny").text, explain_location(report, "allow").text);
 	else
-		explain_line(explanation, "source: admitted: all are allowed (%s; %s)",
-			     place(explanation, "allow").text, place(explanation, "deny").text);
+		explain_line(report, "source: admitted: all are allowed (%s; %s)",
+			     explain_location(report, "allow").text, explain_location(report, "deny").text);
 }
 
-static void tell_source(const struct explain_report *explanation, const struct access_decision *decision)
+static void report_source(const struct explain_report *report, const struct access_decision *decision)
 {
 	char text[PREFIX_TEXT_MAX];
 
-	if (decision->ground == ACCESS_DENIED)
-		explain_line(explanation, "source: refused by deny %s (line %u)", prefix_format(decision->prefix, text),
+	if (decision->rule == ACCESS_DENIED)
+		explain_line(report, "source: refused by deny %s (line %u)", prefix_format(decision->prefix, text),
 			     decision->prefix->line);
-	else if (decision->ground == ACCESS_NOT_ALLOWED)
-		explain_line(explanation, "source: refused: in no prefix of allow (%s)",
-			     place(explanation, "allow").text);
+	else if (decision->rule == ACCESS_NOT_ALLOWED)
+		explain_line(report, "source: refused: in no prefix of allow (%s)",
+			     explain_location(report, "allow").text);
 	else
-		tell_admitted(explanation, decision->prefix);
+		report_admitted_source(report, decision->prefix);
 }
 
-/* --- The guard --- */
+/* --- Guard --- */
 
-static void tell_refused_port(const struct explain_report *explanation)
+static void report_refused_port(const struct explain_report *report)
 {
-	bool written = config_line(&explanation->listener->lines, "refuse_source_ports");
+	bool written = config_line(&report->listener->lines, "refuse_source_ports");
 
-	explain_line(explanation, "guard: refused: port %u gets no answer (%s%s)",
-		     address_port(&explanation->question->source), place(explanation, "refuse_source_ports").text,
+	explain_line(report, "guard: refused: port %u gets no answer (%s%s)", address_port(&report->query->source),
+		     explain_location(report, "refuse_source_ports").text,
 		     written ? "" : ": ports below 1024 and those of echo listeners");
 }
 
-static void tell_good(const struct explain_report *explanation)
+static void report_guard_passed(const struct explain_report *report)
 {
-	if (explanation->question->source.any.sa_family == AF_UNIX)
-		explain_line(explanation, "guard: passed: the sender has a name, and is none of ours (%s)",
-			     place(explanation, "loop_guard").text);
+	if (report->query->source.any.sa_family == AF_UNIX)
+		explain_line(report, "guard: passed: the sender has a name, and is none of ours (%s)",
+			     explain_location(report, "loop_guard").text);
 	else
-		explain_line(explanation,
-			     "guard: passed: a host's address, none of ours (%s), and no refused port (%s)",
-			     place(explanation, "loop_guard").text, place(explanation, "refuse_source_ports").text);
-	if (has_open_ports(explanation->config))
+		explain_line(report, "guard: passed: a host's address, none of ours (%s), and no refused port (%s)",
+			     explain_location(report, "loop_guard").text,
+			     explain_location(report, "refuse_source_ports").text);
+	if (has_unknown_addresses(report->config))
 		explain_line(
-			explanation,
+			report,
 			"guard: ports of addresses with port 0, and addresses of fd:NAME, are known from the start "
 			"on: whether the source is one of them is not");
 }
 
-static void tell_guard(const struct explain_report *explanation, enum access_rule ground)
+static void report_guard(const struct explain_report *report, enum access_rule rule)
 {
-	const char *source = explanation->source;
+	const char *source = report->source;
 
-	switch (ground) {
+	switch (rule) {
 	case ACCESS_DENIED:
 	case ACCESS_NOT_ALLOWED:
 		break;
 	case ACCESS_NO_REPLY_ACTION:
-		explain_line(explanation, "guard: not asked: %s answers nobody (%s)", action(explanation),
-			     place(explanation, "action").text);
+		explain_line(report, "guard: not asked: %s answers nobody (%s)", explain_action_name(report),
+			     explain_location(report, "action").text);
 		break;
 	case ACCESS_UNNAMED:
-		explain_line(explanation, "guard: refused: a unix: sender without a name gets no answer of %s (%s)",
-			     action(explanation), place(explanation, "action").text);
+		explain_line(report, "guard: refused: a unix: sender without a name gets no answer of %s (%s)",
+			     explain_action_name(report), explain_location(report, "action").text);
 		break;
 	case ACCESS_UNNAMED_ONE_WAY:
-		explain_line(explanation, "guard: passed: the sender has no name, but no answer is expected (%s)",
-			     place(explanation, "responses").text);
+		explain_line(report, "guard: passed: the sender has no name, but no answer is expected (%s)",
+			     explain_location(report, "responses").text);
 		break;
 	case ACCESS_LOOP_GUARD_OFF:
-		explain_line(explanation, "guard: off: everybody is answered (%s)",
-			     place(explanation, "loop_guard").text);
+		explain_line(report, "guard: off: everybody is answered (%s)",
+			     explain_location(report, "loop_guard").text);
 		break;
 	case ACCESS_NO_HOST:
-		explain_line(explanation, "guard: refused: %s is no host's address (%s)", source,
-			     place(explanation, "loop_guard").text);
+		explain_line(report, "guard: refused: %s is no host's address (%s)", source,
+			     explain_location(report, "loop_guard").text);
 		break;
 	case ACCESS_OWN_ADDRESS:
-		explain_line(explanation, "guard: refused: %s is one of our own addresses (%s)", source,
-			     place(explanation, "loop_guard").text);
+		explain_line(report, "guard: refused: %s is one of our own addresses (%s)", source,
+			     explain_location(report, "loop_guard").text);
 		break;
 	case ACCESS_PORT_ZERO:
-		explain_line(explanation, "guard: refused: nobody can be answered at port 0 (%s)",
-			     place(explanation, "loop_guard").text);
+		explain_line(report, "guard: refused: nobody can be answered at port 0 (%s)",
+			     explain_location(report, "loop_guard").text);
 		break;
 	case ACCESS_REFUSED_PORT:
-		tell_refused_port(explanation);
+		report_refused_port(report);
 		break;
 	case ACCESS_ADMITTED:
-		tell_good(explanation);
+		report_guard_passed(report);
 		break;
 	}
 }
 
-static void ask_guard(struct explain_report *explanation)
+static void explain_access(struct explain_report *report)
 {
-	struct access_decision decision =
-		access_check(explanation->listener, explanation->own, &explanation->question->source);
+	struct access_decision decision = access_check(report->listener, report->own, &report->query->source);
 
-	tell_source(explanation, &decision);
-	tell_guard(explanation, decision.ground);
-	explanation->drop = decision.reason;
+	report_source(report, &decision);
+	report_guard(report, decision.rule);
+	report->drop = decision.reason;
 }
 
-/* --- Limits, of which some depend on the traffic --- */
+/* --- Limits --- */
 
-static void tell_source_limit(const struct explain_report *explanation)
+static void report_source_limit(const struct explain_report *report)
 {
-	const struct listener_config *listener = explanation->listener;
+	const struct listener_config *listener = report->listener;
 	uint32_t burst = listener->source_burst ? listener->source_burst : listener->source_limit;
 
 	if (!listener->source_limit)
-		explain_line(explanation, "source limit: none (%s)", place(explanation, "source_limit").text);
-	else if (explanation->question->source.any.sa_family == AF_UNIX)
-		explain_line(explanation, "source limit: not for unix: senders (%s)",
-			     place(explanation, "source_limit").text);
+		explain_line(report, "source limit: none (%s)", explain_location(report, "source_limit").text);
+	else if (report->query->source.any.sa_family == AF_UNIX)
+		explain_line(report, "source limit: not for unix: senders (%s)",
+			     explain_location(report, "source_limit").text);
 	else
-		explain_line(explanation,
+		explain_line(report,
 			     "source limit: %u datagrams a second (%s), %u at once (%s): what is more would be "
 			     "dropped:source_limit, but for one in %d",
-			     listener->source_limit, place(explanation, "source_limit").text, burst,
-			     place(explanation, "source_burst").text, SOURCE_LIMIT_SHARE);
+			     listener->source_limit, explain_location(report, "source_limit").text, burst,
+			     explain_location(report, "source_burst").text, SOURCE_LIMIT_SHARE);
 }
 
-static void check_size(struct explain_report *explanation)
+static void explain_size(struct explain_report *report)
 {
-	uint32_t size = (uint32_t)explanation->question->size, max = explanation->listener->max_datagram;
+	uint32_t size = (uint32_t)report->query->size, max = report->listener->max_datagram;
 	struct train train = {.size = size, .segment = size, .count = 1};
 
 	train_limit_size(&train, max);
-	explanation->drop = train.drop;
-	explain_line(explanation, "size: %u bytes, %s %u (%s)", size, train.drop ? "refused: more than" : "of at most",
-		     max, place(explanation, "max_datagram").text);
+	report->drop = train.drop;
+	explain_line(report, "size: %u bytes, %s %u (%s)", size, train.drop ? "refused: more than" : "of at most", max,
+		     explain_location(report, "max_datagram").text);
 }
 
-static void tell_ring_guard(const struct explain_report *explanation)
+static void report_ring_guard(const struct explain_report *report)
 {
-	const struct listener_config *listener = explanation->listener;
+	const struct listener_config *listener = report->listener;
 
-	if (!action_traits(listener->action)->has_ring_guard)
+	if (!action_traits[listener->action].has_ring_guard)
 		return;
-	explain_line(explanation, "ring guard: %s (%s)",
+	explain_line(report, "ring guard: %s (%s)",
 		     listener->ring_guard ? "what goes round would be dropped:ring" : "off",
-		     place(explanation, "ring_guard").text);
+		     explain_location(report, "ring_guard").text);
 }
 
-static void check_limits(struct explain_report *explanation)
+static void explain_limits(struct explain_report *report)
 {
-	tell_source_limit(explanation);
-	if (explanation->question->has_payload)
-		check_size(explanation);
+	report_source_limit(report);
+	if (report->query->has_payload)
+		explain_size(report);
 	else
-		explain_line(explanation, "payload: not told: supposed to be small enough, and to convert");
-	if (!explanation->drop)
-		tell_ring_guard(explanation);
+		explain_line(report, "payload: not told: supposed to be small enough, and to convert");
+	if (!report->drop)
+		report_ring_guard(report);
 }
 
-/* --- Answers --- */
+/* --- Replies --- */
 
-/* Where an answer leaves from. Of an address for many, the kernel chooses one of the host's own. */
-static const char *answers_from(const struct explain_report *explanation, char text[ADDRESS_TEXT_MAX])
+/* Returns the source address of replies as text. For a multicast destination, the kernel chooses one of the addresses
+ * of the host. */
+static const char *reply_source(const struct explain_report *report, char text[ADDRESS_TEXT_MAX])
 {
-	const struct address *destination = &explanation->question->destination;
+	const struct address *destination = &report->query->destination;
 
 	if (!destination->length)
 		return "the address that the datagram was sent to";
@@ -266,113 +265,110 @@ static const char *answers_from(const struct explain_report *explanation, char t
 	return address_format(destination, text);
 }
 
-static void tell_echo(const struct explain_report *explanation)
+static void report_echo(const struct explain_report *report)
 {
-	const struct explain_query *question = explanation->question;
+	const struct explain_query *query = report->query;
 	char text[ADDRESS_TEXT_MAX];
 
-	if (question->has_payload)
-		explain_line(explanation, "answer: the same %zu bytes to %s, from %s", question->size,
-			     explanation->source, answers_from(explanation, text));
+	if (query->has_payload)
+		explain_line(report, "answer: the same %zu bytes to %s, from %s", query->size, report->source,
+			     reply_source(report, text));
 	else
-		explain_line(explanation, "answer: the same bytes to %s, from %s", explanation->source,
-			     answers_from(explanation, text));
+		explain_line(report, "answer: the same bytes to %s, from %s", report->source,
+			     reply_source(report, text));
 }
 
-static void tell_answers(const struct explain_report *explanation)
+static void report_replies(const struct explain_report *report)
 {
-	uint32_t responses = explanation->listener->responses;
+	uint32_t responses = report->listener->responses;
 	char text[ADDRESS_TEXT_MAX];
 
 	if (!responses) {
-		explain_line(explanation, "answers: none (%s)", place(explanation, "responses").text);
+		explain_line(report, "answers: none (%s)", explain_location(report, "responses").text);
 		return;
 	}
 	if (responses == RESPONSES_UNLIMITED)
-		explain_line(explanation, "answers: unlimited (%s), to %s, from %s",
-			     place(explanation, "responses").text, explanation->source,
-			     answers_from(explanation, text));
+		explain_line(report, "answers: unlimited (%s), to %s, from %s",
+			     explain_location(report, "responses").text, report->source, reply_source(report, text));
 	else
-		explain_line(explanation, "answers: at most %u for each datagram (%s), to %s, from %s", responses,
-			     place(explanation, "responses").text, explanation->source,
-			     answers_from(explanation, text));
+		explain_line(report, "answers: at most %u for each datagram (%s), to %s, from %s", responses,
+			     explain_location(report, "responses").text, report->source, reply_source(report, text));
 }
 
-/* --- The action and the verdict --- */
+/* --- Action and verdict --- */
 
-/* Returns the verdicts that there may be, or NULL where the record has the one. */
-static char *act(const struct explain_report *explanation, struct datagram_record *record)
+/* Returns the list of possible verdicts, which the caller frees, or NULL if record has the only one. */
+static char *explain_action(const struct explain_report *report, struct datagram_record *record)
 {
-	enum action_kind action = explanation->listener->action;
-	const struct action_traits *traits = action_traits(action);
-	char *open = NULL;
+	enum action_kind kind = report->listener->action;
+	const struct action_traits *traits = &action_traits[kind];
+	char *verdicts = NULL;
 
 	if (traits->has_sessions) {
-		open = explain_relay(explanation, record);
-		if (open || record->verdict == VERDICT_RELAYED)
-			tell_answers(explanation);
+		verdicts = explain_relay(report, record);
+		if (verdicts || record->verdict == VERDICT_RELAYED)
+			report_replies(report);
 	} else if (traits->has_peers) {
-		explain_forward(explanation, record);
+		explain_forward(report, record);
 	} else {
-		record->verdict = action_of(action)->verdict;
+		record->verdict = action_of(kind)->verdict;
 		if (traits->reflects)
-			tell_echo(explanation);
+			report_echo(report);
 	}
-	return open;
+	return verdicts;
 }
 
-static void tell_verdict(const struct explain_report *explanation, const struct datagram_record *record,
-			 const char *open)
+static void report_verdict(const struct explain_report *report, const struct datagram_record *record,
+			   const char *verdicts)
 {
-	char word[RECORD_VERDICT_MAX];
+	char text[RECORD_VERDICT_MAX];
 
-	if (open)
-		explain_line(explanation, "verdict: %s", open);
+	if (verdicts)
+		explain_line(report, "verdict: %s", verdicts);
 	else
-		explain_line(explanation, "verdict: %.*s", (int)(record_put_verdict(word, record) - word), word);
+		explain_line(report, "verdict: %.*s", (int)(record_format_verdict(text, record) - text), text);
 }
 
-static void conclude(const struct explain_report *explanation)
+static void explain_verdict(const struct explain_report *report)
 {
-	struct datagram_record record = {.verdict = VERDICT_DROPPED, .reason = explanation->drop};
-	char *open = explanation->drop ? NULL : act(explanation, &record);
+	struct datagram_record record = {.verdict = VERDICT_DROPPED, .reason = report->drop};
+	char *verdicts = report->drop ? NULL : explain_action(report, &record);
 
-	tell_verdict(explanation, &record, open);
-	free(open);
+	report_verdict(report, &record, verdicts);
+	free(verdicts);
 }
 
-/* --- All of it --- */
+/* --- The report --- */
 
-static void tell_question(const struct explain_report *explanation)
+static void report_query(const struct explain_report *report)
 {
-	const struct listener_config *listener = explanation->listener;
-	const struct address *destination = &explanation->question->destination;
-	char *path = diagnostics_escape(explanation->config->path), to[ADDRESS_TEXT_MAX];
+	const struct listener_config *listener = report->listener;
+	const struct address *destination = &report->query->destination;
+	char *path = diagnostics_escape(report->config->path), to[ADDRESS_TEXT_MAX];
 
-	fprintf(explanation->out, "%s > ", explanation->source);
+	fprintf(report->out, "%s > ", report->source);
 	if (destination->length)
-		fprintf(explanation->out, "%s, ", address_format(destination, to));
-	fprintf(explanation->out, "listener %s (%s), %s:%u\n", listener->name, action(explanation), path,
+		fprintf(report->out, "%s, ", address_format(destination, to));
+	fprintf(report->out, "listener %s (%s), %s:%u\n", listener->name, explain_action_name(report), path,
 		listener->lines.line);
 	free(path);
 }
 
-int explain(const struct config *config, const struct explain_query *question, FILE *out)
+int explain(const struct config *config, const struct explain_query *query, FILE *out)
 {
-	struct explain_report explanation = {
-		.config = config, .question = question, .listener = question->listener, .out = out};
-	int error = own_addresses_of(&explanation.own, config);
+	struct explain_report report = {.config = config, .query = query, .listener = query->listener, .out = out};
+	int error = create_configured_addresses(&report.own, config);
 
 	if (error)
 		return error;
-	address_format(&question->source, explanation.source);
-	tell_question(&explanation);
-	ask_guard(&explanation);
-	if (!explanation.drop)
-		check_limits(&explanation);
-	if (question->has_payload)
-		explain_payload(&explanation);
-	conclude(&explanation);
-	own_addresses_destroy(explanation.own);
+	address_format(&query->source, report.source);
+	report_query(&report);
+	explain_access(&report);
+	if (!report.drop)
+		explain_limits(&report);
+	if (query->has_payload)
+		explain_payload(&report);
+	explain_verdict(&report);
+	own_addresses_destroy(report.own);
 	return 0;
 }

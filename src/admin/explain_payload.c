@@ -6,177 +6,176 @@
 #include "base/xalloc.h"
 #include "text/escape.h"
 
-/* Where the log shows no payload, so much of it is explained all the same. */
-#define SHOWN_DEFAULT 256
+/* Number of bytes to preview if the datagram log shows no payload. */
+#define PREVIEW_DEFAULT 256
 
-/* Bytes of the longest character, escape sequences of shift states included. */
+/* Size of the longest character in bytes, including the escape sequences of shift states. */
 #define CHARACTER_MAX 8
 
-/* --- Reading --- */
+/* --- Preview --- */
 
-/* The first of the payload's bytes; it may go on behind them. */
-struct part {
+/* The first bytes of a payload. */
+struct excerpt {
 	const uint8_t *bytes;
 	size_t size;
-	bool cut;
+	bool truncated; /* more bytes follow */
 };
 
-static struct part shown_part(const struct explain_report *explanation, const void *bytes, size_t size)
+static struct excerpt payload_excerpt(const struct explain_report *report, const void *bytes, size_t size)
 {
-	size_t limit = explanation->config->datagram_log.payload;
+	size_t limit = report->config->datagram_log.payload;
 
 	if (!limit)
-		limit = SHOWN_DEFAULT;
-	return (struct part){bytes, size < limit ? size : limit, size > limit};
+		limit = PREVIEW_DEFAULT;
+	return (struct excerpt){bytes, size < limit ? size : limit, size > limit};
 }
 
 static struct codec *open_codec(char *const *encodings, size_t count, enum codec_errors errors, size_t limit)
 {
 	struct codec *codec = NULL;
 
-	/* The names were checked with the configuration: only memory can be short. */
+	/* The configuration has validated the names, so only lack of memory is possible. */
 	codec_create(&codec, encodings, count, errors, limit);
 	return xcheck(codec);
 }
 
-static char *quote(const struct codec_text *text, bool cut)
+static char *quote_text(const struct codec_text *text, bool truncated)
 {
 	char *quoted = xcheck(malloc(text->length * ESCAPE_EXPANSION + sizeof("\"\"…"))), *out = quoted;
 
 	*out++ = '"';
 	out += escape_text(out, text->utf8, text->length);
-	strcpy(out, cut ? "\"…" : "\"");
+	strcpy(out, truncated ? "\"…" : "\"");
 	return quoted;
 }
 
-struct decoded_preview preview_payload(const struct explain_report *explanation, char *const *encodings, size_t count,
+struct decoded_preview preview_payload(const struct explain_report *report, char *const *encodings, size_t count,
 				       enum codec_errors errors, const void *bytes, size_t size, const char **encoding)
 {
-	struct part part = shown_part(explanation, bytes, size);
-	struct codec *codec = open_codec(encodings, count, errors, part.size);
+	struct excerpt excerpt = payload_excerpt(report, bytes, size);
+	struct codec *codec = open_codec(encodings, count, errors, excerpt.size);
 	struct codec_text text;
-	struct decoded_preview reading = {.bytes = part.size};
+	struct decoded_preview preview;
 
-	reading.decoded = codec_decode(codec, part.bytes, part.size, part.cut, &text);
-	reading.text = quote(&text, part.cut);
+	preview.decoded = codec_decode(codec, excerpt.bytes, excerpt.size, excerpt.truncated, &text);
+	preview.text = quote_text(&text, excerpt.truncated);
 	if (encoding)
 		*encoding = text.encoding;
 	codec_destroy(codec);
-	return reading;
+	return preview;
 }
 
 /* --- One encoding --- */
 
-/* The least beginning of the part that does not decode ends with the byte that is wrong: 1 for the first. Where each
- * does, and only the whole does not, the part ends within a character: 0. */
-static size_t find_fault(struct codec *codec, const struct part *part)
+/* Returns the size of the shortest prefix that does not decode; its last byte is the first wrong one. Returns 0 if all
+ * prefixes decode, but the payload ends within a character. Binary search: each decode starts at the first byte. */
+static size_t find_decode_error(struct codec *codec, const struct excerpt *excerpt)
 {
-	size_t good = 0, bad = part->size;
+	size_t decodable = 0, undecodable = excerpt->size;
 	struct codec_text text;
 
-	if (codec_decode(codec, part->bytes, part->size, true, &text))
+	if (codec_decode(codec, excerpt->bytes, excerpt->size, true, &text))
 		return 0;
-	while (bad - good > 1) {
-		size_t middle = good + (bad - good) / 2;
+	while (undecodable - decodable > 1) {
+		size_t middle = decodable + (undecodable - decodable) / 2;
 
-		if (codec_decode(codec, part->bytes, middle, true, &text))
-			good = middle;
+		if (codec_decode(codec, excerpt->bytes, middle, true, &text))
+			decodable = middle;
 		else
-			bad = middle;
+			undecodable = middle;
 	}
-	return bad;
+	return undecodable;
 }
 
-/* Where the character begins that is not there, or wrong, at the end of so many bytes. */
-static size_t find_character(struct codec *codec, const struct part *part, size_t end)
+/* Returns the offset of the character that is wrong or incomplete at the offset end. */
+static size_t find_character_start(struct codec *codec, const struct excerpt *excerpt, size_t end)
 {
 	size_t begin = end;
 	struct codec_text text;
 
 	do
 		begin--;
-	while (begin && end - begin < CHARACTER_MAX && !codec_decode(codec, part->bytes, begin, false, &text));
+	while (begin && end - begin < CHARACTER_MAX && !codec_decode(codec, excerpt->bytes, begin, false, &text));
 	return begin;
 }
 
-static void tell_fault(const struct explain_report *explanation, char *const *encoding)
+static void report_decode_error(const struct explain_report *report, char *const *encoding)
 {
-	const struct explain_query *question = explanation->question;
-	struct part part = shown_part(explanation, question->payload, question->size);
-	struct codec *codec = open_codec(encoding, 1, CODEC_STRICT, part.size);
-	size_t fault = find_fault(codec, &part), end = fault ? fault : part.size;
-	size_t begin = find_character(codec, &part, end);
+	const struct explain_query *query = report->query;
+	struct excerpt excerpt = payload_excerpt(report, query->payload, query->size);
+	struct codec *codec = open_codec(encoding, 1, CODEC_STRICT, excerpt.size);
+	size_t error = find_decode_error(codec, &excerpt), end = error ? error : excerpt.size;
+	size_t begin = find_character_start(codec, &excerpt, end);
 
-	fprintf(explanation->out, FACT_INDENT "encoding %s: does not decode: %s byte %zu:", *encoding,
-		fault ? "wrong from" : "it ends within a character that begins with", begin + 1);
+	fprintf(report->out, EXPLAIN_INDENT "encoding %s: does not decode: %s byte %zu:", *encoding,
+		error ? "wrong from" : "it ends within a character that begins with", begin + 1);
 	for (size_t i = begin; i < end; i++)
-		fprintf(explanation->out, " %02x", part.bytes[i]);
-	putc('\n', explanation->out);
+		fprintf(report->out, " %02x", excerpt.bytes[i]);
+	putc('\n', report->out);
 	codec_destroy(codec);
 }
 
-/* Returns whether it decodes. */
-static bool try_encoding(const struct explain_report *explanation, char *const *encoding)
+/* Returns true if the payload decodes. */
+static bool report_encoding(const struct explain_report *report, char *const *encoding)
 {
-	const struct explain_query *question = explanation->question;
-	struct decoded_preview reading =
-		preview_payload(explanation, encoding, 1, CODEC_STRICT, question->payload, question->size, NULL);
+	const struct explain_query *query = report->query;
+	struct decoded_preview preview =
+		preview_payload(report, encoding, 1, CODEC_STRICT, query->payload, query->size, NULL);
 
-	if (reading.decoded)
-		explain_line(explanation, "encoding %s: decodes to %s", *encoding, reading.text);
+	if (preview.decoded)
+		explain_line(report, "encoding %s: decodes to %s", *encoding, preview.text);
 	else
-		tell_fault(explanation, encoding);
-	free(reading.text);
-	return reading.decoded;
+		report_decode_error(report, encoding);
+	free(preview.text);
+	return preview.decoded;
 }
 
-/* --- The log --- */
+/* --- The log record --- */
 
-static void tell_shown(const struct explain_report *explanation, bool fits)
+static void report_logged_text(const struct explain_report *report, bool decodes)
 {
-	const struct explain_query *question = explanation->question;
-	const struct listener_config *listener = explanation->listener;
+	const struct explain_query *query = report->query;
+	const struct listener_config *listener = report->listener;
 	const char *encoding, *rule = explain_choice_name("errors", listener->errors);
-	struct decoded_preview reading =
-		preview_payload(explanation, listener->encodings, listener->encoding_count, listener->errors,
-				question->payload, question->size, &encoding);
+	struct decoded_preview preview = preview_payload(report, listener->encodings, listener->encoding_count,
+							 listener->errors, query->payload, query->size, &encoding);
 
-	if (fits)
-		explain_line(explanation, "log: %s %s, the first that decodes (%s)", encoding, reading.text,
+	if (decodes)
+		explain_line(report, "log: %s %s, the first that decodes (%s)", encoding, preview.text,
 			     config_location_of(&listener->lines, "encoding").text);
 	else
-		explain_line(explanation, "log: %s %s, since none decodes, by errors = %s (%s)", encoding, reading.text,
+		explain_line(report, "log: %s %s, since none decodes, by errors = %s (%s)", encoding, preview.text,
 			     rule, config_location_of(&listener->lines, "errors").text);
-	free(reading.text);
+	free(preview.text);
 }
 
-static void tell_log(const struct explain_report *explanation, bool fits)
+static void report_log_record(const struct explain_report *report, bool decodes)
 {
-	const struct config *config = explanation->config;
-	const struct listener_config *listener = explanation->listener;
+	const struct config *config = report->config;
+	const struct listener_config *listener = report->listener;
 
 	if (config->datagram_log.target == LOG_TARGET_OFF)
-		explain_line(explanation, "log: no record: the datagram log is off (target)");
+		explain_line(report, "log: no record: the datagram log is off (target)");
 	else if (!listener->log_every)
-		explain_line(explanation, "log: no record (%s)", config_location_of(&listener->lines, "log").text);
+		explain_line(report, "log: no record (%s)", config_location_of(&listener->lines, "log").text);
 	else if (!config->datagram_log.payload)
-		explain_line(explanation, "log: a record without payload (payload = 0)");
+		explain_line(report, "log: a record without payload (payload = 0)");
 	else
-		tell_shown(explanation, fits);
+		report_logged_text(report, decodes);
 	if (listener->log_every > 1 && config->datagram_log.target != LOG_TARGET_OFF)
-		explain_line(explanation, "log: of %u datagrams, one has a record (%s)", listener->log_every,
+		explain_line(report, "log: of %u datagrams, one has a record (%s)", listener->log_every,
 			     config_location_of(&listener->lines, "log").text);
 }
 
-void explain_payload(const struct explain_report *explanation)
+void explain_payload(const struct explain_report *report)
 {
-	const struct listener_config *listener = explanation->listener;
-	struct part part = shown_part(explanation, NULL, explanation->question->size);
-	bool fits = false;
+	const struct listener_config *listener = report->listener;
+	struct excerpt excerpt = payload_excerpt(report, NULL, report->query->size);
+	bool decodes = false;
 
-	if (part.cut)
-		explain_line(explanation, "log: reads the first %zu bytes", part.size);
+	if (excerpt.truncated)
+		explain_line(report, "log: reads the first %zu bytes", excerpt.size);
 	for (size_t i = 0; i < listener->encoding_count; i++)
-		fits |= try_encoding(explanation, &listener->encodings[i]);
-	tell_log(explanation, fits);
+		decodes |= report_encoding(report, &listener->encodings[i]);
+	report_log_record(report, decodes);
 }

@@ -11,127 +11,127 @@
 #include "upstream/endpoint_set.h"
 #include "upstream/resolver_result.h"
 
-/* Bytes of a converted payload that are shown as such. */
-#define HEX_SHOWN 32
+/* Number of bytes of a converted payload that are printed in hexadecimal. */
+#define HEX_BYTES_MAX 32
 
-/* Enough for any conversion: what does not fit into a datagram is refused before. */
+/* Large enough for each conversion: delivery_convert() rejects what does not fit into a datagram. */
 #define CONVERTED_MAX CONFIG_DATAGRAM_MAX
 
-/* A peer of the listener, as it is now. */
-struct peer_view {
+/* A peer of the listener. */
+struct explain_peer {
 	const struct peer_config *config;
-	struct converter *converter; /* of the route; NULL: bytes pass untouched */
-	struct peer_socket *link; /* of the route */
-	struct resolver_result found; /* where it is */
-	int look_up_error; /* of getaddrinfo(3) */
-	enum drop_reason drop; /* of a copy to it */
+	struct converter *converter; /* borrowed from the pipeline; NULL: bytes are not converted */
+	struct peer_socket *socket; /* borrowed from the pipeline */
+	struct resolver_result resolved; /* its addresses */
+	int resolve_error; /* from getaddrinfo(3) */
+	enum drop_reason drop; /* why the peer would get no copy */
 };
 
-/* The peers of the listener, with the converters that the daemon would have. */
-struct peers_view {
-	const struct explain_report *explanation;
-	struct peer_socket *links; /* by the peer's index in the configuration */
-	struct pipeline route;
-	struct peer_view *items; /* by the listener's peers */
+/* All peers of the listener, with the same converters as in the daemon. */
+struct explain_peers_state {
+	const struct explain_report *report;
+	struct peer_socket *sockets; /* by index of the peer in the configuration */
+	struct pipeline pipeline;
+	struct explain_peer *items; /* in the order of the listener's peers */
 	size_t count;
 };
 
-/* --- Where a peer is --- */
+/* --- Addresses of a peer --- */
 
-static void look_up(struct peer_view *peer)
+static void resolve_name(struct explain_peer *peer)
 {
 	static const struct resolver_result nothing;
 	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM}, *list = NULL;
 
-	peer->look_up_error = getaddrinfo(peer->config->host, NULL, &hints, &list);
-	if (peer->look_up_error)
+	peer->resolve_error = getaddrinfo(peer->config->host, NULL, &hints, &list);
+	if (peer->resolve_error)
 		return;
-	resolver_result_read(&peer->found, &nothing, list, address_port(&peer->config->address));
+	resolver_result_read(&peer->resolved, &nothing, list, address_port(&peer->config->address));
 	freeaddrinfo(list);
 }
 
-static void locate(struct peer_view *peer)
+static void resolve_peer(struct explain_peer *peer)
 {
 	if (peer->config->host)
-		look_up(peer);
+		resolve_name(peer);
 	else
-		peer->found = (struct resolver_result){.count = 1, .addresses = {peer->config->address}};
-	if (peer->found.count)
-		peer_socket_set_address(peer->link, &peer->found.addresses[0]);
+		peer->resolved = (struct resolver_result){.count = 1, .addresses = {peer->config->address}};
+	if (peer->resolved.count)
+		peer_socket_set_address(peer->socket, &peer->resolved.addresses[0]);
 }
 
-static void put_found(FILE *out, const struct peer_view *peer, enum action_kind action)
+static void write_addresses(FILE *out, const struct explain_peer *peer, enum action_kind action)
 {
 	char text[ADDRESS_TEXT_MAX];
 
-	for (size_t i = 0; i < peer->found.count; i++)
-		fprintf(out, "%s%s", i ? ", " : "", address_format(&peer->found.addresses[i], text));
-	if (peer->found.more)
+	for (size_t i = 0; i < peer->resolved.count; i++)
+		fprintf(out, "%s%s", i ? ", " : "", address_format(&peer->resolved.addresses[i], text));
+	if (peer->resolved.more)
 		fputs(" and more, which are not used", out);
-	if (peer->found.count > 1 && !action_traits(action)->has_sessions)
+	if (peer->resolved.count > 1 && !action_traits[action].has_sessions)
 		fputs(", of which the first is used", out);
 }
 
-/* The address of a name may be another one tomorrow. */
-static void put_place(FILE *out, const struct peer_view *peer, enum action_kind action)
+/* A name is printed with its present addresses, because they may change. */
+static void write_location(FILE *out, const struct explain_peer *peer, enum action_kind action)
 {
 	const struct peer_config *config = peer->config;
 
 	if (!config->host) {
-		put_found(out, peer, action);
+		write_addresses(out, peer, action);
 		return;
 	}
 	fprintf(out, "%s", config->address_text);
-	if (peer->found.count) {
+	if (peer->resolved.count) {
 		fputs(" is now ", out);
-		put_found(out, peer, action);
+		write_addresses(out, peer, action);
 	} else {
 		fprintf(out, " has no address now (%s)",
-			peer->look_up_error ? gai_strerror(peer->look_up_error) : "none that can be sent to");
+			peer->resolve_error ? gai_strerror(peer->resolve_error) : "none that can be sent to");
 	}
 }
 
-/* --- What a peer gets --- */
+/* --- Payload for a peer --- */
 
-static void put_bytes(FILE *out, const uint8_t *bytes, size_t size)
+static void write_hex_bytes(FILE *out, const uint8_t *bytes, size_t size)
 {
-	for (size_t i = 0; i < size && i < HEX_SHOWN; i++)
+	for (size_t i = 0; i < size && i < HEX_BYTES_MAX; i++)
 		fprintf(out, " %02x", bytes[i]);
-	if (size > HEX_SHOWN)
+	if (size > HEX_BYTES_MAX)
 		fputs(" …", out);
 }
 
-static void put_converted(const struct explain_report *explanation, FILE *out, const struct peer_view *peer,
-			  const uint8_t *bytes, size_t size)
+static void write_converted_payload(const struct explain_report *report, FILE *out, const struct explain_peer *peer,
+				    const uint8_t *bytes, size_t size)
 {
-	struct decoded_preview reading = preview_payload(explanation, (char *const *)&peer->config->encoding, 1,
+	struct decoded_preview preview = preview_payload(report, (char *const *)&peer->config->encoding, 1,
 							 CODEC_BACKSLASHREPLACE, bytes, size, NULL);
 
-	fprintf(out, ", converted to %s: %zuB %s, hex:", peer->config->encoding, size, reading.text);
-	put_bytes(out, bytes, size);
-	free(reading.text);
+	fprintf(out, ", converted to %s: %zuB %s, hex:", peer->config->encoding, size, preview.text);
+	write_hex_bytes(out, bytes, size);
+	free(preview.text);
 }
 
-/* As the daemon converts. */
-static void convert(const struct explain_report *explanation, FILE *out, struct peer_view *peer)
+/* Converts the payload with the function of the data path. */
+static void convert_payload(const struct explain_report *report, FILE *out, struct explain_peer *peer)
 {
-	const struct explain_query *question = explanation->question;
+	const struct explain_query *query = report->query;
 	uint8_t *bytes = xcheck(malloc(CONVERTED_MAX));
 	size_t size;
 
-	peer->drop = delivery_convert(peer->converter, question->payload, question->size, bytes, CONVERTED_MAX, &size);
+	peer->drop = delivery_convert(peer->converter, query->payload, query->size, bytes, CONVERTED_MAX, &size);
 	if (!peer->drop)
-		put_converted(explanation, out, peer, bytes, size);
+		write_converted_payload(report, out, peer, bytes, size);
 	else
 		fprintf(out, ", %s to %s (%s)", drop_reason_name(peer->drop), peer->config->encoding,
-			config_location_of(&explanation->listener->lines, "errors").text);
+			config_location_of(&report->listener->lines, "errors").text);
 	free(bytes);
 }
 
-static void put_payload(const struct explain_report *explanation, FILE *out, struct peer_view *peer)
+static void write_payload(const struct explain_report *report, FILE *out, struct explain_peer *peer)
 {
-	if (peer->converter && explanation->question->has_payload)
-		convert(explanation, out, peer);
+	if (peer->converter && report->query->has_payload)
+		convert_payload(report, out, peer);
 	else if (peer->converter)
 		fprintf(out, ", converted to %s", peer->config->encoding);
 	else
@@ -139,153 +139,155 @@ static void put_payload(const struct explain_report *explanation, FILE *out, str
 	fprintf(out, " (%s)", config_location_of(&peer->config->lines, "encoding").text);
 }
 
-/* drop: why nothing can go there at all; then it is not converted. */
-static void tell_peer(const struct explain_report *explanation, struct peer_view *peer, enum drop_reason drop)
+/* drop: the reason why nothing can be sent to the peer; then the payload is not converted. */
+static void report_peer(const struct explain_report *report, struct explain_peer *peer, enum drop_reason drop)
 {
-	FILE *out = explanation->out;
+	FILE *out = report->out;
 
-	fprintf(out, FACT_INDENT "peer %s: ", peer->config->name);
-	put_place(out, peer, explanation->listener->action);
+	fprintf(out, EXPLAIN_INDENT "peer %s: ", peer->config->name);
+	write_location(out, peer, report->listener->action);
 	fprintf(out, " (line %u)", peer->config->line);
 	peer->drop = drop;
 	if (drop)
 		fprintf(out, ", %s", drop_reason_name(drop));
 	else
-		put_payload(explanation, out, peer);
+		write_payload(report, out, peer);
 	putc('\n', out);
 }
 
 /* --- All peers --- */
 
-static void peers_view_init(struct peers_view *view, const struct explain_report *explanation)
+static void explain_peers_init(struct explain_peers_state *state, const struct explain_report *report)
 {
-	const struct config *config = explanation->config;
-	const struct listener_config *listener = explanation->listener;
+	const struct config *config = report->config;
+	const struct listener_config *listener = report->listener;
 
-	*view = (struct peers_view){.explanation = explanation, .count = listener->peer_count};
-	view->links = xcheck(calloc(config->peer_count, sizeof(*view->links)));
-	view->items = xcheck(calloc(view->count, sizeof(*view->items)));
+	*state = (struct explain_peers_state){.report = report, .count = listener->peer_count};
+	state->sockets = xcheck(calloc(config->peer_count, sizeof(*state->sockets)));
+	state->items = xcheck(calloc(state->count, sizeof(*state->items)));
 	for (size_t i = 0; i < config->peer_count; i++)
-		peer_socket_init(&view->links[i], &config->peers[i], 0, explanation->own, NULL);
-	/* Only memory can be short. */
-	xcheck(pipeline_init(&view->route, NULL, listener, view->links) ? NULL : view);
-	for (size_t i = 0; i < view->count; i++) {
-		view->items[i].config = listener->peers[i];
-		view->items[i].converter = view->route.peers[i].converter;
-		view->items[i].link = view->route.peers[i].link;
-		locate(&view->items[i]);
+		peer_socket_init(&state->sockets[i], &config->peers[i], 0, report->own, NULL);
+	/* Fails only when out of memory. */
+	xcheck(pipeline_init(&state->pipeline, NULL, listener, state->sockets) ? NULL : state);
+	for (size_t i = 0; i < state->count; i++) {
+		state->items[i].config = listener->peers[i];
+		state->items[i].converter = state->pipeline.peers[i].converter;
+		state->items[i].socket = state->pipeline.peers[i].socket;
+		resolve_peer(&state->items[i]);
 	}
 }
 
-static void peers_view_finish(struct peers_view *view)
+static void explain_peers_finish(struct explain_peers_state *state)
 {
-	pipeline_finish(&view->route);
-	free(view->items);
-	free(view->links);
+	pipeline_finish(&state->pipeline);
+	free(state->items);
+	free(state->sockets);
 }
 
 /* --- Forward --- */
 
-void explain_forward(const struct explain_report *explanation, struct datagram_record *record)
+void explain_forward(const struct explain_report *report, struct datagram_record *record)
 {
-	struct peers_view view;
+	struct explain_peers_state state;
 
-	peers_view_init(&view, explanation);
-	explain_line(explanation, "peers: a copy to each of %zu (%s)", view.count,
-		     config_location_of(&explanation->listener->lines, "peers").text);
-	for (size_t i = 0; i < view.count; i++)
-		tell_peer(explanation, &view.items[i], peer_socket_check(view.items[i].link));
-	record->copies = (uint16_t)view.count;
-	for (size_t i = 0; i < view.count; i++) {
-		record->sent = (uint16_t)(record->sent + !view.items[i].drop);
-		record->reason = view.items[i].drop ? view.items[i].drop : record->reason;
+	explain_peers_init(&state, report);
+	explain_line(report, "peers: a copy to each of %zu (%s)", state.count,
+		     config_location_of(&report->listener->lines, "peers").text);
+	for (size_t i = 0; i < state.count; i++)
+		report_peer(report, &state.items[i], peer_socket_check(state.items[i].socket));
+	record->copies = (uint16_t)state.count;
+	for (size_t i = 0; i < state.count; i++) {
+		record->sent = (uint16_t)(record->sent + !state.items[i].drop);
+		record->reason = state.items[i].drop ? state.items[i].drop : record->reason;
 	}
 	record->verdict = record->sent ? VERDICT_FORWARDED : VERDICT_DROPPED;
-	peers_view_finish(&view);
+	explain_peers_finish(&state);
 }
 
-/* --- Relay: the targets, as a worker would have them --- */
+/* --- Relay: endpoints, as in a worker --- */
 
-struct targets_view {
-	endpoint_epoch news;
+struct explain_endpoints {
+	endpoint_epoch epoch;
 	struct endpoints_snapshot *snapshot;
 	struct endpoint_set set;
 };
 
-static struct peer_endpoints targets_of(const struct peer_view *peer, endpoint_epoch *news)
+static struct peer_endpoints create_peer_endpoints(const struct explain_peer *peer, endpoint_epoch *epoch)
 {
-	struct peer_endpoints targets = {.items = xcheck(calloc(peer->found.count + 1, sizeof(struct endpoint *)))};
+	struct peer_endpoints endpoints = {.items =
+						   xcheck(calloc(peer->resolved.count + 1, sizeof(struct endpoint *)))};
 
-	for (; targets.count < peer->found.count; targets.count++) {
-		const struct address *address = &peer->found.addresses[targets.count];
+	for (; endpoints.count < peer->resolved.count; endpoints.count++) {
+		const struct address *address = &peer->resolved.addresses[endpoints.count];
 
-		targets.items[targets.count] = xcheck(endpoint_create(peer->config, address, news));
+		endpoints.items[endpoints.count] = xcheck(endpoint_create(peer->config, address, epoch));
 	}
-	return targets;
+	return endpoints;
 }
 
-static void targets_free(struct peer_endpoints *targets)
+static void release_peer_endpoints(struct peer_endpoints *endpoints)
 {
-	for (size_t i = 0; i < targets->count; i++)
-		endpoint_put(targets->items[i]);
-	free(targets->items);
+	for (size_t i = 0; i < endpoints->count; i++)
+		endpoint_put(endpoints->items[i]);
+	free(endpoints->items);
 }
 
-static void targets_view_init(struct targets_view *targets, const struct peers_view *view)
+static void explain_endpoints_init(struct explain_endpoints *endpoints, const struct explain_peers_state *state)
 {
-	const struct explain_report *explanation = view->explanation;
-	size_t count = explanation->config->peer_count;
+	const struct explain_report *report = state->report;
+	size_t count = report->config->peer_count;
 	struct peer_endpoints *lists = xcheck(calloc(count, sizeof(*lists)));
 
-	*targets = (struct targets_view){0};
-	for (size_t i = 0; i < view->count; i++)
-		lists[view->items[i].config->index] = targets_of(&view->items[i], &targets->news);
-	targets->snapshot = xcheck(endpoints_snapshot_create(lists, count));
+	*endpoints = (struct explain_endpoints){0};
+	for (size_t i = 0; i < state->count; i++)
+		lists[state->items[i].config->index] = create_peer_endpoints(&state->items[i], &endpoints->epoch);
+	endpoints->snapshot = xcheck(endpoints_snapshot_create(lists, count));
 	for (size_t i = 0; i < count; i++)
-		targets_free(&lists[i]);
+		release_peer_endpoints(&lists[i]);
 	free(lists);
-	xcheck(endpoint_set_init(&targets->set, explanation->listener, explanation->own, &targets->news, 0,
-				 targets->snapshot)
+	xcheck(endpoint_set_init(&endpoints->set, report->listener, report->own, &endpoints->epoch, 0,
+				 endpoints->snapshot)
 		       ? NULL
-		       : targets);
+		       : endpoints);
 }
 
-static void targets_view_finish(struct targets_view *targets)
+static void explain_endpoints_finish(struct explain_endpoints *endpoints)
 {
-	endpoint_set_finish(&targets->set);
-	endpoints_snapshot_put(targets->snapshot);
+	endpoint_set_finish(&endpoints->set);
+	endpoints_snapshot_put(endpoints->snapshot);
 }
 
-/* --- Relay: the choice --- */
+/* --- Relay: choice of the peer --- */
 
-static void tell_refusal(const struct explain_report *explanation, const struct endpoint_set *set,
-			 enum drop_reason reason)
+static void report_refused_session(const struct explain_report *report, const struct endpoint_set *set,
+				   enum drop_reason reason)
 {
-	if (reason == DROP_LOOP && endpoint_set_is_loop(set, &explanation->question->source))
-		explain_line(explanation, "session: refused: %s is the address of one of its own peers (%s)",
-			     explanation->source, config_location_of(&explanation->listener->lines, "loop_guard").text);
+	if (reason == DROP_LOOP && endpoint_set_is_loop(set, &report->query->source))
+		explain_line(report, "session: refused: %s is the address of one of its own peers (%s)", report->source,
+			     config_location_of(&report->listener->lines, "loop_guard").text);
 	else if (reason == DROP_LOOP)
-		explain_line(explanation, "session: refused: its peers are our own listeners");
+		explain_line(report, "session: refused: its peers are our own listeners");
 	else
-		explain_line(explanation, "session: refused: no peer has an address now");
+		explain_line(report, "session: refused: no peer has an address now");
 }
 
-/* What there is to choose from: "resolver at 192.0.2.53:53, …". */
-static void put_choices(FILE *out, const struct endpoint_set *set)
+/* Writes the list of candidates: "resolver at 192.0.2.53:53, …". */
+static void write_candidates(FILE *out, const struct endpoint_set *set)
 {
-	const uint16_t *choices;
-	size_t count = balancer_candidates(set->balancer, &choices);
+	const uint16_t *candidates;
+	size_t count = balancer_candidates(set->balancer, &candidates);
 	char text[ADDRESS_TEXT_MAX];
 
 	for (size_t i = 0; i < count; i++) {
-		const struct endpoint *target = set->members[choices[i]]->target;
+		const struct endpoint *endpoint = set->members[candidates[i]]->endpoint;
 
-		fprintf(out, "%s%s at %s", i ? ", " : "", target->peer->name, address_format(&target->address, text));
+		fprintf(out, "%s%s at %s", i ? ", " : "", endpoint->peer->name,
+			address_format(&endpoint->address, text));
 	}
 }
 
-/* Why the choice is what it is, or what it depends on. */
-static const char *const grounds[] = {
+/* What the choice depends on. */
+static const char *const balance_reasons[] = {
 	[BALANCE_HASH] = "by the client's address alone, while all peers are up",
 	[BALANCE_ROUND_ROBIN] = "in turn by weight, on each worker for itself; the next is one of",
 	[BALANCE_RANDOM] = "at random by weight, one of",
@@ -293,56 +295,56 @@ static const char *const grounds[] = {
 	[BALANCE_FAILOVER] = "the first, while it is up",
 };
 
-/* Whether the client alone decides, so that the choice here is the daemon's. */
-static bool is_certain(const struct endpoint_set *set)
+/* Returns true if the choice depends only on the client, so that the daemon chooses the same peer. */
+static bool depends_on_client_only(const struct endpoint_set *set)
 {
-	const uint16_t *choices;
+	const uint16_t *candidates;
 
 	return set->config->balance == BALANCE_HASH || set->config->balance == BALANCE_FAILOVER ||
-	       balancer_candidates(set->balancer, &choices) == 1;
+	       balancer_candidates(set->balancer, &candidates) == 1;
 }
 
-static void tell_names(const struct peers_view *view)
+static void report_name_peers(const struct explain_peers_state *state)
 {
-	for (size_t i = 0; i < view->count; i++) {
-		if (!view->items[i].config->host)
+	for (size_t i = 0; i < state->count; i++) {
+		if (!state->items[i].config->host)
 			continue;
-		explain_line(view->explanation, "balance: a name stands for all of its addresses, which may change");
+		explain_line(state->report, "balance: a name stands for all of its addresses, which may change");
 		return;
 	}
 }
 
-static void tell_choice(const struct explain_report *explanation, const struct endpoint_set *set,
-			const struct endpoint_ref *member)
+static void report_choice(const struct explain_report *report, const struct endpoint_set *set,
+			  const struct endpoint_ref *ref)
 {
-	const struct listener_config *listener = explanation->listener;
-	const char *word = explain_choice_name("balance", listener->balance);
-	struct config_location place = config_location_of(&listener->lines, "balance");
-	const uint16_t *choices;
+	const struct listener_config *listener = report->listener;
+	const char *name = explain_choice_name("balance", listener->balance);
+	struct config_location location = config_location_of(&listener->lines, "balance");
+	const uint16_t *candidates;
 	char text[ADDRESS_TEXT_MAX];
 
-	address_format(&member->target->address, text);
-	if (balancer_candidates(set->balancer, &choices) == 1) {
-		explain_line(explanation, "balance: %s (%s): %s at %s, the only choice", word, place.text,
-			     member->target->peer->name, text);
-	} else if (is_certain(set)) {
-		explain_line(explanation, "balance: %s (%s): %s at %s, %s", word, place.text,
-			     member->target->peer->name, text, grounds[listener->balance]);
+	address_format(&ref->endpoint->address, text);
+	if (balancer_candidates(set->balancer, &candidates) == 1) {
+		explain_line(report, "balance: %s (%s): %s at %s, the only choice", name, location.text,
+			     ref->endpoint->peer->name, text);
+	} else if (depends_on_client_only(set)) {
+		explain_line(report, "balance: %s (%s): %s at %s, %s", name, location.text, ref->endpoint->peer->name,
+			     text, balance_reasons[listener->balance]);
 	} else {
-		fprintf(explanation->out, FACT_INDENT "balance: %s (%s): %s ", word, place.text,
-			grounds[listener->balance]);
-		put_choices(explanation->out, set);
-		putc('\n', explanation->out);
+		fprintf(report->out, EXPLAIN_INDENT "balance: %s (%s): %s ", name, location.text,
+			balance_reasons[listener->balance]);
+		write_candidates(report->out, set);
+		putc('\n', report->out);
 	}
 }
 
-/* --- Relay: the session --- */
+/* --- Relay: session --- */
 
 struct duration_text {
 	char text[32];
 };
 
-static struct duration_text duration(uint64_t ms)
+static struct duration_text explain_format_duration(uint64_t ms)
 {
 	struct duration_text duration;
 
@@ -351,90 +353,93 @@ static struct duration_text duration(uint64_t ms)
 	return duration;
 }
 
-static void tell_session(const struct explain_report *explanation)
+static void report_session(const struct explain_report *report)
 {
-	const struct listener_config *listener = explanation->listener;
+	const struct listener_config *listener = report->listener;
 
-	explain_line(explanation, "session: a new one; one that %s has already stays with its peer while that is up",
-		     explanation->source);
-	explain_line(explanation, "session: ends after %s without datagrams (%s); there are at most %u (%s)",
-		     duration(listener->idle_timeout_ms).text,
+	explain_line(report, "session: a new one; one that %s has already stays with its peer while that is up",
+		     report->source);
+	explain_line(report, "session: ends after %s without datagrams (%s); there are at most %u (%s)",
+		     explain_format_duration(listener->idle_timeout_ms).text,
 		     config_location_of(&listener->lines, "idle_timeout").text, listener->max_sessions,
 		     config_location_of(&listener->lines, "max_sessions").text);
 }
 
-/* --- Relay: the verdict --- */
+/* --- Relay: verdict --- */
 
-static void judge(struct datagram_record *record, const struct peer_view *peer)
+static void set_peer_verdict(struct datagram_record *record, const struct explain_peer *peer)
 {
 	record->peer = peer->config;
 	record->reason = peer->drop;
 	record->verdict = peer->drop ? VERDICT_DROPPED : VERDICT_RELAYED;
 }
 
-/* Whether new sessions may go to the peer. */
-static bool is_choice(const struct endpoint_set *set, size_t peer)
+/* Returns true if new sessions may go to the peer. */
+static bool is_candidate(const struct endpoint_set *set, size_t peer)
 {
-	const uint16_t *choices;
-	size_t count = balancer_candidates(set->balancer, &choices);
+	const uint16_t *candidates;
+	size_t count = balancer_candidates(set->balancer, &candidates);
 
 	for (size_t i = 0; i < count; i++) {
-		if (set->members[choices[i]]->peer == peer)
+		if (set->members[candidates[i]]->peer == peer)
 			return true;
 	}
 	return false;
 }
 
-/* "relayed:a or relayed:b"; what would be dropped, once for each reason. */
-static char *judge_all(const struct peers_view *view, const struct endpoint_set *set, struct datagram_record *record)
+/* Returns "relayed:a or relayed:b". Each drop reason occurs once. The caller frees the text. */
+static char *format_possible_verdicts(const struct explain_peers_state *state, const struct endpoint_set *set,
+				      struct datagram_record *record)
 {
-	char *text = NULL, word[RECORD_VERDICT_MAX];
+	char *text = NULL, verdict[RECORD_VERDICT_MAX];
 	bool seen[DROP_REASONS] = {0};
 	size_t size, count = 0;
 	FILE *out = xcheck(open_memstream(&text, &size));
 
-	for (size_t i = 0; i < view->count; i++) {
-		judge(record, &view->items[i]);
-		if (!is_choice(set, i) || (record->reason && seen[record->reason]))
+	for (size_t i = 0; i < state->count; i++) {
+		set_peer_verdict(record, &state->items[i]);
+		if (!is_candidate(set, i) || (record->reason && seen[record->reason]))
 			continue;
 		seen[record->reason] = true;
-		fprintf(out, "%s%.*s", count++ ? " or " : "", (int)(record_put_verdict(word, record) - word), word);
+		fprintf(out, "%s%.*s", count++ ? " or " : "", (int)(record_format_verdict(verdict, record) - verdict),
+			verdict);
 	}
 	fclose(out);
 	return xcheck(text);
 }
 
-static char *explain_choice(const struct peers_view *view, struct endpoint_set *set, struct datagram_record *record)
+static char *explain_session(const struct explain_peers_state *state, struct endpoint_set *set,
+			     struct datagram_record *record)
 {
-	struct endpoint_ref *member = NULL;
+	struct endpoint_ref *ref = NULL;
 
-	record->reason = endpoint_set_assign(set, &view->explanation->question->source, &member);
+	record->reason = endpoint_set_assign(set, &state->report->query->source, &ref);
 	if (record->reason) {
 		record->verdict = VERDICT_DROPPED;
-		tell_refusal(view->explanation, set, record->reason);
+		report_refused_session(state->report, set, record->reason);
 		return NULL;
 	}
-	tell_names(view);
-	tell_choice(view->explanation, set, member);
-	tell_session(view->explanation);
-	judge(record, &view->items[member->peer]);
-	return is_certain(set) ? NULL : judge_all(view, set, record);
+	report_name_peers(state);
+	report_choice(state->report, set, ref);
+	report_session(state->report);
+	set_peer_verdict(record, &state->items[ref->peer]);
+	return depends_on_client_only(set) ? NULL : format_possible_verdicts(state, set, record);
 }
 
-char *explain_relay(const struct explain_report *explanation, struct datagram_record *record)
+char *explain_relay(const struct explain_report *report, struct datagram_record *record)
 {
-	struct peers_view view;
-	struct targets_view targets;
-	char *open;
+	struct explain_peers_state state;
+	struct explain_endpoints endpoints;
+	char *verdicts;
 
-	peers_view_init(&view, explanation);
-	explain_line(explanation, "peers: one of %zu (%s)", view.count,
-		     config_location_of(&explanation->listener->lines, "peers").text);
-	for (size_t i = 0; i < view.count; i++)
-		tell_peer(explanation, &view.items[i], view.items[i].found.count ? DROP_NONE : DROP_UNRESOLVED);
-	targets_view_init(&targets, &view);
-	open = explain_choice(&view, &targets.set, record);
-	targets_view_finish(&targets);
-	peers_view_finish(&view);
-	return open;
+	explain_peers_init(&state, report);
+	explain_line(report, "peers: one of %zu (%s)", state.count,
+		     config_location_of(&report->listener->lines, "peers").text);
+	for (size_t i = 0; i < state.count; i++)
+		report_peer(report, &state.items[i], state.items[i].resolved.count ? DROP_NONE : DROP_UNRESOLVED);
+	explain_endpoints_init(&endpoints, &state);
+	verdicts = explain_session(&state, &endpoints.set, record);
+	explain_endpoints_finish(&endpoints);
+	explain_peers_finish(&state);
+	return verdicts;
 }

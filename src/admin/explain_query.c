@@ -15,213 +15,218 @@
 #define BLANKS " \t\n"
 #define UNNAMED "unix:"
 
-/* What UDP carries over IPv4: 65535 less both headers. */
+/* The maximum of UDP over IPv4: 65535 bytes less both headers. */
 #define PAYLOAD_MAX_V4 65507
 
-/* What is asked, and where it is told that this is no question. */
-struct reader {
-	struct explain_query *question;
+/* The query to fill in, the configuration to search, and the stream for error messages. */
+struct query_parser {
+	struct explain_query *query;
 	const struct config *config;
 	FILE *errors;
 };
 
-/* "udprelayd: `TEXT`: what is wrong", and an example; always false. */
-static bool __attribute__((format(printf, 3, 4)))
-wrong(const struct reader *reader, const char *text, const char *format, ...)
+static bool query_error(const struct query_parser *parser, const char *text, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Writes "udprelayd: `TEXT`: " and the formatted error, and an example. Returns false. */
+static bool query_error(const struct query_parser *parser, const char *text, const char *format, ...)
 {
-	char *shown = diagnostics_escape(text);
+	char *escaped = diagnostics_escape(text);
 	va_list arguments;
 
-	fprintf(reader->errors, "udprelayd: `%s`: ", shown);
+	fprintf(parser->errors, "udprelayd: `%s`: ", escaped);
 	va_start(arguments, format);
-	vfprintf(reader->errors, format, arguments);
+	vfprintf(parser->errors, format, arguments);
 	va_end(arguments);
-	fputs("\n" EXAMPLE, reader->errors);
-	free(shown);
+	fputs("\n" EXAMPLE, parser->errors);
+	free(escaped);
 	return false;
 }
 
-/* --- The source --- */
+/* --- Source --- */
 
-static bool read_source(const struct reader *reader, const char *text)
+static bool query_parse_source(const struct query_parser *parser, const char *text)
 {
-	struct address *source = &reader->question->source;
-	char fault[ADDRESS_FAULT_MAX];
+	struct address *source = &parser->query->source;
+	char error[ADDRESS_ERROR_MAX];
 
 	if (!strcmp(text, UNNAMED)) {
 		*source = (struct address){.length = sizeof(sa_family_t), .any.sa_family = AF_UNIX};
 		return true;
 	}
 	if (address_parse(source, text)) {
-		char *shown = diagnostics_escape(address_fault(text, false, fault));
+		char *escaped = diagnostics_escape(address_error_text(text, false, error));
 
-		wrong(reader, text, "this is no source: %s", shown);
-		free(shown);
+		query_error(parser, text, "this is no source: %s", escaped);
+		free(escaped);
 		return false;
 	}
 	if (address_lacks_zone(source) && !address_is_multicast(source))
-		return wrong(reader, text, "this is link-local: write its interface, as in [fe80::1%%eth0]:4242");
+		return query_error(parser, text, "this is link-local: write its interface, as in [fe80::1%%eth0]:4242");
 	return true;
 }
 
-/* --- The listener --- */
+/* --- Listener --- */
 
-/* How well an address fits: not at all, as one of those that a wildcard stands for, or exactly. */
-enum fit { FIT_NOT, FIT_COVERED, FIT_EXACT };
+/* How an address matches a bind: not at all, through a wildcard, or exactly. In ascending order of preference. */
+enum bind_match { MATCH_NONE, MATCH_WILDCARD, MATCH_EXACT };
 
-static bool takes_family(const struct bind_config *bind, int family)
+static bool accepts_family(const struct bind_config *bind, int family)
 {
 	return bind->fd_name || bind->address.any.sa_family == family || (bind->any && family == AF_INET6);
 }
 
-/* any: "*:PORT" is meant, of which only the port is in the address. */
-static enum fit fit(const struct bind_config *bind, const struct address *to, bool any)
+/* any: the user wrote "*:PORT"; then only the port of to is valid. */
+static enum bind_match match_bind(const struct bind_config *bind, const struct address *to, bool any)
 {
 	if (any)
-		return bind->any && address_port(&bind->address) == address_port(to) ? FIT_EXACT : FIT_NOT;
+		return bind->any && address_port(&bind->address) == address_port(to) ? MATCH_EXACT : MATCH_NONE;
 	if (!bind->any && address_equal(&bind->address, to))
-		return FIT_EXACT;
-	return address_is_wildcard(&bind->address) && takes_family(bind, to->any.sa_family) &&
+		return MATCH_EXACT;
+	return address_is_wildcard(&bind->address) && accepts_family(bind, to->any.sa_family) &&
 			       address_port(&bind->address) == address_port(to)
-		       ? FIT_COVERED
-		       : FIT_NOT;
+		       ? MATCH_WILDCARD
+		       : MATCH_NONE;
 }
 
-static enum fit best_fit(const struct listener_config *listener, const struct address *to, bool any)
+static enum bind_match match_listener(const struct listener_config *listener, const struct address *to, bool any)
 {
-	enum fit best = FIT_NOT;
+	enum bind_match best = MATCH_NONE;
 
 	for (size_t i = 0; i < listener->bind_count; i++) {
-		enum fit now = fit(&listener->binds[i], to, any);
+		enum bind_match match = match_bind(&listener->binds[i], to, any);
 
-		best = now > best ? now : best;
+		best = match > best ? match : best;
 	}
 	return best;
 }
 
-static void put_binds(FILE *out, const struct listener_config *listener)
+static void write_binds(FILE *out, const struct listener_config *listener)
 {
 	for (size_t i = 0; i < listener->bind_count; i++) {
-		char *shown = diagnostics_escape(listener->binds[i].text);
+		char *escaped = diagnostics_escape(listener->binds[i].text);
 
-		fprintf(out, "%s%s", i ? ", " : "", shown);
-		free(shown);
+		fprintf(out, "%s%s", i ? ", " : "", escaped);
+		free(escaped);
 	}
 }
 
-/* Those that there are, each with its addresses. */
-static bool unknown_listener(const struct reader *reader, const char *text)
+/* Lists all listeners with their addresses. */
+static bool query_unknown_listener(const struct query_parser *parser, const char *text)
 {
-	char *shown = diagnostics_escape(text);
+	char *escaped = diagnostics_escape(text);
 
-	fprintf(reader->errors, "udprelayd: there is no listener `%s`; there are: ", shown);
-	free(shown);
-	for (size_t i = 0; i < reader->config->listener_count; i++) {
-		const struct listener_config *listener = &reader->config->listeners[i];
+	fprintf(parser->errors, "udprelayd: there is no listener `%s`; there are: ", escaped);
+	free(escaped);
+	for (size_t i = 0; i < parser->config->listener_count; i++) {
+		const struct listener_config *listener = &parser->config->listeners[i];
 
-		fprintf(reader->errors, "%s%s (", i ? ", " : "", listener->name);
-		put_binds(reader->errors, listener);
-		putc(')', reader->errors);
+		fprintf(parser->errors, "%s%s (", i ? ", " : "", listener->name);
+		write_binds(parser->errors, listener);
+		putc(')', parser->errors);
 	}
-	fprintf(reader->errors, "\nfor example: udprelayd -c FILE --explain '192.0.2.7:4242 > %s' 'hello'\n",
-		reader->config->listeners[0].name);
+	fprintf(parser->errors, "\nfor example: udprelayd -c FILE --explain '192.0.2.7:4242 > %s' 'hello'\n",
+		parser->config->listeners[0].name);
 	return false;
 }
 
-/* Bound to a device each, several listeners may have the address. */
-static bool find_by_address(const struct reader *reader, const char *text, const struct address *to, bool any)
+/* Several listeners can have the same address if each is bound to a device. */
+static bool find_listener_by_address(const struct query_parser *parser, const char *text, const struct address *to,
+				     bool any)
 {
 	const struct listener_config *found = NULL, *other = NULL;
-	enum fit best = FIT_NOT;
+	enum bind_match best = MATCH_NONE;
 
-	for (size_t i = 0; i < reader->config->listener_count; i++) {
-		const struct listener_config *listener = &reader->config->listeners[i];
-		enum fit now = best_fit(listener, to, any);
+	for (size_t i = 0; i < parser->config->listener_count; i++) {
+		const struct listener_config *listener = &parser->config->listeners[i];
+		enum bind_match match = match_listener(listener, to, any);
 
-		if (now && now == best)
+		if (match && match == best)
 			other = listener;
-		if (now <= best)
+		if (match <= best)
 			continue;
 		found = listener;
 		other = NULL;
-		best = now;
+		best = match;
 	}
 	if (!found)
-		return unknown_listener(reader, text);
+		return query_unknown_listener(parser, text);
 	if (other)
-		return wrong(reader, text, "listeners %s and %s both have this address: write a name", found->name,
-			     other->name);
-	reader->question->listener = found;
+		return query_error(parser, text, "listeners %s and %s both have this address: write a name",
+				   found->name, other->name);
+	parser->query->listener = found;
 	if (!any && !address_is_wildcard(to) && (to->any.sa_family == AF_UNIX || address_port(to)))
-		reader->question->destination = *to;
+		parser->query->destination = *to;
 	return true;
 }
 
-static bool find_by_name(const struct reader *reader, const char *name)
+static bool find_listener_by_name(const struct query_parser *parser, const char *name)
 {
-	size_t i = config_find_listener(reader->config, name);
+	size_t i = config_find_listener(parser->config, name);
 
-	if (i == reader->config->listener_count)
-		return unknown_listener(reader, name);
-	reader->question->listener = &reader->config->listeners[i];
+	if (i == parser->config->listener_count)
+		return query_unknown_listener(parser, name);
+	parser->query->listener = &parser->config->listeners[i];
 	return true;
 }
 
-/* No name has a colon, and every address has one. */
-static bool read_listener(const struct reader *reader, const char *text)
+/* An address always contains a colon; the name of a listener never does. */
+static bool query_parse_listener(const struct query_parser *parser, const char *text)
 {
 	char host[ADDRESS_HOST_MAX];
 	struct address to;
 	uint16_t port;
 
 	if (!strchr(text, ':'))
-		return find_by_name(reader, text);
+		return find_listener_by_name(parser, text);
 	if (!address_split(text, host, &port) && !strcmp(host, "*")) {
 		address_from_ip(&to, "0.0.0.0", port);
-		return find_by_address(reader, text, &to, true);
+		return find_listener_by_address(parser, text, &to, true);
 	}
 	if (address_parse(&to, text))
-		return unknown_listener(reader, text);
-	return find_by_address(reader, text, &to, false);
+		return query_unknown_listener(parser, text);
+	return find_listener_by_address(parser, text, &to, false);
 }
 
-/* Datagrams come to an address of their own family. Where the listener has one for them, that is it. */
-static bool find_destination(const struct reader *reader)
+/* Sets the destination if the listener has exactly one address in the family of the source, and the configuration
+ * contains this address. Returns false if the source cannot reach the listener, because their families differ. */
+static bool set_destination(const struct query_parser *parser)
 {
-	struct explain_query *question = reader->question;
-	int family = question->source.any.sa_family;
+	struct explain_query *query = parser->query;
+	int family = query->source.any.sa_family;
 	const struct bind_config *only = NULL;
 	size_t count = 0;
 
-	for (size_t i = 0; i < question->listener->bind_count; i++) {
-		if (!takes_family(&question->listener->binds[i], family))
+	for (size_t i = 0; i < query->listener->bind_count; i++) {
+		if (!accepts_family(&query->listener->binds[i], family))
 			continue;
-		only = &question->listener->binds[i];
+		only = &query->listener->binds[i];
 		count++;
 	}
-	if (!count || (question->destination.length && question->destination.any.sa_family != family))
+	if (!count || (query->destination.length && query->destination.any.sa_family != family))
 		return false;
 	if (count == 1 && !only->fd_name && !address_is_wildcard(&only->address) &&
 	    (family == AF_UNIX || address_port(&only->address)))
-		question->destination = only->address;
+		query->destination = only->address;
 	return true;
 }
 
-static bool no_way(const struct reader *reader, const char *source)
+static bool query_family_error(const struct query_parser *parser, const char *source)
 {
-	const struct explain_query *question = reader->question;
+	const struct explain_query *query = parser->query;
 	char to[ADDRESS_TEXT_MAX];
 
-	if (question->destination.length)
-		return wrong(reader, source, "no datagram comes from there to %s: write a source of its family",
-			     address_format(&question->destination, to));
-	return wrong(reader, source, "no datagram comes from there to listener %s, which has no address of that family",
-		     question->listener->name);
+	if (query->destination.length)
+		return query_error(parser, source, "no datagram comes from there to %s: write a source of its family",
+				   address_format(&query->destination, to));
+	return query_error(parser, source,
+			   "no datagram comes from there to listener %s, which has no address of that family",
+			   query->listener->name);
 }
 
-/* --- The way: from whom to which listener --- */
+/* --- Flow: source and listener --- */
 
-static char *trim(char *text)
+static char *query_trim(char *text)
 {
 	char *end = text + strlen(text);
 
@@ -230,99 +235,99 @@ static char *trim(char *text)
 	return text + strspn(text, BLANKS);
 }
 
-static bool read_way(const struct reader *reader, const char *way)
+static bool query_parse_flow(const struct query_parser *parser, const char *flow)
 {
-	char *source = xcheck(strdup(way)), *arrow = strrchr(source, '>'), *from, *to;
-	bool good;
+	char *source = xcheck(strdup(flow)), *arrow = strrchr(source, '>'), *from, *to;
+	bool valid;
 
 	if (!arrow) {
 		free(source);
-		return wrong(reader, way, "there is no `>` in it: write 'SRC:PORT > LISTENER'");
+		return query_error(parser, flow, "there is no `>` in it: write 'SRC:PORT > LISTENER'");
 	}
 	*arrow = '\0';
-	from = trim(source);
-	to = trim(arrow + 1);
-	good = read_source(reader, from) && read_listener(reader, to);
-	if (good && !find_destination(reader))
-		good = no_way(reader, from);
+	from = query_trim(source);
+	to = query_trim(arrow + 1);
+	valid = query_parse_source(parser, from) && query_parse_listener(parser, to);
+	if (valid && !set_destination(parser))
+		valid = query_family_error(parser, from);
 	free(source);
-	return good;
+	return valid;
 }
 
-/* --- The payload --- */
+/* --- Payload --- */
 
-static bool read_hex(const struct reader *reader, const char *text)
+static bool query_parse_hex(const struct query_parser *parser, const char *text)
 {
-	struct explain_query *question = reader->question;
+	struct explain_query *query = parser->query;
 	char *copy = xcheck(strdup(text));
-	const char *fault, *word;
+	const char *error, *word;
 
-	question->payload = xcheck(malloc(strlen(text) + 1));
-	fault = value_hex_words(copy, question->payload, &question->size, &word);
-	if (fault)
-		wrong(reader, word, "this %s", fault);
+	query->payload = xcheck(malloc(strlen(text) + 1));
+	error = value_hex_words(copy, query->payload, &query->size, &word);
+	if (error)
+		query_error(parser, word, "this %s", error);
 	free(copy);
-	if (!fault && !question->size)
-		return wrong(reader, "hex:", "no bytes follow: write some, such as `hex: 00 ff`");
-	return !fault;
+	if (!error && !query->size)
+		return query_error(parser, "hex:", "no bytes follow: write some, such as `hex: 00 ff`");
+	return !error;
 }
 
-static void read_text(struct explain_query *question, const char *text)
+static void query_copy_text(struct explain_query *query, const char *text)
 {
-	question->size = strlen(text);
-	question->payload = xcheck(malloc(question->size + 1));
-	memcpy(question->payload, text, question->size);
+	query->size = strlen(text);
+	query->payload = xcheck(malloc(query->size + 1));
+	memcpy(query->payload, text, query->size);
 }
 
-/* A little more than a datagram carries shows that it is too much. */
-static bool read_stream(const struct reader *reader, FILE *in)
+/* Reads one byte more than the maximum, so that an excess is detected. */
+static bool query_read_stream(const struct query_parser *parser, FILE *in)
 {
-	struct explain_query *question = reader->question;
+	struct explain_query *query = parser->query;
 
-	question->payload = xcheck(malloc(CONFIG_DATAGRAM_MAX + 1));
-	question->size = fread(question->payload, 1, CONFIG_DATAGRAM_MAX + 1, in);
-	return !ferror(in) || wrong(reader, "-", "standard input cannot be read");
+	query->payload = xcheck(malloc(CONFIG_DATAGRAM_MAX + 1));
+	query->size = fread(query->payload, 1, CONFIG_DATAGRAM_MAX + 1, in);
+	return !ferror(in) || query_error(parser, "-", "standard input cannot be read");
 }
 
-static bool check_size(const struct reader *reader)
+static bool query_check_size(const struct query_parser *parser)
 {
-	size_t max = reader->question->source.any.sa_family == AF_INET ? PAYLOAD_MAX_V4 : CONFIG_DATAGRAM_MAX;
+	size_t max = parser->query->source.any.sa_family == AF_INET ? PAYLOAD_MAX_V4 : CONFIG_DATAGRAM_MAX;
 
-	if (reader->question->size <= max)
+	if (parser->query->size <= max)
 		return true;
-	fprintf(reader->errors, "udprelayd: the payload has more bytes than the %zu that a datagram carries\n" EXAMPLE,
+	fprintf(parser->errors, "udprelayd: the payload has more bytes than the %zu that a datagram carries\n" EXAMPLE,
 		max);
 	return false;
 }
 
-static bool read_payload(const struct reader *reader, const char *payload, FILE *in)
+static bool query_parse_payload(const struct query_parser *parser, const char *payload, FILE *in)
 {
-	struct explain_query *question = reader->question;
-	bool good = true;
+	struct explain_query *query = parser->query;
+	bool valid = true;
 
-	question->has_payload = payload;
+	query->has_payload = payload;
 	if (!payload)
 		return true;
 	if (!strcmp(payload, "-"))
-		good = read_stream(reader, in);
+		valid = query_read_stream(parser, in);
 	else if (!strncasecmp(payload, "hex:", 4))
-		good = read_hex(reader, payload + 4);
+		valid = query_parse_hex(parser, payload + 4);
 	else
-		read_text(question, payload);
-	return good && check_size(reader);
+		query_copy_text(query, payload);
+	return valid && query_check_size(parser);
 }
 
-int explain_query_init(struct explain_query *question, const struct config *config, const char *way,
-		       const char *payload, FILE *in, FILE *errors)
+int explain_query_init(struct explain_query *query, const struct config *config, const char *flow, const char *payload,
+		       FILE *in, FILE *errors)
 {
-	struct reader reader = {question, config, errors};
+	struct query_parser parser = {query, config, errors};
 
-	*question = (struct explain_query){0};
-	return read_way(&reader, way) && read_payload(&reader, payload, in) ? 0 : EX_USAGE;
+	*query = (struct explain_query){0};
+	return query_parse_flow(&parser, flow) && query_parse_payload(&parser, payload, in) ? 0 : EX_USAGE;
 }
 
-void explain_query_finish(struct explain_query *question)
+void explain_query_finish(struct explain_query *query)
 {
-	free(question->payload);
-	*question = (struct explain_query){0};
+	free(query->payload);
+	*query = (struct explain_query){0};
 }

@@ -4,27 +4,27 @@
 
 #include "config/keys.h"
 
-void explain_line(const struct explain_report *explanation, const char *format, ...)
+void explain_line(const struct explain_report *report, const char *format, ...)
 {
 	va_list arguments;
 
-	fputs(FACT_INDENT, explanation->out);
+	fputs(EXPLAIN_INDENT, report->out);
 	va_start(arguments, format);
-	vfprintf(explanation->out, format, arguments);
+	vfprintf(report->out, format, arguments);
 	va_end(arguments);
-	putc('\n', explanation->out);
+	putc('\n', report->out);
 }
 
 struct config_location config_location_of(const struct section_lines *lines, const char *key)
 {
 	unsigned line = config_line(lines, key);
-	struct config_location place;
+	struct config_location location;
 
 	if (line)
-		snprintf(place.text, sizeof(place.text), "%s, line %u", key, line);
+		snprintf(location.text, sizeof(location.text), "%s, line %u", key, line);
 	else
-		snprintf(place.text, sizeof(place.text), "%s, default", key);
-	return place;
+		snprintf(location.text, sizeof(location.text), "%s, default", key);
+	return location;
 }
 
 const char *explain_choice_name(const char *key, unsigned choice)

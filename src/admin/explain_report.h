@@ -1,4 +1,4 @@
-/* What the parts of an explanation share: the question, and how facts are told. */
+/* --explain: the state of one report, shared by its parts, and the output of a line. */
 #ifndef UDPRELAYD_ADMIN_EXPLAIN_REPORT_H
 #define UDPRELAYD_ADMIN_EXPLAIN_REPORT_H
 
@@ -13,41 +13,40 @@
 
 struct explain_report {
 	const struct config *config;
-	const struct explain_query *question;
+	const struct explain_query *query;
 	const struct listener_config *listener;
 	struct own_addresses *own;
 	FILE *out;
-	char source[ADDRESS_TEXT_MAX];
-	enum drop_reason drop; /* DROP_NONE while the datagram may go on */
+	char source[ADDRESS_TEXT_MAX]; /* query->source as text */
+	enum drop_reason drop; /* DROP_NONE while no rule has dropped the datagram */
 };
 
-/* Before each fact, which is a line of its own. All texts must be fit for a terminal. */
-#define FACT_INDENT "  "
+/* Precedes each line below the first. All text must be safe for a terminal: escape text from outside. */
+#define EXPLAIN_INDENT "  "
 
-/* One fact. */
-void explain_line(const struct explain_report *explanation, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+/* Writes one line. */
+void explain_line(const struct explain_report *report, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* "KEY, line 12" or "KEY, default"; the key's name is one of the configuration's. */
+/* Where a key of the configuration is set: "KEY, line 12" or "KEY, default". */
 struct config_location {
 	char text[48];
 };
 
 struct config_location config_location_of(const struct section_lines *lines, const char *key);
 
-/* The word that stands for a choice of the listener's key, such as "echo". */
+/* Returns the word for a value of a listener key, such as "echo" for ACTION_ECHO. */
 const char *explain_choice_name(const char *key, unsigned choice);
 
-/* Bytes of a payload that are shown, and the encoding that reads them. */
+/* The first bytes of a payload, decoded. */
 struct decoded_preview {
-	size_t bytes;
-	bool decoded; /* by its encoding, without an error */
-	char *text; /* in quotes, fit for a terminal, with an ellipsis where more follows; free(3) frees it */
+	bool decoded; /* without an error */
+	char *text; /* quoted and escaped, with an ellipsis if more bytes follow; the caller frees it */
 };
 
-/* The first bytes as a list of encodings has them, as many as a record of the datagram log shows. *encoding, which may
- * be NULL, becomes the name of the one that was taken. Without memory the program ends. */
-struct decoded_preview preview_payload(const struct explain_report *explanation, char *const *encodings, size_t count,
+/* Decodes the first bytes of a payload: as many as a record of the datagram log shows. Uses the first of the encodings
+ * that decodes them. If encoding is not NULL, sets *encoding to the name of that encoding. Aborts when out of memory.
+ */
+struct decoded_preview preview_payload(const struct explain_report *report, char *const *encodings, size_t count,
 				       enum codec_errors errors, const void *bytes, size_t size, const char **encoding);
 
 #endif

@@ -16,41 +16,42 @@
 #include "admin/status_json.h"
 #include "base/clock.h"
 
-/* For the headers of a request and of its answer. */
-#define CONNECTION_MEMORY 8192
+/* For the headers of a request and of its response. */
+#define CONNECTION_MEMORY_BYTES 8192
 
-/* What a request may take, and how long a connection may wait for its next. */
-#define REQUEST_MS 10000
+/* Time limit of a request, and of the wait for the next request on a connection. */
+#define REQUEST_TIMEOUT_MS 10000
 
-/* Rates are those since the last sample but one. */
-#define TICK_MS 1000
+/* Interval of the samples for rates. A rate is the average since the second-last sample, which is one to two seconds
+ * old. */
+#define SAMPLE_INTERVAL_MS 1000
 
-/* Where no descriptor is left for a connection, the next attempt comes so much later. */
-#define PAUSE_MS 100
+/* Delay before the next attempt to accept a connection when the process is out of descriptors. */
+#define ACCEPT_RETRY_MS 100
 
-struct connection {
+struct http_connection {
 	bool open;
-	int fd; /* libmicrohttpd's */
-	uint64_t since_ms; /* its beginning, or the end of the last request */
+	int fd; /* owned by libmicrohttpd */
+	uint64_t timeout_start_ms; /* start of the connection, or end of its last request */
 };
 
 struct http {
-	const struct status_source *view;
+	const struct status_source *source;
 	struct MHD_Daemon *daemon;
 	uv_poll_t poll;
-	uv_timer_t due; /* the daemon has something to do, whether there is input or not */
-	uv_timer_t tick;
-	struct connection connections[HTTP_CONNECTIONS_MAX];
-	bool has_room; /* a connection has ended in this run */
+	uv_timer_t run_timer; /* the next time that libmicrohttpd must run without input */
+	uv_timer_t sample_timer;
+	struct http_connection connections[HTTP_CONNECTIONS_MAX];
+	bool connection_ended; /* in this run of libmicrohttpd */
 	struct status *newer, *older; /* samples; NULL: none yet */
 	bool closed;
 };
 
 /* --- Pages --- */
 
-struct page {
+struct http_page {
 	const char *path, *type;
-	unsigned (*write)(struct http *http, FILE *out, const struct status *status); /* returns the HTTP status */
+	unsigned (*write)(struct http *http, FILE *out, const struct status *status); /* returns the HTTP status code */
 };
 
 static unsigned write_metrics(struct http *http, FILE *out, const struct status *status)
@@ -60,7 +61,7 @@ static unsigned write_metrics(struct http *http, FILE *out, const struct status 
 	return MHD_HTTP_OK;
 }
 
-static void put_line(const char *line, void *data)
+static void write_line(const char *line, void *data)
 {
 	fprintf(data, "%s\n", line);
 }
@@ -68,9 +69,9 @@ static void put_line(const char *line, void *data)
 static unsigned write_health(struct http *http, FILE *out, const struct status *status)
 {
 	(void)http;
-	if (status_health_problems(status, put_line, out))
+	if (status_health_problems(status, write_line, out))
 		return MHD_HTTP_SERVICE_UNAVAILABLE;
-	put_line("ok", out);
+	write_line("ok", out);
 	return MHD_HTTP_OK;
 }
 
@@ -82,16 +83,16 @@ static unsigned write_status(struct http *http, FILE *out, const struct status *
 
 #define TEXT_TYPE "text/plain; charset=utf-8"
 
-static const struct page pages[] = {
-	{"/metrics", METRICS_TEXT_TYPE, write_metrics},
+static const struct http_page pages[] = {
+	{"/metrics", PROMETHEUS_CONTENT_TYPE, write_metrics},
 	{"/healthz", TEXT_TYPE, write_health},
 	{"/status.json", "application/json", write_status},
 };
 
-/* What there is memory for. Returns the body, or NULL. */
-static char *write_page(struct http *http, const struct page *page, unsigned *code, size_t *size)
+/* Returns the body, which the caller frees, or NULL when out of memory. */
+static char *render_page(struct http *http, const struct http_page *page, unsigned *code, size_t *size)
 {
-	struct status *status = status_collect(http->view);
+	struct status *status = status_collect(http->source);
 	char *body = NULL;
 	FILE *out = status ? open_memstream(&body, size) : NULL;
 
@@ -107,9 +108,9 @@ static char *write_page(struct http *http, const struct page *page, unsigned *co
 
 /* --- Requests --- */
 
-/* Takes over response, which may be NULL: then the connection is ended. */
-static enum MHD_Result answer(struct MHD_Connection *connection, unsigned code, const char *type,
-			      struct MHD_Response *response)
+/* Queues the response and drops it. If response is NULL, the library closes the connection. */
+static enum MHD_Result http_respond(struct MHD_Connection *connection, unsigned code, const char *type,
+				    struct MHD_Response *response)
 {
 	enum MHD_Result result;
 
@@ -124,28 +125,29 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned code, 
 	return result;
 }
 
-static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned code, const char *why)
+static enum MHD_Result http_respond_error(struct MHD_Connection *connection, unsigned code, const char *message)
 {
-	return answer(connection, code, TEXT_TYPE,
-		      MHD_create_response_from_buffer(strlen(why), (void *)why, MHD_RESPMEM_PERSISTENT));
+	return http_respond(connection, code, TEXT_TYPE,
+			    MHD_create_response_from_buffer(strlen(message), (void *)message, MHD_RESPMEM_PERSISTENT));
 }
 
-static enum MHD_Result answer_page(struct http *http, struct MHD_Connection *connection, const struct page *page)
+static enum MHD_Result http_respond_page(struct http *http, struct MHD_Connection *connection,
+					 const struct http_page *page)
 {
 	unsigned code = MHD_HTTP_OK;
 	size_t size;
-	char *body = write_page(http, page, &code, &size);
+	char *body = render_page(http, page, &code, &size);
 	struct MHD_Response *response =
 		body ? MHD_create_response_from_buffer(size, body, MHD_RESPMEM_MUST_FREE) : NULL;
 
 	if (!response) {
 		free(body);
-		return refuse(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory\n");
+		return http_respond_error(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory\n");
 	}
-	return answer(connection, code, page->type, response);
+	return http_respond(connection, code, page->type, response);
 }
 
-static bool has_body(struct MHD_Connection *connection)
+static bool request_has_body(struct MHD_Connection *connection)
 {
 	const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
 
@@ -153,48 +155,48 @@ static bool has_body(struct MHD_Connection *connection)
 	       MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING);
 }
 
-static enum MHD_Result answer_request(struct http *http, struct MHD_Connection *connection, const char *path,
-				      const char *method)
+static enum MHD_Result http_handle_request(struct http *http, struct MHD_Connection *connection, const char *path,
+					   const char *method)
 {
 	if (strcmp(method, MHD_HTTP_METHOD_GET) && strcmp(method, MHD_HTTP_METHOD_HEAD))
-		return refuse(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n");
-	if (has_body(connection))
-		return refuse(connection, MHD_HTTP_BAD_REQUEST, "a body is not expected\n");
+		return http_respond_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n");
+	if (request_has_body(connection))
+		return http_respond_error(connection, MHD_HTTP_BAD_REQUEST, "a body is not expected\n");
 	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
 		if (!strcmp(path, pages[i].path))
-			return answer_page(http, connection, &pages[i]);
+			return http_respond_page(http, connection, &pages[i]);
 	}
-	return refuse(connection, MHD_HTTP_NOT_FOUND, "there are /metrics, /healthz and /status.json\n");
+	return http_respond_error(connection, MHD_HTTP_NOT_FOUND, "there are /metrics, /healthz and /status.json\n");
 }
 
-/* It comes when the headers are read, and again at the end of the request. An answer to the headers alone ends the
- * connection: that is for those which announce a body, so that it is not read. */
+/* libmicrohttpd calls this after the headers and again at the end of the request. A response to the headers closes the
+ * connection. This is used for requests that announce a body, so that the body is not read. */
 static enum MHD_Result on_request(void *data, struct MHD_Connection *connection, const char *path, const char *method,
 				  const char *version, const char *body, size_t *body_size, void **request)
 {
-	bool begins = !*request;
+	bool first_call = !*request;
 
 	(void)version;
 	(void)body;
 	(void)body_size;
 	*request = data;
-	if (begins && !has_body(connection))
+	if (first_call && !request_has_body(connection))
 		return MHD_YES;
-	return answer_request(data, connection, path, method);
+	return http_handle_request(data, connection, path, method);
 }
 
 /* --- Connections --- */
 
-static void open_connection(struct http *http, struct MHD_Connection *handle, void **context)
+static void add_connection(struct http *http, struct MHD_Connection *handle, void **context)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(handle, MHD_CONNECTION_INFO_CONNECTION_FD);
 
 	for (size_t i = 0; i < HTTP_CONNECTIONS_MAX; i++) {
-		struct connection *connection = &http->connections[i];
+		struct http_connection *connection = &http->connections[i];
 
 		if (connection->open)
 			continue;
-		*connection = (struct connection){true, info->connect_fd, clock_monotonic_ms()};
+		*connection = (struct http_connection){true, info->connect_fd, clock_monotonic_ms()};
 		*context = connection;
 		return;
 	}
@@ -203,12 +205,12 @@ static void open_connection(struct http *http, struct MHD_Connection *handle, vo
 static void on_connection(void *data, struct MHD_Connection *handle, void **context,
 			  enum MHD_ConnectionNotificationCode code)
 {
-	struct connection *connection = *context;
+	struct http_connection *connection = *context;
 	struct http *http = data;
 
-	http->has_room |= code == MHD_CONNECTION_NOTIFY_CLOSED;
+	http->connection_ended |= code == MHD_CONNECTION_NOTIFY_CLOSED;
 	if (code == MHD_CONNECTION_NOTIFY_STARTED)
-		open_connection(http, handle, context);
+		add_connection(http, handle, context);
 	else if (connection)
 		connection->open = false;
 }
@@ -217,42 +219,43 @@ static void on_completed(void *data, struct MHD_Connection *handle, void **reque
 			 enum MHD_RequestTerminationCode code)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(handle, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-	struct connection *connection = info ? info->socket_context : NULL;
+	struct http_connection *connection = info ? info->socket_context : NULL;
 
 	(void)data;
 	(void)request;
 	(void)code;
 	if (connection)
-		connection->since_ms = clock_monotonic_ms();
+		connection->timeout_start_ms = clock_monotonic_ms();
 }
 
-/* The library's own time-out begins anew with each byte. It finds these connections ended. */
+/* The timeout of libmicrohttpd restarts with each byte, so it cannot limit a request. After the shutdown, the library
+ * closes these connections. */
 static void end_slow_connections(struct http *http)
 {
 	uint64_t now_ms = clock_monotonic_ms();
 
 	for (size_t i = 0; i < HTTP_CONNECTIONS_MAX; i++) {
-		const struct connection *connection = &http->connections[i];
+		const struct http_connection *connection = &http->connections[i];
 
-		if (connection->open && now_ms - connection->since_ms >= REQUEST_MS)
+		if (connection->open && now_ms - connection->timeout_start_ms >= REQUEST_TIMEOUT_MS)
 			shutdown(connection->fd, SHUT_RDWR);
 	}
 }
 
-/* --- The loop --- */
+/* --- Event loop --- */
 
-static void run(struct http *http);
+static void http_run(struct http *http);
 
-static void on_due(uv_timer_t *timer)
+static void on_run_timer(uv_timer_t *timer)
 {
-	run(timer->data);
+	http_run(timer->data);
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+static void http_on_readable(uv_poll_t *poll, int status, int events)
 {
 	(void)status;
 	(void)events;
-	run(poll->data);
+	http_run(poll->data);
 }
 
 static unsigned count_connections(const struct http *http)
@@ -264,105 +267,106 @@ static unsigned count_connections(const struct http *http)
 	return open;
 }
 
-static int epoll_of(const struct http *http)
+static int http_epoll_fd(const struct http *http)
 {
 	return MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
 }
 
-/* Whether somebody waits who could not be let in, for want of a descriptor: that would be reported all the time. With
- * connections open, the library itself waits until one of them ends. */
-static bool is_stuck(const struct http *http)
+/* Returns true if a connection cannot be accepted because the process is out of descriptors. The epoll descriptor then
+ * stays readable, so polling it would use all CPU time. With open connections the library itself waits until one of
+ * them ends. */
+static bool is_accept_blocked(const struct http *http)
 {
-	struct pollfd input = {.fd = epoll_of(http), .events = POLLIN};
+	struct pollfd input = {.fd = http_epoll_fd(http), .events = POLLIN};
 
 	return !count_connections(http) && poll(&input, 1, 0) == 1;
 }
 
-/* Where all connections were taken, the library lets in others at the beginning of a run, and ends those that are over
- * behind that: so there is to be another. */
-static void run(struct http *http)
+/* The library accepts connections at the start of MHD_run(), and removes ended ones at its end. If a connection has
+ * ended while all were in use, waiting clients need another run. */
+static void http_run(struct http *http)
 {
 	MHD_UNSIGNED_LONG_LONG wait_ms = 0;
 
-	http->has_room = false;
+	http->connection_ended = false;
 	MHD_run(http->daemon);
-	if (is_stuck(http)) {
+	if (is_accept_blocked(http)) {
 		uv_poll_stop(&http->poll);
-		uv_timer_start(&http->due, on_due, PAUSE_MS, 0);
+		uv_timer_start(&http->run_timer, on_run_timer, ACCEPT_RETRY_MS, 0);
 		return;
 	}
-	uv_poll_start(&http->poll, UV_READABLE, on_poll);
-	if (http->has_room || MHD_get_timeout(http->daemon, &wait_ms) == MHD_YES)
-		uv_timer_start(&http->due, on_due, wait_ms, 0);
+	uv_poll_start(&http->poll, UV_READABLE, http_on_readable);
+	if (http->connection_ended || MHD_get_timeout(http->daemon, &wait_ms) == MHD_YES)
+		uv_timer_start(&http->run_timer, on_run_timer, wait_ms, 0);
 	else
-		uv_timer_stop(&http->due);
+		uv_timer_stop(&http->run_timer);
 }
 
-static void take_sample(struct http *http)
+static void take_status_sample(struct http *http)
 {
 	status_destroy(http->older);
 	http->older = http->newer;
-	http->newer = status_collect(http->view);
+	http->newer = status_collect(http->source);
 }
 
-static void on_tick(uv_timer_t *timer)
+static void on_sample_timer(uv_timer_t *timer)
 {
 	end_slow_connections(timer->data);
-	take_sample(timer->data);
+	take_status_sample(timer->data);
 }
 
-/* --- Life --- */
+/* --- Create and destroy --- */
 
-bool http_built_in(void)
+bool http_is_built_in(void)
 {
 	return true;
 }
 
-static struct MHD_Daemon *start_daemon(struct http *http, int fd)
+static struct MHD_Daemon *start_mhd_daemon(struct http *http, int fd)
 {
 	return MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET, fd,
 				MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
 				MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_EACH,
-				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
 				MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_NOTIFY_COMPLETED,
 				on_completed, http, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
 }
 
-static int watch(struct http *http, uv_loop_t *loop)
+static int watch_mhd_daemon(struct http *http, uv_loop_t *loop)
 {
-	int error = uv_poll_init(loop, &http->poll, epoll_of(http));
+	int error = uv_poll_init(loop, &http->poll, http_epoll_fd(http));
 
 	if (error)
 		return error;
-	uv_timer_init(loop, &http->due);
-	uv_timer_init(loop, &http->tick);
-	http->poll.data = http->due.data = http->tick.data = http;
-	uv_timer_start(&http->tick, on_tick, TICK_MS, TICK_MS);
-	return uv_poll_start(&http->poll, UV_READABLE, on_poll);
+	uv_timer_init(loop, &http->run_timer);
+	uv_timer_init(loop, &http->sample_timer);
+	http->poll.data = http->run_timer.data = http->sample_timer.data = http;
+	uv_timer_start(&http->sample_timer, on_sample_timer, SAMPLE_INTERVAL_MS, SAMPLE_INTERVAL_MS);
+	return uv_poll_start(&http->poll, UV_READABLE, http_on_readable);
 }
 
-int http_create(struct http **out, uv_loop_t *loop, struct http_socket *socket, const struct status_source *view)
+int http_create(struct http **out, uv_loop_t *loop, struct http_socket *socket, const struct status_source *source)
 {
 	struct http *http = calloc(1, sizeof(*http));
 	int error;
 
 	if (!http)
 		return -ENOMEM;
-	http->view = view;
-	http->daemon = start_daemon(http, socket->fd);
+	http->source = source;
+	http->daemon = start_mhd_daemon(http, socket->fd);
 	if (!http->daemon) {
 		error = errno ? -errno : -ENOMEM;
 		free(http);
 		return error;
 	}
 	socket->fd = -1;
-	error = watch(http, loop);
+	error = watch_mhd_daemon(http, loop);
 	if (error) {
 		MHD_stop_daemon(http->daemon);
 		free(http);
 		return error;
 	}
-	take_sample(http);
+	take_status_sample(http);
 	*out = http;
 	return 0;
 }
@@ -373,8 +377,8 @@ void http_close(struct http *http)
 		return;
 	http->closed = true;
 	uv_close((uv_handle_t *)&http->poll, NULL);
-	uv_close((uv_handle_t *)&http->due, NULL);
-	uv_close((uv_handle_t *)&http->tick, NULL);
+	uv_close((uv_handle_t *)&http->run_timer, NULL);
+	uv_close((uv_handle_t *)&http->sample_timer, NULL);
 	MHD_stop_daemon(http->daemon);
 }
 
@@ -391,17 +395,17 @@ void http_destroy(struct http *http)
 
 #include <errno.h>
 
-bool http_built_in(void)
+bool http_is_built_in(void)
 {
 	return false;
 }
 
-int http_create(struct http **http, uv_loop_t *loop, struct http_socket *socket, const struct status_source *view)
+int http_create(struct http **http, uv_loop_t *loop, struct http_socket *socket, const struct status_source *source)
 {
 	(void)http;
 	(void)loop;
 	(void)socket;
-	(void)view;
+	(void)source;
 	return -ENOSYS;
 }
 

@@ -8,55 +8,55 @@
 #include "net/bind_error.h"
 #include "net/socket.h"
 
-/* Connections that wait to be accepted. */
+/* Maximum number of connections that wait for accept(2). */
 #define BACKLOG 64
 
-static void tell_failure(const struct config *config, const struct socket_error *error, struct log *log)
+static void log_listen_error(const struct config *config, const struct socket_error *error, struct log *log)
 {
 	log_error(log, "%s:%u: [http] listen: %s: %s (%s: %s)", config->path, config->http.line, config->http.text,
 		  bind_error_hint(&config->http.address, true, error->error), error->call, strerror(error->error));
 }
 
-static void note_local(struct http_socket *http, const struct address *address)
+static void read_local_address(struct http_socket *socket, const struct address *address)
 {
 	struct stat status = {0};
 
-	http->local = *address;
+	socket->local = *address;
 	if (address->any.sa_family != AF_UNIX) {
-		getsockname(http->fd, &http->local.any, &http->local.length);
+		getsockname(socket->fd, &socket->local.any, &socket->local.length);
 		return;
 	}
 	lstat(address->local.sun_path, &status);
-	http->device = status.st_dev;
-	http->inode = status.st_ino;
+	socket->device = status.st_dev;
+	socket->inode = status.st_ino;
 }
 
-int http_socket_open(struct http_socket *http, const struct config *config, struct log *log)
+int http_socket_open(struct http_socket *socket, const struct config *config, struct log *log)
 {
 	struct socket_error error;
 	char text[ADDRESS_TEXT_MAX];
 
-	*http = (struct http_socket){.fd = -1};
+	*socket = (struct http_socket){.fd = -1};
 	if (!config->http.text)
 		return 0;
-	http->fd = socket_listen(&config->http.address, BACKLOG, &error);
-	if (http->fd < 0) {
-		tell_failure(config, &error, log);
+	socket->fd = socket_listen(&config->http.address, BACKLOG, &error);
+	if (socket->fd < 0) {
+		log_listen_error(config, &error, log);
 		return -error.error;
 	}
-	note_local(http, &config->http.address);
-	log_notice(log, "http: listening on %s", address_format(&http->local, text));
+	read_local_address(socket, &config->http.address);
+	log_notice(log, "http: listening on %s", address_format(&socket->local, text));
 	return 0;
 }
 
-/* Another program may have put its own socket there meanwhile. */
-static void remove_file(const struct http_socket *http, struct log *log)
+/* Removes the file only if it is still ours: another program may have replaced it. */
+static void remove_http_socket_file(const struct http_socket *socket, struct log *log)
 {
-	const char *path = http->local.local.sun_path;
+	const char *path = socket->local.local.sun_path;
 	struct stat status;
 	int missing = lstat(path, &status);
 
-	if (!missing && (status.st_dev != http->device || status.st_ino != http->inode || !unlink(path)))
+	if (!missing && (status.st_dev != socket->device || status.st_ino != socket->inode || !unlink(path)))
 		return;
 	if (errno == ENOENT)
 		return;
@@ -66,13 +66,13 @@ static void remove_file(const struct http_socket *http, struct log *log)
 		    path, strerror(errno));
 }
 
-void http_socket_close(struct http_socket *http, struct log *log)
+void http_socket_close(struct http_socket *socket, struct log *log)
 {
-	if (!http->local.length)
+	if (!socket->local.length)
 		return;
-	if (http->local.any.sa_family == AF_UNIX)
-		remove_file(http, log);
-	if (http->fd >= 0)
-		close(http->fd);
-	*http = (struct http_socket){.fd = -1};
+	if (socket->local.any.sa_family == AF_UNIX)
+		remove_http_socket_file(socket, log);
+	if (socket->fd >= 0)
+		close(socket->fd);
+	*socket = (struct http_socket){.fd = -1};
 }

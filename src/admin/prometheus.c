@@ -9,28 +9,28 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* --- What there is --- */
+/* --- Metric families --- */
 
 struct family {
 	const char *name, *type, *help;
 	size_t offset; /* of the number in an item */
-	bool plain; /* a uint64_t, no counter */
+	bool is_uint64; /* the number is a uint64_t, not a counter */
 };
 
-/* Things of one kind, each with its name as a label. */
+/* Items of one kind. The name of an item is the value of its label. */
 struct items {
 	const char *label;
 	const void *first;
 	size_t count, size;
 	const char *(*name)(const void *item);
-	bool (*has)(const void *item); /* the families; NULL: each */
+	bool (*filter)(const void *item); /* returns true for the items to write; NULL: all */
 };
 
 #define COUNTER(name, type, member, help)                                                                              \
 	{                                                                                                              \
 		name "_total", "counter", help, offsetof(struct type, member), false                                   \
 	}
-#define PLAIN(name, kind, type, member, help)                                                                          \
+#define UINT64_VALUE(name, kind, type, member, help)                                                                   \
 	{                                                                                                              \
 		name, kind, help, offsetof(struct type, member), true                                                  \
 	}
@@ -48,21 +48,21 @@ static const struct family listener_families[] = {
 		"Datagrams that were handed to the kernel for one peer at least."),
 	COUNTER("udprelayd_listener_relayed_datagrams", status_listener, counters.relayed,
 		"Datagrams that were handed to the kernel for the peer of their session."),
-	PLAIN("udprelayd_listener_kernel_dropped_datagrams_total", "counter", status_listener, kernel_dropped,
-	      "Datagrams that found no room in the kernel's receive buffer, which nobody received."),
+	UINT64_VALUE("udprelayd_listener_kernel_dropped_datagrams_total", "counter", status_listener, kernel_dropped,
+		     "Datagrams that found no room in the kernel's receive buffer, which nobody received."),
 };
 
 static const struct family relay_families[] = {
-	PLAIN("udprelayd_relay_sessions", "gauge", status_listener, sessions, "Sessions that are alive."),
-	PLAIN("udprelayd_relay_sessions_limit", "gauge", status_listener, sessions_max,
-	      "Sessions that may be alive at a time."),
+	UINT64_VALUE("udprelayd_relay_sessions", "gauge", status_listener, sessions, "Sessions that are alive."),
+	UINT64_VALUE("udprelayd_relay_sessions_limit", "gauge", status_listener, sessions_max,
+		     "Sessions that may be alive at a time."),
 	COUNTER("udprelayd_relay_sessions_started", status_listener, relay.started, "Sessions that began."),
 	COUNTER("udprelayd_relay_sessions_ended", status_listener, relay.ended, "Sessions that ended."),
-	COUNTER("udprelayd_relay_received_answers", status_listener, relay.answers,
+	COUNTER("udprelayd_relay_received_answers", status_listener, relay.replies,
 		"Answers of peers: those answered and those dropped add up to them."),
-	COUNTER("udprelayd_relay_received_answer_bytes", status_listener, relay.answer_bytes,
+	COUNTER("udprelayd_relay_received_answer_bytes", status_listener, relay.reply_bytes,
 		"Bytes of payload of the peers' answers."),
-	COUNTER("udprelayd_relay_sent_answers", status_listener, relay.answered,
+	COUNTER("udprelayd_relay_sent_answers", status_listener, relay.replied,
 		"Answers that were handed to the kernel for their clients."),
 	COUNTER("udprelayd_relay_kernel_dropped_answers", status_listener, relay.kernel_dropped,
 		"Answers that found no room in the receive buffer of a session, once that has ended."),
@@ -77,8 +77,8 @@ static const struct family peer_families[] = {
 		"Bytes of payload that were handed to the kernel for the peer."),
 	COUNTER("udprelayd_peer_icmp_errors", status_peer, counters.icmp_errors,
 		"ICMP errors that told of datagrams sent before."),
-	COUNTER("udprelayd_peer_received_answers", status_peer, counters.answers, "Answers of the peer."),
-	COUNTER("udprelayd_peer_received_answer_bytes", status_peer, counters.answer_bytes,
+	COUNTER("udprelayd_peer_received_answers", status_peer, counters.replies, "Answers of the peer."),
+	COUNTER("udprelayd_peer_received_answer_bytes", status_peer, counters.reply_bytes,
 		"Bytes of payload of the peer's answers."),
 };
 
@@ -99,7 +99,7 @@ static const char *listener_name(const void *item)
 
 static bool has_sessions(const void *item)
 {
-	return action_traits(((const struct status_listener *)item)->config->action)->has_sessions;
+	return action_traits[((const struct status_listener *)item)->config->action].has_sessions;
 }
 
 static const char *peer_name(const void *item)
@@ -107,7 +107,7 @@ static const char *peer_name(const void *item)
 	return ((const struct status_peer *)item)->config->name;
 }
 
-/* --- How it is written --- */
+/* --- Format --- */
 
 void prometheus_write_label(FILE *out, const char *text)
 {
@@ -121,133 +121,136 @@ void prometheus_write_label(FILE *out, const char *text)
 	}
 }
 
-static void put_head(FILE *out, const char *name, const char *type, const char *help)
+static void prometheus_write_head(FILE *out, const char *name, const char *type, const char *help)
 {
 	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* "name{label="value"", to be continued. */
-static void put_series(FILE *out, const char *name, const char *label, const char *value)
+/* Writes "name{label="value"". The caller continues the line. */
+static void prometheus_write_series(FILE *out, const char *name, const char *label, const char *value)
 {
 	fprintf(out, "%s{%s=\"", name, label);
 	prometheus_write_label(out, value);
 	fputc('"', out);
 }
 
-static void put_plain(FILE *out, const char *name, const char *type, const char *help, uint64_t value)
+static void prometheus_write_integer(FILE *out, const char *name, const char *type, const char *help, uint64_t value)
 {
-	put_head(out, name, type, help);
+	prometheus_write_head(out, name, type, help);
 	fprintf(out, "%s %" PRIu64 "\n", name, value);
 }
 
-static void put_seconds(FILE *out, const char *name, const char *type, const char *help, double value)
+static void prometheus_write_seconds(FILE *out, const char *name, const char *type, const char *help, double value)
 {
-	put_head(out, name, type, help);
+	prometheus_write_head(out, name, type, help);
 	fprintf(out, "%s %.6f\n", name, value);
 }
 
-static const void *item_at(const struct items *items, size_t i)
+static const void *selected_item(const struct items *items, size_t i)
 {
 	const void *item = (const char *)items->first + i * items->size;
 
-	return !items->has || items->has(item) ? item : NULL;
+	return !items->filter || items->filter(item) ? item : NULL;
 }
 
-static uint64_t read_number(const void *item, const struct family *family)
+static uint64_t read_value(const void *item, const struct family *family)
 {
 	const void *number = (const char *)item + family->offset;
 
-	return family->plain ? *(const uint64_t *)number : counter_get(number);
+	return family->is_uint64 ? *(const uint64_t *)number : counter_get(number);
 }
 
-static void put_family(FILE *out, const struct items *items, const struct family *family)
+static void prometheus_write_family(FILE *out, const struct items *items, const struct family *family)
 {
-	put_head(out, family->name, family->type, family->help);
+	prometheus_write_head(out, family->name, family->type, family->help);
 	for (size_t i = 0; i < items->count; i++) {
-		const void *item = item_at(items, i);
+		const void *item = selected_item(items, i);
 
 		if (!item)
 			continue;
-		put_series(out, family->name, items->label, items->name(item));
-		fprintf(out, "} %" PRIu64 "\n", read_number(item, family));
+		prometheus_write_series(out, family->name, items->label, items->name(item));
+		fprintf(out, "} %" PRIu64 "\n", read_value(item, family));
 	}
 }
 
-/* Each reason, even where nothing was dropped for it yet: so its first drop shows as growth. */
-static void put_drops(FILE *out, const struct items *items, const struct family *family)
+/* Writes each reason, also with the value 0, so that the first drop is visible as growth. */
+static void prometheus_write_drops(FILE *out, const struct items *items, const struct family *family)
 {
-	put_head(out, family->name, family->type, family->help);
+	prometheus_write_head(out, family->name, family->type, family->help);
 	for (size_t i = 0; i < items->count; i++) {
-		const void *item = item_at(items, i);
+		const void *item = selected_item(items, i);
 
 		for (int reason = DROP_NONE + 1; item && reason < DROP_REASONS; reason++) {
 			const counter *dropped = (const void *)((const char *)item + family->offset);
 
-			put_series(out, family->name, items->label, items->name(item));
+			prometheus_write_series(out, family->name, items->label, items->name(item));
 			fprintf(out, ",reason=\"%s\"} %" PRIu64 "\n", drop_reason_name((enum drop_reason)reason),
 				counter_get(&dropped[reason]));
 		}
 	}
 }
 
-static void put_families(FILE *out, const struct items *items, const struct family *families, size_t count,
-			 const struct family *drops)
+static void prometheus_write_families(FILE *out, const struct items *items, const struct family *families, size_t count,
+				      const struct family *drops)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < items->count && !any; i++)
-		any = item_at(items, i) != NULL;
+		any = selected_item(items, i) != NULL;
 	for (size_t i = 0; i < count && any; i++)
-		put_family(out, items, &families[i]);
+		prometheus_write_family(out, items, &families[i]);
 	if (any)
-		put_drops(out, items, drops);
+		prometheus_write_drops(out, items, drops);
 }
 
 /* --- Parts --- */
 
-static void put_health(FILE *out, const struct status *status)
+static void prometheus_write_endpoints(FILE *out, const struct status *status)
 {
 	if (!status->snapshot || !status->peer_count)
 		return;
-	put_head(out, "udprelayd_peer_addresses", "gauge", "Addresses of the peer; none before its name is looked up.");
+	prometheus_write_head(out, "udprelayd_peer_addresses", "gauge",
+			      "Addresses of the peer; none before its name is looked up.");
 	for (size_t i = 0; i < status->peer_count; i++) {
-		put_series(out, "udprelayd_peer_addresses", "peer", status->peers[i].config->name);
-		fprintf(out, "} %zu\n", status->peers[i].targets->count);
+		prometheus_write_series(out, "udprelayd_peer_addresses", "peer", status->peers[i].config->name);
+		fprintf(out, "} %zu\n", status->peers[i].endpoints->count);
 	}
-	put_head(
+	prometheus_write_head(
 		out, "udprelayd_peer_up", "gauge",
 		"Whether the address of the peer is up: 0 while its check fails, or while it rests after ICMP errors.");
 	for (size_t i = 0; i < status->peer_count; i++) {
-		const struct peer_endpoints *targets = status->peers[i].targets;
+		const struct peer_endpoints *endpoints = status->peers[i].endpoints;
 
-		for (size_t t = 0; t < targets->count; t++) {
+		for (size_t e = 0; e < endpoints->count; e++) {
 			char address[ADDRESS_TEXT_MAX];
 
-			put_series(out, "udprelayd_peer_up", "peer", status->peers[i].config->name);
+			prometheus_write_series(out, "udprelayd_peer_up", "peer", status->peers[i].config->name);
 			fputs(",address=\"", out);
-			prometheus_write_label(out, address_format(&targets->items[t]->address, address));
-			fprintf(out, "\"} %d\n", endpoint_is_up(targets->items[t], status->now_ms));
+			prometheus_write_label(out, address_format(&endpoints->items[e]->address, address));
+			fprintf(out, "\"} %d\n", endpoint_is_up(endpoints->items[e], status->now_ms));
 		}
 	}
 }
 
-static void put_datagram_log(FILE *out, const struct status *status)
+static void prometheus_write_datagram_log(FILE *out, const struct status *status)
 {
 	if (!status->datagram_log.on)
 		return;
-	put_plain(out, "udprelayd_datagram_log_written_records_total", "counter",
-		  "Records that the datagram log has written.", status->datagram_log.written);
-	put_plain(out, "udprelayd_datagram_log_dropped_records_total", "counter",
-		  "Records that the datagram log has dropped: its writer fell behind.", status->datagram_log.dropped);
-	put_plain(out, "udprelayd_datagram_log_waiting_records", "gauge", "Records that wait for the writer.",
-		  status->datagram_log.waiting);
+	prometheus_write_integer(out, "udprelayd_datagram_log_written_records_total", "counter",
+				 "Records that the datagram log has written.", status->datagram_log.written);
+	prometheus_write_integer(out, "udprelayd_datagram_log_dropped_records_total", "counter",
+				 "Records that the datagram log has dropped: its writer fell behind.",
+				 status->datagram_log.dropped);
+	prometheus_write_integer(out, "udprelayd_datagram_log_waiting_records", "gauge",
+				 "Records that wait for the writer.", status->datagram_log.waiting);
 }
 
-static uint64_t put_buckets(FILE *out, const char *name, const char *help, const counter buckets[SIZE_BUCKETS])
+static uint64_t prometheus_write_buckets(FILE *out, const char *name, const char *help,
+					 const counter buckets[SIZE_BUCKETS])
 {
 	uint64_t count = 0;
 
-	put_head(out, name, "histogram", help);
+	prometheus_write_head(out, name, "histogram", help);
 	for (unsigned i = 0; i < SIZE_BUCKETS; i++) {
 		count += counter_get(&buckets[i]);
 		fprintf(out, "%s_bucket{le=\"%u\"} %" PRIu64 "\n", name, 1u << i, count);
@@ -256,23 +259,24 @@ static uint64_t put_buckets(FILE *out, const char *name, const char *help, const
 	return count;
 }
 
-/* The trains of all receives are those that are counted by their datagrams. */
-static void put_sizes(FILE *out, const struct receive_counters *receives)
+/* The sum of the trains of all receives is the number of trains. */
+static void prometheus_write_sizes(FILE *out, const struct receive_counters *receives)
 {
 	uint64_t trains = 0;
 
 	for (int i = 0; i < SIZE_BUCKETS; i++)
 		trains += counter_get(&receives->trains[i]);
-	put_buckets(
+	prometheus_write_buckets(
 		out, "udprelayd_receive_trains",
 		"Trains that one receive brought: a train is one datagram, or several that the kernel kept together.",
 		receives->receives);
 	fprintf(out, "udprelayd_receive_trains_sum %" PRIu64 "\n", trains);
-	put_buckets(out, "udprelayd_train_datagrams", "Datagrams of the trains that were received.", receives->trains);
+	prometheus_write_buckets(out, "udprelayd_train_datagrams", "Datagrams of the trains that were received.",
+				 receives->trains);
 	fprintf(out, "udprelayd_train_datagrams_sum %" PRIu64 "\n", counter_get(&receives->datagrams));
 }
 
-/* 0 where the kernel does not say. */
+/* Returns 0 if the kernel does not report it. */
 static uint64_t resident_bytes(void)
 {
 	FILE *file = fopen("/proc/self/statm", "re");
@@ -295,31 +299,34 @@ static double cpu_seconds(void)
 	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-static void put_process(FILE *out, const struct status *status)
+static void prometheus_write_process(FILE *out, const struct status *status)
 {
-	put_head(out, "udprelayd_build_info", "gauge", "What is running; always 1.");
+	prometheus_write_head(out, "udprelayd_build_info", "gauge", "What is running; always 1.");
 	fprintf(out, "udprelayd_build_info{version=\"%s\",libuv=\"%s\"} 1\n", UDPRELAYD_VERSION, uv_version_string());
-	put_seconds(out, "udprelayd_start_time_seconds", "gauge", "When the daemon was started, since 1970.",
-		    (double)status->view->start_wall_us / 1e6);
-	put_plain(out, "udprelayd_workers", "gauge", "Threads that receive and send.", status->worker_count);
-	put_seconds(out, "process_cpu_seconds_total", "counter", "Time that the process spent on processors.",
-		    cpu_seconds());
-	put_plain(out, "process_resident_memory_bytes", "gauge", "Memory of the process that is resident.",
-		  resident_bytes());
+	prometheus_write_seconds(out, "udprelayd_start_time_seconds", "gauge",
+				 "When the daemon was started, since 1970.",
+				 (double)status->source->start_wall_us / 1e6);
+	prometheus_write_integer(out, "udprelayd_workers", "gauge", "Threads that receive and send.",
+				 status->worker_count);
+	prometheus_write_seconds(out, "process_cpu_seconds_total", "counter",
+				 "Time that the process spent on processors.", cpu_seconds());
+	prometheus_write_integer(out, "process_resident_memory_bytes", "gauge",
+				 "Memory of the process that is resident.", resident_bytes());
 }
 
-static void put_reloads(FILE *out, const struct status *status)
+static void prometheus_write_reloads(FILE *out, const struct status *status)
 {
-	const struct status_source *view = status->view;
+	const struct status_source *source = status->source;
 
-	put_head(out, "udprelayd_reloads_total", "counter", "Attempts to load the configuration again, by result.");
+	prometheus_write_head(out, "udprelayd_reloads_total", "counter",
+			      "Attempts to load the configuration again, by result.");
 	fprintf(out,
 		"udprelayd_reloads_total{result=\"success\"} %u\n"
 		"udprelayd_reloads_total{result=\"failure\"} %" PRIu64 "\n",
-		status->generation - 1, view->reloads_failed);
-	put_plain(out, "udprelayd_last_reload_successful", "gauge",
-		  "0 where the last reload failed, so that the file is not what is in force.",
-		  !view->last_reload_failed);
+		status->generation - 1, source->reloads_failed);
+	prometheus_write_integer(out, "udprelayd_last_reload_successful", "gauge",
+				 "0 where the last reload failed, so that the file is not what is in force.",
+				 !source->last_reload_failed);
 }
 
 void prometheus_write(FILE *out, const struct status *status)
@@ -336,13 +343,13 @@ void prometheus_write(FILE *out, const struct status *status)
 			      .size = sizeof(*status->peers),
 			      .name = peer_name};
 
-	relays.has = has_sessions;
-	put_process(out, status);
-	put_reloads(out, status);
-	put_families(out, &listeners, listener_families, COUNT(listener_families), &listener_drops);
-	put_families(out, &relays, relay_families, COUNT(relay_families), &relay_drops);
-	put_families(out, &peers, peer_families, COUNT(peer_families), &peer_drops);
-	put_health(out, status);
-	put_datagram_log(out, status);
-	put_sizes(out, &status->receives);
+	relays.filter = has_sessions;
+	prometheus_write_process(out, status);
+	prometheus_write_reloads(out, status);
+	prometheus_write_families(out, &listeners, listener_families, COUNT(listener_families), &listener_drops);
+	prometheus_write_families(out, &relays, relay_families, COUNT(relay_families), &relay_drops);
+	prometheus_write_families(out, &peers, peer_families, COUNT(peer_families), &peer_drops);
+	prometheus_write_endpoints(out, status);
+	prometheus_write_datagram_log(out, status);
+	prometheus_write_sizes(out, &status->receives);
 }

@@ -1,4 +1,4 @@
-/* /metrics: all counters and gauges in the text format of Prometheus (version 0.0.4,
+/* /metrics: all counters and gauges in the Prometheus text format (version 0.0.4,
  * https://prometheus.io/docs/instrumenting/exposition_formats/). */
 #ifndef UDPRELAYD_ADMIN_PROMETHEUS_H
 #define UDPRELAYD_ADMIN_PROMETHEUS_H
@@ -7,12 +7,12 @@
 
 #include "admin/status.h"
 
-#define METRICS_TEXT_TYPE "text/plain; version=0.0.4; charset=utf-8"
+#define PROMETHEUS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-/* Writes them all; errors show in out. */
+/* Writes all metrics. The caller checks out for errors (ferror(3)). */
 void prometheus_write(FILE *out, const struct status *status);
 
-/* The inside of a label's value: backslash, double quote and newline are escaped. */
+/* Writes the inside of a label value: escapes backslash, double quote and newline. */
 void prometheus_write_label(FILE *out, const char *text);
 
 #endif

@@ -6,74 +6,74 @@
 
 #include "base/clock.h"
 
-/* --- Sums --- */
+/* --- Collect --- */
 
-/* '*:PORT' has one or two sockets, every other address one; worker 0 has all of them. */
-static bool is_bound(const struct status_source *view, const struct listener_config *config)
+/* "*:PORT" has one or two sockets, any other address has one. Worker 0 has a socket for each address. */
+static bool listener_is_bound(const struct status_source *source, const struct listener_config *config)
 {
 	size_t sockets = 0;
 
-	for (size_t i = 0; i < view->sockets->count; i++) {
-		const struct listen_socket *socket = &view->sockets->items[i];
+	for (size_t i = 0; i < source->sockets->count; i++) {
+		const struct listen_socket *socket = &source->sockets->items[i];
 
 		sockets += socket->config == config && socket->worker == 0;
 	}
 	return sockets >= config->bind_count;
 }
 
-static void collect_relay(struct status_listener *listener, const struct status_source *view)
+static void collect_relay(struct status_listener *listener, const struct status_source *source)
 {
 	size_t index = listener->config->index;
 
-	for (unsigned i = 0; i < view->worker_count; i++)
-		relay_counters_add(&listener->relay, worker_relay_counters(view->workers[i], index));
+	for (unsigned i = 0; i < source->worker_count; i++)
+		relay_counters_add(&listener->relay, worker_relay_counters(source->workers[i], index));
 	uint64_t ended = counter_get(&listener->relay.ended), started = counter_get(&listener->relay.started);
 
-	listener->answers_dropped = drops_total(listener->relay.dropped);
+	listener->replies_dropped = drops_total(listener->relay.dropped);
 	listener->sessions = started > ended ? started - ended : 0;
-	listener->sessions_max = view->shared[index].quota.max;
+	listener->sessions_max = source->limits[index].quota.max;
 }
 
-static void collect_listener(struct status_listener *listener, const struct status_source *view,
+static void collect_listener(struct status_listener *listener, const struct status_source *source,
 			     const struct listener_config *config)
 {
 	listener->config = config;
-	listener->bound = is_bound(view, config);
-	for (unsigned i = 0; i < view->worker_count; i++)
-		listener_counters_add(&listener->counters, worker_listener_counters(view->workers[i], config->index));
-	listener->kernel_dropped = listen_sockets_kernel_drops(view->sockets, config->index);
+	listener->bound = listener_is_bound(source, config);
+	for (unsigned i = 0; i < source->worker_count; i++)
+		listener_counters_add(&listener->counters, worker_listener_counters(source->workers[i], config->index));
+	listener->kernel_dropped = listen_sockets_kernel_drops(source->sockets, config->index);
 	listener->dropped = drops_total(listener->counters.dropped);
-	if (action_traits(config->action)->has_sessions)
-		collect_relay(listener, view);
+	if (action_traits[config->action].has_sessions)
+		collect_relay(listener, source);
 }
 
 static void collect_peer(struct status_peer *peer, const struct status *status, const struct peer_config *config)
 {
-	const struct status_source *view = status->view;
+	const struct status_source *source = status->source;
 
 	peer->config = config;
-	for (unsigned i = 0; i < view->worker_count; i++)
-		peer_counters_add(&peer->counters, worker_peer_counters(view->workers[i], config->index));
+	for (unsigned i = 0; i < source->worker_count; i++)
+		peer_counters_add(&peer->counters, worker_peer_counters(source->workers[i], config->index));
 	peer->dropped = drops_total(peer->counters.dropped);
 	if (status->snapshot)
-		peer->targets = &status->snapshot->peers[config->index];
+		peer->endpoints = &status->snapshot->peers[config->index];
 }
 
 static void collect_workers(struct status *status)
 {
-	const struct status_source *view = status->view;
+	const struct status_source *source = status->source;
 
-	for (unsigned i = 0; i < view->worker_count; i++) {
-		uint64_t heartbeat_ms = worker_heartbeat_ms(view->workers[i]);
+	for (unsigned i = 0; i < source->worker_count; i++) {
+		uint64_t heartbeat_ms = worker_heartbeat_ms(source->workers[i]);
 
 		status->stalled_ms[i] = status->now_ms > heartbeat_ms ? status->now_ms - heartbeat_ms : 0;
-		receive_counters_add(&status->receives, worker_receive_counters(view->workers[i]));
+		receive_counters_add(&status->receives, worker_receive_counters(source->workers[i]));
 	}
 }
 
 static void collect_datagram_log(struct status *status)
 {
-	const struct datagram_log *dlog = status->view->datagram_log;
+	const struct datagram_log *dlog = status->source->datagram_log;
 
 	status->datagram_log.on = dlog != NULL;
 	if (!dlog)
@@ -83,33 +83,33 @@ static void collect_datagram_log(struct status *status)
 	status->datagram_log.waiting = datagram_log_waiting(dlog);
 }
 
-static bool make_room(struct status *status, const struct status_source *view)
+static bool allocate_arrays(struct status *status, const struct status_source *source)
 {
-	status->listener_count = view->config->listener_count;
-	status->peer_count = view->config->peer_count;
-	status->worker_count = view->worker_count;
+	status->listener_count = source->config->listener_count;
+	status->peer_count = source->config->peer_count;
+	status->worker_count = source->worker_count;
 	status->listeners = calloc(status->listener_count + 1, sizeof(*status->listeners));
 	status->peers = calloc(status->peer_count + 1, sizeof(*status->peers));
 	status->stalled_ms = calloc(status->worker_count + 1, sizeof(*status->stalled_ms));
 	return status->listeners && status->peers && status->stalled_ms;
 }
 
-struct status *status_collect(const struct status_source *view)
+struct status *status_collect(const struct status_source *source)
 {
 	struct status *status = calloc(1, sizeof(*status));
 
-	if (!status || !make_room(status, view)) {
+	if (!status || !allocate_arrays(status, source)) {
 		status_destroy(status);
 		return NULL;
 	}
-	status->view = view;
-	status->generation = view->generation;
+	status->source = source;
+	status->generation = source->generation;
 	status->now_ms = clock_monotonic_ms();
-	status->snapshot = view->peers ? peers_now(view->peers) : NULL;
+	status->snapshot = source->peers ? peers_now(source->peers) : NULL;
 	for (size_t i = 0; i < status->listener_count; i++)
-		collect_listener(&status->listeners[i], view, &view->config->listeners[i]);
+		collect_listener(&status->listeners[i], source, &source->config->listeners[i]);
 	for (size_t i = 0; i < status->peer_count; i++)
-		collect_peer(&status->peers[i], status, &view->config->peers[i]);
+		collect_peer(&status->peers[i], status, &source->config->peers[i]);
 	collect_workers(status);
 	collect_datagram_log(status);
 	return status;
@@ -126,35 +126,35 @@ void status_destroy(struct status *status)
 	free(status);
 }
 
-/* --- Judgement --- */
+/* --- Evaluate --- */
 
-static void tell_fault(void (*tell)(const char *fault, void *data), void *data, const char *fault)
+static void report_problem(void (*report)(const char *problem, void *data), void *data, const char *problem)
 {
-	if (tell)
-		tell(fault, data);
+	if (report)
+		report(problem, data);
 }
 
-size_t status_health_problems(const struct status *status, void (*tell)(const char *fault, void *data), void *data)
+size_t status_health_problems(const struct status *status, void (*report)(const char *problem, void *data), void *data)
 {
-	char fault[128];
-	size_t faults = 0;
+	char problem[128];
+	size_t problems = 0;
 
 	for (size_t i = 0; i < status->listener_count; i++) {
 		if (status->listeners[i].bound)
 			continue;
-		snprintf(fault, sizeof(fault), "listener %s: not bound", status->listeners[i].config->name);
-		tell_fault(tell, data, fault);
-		faults++;
+		snprintf(problem, sizeof(problem), "listener %s: not bound", status->listeners[i].config->name);
+		report_problem(report, data, problem);
+		problems++;
 	}
 	for (unsigned i = 0; i < status->worker_count; i++) {
 		if (status->stalled_ms[i] <= STATUS_STALL_MS)
 			continue;
-		snprintf(fault, sizeof(fault), "worker %u: stands still since %" PRIu64 " ms", i,
+		snprintf(problem, sizeof(problem), "worker %u: stands still since %" PRIu64 " ms", i,
 			 status->stalled_ms[i]);
-		tell_fault(tell, data, fault);
-		faults++;
+		report_problem(report, data, problem);
+		problems++;
 	}
-	return faults;
+	return problems;
 }
 
 double status_rate(const struct status *before, const struct status *now, uint64_t earlier, uint64_t later)

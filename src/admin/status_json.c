@@ -6,13 +6,13 @@
 #include "build_config.h"
 #include "text/json_writer.h"
 
-/* A status, the one before it, and where it is written. */
-struct page {
+/* The output, the status to write, and an earlier status for the rates or NULL. */
+struct status_page {
 	struct json_writer json;
 	const struct status *now, *before;
 };
 
-static void put_drops(struct json_writer *json, uint64_t total, const counter dropped[DROP_REASONS])
+static void json_write_drops(struct json_writer *json, uint64_t total, const counter dropped[DROP_REASONS])
 {
 	json_writer_number(json, "dropped", total);
 	json_writer_begin(json, "dropped_by_reason", '{');
@@ -23,14 +23,14 @@ static void put_drops(struct json_writer *json, uint64_t total, const counter dr
 	json_writer_end(json, '}');
 }
 
-static void put_rate(struct page *page, const char *name, const counter *earlier, const counter *later)
+static void json_write_rate(struct status_page *page, const char *name, const counter *earlier, const counter *later)
 {
 	json_writer_decimal(
 		&page->json, name,
 		status_rate(page->before, page->now, earlier ? counter_get(earlier) : 0, counter_get(later)));
 }
 
-static void put_address(struct json_writer *json, const char *name, const struct address *address)
+static void json_write_address(struct json_writer *json, const char *name, const struct address *address)
 {
 	char text[ADDRESS_TEXT_MAX];
 
@@ -39,7 +39,7 @@ static void put_address(struct json_writer *json, const char *name, const struct
 
 /* --- Parts --- */
 
-static void put_workers(struct page *page)
+static void json_write_workers(struct status_page *page)
 {
 	json_writer_begin(&page->json, "workers", '[');
 	for (unsigned i = 0; i < page->now->worker_count; i++) {
@@ -51,19 +51,19 @@ static void put_workers(struct page *page)
 	json_writer_end(&page->json, ']');
 }
 
-static void put_bound_addresses(struct page *page, const struct listener_config *config)
+static void json_write_bound_addresses(struct status_page *page, const struct listener_config *config)
 {
-	const struct listen_sockets *sockets = page->now->view->sockets;
+	const struct listen_sockets *sockets = page->now->source->sockets;
 
 	json_writer_begin(&page->json, "addresses", '[');
 	for (size_t i = 0; i < sockets->count; i++) {
 		if (sockets->items[i].config == config && sockets->items[i].worker == 0)
-			put_address(&page->json, NULL, &sockets->items[i].local);
+			json_write_address(&page->json, NULL, &sockets->items[i].local);
 	}
 	json_writer_end(&page->json, ']');
 }
 
-static void put_relay(struct json_writer *json, const struct status_listener *listener)
+static void json_write_relay(struct json_writer *json, const struct status_listener *listener)
 {
 	const struct relay_counters *relay = &listener->relay;
 
@@ -72,16 +72,16 @@ static void put_relay(struct json_writer *json, const struct status_listener *li
 	json_writer_number(json, "sessions_limit", listener->sessions_max);
 	json_writer_number(json, "started", counter_get(&relay->started));
 	json_writer_number(json, "ended", counter_get(&relay->ended));
-	json_writer_number(json, "answers", counter_get(&relay->answers));
-	json_writer_number(json, "answer_bytes", counter_get(&relay->answer_bytes));
-	json_writer_number(json, "answered", counter_get(&relay->answered));
-	put_drops(json, listener->answers_dropped, relay->dropped);
+	json_writer_number(json, "answers", counter_get(&relay->replies));
+	json_writer_number(json, "answer_bytes", counter_get(&relay->reply_bytes));
+	json_writer_number(json, "answered", counter_get(&relay->replied));
+	json_write_drops(json, listener->replies_dropped, relay->dropped);
 	json_writer_number(json, "kernel_dropped", counter_get(&relay->kernel_dropped));
 	json_writer_end(json, '}');
 }
 
-static void put_listener(struct page *page, const struct status_listener *listener,
-			 const struct status_listener *before)
+static void json_write_listener(struct status_page *page, const struct status_listener *listener,
+				const struct status_listener *before)
 {
 	const struct listener_counters *counters = &listener->counters;
 	struct json_writer *json = &page->json;
@@ -89,36 +89,37 @@ static void put_listener(struct page *page, const struct status_listener *listen
 	json_writer_begin(json, NULL, '{');
 	json_writer_string(json, "name", listener->config->name);
 	json_writer_string(json, "action", action_names[listener->config->action]);
-	put_bound_addresses(page, listener->config);
+	json_write_bound_addresses(page, listener->config);
 	json_writer_boolean(json, "bound", listener->bound);
 	json_writer_number(json, "received", counter_get(&counters->received));
 	json_writer_number(json, "received_bytes", counter_get(&counters->received_bytes));
-	put_rate(page, "datagrams_per_second", before ? &before->counters.received : NULL, &counters->received);
-	put_rate(page, "bytes_per_second", before ? &before->counters.received_bytes : NULL, &counters->received_bytes);
+	json_write_rate(page, "datagrams_per_second", before ? &before->counters.received : NULL, &counters->received);
+	json_write_rate(page, "bytes_per_second", before ? &before->counters.received_bytes : NULL,
+			&counters->received_bytes);
 	json_writer_number(json, "sunk", counter_get(&counters->sunk));
 	json_writer_number(json, "echoed", counter_get(&counters->echoed));
 	json_writer_number(json, "forwarded", counter_get(&counters->forwarded));
 	json_writer_number(json, "relayed", counter_get(&counters->relayed));
-	put_drops(json, listener->dropped, counters->dropped);
+	json_write_drops(json, listener->dropped, counters->dropped);
 	json_writer_number(json, "kernel_dropped", listener->kernel_dropped);
-	if (action_traits(listener->config->action)->has_sessions)
-		put_relay(json, listener);
+	if (action_traits[listener->config->action].has_sessions)
+		json_write_relay(json, listener);
 	json_writer_end(json, '}');
 }
 
-static void put_targets(struct page *page, const struct peer_endpoints *targets)
+static void json_write_endpoints(struct status_page *page, const struct peer_endpoints *endpoints)
 {
 	json_writer_begin(&page->json, "addresses", '[');
-	for (size_t i = 0; targets && i < targets->count; i++) {
+	for (size_t i = 0; endpoints && i < endpoints->count; i++) {
 		json_writer_begin(&page->json, NULL, '{');
-		put_address(&page->json, "address", &targets->items[i]->address);
-		json_writer_boolean(&page->json, "up", endpoint_is_up(targets->items[i], page->now->now_ms));
+		json_write_address(&page->json, "address", &endpoints->items[i]->address);
+		json_writer_boolean(&page->json, "up", endpoint_is_up(endpoints->items[i], page->now->now_ms));
 		json_writer_end(&page->json, '}');
 	}
 	json_writer_end(&page->json, ']');
 }
 
-static void put_peer(struct page *page, const struct status_peer *peer, const struct status_peer *before)
+static void json_write_peer(struct status_page *page, const struct status_peer *peer, const struct status_peer *before)
 {
 	const struct peer_counters *counters = &peer->counters;
 	struct json_writer *json = &page->json;
@@ -126,20 +127,20 @@ static void put_peer(struct page *page, const struct status_peer *peer, const st
 	json_writer_begin(json, NULL, '{');
 	json_writer_string(json, "name", peer->config->name);
 	json_writer_string(json, "address", peer->config->address_text);
-	put_targets(page, peer->targets);
+	json_write_endpoints(page, peer->endpoints);
 	json_writer_number(json, "handed", counter_get(&counters->submitted));
 	json_writer_number(json, "sent", counter_get(&counters->sent));
 	json_writer_number(json, "sent_bytes", counter_get(&counters->sent_bytes));
-	put_rate(page, "datagrams_per_second", before ? &before->counters.sent : NULL, &counters->sent);
-	put_rate(page, "bytes_per_second", before ? &before->counters.sent_bytes : NULL, &counters->sent_bytes);
-	json_writer_number(json, "answers", counter_get(&counters->answers));
-	json_writer_number(json, "answer_bytes", counter_get(&counters->answer_bytes));
+	json_write_rate(page, "datagrams_per_second", before ? &before->counters.sent : NULL, &counters->sent);
+	json_write_rate(page, "bytes_per_second", before ? &before->counters.sent_bytes : NULL, &counters->sent_bytes);
+	json_writer_number(json, "answers", counter_get(&counters->replies));
+	json_writer_number(json, "answer_bytes", counter_get(&counters->reply_bytes));
 	json_writer_number(json, "icmp_errors", counter_get(&counters->icmp_errors));
-	put_drops(json, peer->dropped, counters->dropped);
+	json_write_drops(json, peer->dropped, counters->dropped);
 	json_writer_end(json, '}');
 }
 
-static void put_datagram_log(struct page *page)
+static void json_write_datagram_log(struct status_page *page)
 {
 	struct json_writer *json = &page->json;
 
@@ -154,55 +155,55 @@ static void put_datagram_log(struct page *page)
 	json_writer_end(json, '}');
 }
 
-static void put_fault(const char *fault, void *data)
+static void json_write_problem(const char *problem, void *data)
 {
-	json_writer_string(data, NULL, fault);
+	json_writer_string(data, NULL, problem);
 }
 
-static void put_daemon(struct page *page)
+static void json_write_daemon(struct status_page *page)
 {
-	const struct status_source *view = page->now->view;
+	const struct status_source *source = page->now->source;
 	struct json_writer *json = &page->json;
 	char start[CLOCK_TEXT_MAX];
 
 	json_writer_string(json, "version", UDPRELAYD_VERSION);
 	json_writer_number(json, "pid", (uint64_t)getpid());
-	json_writer_string(json, "start_time", clock_format(view->start_wall_us, start));
-	json_writer_decimal(json, "uptime_seconds", (double)(page->now->now_ms - view->start_ms) / 1000);
+	json_writer_string(json, "start_time", clock_format(source->start_wall_us, start));
+	json_writer_decimal(json, "uptime_seconds", (double)(page->now->now_ms - source->start_ms) / 1000);
 	json_writer_begin(json, "configuration", '{');
-	json_writer_string(json, "path", view->config->path);
+	json_writer_string(json, "path", source->config->path);
 	json_writer_number(json, "generation", page->now->generation);
-	json_writer_number(json, "reloads_failed", view->reloads_failed);
-	json_writer_boolean(json, "last_reload_failed", view->last_reload_failed);
+	json_writer_number(json, "reloads_failed", source->reloads_failed);
+	json_writer_boolean(json, "last_reload_failed", source->last_reload_failed);
 	json_writer_end(json, '}');
 	json_writer_begin(json, "faults", '[');
-	status_health_problems(page->now, put_fault, json);
+	status_health_problems(page->now, json_write_problem, json);
 	json_writer_end(json, ']');
 }
 
-/* An earlier status of another configuration tells nothing of this one. */
-static const struct status *comparable(const struct status *before, const struct status *now)
+/* Returns before, or NULL if it is of another configuration, because its listeners and peers may be others. */
+static const struct status *comparable_status(const struct status *before, const struct status *now)
 {
 	return before && before->generation == now->generation ? before : NULL;
 }
 
 void status_json_write(FILE *out, const struct status *status, const struct status *before)
 {
-	struct page page = {.json = {.out = out}, .now = status, .before = comparable(before, status)};
+	struct status_page page = {.json = {.out = out}, .now = status, .before = comparable_status(before, status)};
 	struct json_writer *json = &page.json;
 
 	json_writer_begin(json, NULL, '{');
-	put_daemon(&page);
-	put_workers(&page);
+	json_write_daemon(&page);
+	json_write_workers(&page);
 	json_writer_begin(json, "listeners", '[');
 	for (size_t i = 0; i < status->listener_count; i++)
-		put_listener(&page, &status->listeners[i], page.before ? &page.before->listeners[i] : NULL);
+		json_write_listener(&page, &status->listeners[i], page.before ? &page.before->listeners[i] : NULL);
 	json_writer_end(json, ']');
 	json_writer_begin(json, "peers", '[');
 	for (size_t i = 0; i < status->peer_count; i++)
-		put_peer(&page, &status->peers[i], page.before ? &page.before->peers[i] : NULL);
+		json_write_peer(&page, &status->peers[i], page.before ? &page.before->peers[i] : NULL);
 	json_writer_end(json, ']');
-	put_datagram_log(&page);
+	json_write_datagram_log(&page);
 	json_writer_end(json, '}');
 	fputc('\n', out);
 }

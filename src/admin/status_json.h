@@ -1,4 +1,4 @@
-/* /status.json: how the daemon fares, as one JSON object. */
+/* /status.json: the status as one JSON object. */
 #ifndef UDPRELAYD_ADMIN_STATUS_JSON_H
 #define UDPRELAYD_ADMIN_STATUS_JSON_H
 
@@ -6,7 +6,8 @@
 
 #include "admin/status.h"
 
-/* Writes it; errors show in out. Rates are those since before, an earlier status (NULL: none yet). */
+/* Writes the object. Rates are averages since before, an earlier status; NULL: the rates are 0. The caller checks out
+ * for errors (ferror(3)). */
 void status_json_write(FILE *out, const struct status *status, const struct status *before);
 
 #endif

@@ -1,28 +1,8 @@
 #include "base/clock.h"
 
 #include <errno.h>
+
 #include "text/fmt.h"
-
-uint64_t clock_wall_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-uint64_t clock_monotonic_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-uint64_t clock_monotonic_ms(void)
-{
-	return clock_monotonic_us() / 1000;
-}
 
 void clock_sleep_ms(uint64_t ms)
 {
@@ -46,10 +26,10 @@ struct timespec clock_deadline(uint64_t ms)
 	return deadline;
 }
 
-static char *put_field(char *out, unsigned value, int digits, char after)
+static char *format_field(char *out, unsigned value, int digits, char separator)
 {
 	out = fmt_u32_padded(out, value, digits);
-	*out++ = after;
+	*out++ = separator;
 	return out;
 }
 
@@ -57,36 +37,36 @@ struct date {
 	uint32_t year, month, day;
 };
 
-/* Of a day since 1970. Years begin in March here, so that a leap day is their last (H. Hinnant, chrono-Compatible
- * Low-Level Date Algorithms). */
-static struct date date_of(uint32_t days)
+/* Converts days since 1970-01-01 to a date (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms"). An era has 400
+ * years. Years start in March here, so that a leap day is the last day of a year. */
+static struct date date_from_days(uint32_t days)
 {
-	uint32_t shifted = days + 719468, era = shifted / 146097, of_era = shifted % 146097;
-	uint32_t year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-	uint32_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-	uint32_t month = (5 * of_year + 2) / 153;
-	struct date date = {.year = year_of_era + era * 400, .day = of_year - (153 * month + 2) / 5 + 1};
+	uint32_t shifted = days + 719468, era = shifted / 146097, day_of_era = shifted % 146097;
+	uint32_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+	uint32_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+	uint32_t month = (5 * day_of_year + 2) / 153;
+	struct date date = {.year = year_of_era + era * 400, .day = day_of_year - (153 * month + 2) / 5 + 1};
 
 	date.month = month < 10 ? month + 3 : month - 9;
 	date.year += date.month <= 2;
 	return date;
 }
 
-/* gmtime_r(3) costs more than all the rest of a record's frame. */
+/* Does not use gmtime_r(3), which takes longer than all other fixed parts of a datagram record together. */
 char *clock_format(uint64_t wall_us, char text[CLOCK_TEXT_MAX])
 {
 	uint64_t seconds = wall_us / 1000000;
-	uint32_t of_day = (uint32_t)(seconds % 86400);
-	struct date date = date_of((uint32_t)(seconds / 86400));
+	uint32_t second_of_day = (uint32_t)(seconds % 86400);
+	struct date date = date_from_days((uint32_t)(seconds / 86400));
 	char *out = text;
 
-	out = put_field(out, date.year, 4, '-');
-	out = put_field(out, date.month, 2, '-');
-	out = put_field(out, date.day, 2, 'T');
-	out = put_field(out, of_day / 3600, 2, ':');
-	out = put_field(out, of_day / 60 % 60, 2, ':');
-	out = put_field(out, of_day % 60, 2, '.');
-	out = put_field(out, (uint32_t)(wall_us % 1000000), 6, 'Z');
+	out = format_field(out, date.year, 4, '-');
+	out = format_field(out, date.month, 2, '-');
+	out = format_field(out, date.day, 2, 'T');
+	out = format_field(out, second_of_day / 3600, 2, ':');
+	out = format_field(out, second_of_day / 60 % 60, 2, ':');
+	out = format_field(out, second_of_day % 60, 2, '.');
+	out = format_field(out, (uint32_t)(wall_us % 1000000), 6, 'Z');
 	*out = '\0';
 	return text;
 }

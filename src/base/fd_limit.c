@@ -2,7 +2,8 @@
 
 #include <sys/resource.h>
 
-/* Up to the hard limit everybody may go; beyond it, who has CAP_SYS_RESOURCE. */
+/* Any process may raise its soft limit up to the hard limit. Only CAP_SYS_RESOURCE permits more, and only up to
+ * fs.nr_open (proc(5)). */
 uint64_t fd_limit_raise(uint64_t needed)
 {
 	struct rlimit limit, higher;

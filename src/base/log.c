@@ -1,3 +1,7 @@
+/* The log has two buffers. Callers append lines to one of them; the thread of the log writes the other one and then
+ * swaps them. If the pending buffer is full, a line is dropped and counted, so that no caller waits for the output.
+ * Before log_start() the caller writes its line itself. log_create() allocates the log; the caller owns it until
+ * log_destroy(), which frees nothing while the thread is blocked in a write. */
 #include "base/log.h"
 
 #include <errno.h>
@@ -12,120 +16,48 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log_line.h"
 #include "base/thread.h"
-#include "text/escape.h"
-#include "text/utf8.h"
 
-/* Bytes that wait while the thread writes as many. */
+/* Bytes of lines in each buffer. A buffer has space for one more line, which reports dropped lines. */
 #define BUFFER_SIZE 65536
-
-/* A message with every byte escaped, twice in JSON, and what stands around it. */
-#define MESSAGE_MAX (4 * LOG_LINE_MAX)
-#define ENTRY_MAX (2 * MESSAGE_MAX + 128)
 
 struct log {
 	int fd;
 	_Atomic(enum log_level) level;
 	_Atomic(enum log_format) format;
-	bool journal;
-	pthread_mutex_t output; /* held while bytes go to fd */
-
-	pthread_mutex_t mutex; /* of what follows */
-	pthread_cond_t changed;
+	bool journal; /* fd leads to the journal */
+	pthread_mutex_t output; /* held while bytes are written to fd */
 	pthread_t thread;
-	bool threaded, ending, ended;
-	char *waiting, *writing; /* the buffers change places */
-	size_t used; /* of waiting */
-	uint64_t lost; /* lines */
+	bool has_thread;
+
+	pthread_mutex_t mutex; /* protects the fields below */
+	pthread_cond_t changed;
+	bool stopping, stopped;
+	char *pending, *writing; /* buffers */
+	size_t pending_size; /* bytes */
+	uint64_t dropped_lines;
 };
 
-/* --- A line --- */
+/* --- Output --- */
 
-/* Valid UTF-8 without what escape.h calls hidden, always ended by NUL. */
-static void clean(char out[MESSAGE_MAX + 1], const char *text)
+/* Sleeps for 10 ms if poll(2) fails, so that the caller does not use the CPU in a loop. */
+static void log_wait_writable(int fd)
 {
-	const uint8_t *in = (const uint8_t *)text;
-	size_t left = strlen(text);
-
-	while (left) {
-		bool unfinished;
-		int length = utf8_step(in, left, &unfinished);
-
-		if (length < 0 || *in < ' ' || *in == 0x7f) {
-			out += sprintf(out, "\\x%02x", *in);
-			length = 1;
-		} else if (length > 1 && escape_is_hidden(utf8_get(in, length))) {
-			for (int i = 0; i < length; i++)
-				out += sprintf(out, "\\x%02x", in[i]);
-		} else {
-			out = mempcpy(out, in, (size_t)length);
-		}
-		in += length;
-		left -= (size_t)length;
-	}
-	*out = '\0';
-}
-
-static const char *level_name(enum log_level level)
-{
-	static const char *const names[] = {"error", "warning", "notice", "info", "debug"};
-
-	return names[level];
-}
-
-/* The levels of syslog(3). */
-static int priority(enum log_level level)
-{
-	return level == LOG_LEVEL_ERROR ? 3 : (int)level + 3;
-}
-
-static size_t format_json(char *out, const char *time, enum log_level level, const char *message)
-{
-	char *begin = out;
-
-	out += sprintf(out, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"", time, level_name(level));
-	out += escape_json(out, message, strlen(message));
-	out = stpcpy(out, "\"}\n");
-	return (size_t)(out - begin);
-}
-
-static size_t format_line(const struct log *log, char out[ENTRY_MAX], enum log_level level, const char *text)
-{
-	char time[CLOCK_TEXT_MAX], message[MESSAGE_MAX + 1];
-	char *begin = out;
-
-	clean(message, text);
-	clock_format(clock_wall_us(), time);
-	if (log->journal)
-		out += sprintf(out, "<%d>", priority(level));
-	if (log->format == LOG_FORMAT_JSON)
-		out += format_json(out, time, level, message);
-	else if (log->journal)
-		out += sprintf(out, "%s\n", message);
-	else
-		out += sprintf(out, "%s %s: %s\n", time, level_name(level), message);
-	return (size_t)(out - begin);
-}
-
-/* --- Writing --- */
-
-/* Where that cannot be waited for, a moment has to do. */
-static void wait_for_room(int fd)
-{
-	static const struct timespec moment = {.tv_nsec = 10000000};
+	static const struct timespec pause = {.tv_nsec = 10000000};
 
 	if (poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1) < 0)
-		nanosleep(&moment, NULL);
+		nanosleep(&pause, NULL);
 }
 
-/* A file that fails loses what was to be written: there is nowhere to say so. */
-static void write_out(int fd, const char *bytes, size_t size)
+/* Drops the remaining bytes after a write error: the log has no other place to report it. */
+static void log_write_bytes(int fd, const char *bytes, size_t size)
 {
 	while (size) {
 		ssize_t written = write(fd, bytes, size);
 
 		if (written < 0 && errno == EAGAIN) {
-			wait_for_room(fd);
+			log_wait_writable(fd);
 			continue;
 		}
 		if (written < 0 && errno != EINTR)
@@ -137,34 +69,64 @@ static void write_out(int fd, const char *bytes, size_t size)
 	}
 }
 
-static void put_now(struct log *log, const char *bytes, size_t size)
+static void log_write_exclusively(struct log *log, const char *bytes, size_t size)
 {
 	log_begin_output(log);
-	write_out(log->fd, bytes, size);
+	log_write_bytes(log->fd, bytes, size);
 	log_end_output(log);
 }
 
-/* Under the mutex. */
-static void put_waiting(struct log *log, const char *line, size_t size)
+void log_begin_output(struct log *log)
 {
-	if (log->used + size > BUFFER_SIZE) {
-		log->lost++;
+	pthread_mutex_lock(&log->output);
+}
+
+void log_end_output(struct log *log)
+{
+	pthread_mutex_unlock(&log->output);
+}
+
+/* --- Thread --- */
+
+/* Appends a line to the pending buffer or drops it. Requires the mutex. */
+static void log_append(struct log *log, const char *line, size_t size)
+{
+	if (log->pending_size + size > BUFFER_SIZE) {
+		log->dropped_lines++;
 		return;
 	}
-	memcpy(log->waiting + log->used, line, size);
-	log->used += size;
+	memcpy(log->pending + log->pending_size, line, size);
+	log->pending_size += size;
 	pthread_cond_broadcast(&log->changed);
 }
 
-/* Behind the lines that found room; the buffers have some more for this. */
-static void declare_lost(struct log *log)
+/* Appends a line that reports the dropped lines. The buffer has extra space for it. Requires the mutex. */
+static void log_append_dropped(struct log *log)
 {
 	char text[80];
 
 	snprintf(text, sizeof(text), "%llu lines of this log were lost: nobody took them",
-		 (unsigned long long)log->lost);
-	log->used += format_line(log, log->waiting + log->used, LOG_LEVEL_WARNING, text);
-	log->lost = 0;
+		 (unsigned long long)log->dropped_lines);
+	log->pending_size +=
+		log_line_format(log->pending + log->pending_size, log->journal, log->format, LOG_LEVEL_WARNING, text);
+	log->dropped_lines = 0;
+}
+
+/* Swaps the buffers and writes the lines. Requires the mutex and releases it while it writes. */
+static void log_flush(struct log *log)
+{
+	char *buffer = log->pending;
+	size_t size;
+
+	if (log->dropped_lines)
+		log_append_dropped(log);
+	size = log->pending_size;
+	log->pending = log->writing;
+	log->writing = buffer;
+	log->pending_size = 0;
+	pthread_mutex_unlock(&log->mutex);
+	log_write_exclusively(log, buffer, size);
+	pthread_mutex_lock(&log->mutex);
 }
 
 static void *log_main(void *data)
@@ -172,50 +134,31 @@ static void *log_main(void *data)
 	struct log *log = data;
 
 	pthread_mutex_lock(&log->mutex);
-	while (log->used || !log->ending) {
-		if (!log->used) {
+	while (log->pending_size || !log->stopping) {
+		if (log->pending_size)
+			log_flush(log);
+		else
 			pthread_cond_wait(&log->changed, &log->mutex);
-			continue;
-		}
-		if (log->lost)
-			declare_lost(log);
-		char *full = log->waiting;
-		size_t size = log->used;
-
-		log->waiting = log->writing;
-		log->writing = full;
-		log->used = 0;
-		pthread_mutex_unlock(&log->mutex);
-		put_now(log, full, size);
-		pthread_mutex_lock(&log->mutex);
 	}
-	log->ended = true;
+	log->stopped = true;
 	pthread_cond_broadcast(&log->changed);
 	pthread_mutex_unlock(&log->mutex);
 	return NULL;
 }
 
-static void write_message(struct log *log, enum log_level level, const char *text)
+/* --- Messages --- */
+
+static void log_write_message(struct log *log, enum log_level level, const char *text)
 {
-	char line[ENTRY_MAX];
-	size_t size = format_line(log, line, level, text);
+	char line[LOG_LINE_BUFFER];
+	size_t size = log_line_format(line, log->journal, log->format, level, text);
 
 	pthread_mutex_lock(&log->mutex);
-	if (log->threaded)
-		put_waiting(log, line, size);
+	if (log->has_thread)
+		log_append(log, line, size);
 	else
-		put_now(log, line, size);
+		log_write_exclusively(log, line, size);
 	pthread_mutex_unlock(&log->mutex);
-}
-
-/* An ellipsis takes the place of what does not fit; a character that it cuts into is no whole one, and clean() shows
- * what is left of it. */
-static void format_message(char text[LOG_LINE_MAX], const char *format, va_list arguments)
-{
-	static const char ellipsis[] = "…";
-
-	if (vsnprintf(text, LOG_LINE_MAX, format, arguments) >= LOG_LINE_MAX)
-		memcpy(text + LOG_LINE_MAX - sizeof(ellipsis), ellipsis, sizeof(ellipsis));
 }
 
 void log_configure(struct log *log, enum log_level level, enum log_format format)
@@ -224,7 +167,7 @@ void log_configure(struct log *log, enum log_level level, enum log_format format
 	log->format = format;
 }
 
-bool log_wants(const struct log *log, enum log_level level)
+bool log_is_enabled(const struct log *log, enum log_level level)
 {
 	return level <= log->level;
 }
@@ -237,20 +180,21 @@ void log_write(struct log *log, enum log_level level, const char *format, ...)
 	if (level > log->level)
 		return;
 	va_start(arguments, format);
-	format_message(text, format, arguments);
+	log_line_print(text, format, arguments);
 	va_end(arguments);
-	write_message(log, level, text);
+	log_write_message(log, level, text);
 }
 
-/* Returns false where the line is to be held back. */
-static bool limit_admits(struct log_limit *limit, uint32_t *held_back)
+/* Counts a line. Returns false if the line is held back. At the start of a period, *held_back is the number of lines
+ * that were held back in the period before; otherwise it is 0. */
+static bool log_limit_admit(struct log_limit *limit, uint32_t *held_back)
 {
-	uint64_t now = clock_monotonic_ms();
+	uint64_t now_ms = clock_monotonic_ms();
 
 	*held_back = 0;
-	if (!limit->written || now - limit->since_ms >= LOG_LIMIT_SECONDS * 1000) {
+	if (!limit->written || now_ms - limit->period_start_ms >= LOG_LIMIT_SECONDS * 1000) {
 		*held_back = limit->held_back;
-		*limit = (struct log_limit){.since_ms = now};
+		*limit = (struct log_limit){.period_start_ms = now_ms};
 	}
 	if (limit->written < LOG_LIMIT_BURST) {
 		limit->written++;
@@ -266,30 +210,20 @@ void log_write_limited(struct log *log, struct log_limit *limit, enum log_level 
 	uint32_t held_back;
 	va_list arguments;
 
-	if (level > log->level || !limit_admits(limit, &held_back))
+	if (level > log->level || !log_limit_admit(limit, &held_back))
 		return;
 	va_start(arguments, format);
-	format_message(text, format, arguments);
+	log_line_print(text, format, arguments);
 	va_end(arguments);
 	if (held_back)
 		log_write(log, level, "%s (%u more like this were held back)", text, held_back);
 	else
-		write_message(log, level, text);
+		log_write_message(log, level, text);
 }
 
-void log_begin_output(struct log *log)
-{
-	pthread_mutex_lock(&log->output);
-}
+/* --- Creation --- */
 
-void log_end_output(struct log *log)
-{
-	pthread_mutex_unlock(&log->output);
-}
-
-/* --- Life --- */
-
-/* JOURNAL_STREAM is "DEVICE:INODE" of the journal's socket. */
+/* JOURNAL_STREAM has the form DEVICE:INODE and identifies the socket of the journal. */
 static bool is_journal(int fd)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
@@ -310,10 +244,10 @@ int log_create(struct log **out, int fd, enum log_level level, enum log_format f
 	log->level = level;
 	log->format = format;
 	log->journal = is_journal(fd);
-	log->waiting = malloc(BUFFER_SIZE + ENTRY_MAX);
-	log->writing = malloc(BUFFER_SIZE + ENTRY_MAX);
-	if (!log->waiting || !log->writing) {
-		free(log->waiting);
+	log->pending = malloc(BUFFER_SIZE + LOG_LINE_BUFFER);
+	log->writing = malloc(BUFFER_SIZE + LOG_LINE_BUFFER);
+	if (!log->pending || !log->writing) {
+		free(log->pending);
 		free(log->writing);
 		free(log);
 		return -ENOMEM;
@@ -329,39 +263,39 @@ int log_start(struct log *log)
 {
 	int error = thread_start(&log->thread, "log", log_main, log);
 
-	log->threaded = !error;
+	log->has_thread = !error;
 	return error;
 }
 
-/* Returns false where the thread did not end in time. */
-static bool end_thread(struct log *log, unsigned timeout_ms)
+/* Returns false if the thread did not stop in time. */
+static bool log_stop_thread(struct log *log, unsigned timeout_ms)
 {
 	struct timespec deadline;
-	bool ended;
+	bool stopped;
 
-	if (!log->threaded)
+	if (!log->has_thread)
 		return true;
 	deadline = clock_deadline(timeout_ms);
 	pthread_mutex_lock(&log->mutex);
-	log->ending = true;
+	log->stopping = true;
 	pthread_cond_broadcast(&log->changed);
-	while (!log->ended && !pthread_cond_clockwait(&log->changed, &log->mutex, CLOCK_MONOTONIC, &deadline))
+	while (!log->stopped && !pthread_cond_clockwait(&log->changed, &log->mutex, CLOCK_MONOTONIC, &deadline))
 		;
-	ended = log->ended;
+	stopped = log->stopped;
 	pthread_mutex_unlock(&log->mutex);
-	if (ended)
+	if (stopped)
 		pthread_join(log->thread, NULL);
-	return ended;
+	return stopped;
 }
 
 void log_destroy(struct log *log, unsigned timeout_ms)
 {
-	if (!log || !end_thread(log, timeout_ms))
+	if (!log || !log_stop_thread(log, timeout_ms))
 		return;
 	pthread_cond_destroy(&log->changed);
 	pthread_mutex_destroy(&log->mutex);
 	pthread_mutex_destroy(&log->output);
-	free(log->waiting);
+	free(log->pending);
 	free(log->writing);
 	free(log);
 }

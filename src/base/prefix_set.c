@@ -1,3 +1,6 @@
+/* A prefix set is a sorted list of address ranges for each family. A range belongs to the longest prefix that contains
+ * it, so a lookup is one binary search. prefix_set_create() copies the prefixes and owns all arrays of the set, which
+ * never changes afterwards. */
 #include "base/prefix_set.h"
 
 #include <endian.h>
@@ -9,68 +12,69 @@
 
 /* --- Addresses as numbers --- */
 
-/* An IPv6 address as a number. IPv4 is shifted to the top, so that the bits of a prefix count alike for both. */
-struct key {
+/* An IPv6 address as a number. An IPv4 address takes the highest 32 bits, so that the length of a prefix has the same
+ * meaning for both families. */
+struct ip_key {
 	uint64_t high, low;
 };
 
-static struct key key_of_v4(const struct in_addr *ip)
+static struct ip_key key_of_v4(const struct in_addr *ip)
 {
-	return (struct key){(uint64_t)ntohl(ip->s_addr) << 32, 0};
+	return (struct ip_key){(uint64_t)ntohl(ip->s_addr) << 32, 0};
 }
 
-static struct key key_of_v6(const struct in6_addr *ip)
+static struct ip_key key_of_v6(const struct in6_addr *ip)
 {
-	struct key key;
+	struct ip_key key;
 
 	memcpy(&key, ip, sizeof(key));
-	return (struct key){be64toh(key.high), be64toh(key.low)};
+	return (struct ip_key){be64toh(key.high), be64toh(key.low)};
 }
 
-static struct key key_of(const struct prefix *prefix)
+static struct ip_key key_of(const struct prefix *prefix)
 {
 	return prefix->family == AF_INET ? key_of_v4(&prefix->v4) : key_of_v6(&prefix->v6);
 }
 
-static int compare_keys(struct key a, struct key b)
+static int compare_keys(struct ip_key a, struct ip_key b)
 {
 	if (a.high != b.high)
 		return a.high < b.high ? -1 : 1;
 	return a.low < b.low ? -1 : a.low > b.low;
 }
 
-/* The host bits that the prefix leaves. */
-static struct key host_bits(unsigned bits)
+/* Returns a mask of the host bits after a prefix of this length. */
+static struct ip_key host_bits(unsigned bits)
 {
-	struct key mask = {UINT64_MAX, UINT64_MAX};
+	struct ip_key mask = {UINT64_MAX, UINT64_MAX};
 
 	if (bits < 64)
 		mask.high >>= bits;
 	else
-		mask = (struct key){0, bits < 128 ? UINT64_MAX >> (bits - 64) : 0};
+		mask = (struct ip_key){0, bits < 128 ? UINT64_MAX >> (bits - 64) : 0};
 	return mask;
 }
 
-static struct key last_key(const struct prefix *prefix)
+static struct ip_key last_key(const struct prefix *prefix)
 {
-	struct key first = key_of(prefix), mask = host_bits(prefix->bits);
+	struct ip_key first = key_of(prefix), mask = host_bits(prefix->bits);
 
-	return (struct key){first.high | mask.high, first.low | mask.low};
+	return (struct ip_key){first.high | mask.high, first.low | mask.low};
 }
 
-/* --- Texts --- */
+/* --- Text --- */
 
-/* Clears the host bits. Returns whether there were any. */
+/* Clears the host bits. Returns true if any of them was set. */
 static bool clear_host_bits(struct prefix *prefix)
 {
-	struct key key = key_of(prefix), mask = host_bits(prefix->bits);
-	struct key kept = {key.high & ~mask.high, key.low & ~mask.low};
+	struct ip_key key = key_of(prefix), mask = host_bits(prefix->bits);
+	struct ip_key network = {key.high & ~mask.high, key.low & ~mask.low};
 
 	if (prefix->family == AF_INET) {
-		prefix->v4.s_addr = htonl((uint32_t)(kept.high >> 32));
+		prefix->v4.s_addr = htonl((uint32_t)(network.high >> 32));
 	} else {
-		kept = (struct key){htobe64(kept.high), htobe64(kept.low)};
-		memcpy(&prefix->v6, &kept, sizeof(kept));
+		network = (struct ip_key){htobe64(network.high), htobe64(network.low)};
+		memcpy(&prefix->v6, &network, sizeof(network));
 	}
 	return key.high & mask.high || key.low & mask.low;
 }
@@ -99,7 +103,7 @@ static bool parse_ip(struct prefix *prefix, const char *text, size_t length)
 	return inet_pton(AF_INET6, ip, &prefix->v6) == 1;
 }
 
-/* Decimal digits without leading zeros, at most *bits. */
+/* Parses decimal digits without leading zeros. *bits is the maximum on entry and the number on return. */
 static bool parse_bits(const char *text, uint8_t *bits)
 {
 	size_t digits = strspn(text, "0123456789");
@@ -114,22 +118,24 @@ static bool parse_bits(const char *text, uint8_t *bits)
 	return true;
 }
 
-static bool is_mapped(const struct prefix *prefix)
+static bool prefix_is_v4_mapped(const struct prefix *prefix)
 {
 	return prefix->family == AF_INET6 && prefix->bits >= 96 && IN6_IS_ADDR_V4MAPPED(&prefix->v6);
 }
 
-static struct prefix unmap(const struct prefix *prefix)
+static struct prefix prefix_unmap(const struct prefix *prefix)
 {
 	return (struct prefix){
 		.family = AF_INET, .bits = (uint8_t)(prefix->bits - 96), .v4 = address_mapped_v4(&prefix->v6)};
 }
 
-static bool fault_is(char fault[PREFIX_FAULT_MAX], const char *what, const struct prefix *right)
+/* Writes a fault and, if correct is not NULL, the correct prefix. Returns false. */
+static bool prefix_write_fault(char fault[PREFIX_FAULT_MAX], const char *problem, const struct prefix *correct)
 {
 	char text[PREFIX_TEXT_MAX];
 
-	snprintf(fault, PREFIX_FAULT_MAX, right ? "%s: write %s" : "%s", what, right ? prefix_format(right, text) : "");
+	snprintf(fault, PREFIX_FAULT_MAX, correct ? "%s: write %s" : "%s", problem,
+		 correct ? prefix_format(correct, text) : "");
 	return false;
 }
 
@@ -139,153 +145,158 @@ bool prefix_parse(struct prefix *prefix, const char *text, char fault[PREFIX_FAU
 	struct prefix parsed, v4;
 
 	if (memchr(text, '%', length))
-		return fault_is(fault, "a prefix has no interface: remove it, from the % on", NULL);
+		return prefix_write_fault(fault, "a prefix has no interface: remove it, from the % on", NULL);
 	if (!parse_ip(&parsed, text, length))
-		return fault_is(fault, "this is no prefix: write one such as 192.0.2.0/24 or 2001:db8::/32", NULL);
+		return prefix_write_fault(fault, "this is no prefix: write one such as 192.0.2.0/24 or 2001:db8::/32",
+					  NULL);
 	if (text[length] && !parse_bits(text + length + 1, &parsed.bits))
-		return fault_is(fault,
-				parsed.family == AF_INET ? "this is no length: write one from 0 to 32 behind the /"
-							 : "this is no length: write one from 0 to 128 behind the /",
-				NULL);
-	if (is_mapped(&parsed)) {
-		v4 = unmap(&parsed);
+		return prefix_write_fault(fault,
+					  parsed.family == AF_INET
+						  ? "this is no length: write one from 0 to 32 behind the /"
+						  : "this is no length: write one from 0 to 128 behind the /",
+					  NULL);
+	if (prefix_is_v4_mapped(&parsed)) {
+		v4 = prefix_unmap(&parsed);
 		clear_host_bits(&v4);
-		return fault_is(fault, "this is IPv4 in IPv6 clothes", &v4);
+		return prefix_write_fault(fault, "this is IPv4 in IPv6 clothes", &v4);
 	}
 	if (clear_host_bits(&parsed))
-		return fault_is(fault, "there are bits set behind the prefix's length", &parsed);
+		return prefix_write_fault(fault, "there are bits set behind the prefix's length", &parsed);
 	*prefix = parsed;
 	return true;
 }
 
 /* --- Sets --- */
 
-#define NOBODY UINT32_MAX /* for an owner: no prefix */
+#define NO_PREFIX UINT32_MAX
 
-/* All addresses of a family, cut into ranges where the longest prefix changes. A range goes up to the next one's first
- * address; the first begins at 0. */
+/* The ranges of one family. Together they cover all its addresses: the first one starts at address 0, and each one ends
+ * before the start of the next. */
 struct ranges {
-	uint32_t *owners; /* index of that prefix, or NOBODY */
+	uint32_t *entries; /* for each range the index of its longest prefix, or NO_PREFIX */
 	size_t count;
 };
 
 struct prefix_set {
 	struct prefix *prefixes;
 	struct ranges v4, v6;
-	uint32_t *v4_firsts;
-	struct key *v6_firsts;
+	uint32_t *v4_starts; /* the first address of each range */
+	struct ip_key *v6_starts;
 };
 
-/* A family's ranges, as they are made. */
-struct cutter {
+/* Builds the ranges of one family from its sorted prefixes. */
+struct range_builder {
 	const struct prefix *prefixes;
 	struct ranges ranges;
-	struct key *firsts;
-	uint32_t open[129]; /* prefixes that cover where we are, one in the other */
+	struct ip_key *starts;
+	uint32_t stack[129]; /* prefixes that contain the current address: at most one per length, the longest last */
 	size_t depth;
 };
 
-/* Outer ones before those within them; the same ones in the order that they were written in. */
+/* Sorts a prefix before the prefixes inside it, and equal prefixes by line. */
 static int compare_prefixes(const void *a, const void *b)
 {
-	const struct prefix *one = a, *other = b;
-	int order = compare_keys(key_of(one), key_of(other));
+	const struct prefix *left = a, *right = b;
+	int order = compare_keys(key_of(left), key_of(right));
 
-	if (one->family != other->family)
-		return one->family < other->family ? -1 : 1;
+	if (left->family != right->family)
+		return left->family < right->family ? -1 : 1;
 	if (order)
 		return order;
-	if (one->bits != other->bits)
-		return one->bits < other->bits ? -1 : 1;
-	return one->line < other->line ? -1 : one->line > other->line;
+	if (left->bits != right->bits)
+		return left->bits < right->bits ? -1 : 1;
+	return left->line < right->line ? -1 : left->line > right->line;
 }
 
-/* From here on, the innermost open prefix owns the addresses. */
-static void cut(struct cutter *cutter, struct key first)
+/* Starts a range for the innermost prefix on the stack. */
+static void emit_range(struct range_builder *builder, struct ip_key first)
 {
-	struct ranges *ranges = &cutter->ranges;
-	uint32_t owner = cutter->depth ? cutter->open[cutter->depth - 1] : NOBODY;
+	struct ranges *ranges = &builder->ranges;
+	uint32_t entry = builder->depth ? builder->stack[builder->depth - 1] : NO_PREFIX;
 
-	if (ranges->count && !compare_keys(cutter->firsts[ranges->count - 1], first))
-		ranges->count--; /* which would be empty */
-	cutter->firsts[ranges->count] = first;
-	ranges->owners[ranges->count++] = owner;
+	if (ranges->count && !compare_keys(builder->starts[ranges->count - 1], first))
+		ranges->count--; /* the range before would be empty */
+	builder->starts[ranges->count] = first;
+	ranges->entries[ranges->count++] = entry;
 }
 
-/* Closes the innermost; where the last address of all is its last, nothing follows. */
-static void close_one(struct cutter *cutter)
+/* Removes the innermost prefix and starts a range after it, unless it ends at the highest address. */
+static void pop_prefix(struct range_builder *builder)
 {
-	struct key last = last_key(&cutter->prefixes[cutter->open[--cutter->depth]]);
+	struct ip_key last = last_key(&builder->prefixes[builder->stack[--builder->depth]]);
 
 	if (++last.low || ++last.high)
-		cut(cutter, last);
+		emit_range(builder, last);
 }
 
-static void close_before(struct cutter *cutter, struct key first)
+/* Removes the prefixes that end before an address. */
+static void pop_prefixes_before(struct range_builder *builder, struct ip_key first)
 {
-	while (cutter->depth && compare_keys(last_key(&cutter->prefixes[cutter->open[cutter->depth - 1]]), first) < 0)
-		close_one(cutter);
+	while (builder->depth &&
+	       compare_keys(last_key(&builder->prefixes[builder->stack[builder->depth - 1]]), first) < 0)
+		pop_prefix(builder);
 }
 
-static void open_one(struct cutter *cutter, uint32_t index)
+static void push_prefix(struct range_builder *builder, uint32_t index)
 {
-	const struct prefix *prefix = &cutter->prefixes[index];
-	struct key first = key_of(prefix);
+	const struct prefix *prefix = &builder->prefixes[index];
+	struct ip_key first = key_of(prefix);
 
-	close_before(cutter, first);
-	if (cutter->depth) {
-		const struct prefix *outer = &cutter->prefixes[cutter->open[cutter->depth - 1]];
+	pop_prefixes_before(builder, first);
+	if (builder->depth) {
+		const struct prefix *outer = &builder->prefixes[builder->stack[builder->depth - 1]];
 
 		if (outer->bits == prefix->bits)
-			return; /* the same again */
+			return; /* equal, from a later line */
 	}
-	cutter->open[cutter->depth++] = index;
-	cut(cutter, first);
+	builder->stack[builder->depth++] = index;
+	emit_range(builder, first);
 }
 
-/* The ranges of the sorted prefixes from begin to end, which are of one family. */
-static struct ranges cut_all(const struct prefix *prefixes, uint32_t begin, uint32_t end, struct key **firsts)
+/* Returns the ranges of the sorted prefixes from begin up to end, all of one family. *starts is allocated. */
+static struct ranges build_ranges(const struct prefix *prefixes, uint32_t begin, uint32_t end, struct ip_key **starts)
 {
-	size_t room = 2 * (size_t)(end - begin) + 1;
-	struct cutter cutter = {.prefixes = prefixes};
+	size_t most = 2 * (size_t)(end - begin) + 1; /* each prefix adds at most two ranges */
+	struct range_builder builder = {.prefixes = prefixes};
 
-	cutter.firsts = xcheck(calloc(room, sizeof(*cutter.firsts)));
-	cutter.ranges.owners = xcheck(calloc(room, sizeof(*cutter.ranges.owners)));
-	cut(&cutter, (struct key){0, 0});
+	builder.starts = xcalloc(most, sizeof(*builder.starts));
+	builder.ranges.entries = xcalloc(most, sizeof(*builder.ranges.entries));
+	emit_range(&builder, (struct ip_key){0, 0});
 	for (uint32_t i = begin; i < end; i++)
-		open_one(&cutter, i);
-	while (cutter.depth)
-		close_one(&cutter);
-	*firsts = cutter.firsts;
-	return cutter.ranges;
+		push_prefix(&builder, i);
+	while (builder.depth)
+		pop_prefix(&builder);
+	*starts = builder.starts;
+	return builder.ranges;
 }
 
-/* They take a quarter of the room so, and more of them are in the processor's caches. */
-static uint32_t *shorten(struct key *firsts, size_t count)
+/* Frees starts and returns them as IPv4 addresses. These take a quarter of the memory, so more of them fit into the CPU
+ * cache. */
+static uint32_t *pack_v4_starts(struct ip_key *starts, size_t count)
 {
 	uint32_t *v4 = xcheck(malloc(count * sizeof(*v4)));
 
 	for (size_t i = 0; i < count; i++)
-		v4[i] = (uint32_t)(firsts[i].high >> 32);
-	free(firsts);
+		v4[i] = (uint32_t)(starts[i].high >> 32);
+	free(starts);
 	return v4;
 }
 
 struct prefix_set *prefix_set_create(const struct prefix *prefixes, size_t count)
 {
-	struct prefix_set *set = xcheck(calloc(1, sizeof(*set)));
-	struct key *firsts;
+	struct prefix_set *set = xcalloc(1, sizeof(*set));
+	struct ip_key *starts;
 	uint32_t v4_count = 0;
 
-	set->prefixes = xcheck(calloc(count + 1, sizeof(*prefixes)));
+	set->prefixes = xcalloc(count + 1, sizeof(*prefixes));
 	for (size_t i = 0; i < count; i++) {
 		set->prefixes[i] = prefixes[i];
 		v4_count += prefixes[i].family == AF_INET;
 	}
 	qsort(set->prefixes, count, sizeof(*prefixes), compare_prefixes);
-	set->v4 = cut_all(set->prefixes, 0, v4_count, &firsts);
-	set->v4_firsts = shorten(firsts, set->v4.count);
-	set->v6 = cut_all(set->prefixes, v4_count, (uint32_t)count, &set->v6_firsts);
+	set->v4 = build_ranges(set->prefixes, 0, v4_count, &starts);
+	set->v4_starts = pack_v4_starts(starts, set->v4.count);
+	set->v6 = build_ranges(set->prefixes, v4_count, (uint32_t)count, &set->v6_starts);
 	return set;
 }
 
@@ -294,18 +305,18 @@ void prefix_set_destroy(struct prefix_set *set)
 	if (!set)
 		return;
 	free(set->prefixes);
-	free(set->v4.owners);
-	free(set->v6.owners);
-	free(set->v4_firsts);
-	free(set->v6_firsts);
+	free(set->v4.entries);
+	free(set->v6.entries);
+	free(set->v4_starts);
+	free(set->v6_starts);
 	free(set);
 }
 
-/* --- Looking up: the last range that does not begin behind the address --- */
+/* --- Lookup: the last range that starts at or before the address --- */
 
-static const struct prefix *owner(const struct prefix_set *set, const struct ranges *ranges, size_t range)
+static const struct prefix *range_prefix(const struct prefix_set *set, const struct ranges *ranges, size_t range)
 {
-	return ranges->owners[range] == NOBODY ? NULL : &set->prefixes[ranges->owners[range]];
+	return ranges->entries[range] == NO_PREFIX ? NULL : &set->prefixes[ranges->entries[range]];
 }
 
 static const struct prefix *find_v4(const struct prefix_set *set, uint32_t ip)
@@ -313,17 +324,17 @@ static const struct prefix *find_v4(const struct prefix_set *set, uint32_t ip)
 	size_t range = 0;
 
 	for (size_t left = set->v4.count; left > 1; left -= left / 2)
-		range += set->v4_firsts[range + left / 2] <= ip ? left / 2 : 0;
-	return owner(set, &set->v4, range);
+		range += set->v4_starts[range + left / 2] <= ip ? left / 2 : 0;
+	return range_prefix(set, &set->v4, range);
 }
 
-static const struct prefix *find_v6(const struct prefix_set *set, struct key ip)
+static const struct prefix *find_v6(const struct prefix_set *set, struct ip_key ip)
 {
 	size_t range = 0;
 
 	for (size_t left = set->v6.count; left > 1; left -= left / 2)
-		range += compare_keys(set->v6_firsts[range + left / 2], ip) <= 0 ? left / 2 : 0;
-	return owner(set, &set->v6, range);
+		range += compare_keys(set->v6_starts[range + left / 2], ip) <= 0 ? left / 2 : 0;
+	return range_prefix(set, &set->v6, range);
 }
 
 const struct prefix *prefix_set_find(const struct prefix_set *set, const struct address *address)

@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 
-bool systemd_built_in(void)
+bool systemd_is_built_in(void)
 {
 	return true;
 }
@@ -47,7 +47,8 @@ int systemd_listen_fds(int *first, char ***names)
 	return count > 0 ? count : 0;
 }
 
-/* A socket that is polled there would be taken out at its first error, an ICMP one say. */
+/* FDPOLL=0 stops systemd from polling the stored socket. Otherwise systemd removes the socket after its first error,
+ * for example an ICMP error. */
 void systemd_store_add(const char *name, int fd)
 {
 	char text[512];
@@ -61,7 +62,7 @@ void systemd_store_remove(const char *name)
 	sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
 }
 
-/* systemd compares the time with that of its own signal, and takes no earlier one (Type=notify-reload). */
+/* With Type=notify-reload, systemd ignores this message if its time is earlier than that of the reload signal. */
 void systemd_notify_reloading(void)
 {
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=loading the configuration",
@@ -90,7 +91,7 @@ void systemd_store_remove(const char *name)
 	(void)name;
 }
 
-bool systemd_built_in(void)
+bool systemd_is_built_in(void)
 {
 	return false;
 }

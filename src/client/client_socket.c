@@ -10,25 +10,25 @@
 #include "config/config.h"
 #include "net/socket.h"
 
-/* What comes while a terminal is slow. */
+/* Holds the datagrams that arrive while a terminal is slow. In bytes. */
 #define RECEIVE_BUFFER (4 << 20)
 
 #define CONTROL_SIZE 512
 
-/* Earlier datagrams' errors, that are met before one that has come. */
-#define ERRORS_MAX 64
+/* Number of pending errors of earlier datagrams that one receive call skips. */
+#define SKIPPED_ERRORS_MAX 64
 
-static int family_of(const struct client_socket *client)
+static int client_socket_family(const struct client_socket *client)
 {
 	return client->local.any.sa_family;
 }
 
-static int level_of(const struct client_socket *client)
+static int client_socket_level(const struct client_socket *client)
 {
-	return family_of(client) == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
+	return client_socket_family(client) == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
 }
 
-static void anywhere(struct address *local, int family)
+static void client_socket_set_any_address(struct address *local, int family)
 {
 	if (family == AF_UNIX)
 		*local = (struct address){.length = sizeof(sa_family_t), .any.sa_family = AF_UNIX};
@@ -36,36 +36,37 @@ static void anywhere(struct address *local, int family)
 		address_from_ip(local, family == AF_INET ? "0.0.0.0" : "::", 0);
 }
 
-/* Datagrams come one by one, so that none of them ends where the next begins. With SO_SELECT_ERR_QUEUE a refusal is
- * no error to poll(2), but something to read. */
-static void set_options(const struct client_socket *client)
+/* GRO is switched off, so that each read returns one datagram. With SO_SELECT_ERR_QUEUE, a queued ICMP error makes
+ * poll(2) report POLLPRI besides POLLERR. libuv then reports an event (UV_PRIORITIZED) and no failure of the handle. */
+static void client_socket_set_options(const struct client_socket *client)
 {
 	int on = 1, off = 0, fd = client->fd;
 
 	socket_set_buffer(fd, SO_RCVBUF, RECEIVE_BUFFER);
-	if (family_of(client) == AF_UNIX)
+	if (client_socket_family(client) == AF_UNIX)
 		return;
 	setsockopt(fd, SOL_UDP, UDP_GRO, &off, sizeof(off));
 	setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_SELECT_ERR_QUEUE, &on, sizeof(on));
-	setsockopt(fd, level_of(client), family_of(client) == AF_INET ? IP_RECVERR : IPV6_RECVERR, &on, sizeof(on));
+	setsockopt(fd, client_socket_level(client), client_socket_family(client) == AF_INET ? IP_RECVERR : IPV6_RECVERR,
+		   &on, sizeof(on));
 }
 
-int client_socket_open(struct client_socket *client, const struct address *to, const struct address *from)
+int client_socket_open(struct client_socket *client, const struct address *destination, const struct address *source)
 {
 	static const struct listener_config plain;
 	struct socket_error error;
 
-	if (from && from->any.sa_family != to->any.sa_family)
+	if (source && source->any.sa_family != destination->any.sa_family)
 		return -EAFNOSUPPORT;
-	if (from)
-		client->local = *from;
+	if (source)
+		client->local = *source;
 	else
-		anywhere(&client->local, to->any.sa_family);
+		client_socket_set_any_address(&client->local, destination->any.sa_family);
 	client->fd = socket_bind(&plain, &client->local, false, false, &error);
 	if (client->fd < 0)
 		return -error.error;
-	set_options(client);
+	client_socket_set_options(client);
 	client->local.length = sizeof(client->local) - offsetof(struct address, any);
 	getsockname(client->fd, &client->local.any, &client->local.length);
 	return 0;
@@ -73,28 +74,30 @@ int client_socket_open(struct client_socket *client, const struct address *to, c
 
 void client_socket_close(struct client_socket *client)
 {
-	if (family_of(client) == AF_UNIX && client->local.local.sun_path[0])
+	if (client_socket_family(client) == AF_UNIX && client->local.local.sun_path[0])
 		unlink(client->local.local.sun_path);
 	close(client->fd);
 	client->fd = -1;
 }
 
-/* Without SO_BROADCAST the kernel connects to no broadcast address. */
-bool client_socket_reaches_many(const struct address *to)
+/* Without SO_BROADCAST, connect(2) to a broadcast address fails with EACCES. The kernel knows which addresses these
+ * are. */
+bool client_socket_reaches_many(const struct address *destination)
 {
-	int fd = socket(to->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool broadcast = fd >= 0 && connect(fd, &to->any, to->length) && errno == EACCES;
+	int fd = socket(destination->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool broadcast = fd >= 0 && connect(fd, &destination->any, destination->length) && errno == EACCES;
 
 	if (fd >= 0)
 		close(fd);
-	return address_is_multicast(to) || (broadcast && to->any.sa_family == AF_INET);
+	return address_is_multicast(destination) || (broadcast && destination->any.sa_family == AF_INET);
 }
 
-/* The error of a call may be an earlier datagram's, once. */
-int client_socket_send(struct client_socket *client, const struct address *to, const void *data, size_t size)
+/* The first call may return a pending error of an earlier datagram instead of sending. The second call then sends. */
+int client_socket_send(struct client_socket *client, const struct address *destination, const void *data, size_t size)
 {
 	for (int i = 0; i < 2; i++) {
-		if (sendto(client->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL, &to->any, to->length) >= 0)
+		if (sendto(client->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL, &destination->any,
+			   destination->length) >= 0)
 			return 0;
 		if (errno == EAGAIN)
 			break;
@@ -104,14 +107,14 @@ int client_socket_send(struct client_socket *client, const struct address *to, c
 
 ssize_t client_socket_receive(struct client_socket *client, void *data, size_t capacity, struct address *source)
 {
-	for (int errors = 0; errors < ERRORS_MAX; errors++) {
+	for (int errors = 0; errors < SKIPPED_ERRORS_MAX; errors++) {
 		*source = (struct address){.length = sizeof(*source) - offsetof(struct address, any)};
 		ssize_t size =
 			recvfrom(client->fd, data, capacity, MSG_DONTWAIT | MSG_TRUNC, &source->any, &source->length);
 
 		if (size >= 0) {
-			if (!source->length) /* a sender without a name (unix(7)) */
-				anywhere(source, family_of(client));
+			if (!source->length) /* the sender has no name (unix(7)) */
+				client_socket_set_any_address(source, client_socket_family(client));
 			return size;
 		}
 		if (errno == EAGAIN)
@@ -120,39 +123,41 @@ ssize_t client_socket_receive(struct client_socket *client, void *data, size_t c
 	return -EAGAIN;
 }
 
-/* --- Refusals --- */
+/* --- Errors --- */
 
-static bool is_refusal(const struct client_socket *client, const struct cmsghdr *c)
+static bool is_recverr_cmsg(const struct client_socket *client, const struct cmsghdr *c)
 {
-	return c->cmsg_level == level_of(client) &&
-	       c->cmsg_type == (family_of(client) == AF_INET ? IP_RECVERR : IPV6_RECVERR) &&
+	return c->cmsg_level == client_socket_level(client) &&
+	       c->cmsg_type == (client_socket_family(client) == AF_INET ? IP_RECVERR : IPV6_RECVERR) &&
 	       c->cmsg_len >= CMSG_LEN(sizeof(struct sock_extended_err));
 }
 
-/* Behind the error stands the address of the host that told of it. */
-static void read_refusal(struct refusal *refusal, const struct cmsghdr *c)
+/* The address of the host that sent the ICMP error follows the struct in the control message (SO_EE_OFFENDER,
+ * ip(7)). */
+static void parse_recverr_cmsg(struct send_error *error, const struct cmsghdr *c)
 {
-	struct sock_extended_err error;
-	size_t size = c->cmsg_len - CMSG_LEN(sizeof(error));
+	struct sock_extended_err extended;
+	size_t size = c->cmsg_len - CMSG_LEN(sizeof(extended));
 
-	memcpy(&error, CMSG_DATA(c), sizeof(error));
-	refusal->error = (int)error.ee_errno;
-	refusal->by = (struct address){0};
-	if (error.ee_origin == SO_EE_ORIGIN_LOCAL || size > sizeof(refusal->by.v6))
+	memcpy(&extended, CMSG_DATA(c), sizeof(extended));
+	error->code = (int)extended.ee_errno;
+	error->reporter = (struct address){0};
+	if (extended.ee_origin == SO_EE_ORIGIN_LOCAL || size > sizeof(error->reporter.v6))
 		return;
-	memcpy(&refusal->by.any, CMSG_DATA(c) + sizeof(error), size);
-	refusal->by.length = refusal->by.any.sa_family == AF_INET    ? sizeof(refusal->by.v4)
-			     : refusal->by.any.sa_family == AF_INET6 ? sizeof(refusal->by.v6)
-								     : 0;
+	memcpy(&error->reporter.any, CMSG_DATA(c) + sizeof(extended), size);
+	error->reporter.length = error->reporter.any.sa_family == AF_INET    ? sizeof(error->reporter.v4)
+				 : error->reporter.any.sa_family == AF_INET6 ? sizeof(error->reporter.v6)
+									     : 0;
 }
 
-/* Returns whether there was one. What this host itself refused, the call to send has told. */
-static bool next_refusal(const struct client_socket *client, struct refusal *refusal)
+/* Reads one entry of the error queue. Returns false if the queue is empty. Leaves reporter.length at 0 for an error
+ * of this host itself: client_socket_send() has already returned that error. */
+static bool read_error_queue(const struct client_socket *client, struct send_error *error)
 {
 	_Alignas(struct cmsghdr) char control[CONTROL_SIZE];
-	struct iovec head = {refusal->head, sizeof(refusal->head)};
-	struct msghdr message = {.msg_name = &refusal->to.any,
-				 .msg_namelen = sizeof(refusal->to) - offsetof(struct address, any),
+	struct iovec head = {error->head, sizeof(error->head)};
+	struct msghdr message = {.msg_name = &error->destination.any,
+				 .msg_namelen = sizeof(error->destination) - offsetof(struct address, any),
 				 .msg_iov = &head,
 				 .msg_iovlen = 1,
 				 .msg_control = control,
@@ -161,30 +166,30 @@ static bool next_refusal(const struct client_socket *client, struct refusal *ref
 
 	if (size < 0)
 		return false;
-	refusal->by.length = 0;
-	refusal->to.length = message.msg_namelen;
-	refusal->head_size = (size_t)size;
+	error->reporter.length = 0;
+	error->destination.length = message.msg_namelen;
+	error->head_size = (size_t)size;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
-		if (is_refusal(client, c))
-			read_refusal(refusal, c);
+		if (is_recverr_cmsg(client, c))
+			parse_recverr_cmsg(error, c);
 	}
 	return true;
 }
 
-bool client_socket_refused(struct client_socket *client, struct refusal *refusal)
+bool client_socket_next_error(struct client_socket *client, struct send_error *error)
 {
-	if (family_of(client) == AF_UNIX)
+	if (client_socket_family(client) == AF_UNIX)
 		return false;
-	while (next_refusal(client, refusal)) {
-		if (refusal->by.length)
+	while (read_error_queue(client, error)) {
+		if (error->reporter.length)
 			return true;
 	}
 	return false;
 }
 
-static const char *what_is_wrong(int error)
+static const char *send_error_phrase(int code)
 {
-	switch (error) {
+	switch (code) {
 	case ECONNREFUSED:
 		return "nobody listens at";
 	case EHOSTUNREACH:
@@ -201,25 +206,25 @@ static const char *what_is_wrong(int error)
 	}
 }
 
-char *refusal_text(const struct refusal *refusal, char text[REFUSAL_TEXT_MAX])
+char *send_error_format(const struct send_error *error, char text[SEND_ERROR_TEXT_MAX])
 {
-	char to[ADDRESS_TEXT_MAX], by[ADDRESS_TEXT_MAX] = "this host";
-	const char *what = what_is_wrong(refusal->error);
+	char destination[ADDRESS_TEXT_MAX], reporter[ADDRESS_TEXT_MAX] = "this host";
+	const char *phrase = send_error_phrase(error->code);
 
-	address_format(&refusal->to, to);
-	if (refusal->by.length) {
-		struct address host = refusal->by;
+	address_format(&error->destination, destination);
+	if (error->reporter.length) {
+		struct address host = error->reporter;
 		char *end;
 
 		address_set_port(&host, 0);
-		address_format(&host, by);
-		end = strrchr(by, ':');
+		address_format(&host, reporter);
+		end = strrchr(reporter, ':');
 		*end = '\0';
 	}
-	if (what)
-		snprintf(text, REFUSAL_TEXT_MAX, "%s %.280s (%s %.60s)", what, to,
-			 refusal->by.length ? "ICMP from" : "so says", by);
+	if (phrase)
+		snprintf(text, SEND_ERROR_TEXT_MAX, "%s %.280s (%s %.60s)", phrase, destination,
+			 error->reporter.length ? "ICMP from" : "so says", reporter);
 	else
-		snprintf(text, REFUSAL_TEXT_MAX, "%s: %.280s", strerror(refusal->error), to);
+		snprintf(text, SEND_ERROR_TEXT_MAX, "%s: %.280s", strerror(error->code), destination);
 	return text;
 }

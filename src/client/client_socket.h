@@ -1,5 +1,8 @@
-/* The near end of a conversation: a datagram socket that is not connected. So it hears answers wherever they come from,
- * and ICMP errors together with whom they are about (IP_RECVERR, ip(7)). */
+/* The socket of a client: an unconnected datagram socket of IPv4, IPv6 or AF_UNIX.
+ *
+ * The socket is not connected, so it receives replies from every address. It reads ICMP errors from its error queue
+ * together with the destination of the datagram that caused them (IP_RECVERR, ip(7)). A connected socket would only
+ * return the errno. The owner of struct client_socket closes it. All calls are non-blocking. */
 #ifndef UDPRELAYD_CLIENT_CLIENT_SOCKET_H
 #define UDPRELAYD_CLIENT_CLIENT_SOCKET_H
 
@@ -10,47 +13,49 @@
 
 #include "base/address.h"
 
-/* Room for any datagram of UDP. */
+/* Size of a buffer for any UDP datagram, in bytes. */
 #define CLIENT_DATAGRAM_MAX 65536
 
 struct client_socket {
 	int fd;
-	struct address local; /* what it is bound to */
+	struct address local; /* the bound address */
 };
 
-/* An earlier datagram did not get there. */
-struct refusal {
-	int error; /* a positive errno */
-	struct address to; /* where it was sent to */
-	struct address by; /* who says so by ICMP; length 0: the kernel of this host */
-	uint8_t head[64]; /* the beginning of that datagram, as much as came back */
+/* A datagram that was not delivered. The error comes from sending it or, later, from ICMP. */
+struct send_error {
+	int code; /* a positive errno */
+	struct address destination; /* destination of the datagram */
+	struct address reporter; /* the host that sent the ICMP error; length 0: this host */
+	uint8_t head[64]; /* first bytes of the datagram, as many as the ICMP error contains */
 	size_t head_size;
 };
 
-#define REFUSAL_TEXT_MAX 600
+#define SEND_ERROR_TEXT_MAX 600
 
-/* Binds a non-blocking socket to from, or where that is NULL to any free port of to's family. The file of an AF_UNIX
- * socket whose program has ended is replaced. Returns 0 or a negative errno. */
-int client_socket_open(struct client_socket *client, const struct address *to, const struct address *from);
+/* Opens a non-blocking socket and binds it to source, or if source is NULL to any free port of the family of
+ * destination. Replaces the socket file of an AF_UNIX program that has ended. Returns 0 or a negative errno;
+ * -EAFNOSUPPORT if the families differ. */
+int client_socket_open(struct client_socket *client, const struct address *destination, const struct address *source);
 
-/* Removes the file that an AF_UNIX one made. */
+/* Closes the socket, and removes the file of a bound AF_UNIX socket. */
 void client_socket_close(struct client_socket *client);
 
-/* Whether answers may come from others than to itself: a group, or a broadcast. */
-bool client_socket_reaches_many(const struct address *to);
+/* Returns whether several hosts may reply to a datagram for this address: a multicast group or a broadcast address. */
+bool client_socket_reaches_many(const struct address *destination);
 
-/* Returns 0, -EAGAIN where there is no room in the send buffer, or another negative errno that is about this datagram.
- */
-int client_socket_send(struct client_socket *client, const struct address *to, const void *data, size_t size);
+/* Sends one datagram of size bytes. Returns 0, -EAGAIN if the send buffer is full, or another negative errno that
+ * concerns this datagram. */
+int client_socket_send(struct client_socket *client, const struct address *destination, const void *data, size_t size);
 
-/* Reads a datagram without waiting. Returns its bytes, which may be more than capacity (then the rest is lost), or
- * -EAGAIN where there is none. */
+/* Receives one datagram without blocking. Returns its size in bytes, or -EAGAIN if there is none. A size above
+ * capacity means that the rest of the datagram is lost. */
 ssize_t client_socket_receive(struct client_socket *client, void *data, size_t capacity, struct address *source);
 
-/* The next refusal that ICMP told of, if any. */
-bool client_socket_refused(struct client_socket *client, struct refusal *refusal);
+/* Reads the next ICMP error. Returns false if there is none. */
+bool client_socket_next_error(struct client_socket *client, struct send_error *error);
 
-/* "nobody listens at 192.0.2.1:7788", and who says so, and how. Returns text. */
-char *refusal_text(const struct refusal *refusal, char text[REFUSAL_TEXT_MAX]);
+/* Formats the error and its reporter, for example "nobody listens at 192.0.2.1:7788 (ICMP from 192.0.2.1)". Returns
+ * text. */
+char *send_error_format(const struct send_error *error, char text[SEND_ERROR_TEXT_MAX]);
 
 #endif

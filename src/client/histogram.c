@@ -2,28 +2,29 @@
 
 #include <math.h>
 
-/* The buckets of one power of two. */
-#define EACH (UINT64_C(1) << HISTOGRAM_BITS)
+/* Number of buckets for each power of two. */
+#define BUCKETS_PER_OCTAVE (UINT64_C(1) << HISTOGRAM_BITS)
 
-/* Below twice EACH a bucket holds one value. Above, the bits behind the first HISTOGRAM_BITS + 1 are left out: then the
- * rest, EACH to 2 EACH - 1, goes on from the buckets of one bit less. */
-static size_t bucket_of(uint64_t value)
+/* Below twice BUCKETS_PER_OCTAVE each bucket holds one value. A larger value loses all bits after its first
+ * HISTOGRAM_BITS + 1. The remaining number is from BUCKETS_PER_OCTAVE to 2 * BUCKETS_PER_OCTAVE - 1, and its buckets
+ * follow those of values that are one bit shorter. */
+static size_t bucket_index(uint64_t value)
 {
 	unsigned length = value ? 64 - (unsigned)__builtin_clzll(value) : 0;
-	unsigned left_out = length > HISTOGRAM_BITS + 1 ? length - HISTOGRAM_BITS - 1 : 0;
+	unsigned shift = length > HISTOGRAM_BITS + 1 ? length - HISTOGRAM_BITS - 1 : 0;
 
-	return (left_out << HISTOGRAM_BITS) + (value >> left_out);
+	return (shift << HISTOGRAM_BITS) + (value >> shift);
 }
 
-static uint64_t middle_of(size_t bucket)
+static uint64_t bucket_middle(size_t bucket)
 {
-	size_t left_out = bucket < 2 * EACH ? 0 : (bucket >> HISTOGRAM_BITS) - 1;
-	uint64_t low = (bucket - (left_out << HISTOGRAM_BITS)) << left_out;
+	size_t shift = bucket < 2 * BUCKETS_PER_OCTAVE ? 0 : (bucket >> HISTOGRAM_BITS) - 1;
+	uint64_t low = (bucket - (shift << HISTOGRAM_BITS)) << shift;
 
-	return low + (UINT64_C(1) << left_out) / 2;
+	return low + (UINT64_C(1) << shift) / 2;
 }
 
-static uint64_t clamp(uint64_t value, uint64_t min, uint64_t max)
+static uint64_t clamp_value(uint64_t value, uint64_t min, uint64_t max)
 {
 	return value < min ? min : value > max ? max : value;
 }
@@ -32,14 +33,14 @@ void histogram_add_many(struct histogram *histogram, uint64_t value, uint64_t ti
 {
 	if (!times)
 		return;
-	value = clamp(value, 0, HISTOGRAM_VALUE_MAX);
+	value = clamp_value(value, 0, HISTOGRAM_VALUE_MAX);
 	if (!histogram->count || value < histogram->min)
 		histogram->min = value;
 	if (value > histogram->max)
 		histogram->max = value;
 	histogram->count += times;
 	histogram->sum += (double)value * (double)times;
-	histogram->buckets[bucket_of(value)] += times;
+	histogram->buckets[bucket_index(value)] += times;
 }
 
 void histogram_add(struct histogram *histogram, uint64_t value)
@@ -79,31 +80,31 @@ uint64_t histogram_percentile(const struct histogram *histogram, double percent)
 		return histogram->max;
 	while ((double)(below += histogram->buckets[bucket]) < rank)
 		bucket++;
-	return clamp(middle_of(bucket), histogram->min, histogram->max);
+	return clamp_value(bucket_middle(bucket), histogram->min, histogram->max);
 }
 
 /* --- Bins --- */
 
-/* How many bins are not narrower than a bucket. */
-static size_t sensible_bins(const struct histogram *histogram, size_t most)
+/* Returns the largest number of bins that are not narrower than a bucket. */
+static size_t histogram_bin_limit(const struct histogram *histogram, size_t capacity)
 {
-	size_t buckets = bucket_of(histogram->max) - bucket_of(histogram->min) + 1;
+	size_t buckets = bucket_index(histogram->max) - bucket_index(histogram->min) + 1;
 
-	return buckets < most ? buckets : most;
+	return buckets < capacity ? buckets : capacity;
 }
 
-/* Logarithms have no 0. */
-static double from_one(uint64_t value)
+/* The logarithm of 0 is not defined. */
+static double at_least_one(uint64_t value)
 {
 	return value ? (double)value : 1;
 }
 
-static void set_edges(const struct histogram *histogram, struct histogram_bin *bins, size_t count)
+static void histogram_set_bin_edges(const struct histogram *histogram, struct histogram_bin *bins, size_t count)
 {
-	double min = from_one(histogram->min), times = from_one(histogram->max) / min;
+	double min = at_least_one(histogram->min), ratio = at_least_one(histogram->max) / min;
 
 	for (size_t i = 0; i < count; i++) {
-		uint64_t edge = i ? (uint64_t)(min * pow(times, (double)i / (double)count)) : histogram->min;
+		uint64_t edge = i ? (uint64_t)(min * pow(ratio, (double)i / (double)count)) : histogram->min;
 
 		if (i && edge <= bins[i - 1].low)
 			edge = bins[i - 1].low + 1;
@@ -113,16 +114,16 @@ static void set_edges(const struct histogram *histogram, struct histogram_bin *b
 	}
 }
 
-/* A bucket is where its middle is. */
-size_t histogram_bins(const struct histogram *histogram, struct histogram_bin *bins, size_t most)
+/* The middle of a bucket decides to which bin the bucket belongs. */
+size_t histogram_bins(const struct histogram *histogram, struct histogram_bin *bins, size_t capacity)
 {
-	size_t count = sensible_bins(histogram, most), bin = 0;
+	size_t count = histogram_bin_limit(histogram, capacity), bin = 0;
 
 	if (!histogram->count)
 		return 0;
-	set_edges(histogram, bins, count);
-	for (size_t i = bucket_of(histogram->min); i <= bucket_of(histogram->max); i++) {
-		while (bin + 1 < count && middle_of(i) >= bins[bin].high)
+	histogram_set_bin_edges(histogram, bins, count);
+	for (size_t i = bucket_index(histogram->min); i <= bucket_index(histogram->max); i++) {
+		while (bin + 1 < count && bucket_middle(i) >= bins[bin].high)
 			bin++;
 		bins[bin].count += histogram->buckets[i];
 	}

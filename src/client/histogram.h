@@ -1,6 +1,7 @@
-/* How long things took: a histogram in fixed memory, log-linear as HdrHistogram is. A value is known to less than 0.8
- * %, so that percentiles of it, which are told by the middle of a bucket, are less than 0.4 % wrong; values below 256
- * ns are exact, and so are the least, the greatest and the mean. */
+/* A histogram of times in nanoseconds with fixed memory. Its buckets are log-linear, as in HdrHistogram.
+ *
+ * A bucket is less than 0.8 % wide. A percentile is the middle of its bucket, so its error is below 0.4 %. Values
+ * below 256 ns, the minimum, the maximum and the mean are exact. */
 #ifndef UDPRELAYD_CLIENT_HISTOGRAM_H
 #define UDPRELAYD_CLIENT_HISTOGRAM_H
 
@@ -8,15 +9,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Buckets for each power of two: 2 to this. */
+/* Each power of two has 2^HISTOGRAM_BITS buckets. */
 #define HISTOGRAM_BITS 7
 
-/* Greater values count as this one: some 73 minutes in nanoseconds. */
+/* Larger values are counted as this one: about 73 minutes in nanoseconds. */
 #define HISTOGRAM_VALUE_MAX ((UINT64_C(1) << 42) - 1)
 
 #define HISTOGRAM_BUCKETS ((42 - HISTOGRAM_BITS + 1) << HISTOGRAM_BITS)
 
-/* Zeroed, it is empty. */
+/* Zeroed memory is an empty histogram. */
 struct histogram {
 	uint64_t count, min, max;
 	double sum;
@@ -25,26 +26,27 @@ struct histogram {
 
 void histogram_add(struct histogram *histogram, uint64_t value);
 
-/* The same value so many times, or never. */
+/* Adds the same value several times, or not at all if times is 0. */
 void histogram_add_many(struct histogram *histogram, uint64_t value, uint64_t times);
 
-/* Each is 0 where the histogram is empty. */
+/* Each of these functions returns 0 for an empty histogram. */
 uint64_t histogram_count(const struct histogram *histogram);
 uint64_t histogram_min(const struct histogram *histogram);
 uint64_t histogram_max(const struct histogram *histogram);
 double histogram_mean(const struct histogram *histogram);
 
-/* The least value that so many of a hundred do not exceed; 0 gives the least of all, 100 the greatest. */
+/* Returns the smallest value that at least percent % of all values do not exceed. 0 returns the minimum, 100 the
+ * maximum. */
 uint64_t histogram_percentile(const struct histogram *histogram, double percent);
 
-/* Values from low up to, but not including, high. */
+/* The values from low up to, but not including, high. */
 struct histogram_bin {
 	uint64_t low, high, count;
 };
 
-/* Divides what was seen, from the least to the greatest, into at most so many bins, each as many times as wide as the
- * one before. They are fewer where they would be narrower than what is known of a value. Returns how many they are, 0
- * for an empty histogram; together they hold every value. */
-size_t histogram_bins(const struct histogram *histogram, struct histogram_bin *bins, size_t most);
+/* Divides the range from the minimum to the maximum into at most capacity bins. The ratio of the edges of a bin is
+ * the same for all bins. There are fewer bins if they would be narrower than the buckets. The bins together contain
+ * all values. Returns the number of bins, 0 for an empty histogram. */
+size_t histogram_bins(const struct histogram *histogram, struct histogram_bin *bins, size_t capacity);
 
 #endif

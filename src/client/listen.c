@@ -1,3 +1,7 @@
+/* `udprelay listen`: prints each datagram that arrives at a port.
+ *
+ * The command writes a configuration with one listener, whose datagrams are logged on standard output, and runs the
+ * daemon with it in this process. */
 #include <getopt.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -14,12 +18,12 @@
 #include "daemon/daemon.h"
 #include "text/codec.h"
 
-/* Records that may wait while nobody reads standard output: with payloads of any size, 64 MB at most. */
-#define QUEUE 1024
+/* Records that may wait while standard output is not read. With payloads of the largest size this takes 64 MB. */
+#define QUEUE_RECORDS 1024
 
-enum { OPTION_ERRORS = OPTION_WORDS, OPTION_ECHO };
+enum { OPTION_ERRORS = CLI_LONG_ONLY, OPTION_ECHO };
 
-static const struct option_spec listen_options[] = {
+static const struct cli_option_spec listen_option_specs[] = {
 	{'e', "encoding", "NAMES", "read datagrams in these charsets, the first that fits (default: utf-8)"},
 	{OPTION_ERRORS, "errors", "RULE",
 	 "what becomes of bytes that do not fit, as in Python: strict, replace,\n"
@@ -31,7 +35,7 @@ static const struct option_spec listen_options[] = {
 
 static int listen_run(int argc, char **argv);
 
-const struct command command_listen = {
+const struct cli_command listen_command = {
 	.name = "listen",
 	.operands = "[ADDR:]PORT",
 	.purpose = "Show each datagram that comes to a port.\n"
@@ -39,57 +43,58 @@ const struct command command_listen = {
 		   "Without ADDR, on all addresses of IPv4 and IPv6; port 0 takes any free one.\n"
 		   "ADDR:PORT may be unix:/path, too. This is udprelayd(8) with a listener of its own,\n"
 		   "and ends with Ctrl-C. Root becomes nobody as soon as the port is open.\n",
-	.options = listen_options,
+	.options = listen_option_specs,
 	.example = "-e utf-8,gbk 7788",
 	.run = listen_run,
 };
 
-struct listen_request {
+struct listen_options {
 	const char *encodings, *errors;
 	bool echo, quiet;
 };
 
-static bool take(void *data, int letter, const char *value)
+static bool listen_handle_option(void *data, int letter, const char *value)
 {
-	struct listen_request *request = data;
+	struct listen_options *options = data;
 	unsigned rule;
 
 	switch (letter) {
 	case 'e':
-		request->encodings = value;
+		options->encodings = value;
 		return true;
 	case OPTION_ERRORS:
-		request->errors = value;
+		options->errors = value;
 		return value_choice(value, codec_errors_names, &rule) ||
-		       command_wrong_value(&command_listen, letter, value,
-					   "write strict, replace, ignore or backslashreplace");
+		       cli_value_error(&listen_command, letter, value,
+				       "write strict, replace, ignore or backslashreplace");
 	case OPTION_ECHO:
-		return request->echo = true;
+		return options->echo = true;
 	default:
-		return request->quiet = true;
+		return options->quiet = true;
 	}
 }
 
-/* --- As a configuration --- */
+/* --- Configuration --- */
 
-/* Whatever is no address or list of charsets must not reach the configuration, where it might say more. */
-static int check_encodings(const char *list)
+/* Invalid charset names and addresses are rejected here. Inside the configuration text they could add keys and
+ * sections. */
+static int listen_check_encodings(const char *list)
 {
 	char *copy = xcheck(strdup(list)), *cursor = copy, *name;
 	int status = 0;
 
-	while (!status && (name = value_next(&cursor))) {
-		if (strcasecmp(name, "hex") && !codec_known(name))
-			status = command_wrong(&command_listen,
-					       "--encoding: `%s` is no charset that is known: write such as utf-8, gbk",
-					       name);
+	while (!status && (name = value_next_item(&cursor))) {
+		if (strcasecmp(name, "hex") && !codec_is_known(name))
+			status = cli_usage_error(
+				&listen_command,
+				"--encoding: `%s` is no charset that is known: write such as utf-8, gbk", name);
 	}
 	free(copy);
 	return status;
 }
 
-/* "ADDR:PORT", "*:PORT" or "unix:/path". */
-static bool is_address(const char *text)
+/* Accepts "ADDR:PORT", "*:PORT" and "unix:/path". */
+static bool is_listen_address(const char *text)
 {
 	char host[ADDRESS_HOST_MAX];
 	struct address parsed;
@@ -98,54 +103,56 @@ static bool is_address(const char *text)
 	return !address_parse(&parsed, text) || (!address_split(text, host, &port) && !strcmp(host, "*"));
 }
 
-/* What a path may have, and a value of the configuration may not. */
-static bool can_be_written(const char *address)
+/* A path may contain characters that end or split a value of the configuration. */
+static bool fits_into_config_value(const char *address)
 {
 	return !address[strcspn(address, ",;#\t\n\v\f\r")] && address[strlen(address) - 1] != ' ';
 }
 
-/* Returns 0 with the address as the configuration has it, to be freed; or EX_USAGE. */
-static int read_address(const char *text, char **address)
+/* On success returns 0 and sets *address to the address in the syntax of the configuration; the caller frees it.
+ * Otherwise returns EX_USAGE after an error message. */
+static int listen_parse_address(const char *text, char **address)
 {
-	bool port_alone = *text && !text[strspn(text, "0123456789")];
-	char fault[ADDRESS_FAULT_MAX];
+	bool only_port = *text && !text[strspn(text, "0123456789")];
+	char fault[ADDRESS_ERROR_MAX];
 	int status = 0;
 
-	if (asprintf(address, "%s%s", port_alone ? "*:" : "", text) < 0)
+	if (asprintf(address, "%s%s", only_port ? "*:" : "", text) < 0)
 		abort();
-	if (!is_address(*address))
-		status = command_wrong(&command_listen, "`%s`: %s", text, address_fault(*address, false, fault));
-	else if (!can_be_written(*address))
-		status = command_wrong(&command_listen,
-				       "`%s`: leave commas, `;`, `#`, tabs, line ends and a last blank out of the path",
-				       text);
+	if (!is_listen_address(*address))
+		status = cli_usage_error(&listen_command, "`%s`: %s", text, address_error_text(*address, false, fault));
+	else if (!fits_into_config_value(*address))
+		status = cli_usage_error(
+			&listen_command,
+			"`%s`: leave commas, `;`, `#`, tabs, line ends and a last blank out of the path", text);
 	if (status)
 		free(*address);
 	return status;
 }
 
-/* Root needs its rights for the port only. A unix: socket it must be able to remove at the end. */
-static const char *user_line(const char *address)
+/* Root privileges are needed only to bind the port. An AF_UNIX socket keeps them, because its file must be removed
+ * at the end. */
+static const char *listen_user_line(const char *address)
 {
 	return geteuid() == 0 && strncmp(address, "unix:", 5) != 0 && getpwnam("nobody") ? "user = nobody\n" : "";
 }
 
-static char *write_config(const struct listen_request *request, const char *address)
+static char *listen_config_text(const struct listen_options *options, const char *address)
 {
 	char *text;
 
 	if (asprintf(&text,
 		     "[udprelayd]\nworkers = 1\n%s[log]\nlevel = %s\n[datagram_log]\ntarget = stdout\nqueue = %d\n"
 		     "payload = %d\n[listener:listen]\naddress = %s\naction = %s\nencoding = %s\nerrors = %s\n",
-		     user_line(address), request->quiet ? "error" : "info", QUEUE, CONFIG_DATAGRAM_MAX, address,
-		     request->echo ? "echo" : "sink", request->encodings, request->errors) < 0)
+		     listen_user_line(address), options->quiet ? "error" : "info", QUEUE_RECORDS, CONFIG_DATAGRAM_MAX,
+		     address, options->echo ? "echo" : "sink", options->encodings, options->errors) < 0)
 		abort();
 	return text;
 }
 
-static struct config *make_config(const struct listen_request *request, const char *address)
+static struct config *listen_load_config(const struct listen_options *options, const char *address)
 {
-	char *text = write_config(request, address);
+	char *text = listen_config_text(options, address);
 	FILE *in = xcheck(fmemopen(text, strlen(text), "r"));
 	struct config *config = config_load_stream("udprelay listen", in, stderr);
 
@@ -153,31 +160,31 @@ static struct config *make_config(const struct listen_request *request, const ch
 	free(text);
 	if (!config)
 		return NULL;
-	config->datagram_log.format = LOG_FORMAT_SAID;
-	config->datagram_log.vital = true;
+	config->datagram_log.format = LOG_FORMAT_MESSAGE;
+	config->datagram_log.exit_on_broken_pipe = true;
 	config->listeners[0].binds[0].line = 0;
 	return config;
 }
 
 static int listen_run(int argc, char **argv)
 {
-	struct listen_request request = {.encodings = "utf-8", .errors = "backslashreplace"};
-	int status = command_parse(&command_listen, argc, argv, take, &request);
+	struct listen_options options = {.encodings = "utf-8", .errors = "backslashreplace"};
+	int status = cli_parse_options(&listen_command, argc, argv, listen_handle_option, &options);
 	struct config *config;
 	char *address;
 
 	if (status >= 0)
 		return status;
 	if (argc - optind != 1)
-		return command_wrong(&command_listen, optind == argc
-							      ? "there is no port to listen on"
-							      : "there is more than one word: write ADDR:PORT as one");
-	status = check_encodings(request.encodings);
+		return cli_usage_error(&listen_command,
+				       optind == argc ? "there is no port to listen on"
+						      : "there is more than one word: write ADDR:PORT as one");
+	status = listen_check_encodings(options.encodings);
 	if (!status)
-		status = read_address(argv[optind], &address);
+		status = listen_parse_address(argv[optind], &address);
 	if (status)
 		return status;
-	config = make_config(&request, address);
+	config = listen_load_config(&options, address);
 	free(address);
 	if (!config)
 		return EX_USAGE;

@@ -1,3 +1,4 @@
+/* udprelay, the client of udprelayd: finds the command that the command line names, and runs it. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,15 +11,16 @@
 #include "build_config.h"
 #include "client/cli.h"
 
-static const struct command *const commands[] = {&command_send, &command_listen, &command_ping, &command_load, NULL};
+static const struct cli_command *const commands[] = {&send_command, &listen_command, &ping_command, &load_command,
+						     NULL};
 
-static void print_help(FILE *out)
+static void client_print_help(FILE *out)
 {
 	fputs("Usage: udprelay COMMAND …\n"
 	      "Sends and receives UDP datagrams, and measures what becomes of them.\n"
 	      "\n",
 	      out);
-	for (const struct command *const *command = commands; *command; command++)
+	for (const struct cli_command *const *command = commands; *command; command++)
 		fprintf(out, "  %-8s%.*s\n", (*command)->name, (int)strcspn((*command)->purpose, "\n"),
 			(*command)->purpose);
 	fputs("\n"
@@ -29,41 +31,41 @@ static void print_help(FILE *out)
 	      out);
 }
 
-static const struct command *find_command(const char *name)
+static const struct cli_command *client_find_command(const char *name)
 {
-	for (const struct command *const *command = commands; *command; command++) {
+	for (const struct cli_command *const *command = commands; *command; command++) {
 		if (!strcmp((*command)->name, name))
 			return *command;
 	}
 	return NULL;
 }
 
-static int unknown_command(const char *name)
+static int client_reject_command(const char *name)
 {
-	command_tell("there is no command `%s`", name);
+	cli_error("there is no command `%s`", name);
 	fputs("Try `udprelay --help`.\n", stderr);
 	return EX_USAGE;
 }
 
-/* What could not be written must not pass for success. */
-static int finish_output(int status)
+/* A failed write to standard output must not end in exit status 0. */
+static int client_flush_output(int status)
 {
 	if (!fflush(stdout) && !ferror(stdout))
 		return status;
-	command_tell("cannot write to standard output");
+	cli_error("cannot write to standard output");
 	return status ? status : 1;
 }
 
-static int run(int argc, char **argv)
+static int client_run(int argc, char **argv)
 {
-	const struct command *command;
+	const struct cli_command *command;
 
 	if (argc < 2) {
-		print_help(stderr);
+		client_print_help(stderr);
 		return EX_USAGE;
 	}
 	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")) {
-		print_help(stdout);
+		client_print_help(stdout);
 		return 0;
 	}
 	if (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version")) {
@@ -71,13 +73,13 @@ static int run(int argc, char **argv)
 		       HAVE_LIBEDIT ? "yes" : "no");
 		return 0;
 	}
-	command = find_command(argv[1]);
-	return command ? command->run(argc - 1, argv + 1) : unknown_command(argv[1]);
+	command = client_find_command(argv[1]);
+	return command ? command->run(argc - 1, argv + 1) : client_reject_command(argv[1]);
 }
 
-/* A standard stream that came closed would give its number to a socket. What has it instead is open the other way, so
- * that reading and writing fail as they would have. */
-static void hold_standard_streams(void)
+/* If a standard stream is closed at the start, the first socket would get its number. /dev/null takes the number
+ * instead. It is opened in the wrong direction, so that reading and writing still fail. */
+static void client_reserve_standard_streams(void)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
 		if (fcntl(fd, F_GETFD) < 0)
@@ -87,7 +89,7 @@ static void hold_standard_streams(void)
 
 int main(int argc, char **argv)
 {
-	hold_standard_streams();
+	client_reserve_standard_streams();
 	signal(SIGPIPE, SIG_IGN);
-	return finish_output(run(argc, argv));
+	return client_flush_output(client_run(argc, argv));
 }

@@ -11,70 +11,72 @@
 #include "text/converter.h"
 #include "text/utf8.h"
 
-#define FAULT_MAX 256
+#define ERROR_TEXT_MAX 256
 
-struct wording {
+struct payload_encoder {
 	const char *encoding;
 	struct converter *converter;
 	bool hex, newline;
-	char *text; /* a copy, with room for a newline */
+	char *text; /* copy of the input, with room for a newline */
 	uint8_t *bytes;
-	char fault[FAULT_MAX];
+	char error_text[ERROR_TEXT_MAX];
 };
 
-int wording_create(struct wording **out, const char *encoding, enum codec_errors errors, bool hex, bool newline)
+int payload_encoder_create(struct payload_encoder **out, const char *encoding, enum codec_errors errors, bool hex,
+			   bool newline)
 {
-	static char *const typed[] = {(char *)"utf-8"};
-	struct wording *wording = xcheck(calloc(1, sizeof(*wording)));
-	int error = converter_create(&wording->converter, typed, 1, encoding, errors, LINE_INPUT_MAX + 1);
+	static char *const input_encodings[] = {(char *)"utf-8"};
+	struct payload_encoder *encoder = xcheck(calloc(1, sizeof(*encoder)));
+	int error = converter_create(&encoder->converter, input_encodings, 1, encoding, errors, LINE_INPUT_MAX + 1);
 
-	wording->encoding = encoding;
-	wording->hex = hex;
-	wording->newline = newline;
-	wording->text = xcheck(malloc(LINE_INPUT_MAX + 2));
-	wording->bytes = xcheck(malloc(LINE_INPUT_MAX));
+	encoder->encoding = encoding;
+	encoder->hex = hex;
+	encoder->newline = newline;
+	encoder->text = xcheck(malloc(LINE_INPUT_MAX + 2));
+	encoder->bytes = xcheck(malloc(LINE_INPUT_MAX));
 	if (error) {
-		wording_destroy(wording);
+		payload_encoder_destroy(encoder);
 		return error;
 	}
-	*out = wording;
+	*out = encoder;
 	return 0;
 }
 
-void wording_destroy(struct wording *wording)
+void payload_encoder_destroy(struct payload_encoder *encoder)
 {
-	if (!wording)
+	if (!encoder)
 		return;
-	converter_destroy(wording->converter);
-	free(wording->text);
-	free(wording->bytes);
-	free(wording);
+	converter_destroy(encoder->converter);
+	free(encoder->text);
+	free(encoder->bytes);
+	free(encoder);
 }
 
-static ssize_t fail(struct wording *wording, const char *what)
+static ssize_t payload_encoder_fail(struct payload_encoder *encoder, const char *message)
 {
-	snprintf(wording->fault, sizeof(wording->fault), "%s", what);
+	snprintf(encoder->error_text, sizeof(encoder->error_text), "%s", message);
 	return -1;
 }
 
-static ssize_t say_hex(struct wording *wording)
+static ssize_t encode_hex(struct payload_encoder *encoder)
 {
 	size_t size;
-	const char *word, *fault = value_hex_words(wording->text, wording->bytes, &size, &word);
+	const char *word, *error_text = value_hex_words(encoder->text, encoder->bytes, &size, &word);
 
-	if (!fault)
-		return size <= WORDING_MAX ? (ssize_t)size : fail(wording, "it has more bytes than a datagram carries");
-	snprintf(wording->fault, sizeof(wording->fault), "`%.40s` %s", word, fault);
+	if (!error_text)
+		return size <= PAYLOAD_MAX ? (ssize_t)size
+					   : payload_encoder_fail(encoder, "it has more bytes than a datagram carries");
+	snprintf(encoder->error_text, sizeof(encoder->error_text), "`%.40s` %s", word, error_text);
 	return -1;
 }
 
-static bool is_utf8(const char *text, size_t length)
+static bool payload_is_utf8(const char *text, size_t length)
 {
 	const uint8_t *at = (const uint8_t *)text, *end = at + length;
 	bool unfinished;
 
 	while (at < end) {
-		int step = utf8_step(at, (size_t)(end - at), &unfinished);
+		int step = utf8_check(at, (size_t)(end - at), &unfinished);
 
 		if (step < 0)
 			return false;
@@ -83,33 +85,35 @@ static bool is_utf8(const char *text, size_t length)
 	return true;
 }
 
-static ssize_t say_text(struct wording *wording, size_t length)
+static ssize_t payload_encode_text(struct payload_encoder *encoder, size_t length)
 {
-	ssize_t size = converter_run(wording->converter, wording->text, length, wording->bytes, WORDING_MAX);
+	ssize_t size = converter_run(encoder->converter, encoder->text, length, encoder->bytes, PAYLOAD_MAX);
 
 	if (size == -EMSGSIZE)
-		return fail(wording, "it has more bytes than a datagram carries");
+		return payload_encoder_fail(encoder, "it has more bytes than a datagram carries");
 	if (size >= 0)
 		return size;
-	if (!is_utf8(wording->text, length))
-		return fail(wording, "it is no UTF-8: bytes of another kind are for --hex and --file");
-	snprintf(wording->fault, sizeof(wording->fault),
+	if (!payload_is_utf8(encoder->text, length))
+		return payload_encoder_fail(encoder, "it is no UTF-8: bytes of another kind are for --hex and --file");
+	snprintf(encoder->error_text, sizeof(encoder->error_text),
 		 "it cannot be written in %.40s: let --errors replace, ignore or escape what has no code there",
-		 wording->encoding);
+		 encoder->encoding);
 	return -1;
 }
 
-ssize_t wording_say(struct wording *wording, const char *text, size_t length, const uint8_t **bytes, const char **fault)
+ssize_t payload_encode(struct payload_encoder *encoder, const char *text, size_t length, const uint8_t **bytes,
+		       const char **error_text)
 {
-	*fault = wording->fault;
-	*bytes = wording->bytes;
+	*error_text = encoder->error_text;
+	*bytes = encoder->bytes;
 	if (length > LINE_INPUT_MAX)
-		return fail(wording, "it is too long");
-	memcpy(wording->text, text, length);
-	if (wording->newline && !wording->hex)
-		wording->text[length++] = '\n';
-	wording->text[length] = '\0';
-	if (!wording->hex)
-		return say_text(wording, length);
-	return strlen(wording->text) == length ? say_hex(wording) : fail(wording, "there is a NUL byte in it");
+		return payload_encoder_fail(encoder, "it is too long");
+	memcpy(encoder->text, text, length);
+	if (encoder->newline && !encoder->hex)
+		encoder->text[length++] = '\n';
+	encoder->text[length] = '\0';
+	if (!encoder->hex)
+		return payload_encode_text(encoder, length);
+	return strlen(encoder->text) == length ? encode_hex(encoder)
+					       : payload_encoder_fail(encoder, "there is a NUL byte in it");
 }

@@ -1,4 +1,4 @@
-/* From what a user writes to the bytes of a datagram. */
+/* Converts text of the user to the payload of a datagram. */
 #ifndef UDPRELAYD_CLIENT_PAYLOAD_ENCODER_H
 #define UDPRELAYD_CLIENT_PAYLOAD_ENCODER_H
 
@@ -9,22 +9,23 @@
 
 #include "text/codec.h"
 
-/* The most that UDP carries: beyond IPv4's 65507 it is the kernel that refuses. */
-#define WORDING_MAX 65527
+/* The largest UDP payload in bytes. Over IPv4 only 65507 bytes are possible; there the kernel rejects the datagram. */
+#define PAYLOAD_MAX 65527
 
-struct wording;
+struct payload_encoder;
 
-/* Text is UTF-8 and becomes encoding, by Python's rules for errors (str.encode()); or with hex it is digits, two for
- * each byte, and encoding does not count. newline: one more stands behind each text. Returns 0, -ENOMEM, or -EINVAL for
- * an encoding that is not known. */
-int wording_create(struct wording **wording, const char *encoding, enum codec_errors errors, bool hex, bool newline);
+/* Creates an encoder for UTF-8 text. errors are the rules of Python's str.encode(). With hex the text is hex digits,
+ * two for each byte, and encoding is not used. With newline, a newline follows each text; hex ignores it. encoding
+ * stays the caller's and must outlive the encoder. Returns 0, -ENOMEM, or -EINVAL for an unknown encoding. */
+int payload_encoder_create(struct payload_encoder **encoder, const char *encoding, enum codec_errors errors, bool hex,
+			   bool newline);
 
 /* NULL is accepted. */
-void wording_destroy(struct wording *wording);
+void payload_encoder_destroy(struct payload_encoder *encoder);
 
-/* The bytes stand in *bytes until the next call. Returns how many, or -1; then *fault says what is wrong with the text,
- * until the next call. */
-ssize_t wording_say(struct wording *wording, const char *text, size_t length, const uint8_t **bytes,
-		    const char **fault);
+/* Encodes length bytes of text. Returns the size of the payload and sets *bytes, or returns -1 and sets *error_text
+ * to an error message. Both belong to the encoder and are valid until the next call. */
+ssize_t payload_encode(struct payload_encoder *encoder, const char *text, size_t length, const uint8_t **bytes,
+		       const char **error_text);
 
 #endif

@@ -7,14 +7,9 @@ const char *const action_names[ACTIONS + 1] = {
 	[ACTION_RELAY] = "relay",
 };
 
-static const struct action_traits traits[ACTIONS] = {
+const struct action_traits action_traits[ACTIONS] = {
 	[ACTION_SINK] = {0},
-	[ACTION_ECHO] = {.reflects = true, .has_ring_guard = true},
+	[ACTION_ECHO] = {.reflects = true, .replies = true, .has_ring_guard = true},
 	[ACTION_FORWARD] = {.has_peers = true, .has_ring_guard = true},
-	[ACTION_RELAY] = {.has_peers = true, .has_sessions = true},
+	[ACTION_RELAY] = {.has_peers = true, .has_sessions = true, .replies = true},
 };
-
-const struct action_traits *action_traits(enum action_kind kind)
-{
-	return &traits[kind];
-}

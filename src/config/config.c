@@ -1,3 +1,7 @@
+/* Loads a configuration in four steps: ini_file.c reads the file into sections and entries; this file creates a
+ * listener or peer for each section; keys.c and the setters store the value of each entry; validate.c checks that the
+ * values fit together. All steps add their errors to one struct diagnostics, and go on after an error. Defaults that
+ * depend on other keys are applied last. */
 #include "config/config.h"
 
 #include <errno.h>
@@ -14,37 +18,37 @@
 #include "config/validate.h"
 #include "config/values.h"
 
-#define NAME_MAX_LENGTH 32
+#define SECTION_NAME_MAX 32
 
-/* A file under way to a configuration. Listeners and peers stand in the order of their sections. */
+/* The state while one file is loaded. */
 struct loader {
 	struct config *config;
 	struct ini_file file;
-	struct config_place *places; /* one for each section of the file */
+	struct config_section *sections; /* one for each section of the file, in the same order */
 	struct diagnostics diagnostics;
 };
 
 /* --- Sections --- */
 
-/* By section_kind. */
-static const char *const sections[] = {"udprelayd", "log", "datagram_log", "http", "listener", "peer"};
+/* Indexed by enum section_kind. */
+static const char *const section_names[] = {"udprelayd", "log", "datagram_log", "http", "listener", "peer"};
 
-#define SECTION_COUNT (sizeof(sections) / sizeof(sections[0]))
+#define SECTION_COUNT (sizeof(section_names) / sizeof(section_names[0]))
 
-static bool is_named(unsigned kind)
+static bool is_named_kind(unsigned kind)
 {
 	return kind == SECTION_LISTENER || kind == SECTION_PEER;
 }
 
-/* The name of "listener:NAME" and "peer:NAME", NULL in other sections. */
-static const char *find_name(const char *section)
+/* Returns NAME of "listener:NAME" or "peer:NAME", or NULL if the section has no colon. */
+static const char *find_section_name(const char *section)
 {
 	const char *colon = strchr(section, ':');
 
 	return colon ? colon + 1 : NULL;
 }
 
-/* Letters of the section before its name. */
+/* Returns the number of bytes before the colon, or of the whole text if it has none. */
 static size_t kind_length(const char *section)
 {
 	return strcspn(section, ":");
@@ -55,32 +59,34 @@ static bool find_kind(const char *section, enum section_kind *kind)
 	size_t length = kind_length(section);
 
 	for (unsigned i = 0; i < SECTION_COUNT; i++) {
-		if (strncmp(section, sections[i], length) || sections[i][length] || is_named(i) != !!section[length])
-			continue;
-		*kind = (enum section_kind)i;
-		return true;
+		bool same_kind = !strncmp(section, section_names[i], length) && !section_names[i][length];
+
+		if (same_kind && is_named_kind(i) == !!section[length]) {
+			*kind = (enum section_kind)i;
+			return true;
+		}
 	}
 	return false;
 }
 
-static bool is_good_name(const char *name)
+static bool is_valid_name(const char *name)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
 	size_t length = strspn(name, letters);
 
-	return length && length <= NAME_MAX_LENGTH && !name[length];
+	return length && length <= SECTION_NAME_MAX && !name[length];
 }
 
-static void tell_unknown_section(struct loader *loader, const struct ini_section *section)
+static void report_unknown_section(struct loader *loader, const struct ini_section *section)
 {
 	char *kind = xcheck(strndup(section->name, kind_length(section->name)));
 	unsigned nearest = 0;
 
 	for (unsigned i = 0; i < SECTION_COUNT; i++) {
-		if (value_distance(kind, sections[i]) < value_distance(kind, sections[nearest]))
+		if (value_distance(kind, section_names[i]) < value_distance(kind, section_names[nearest]))
 			nearest = i;
 	}
-	if (value_distance(kind, sections[nearest]) <= (strlen(sections[nearest]) + 1) / 3)
+	if (value_distance(kind, section_names[nearest]) <= (strlen(section_names[nearest]) + 1) / 3)
 		diagnostics_add(&loader->diagnostics, section->line, "[%s]: there is no such section: did you mean %s?",
 				section->name, config_section_text((enum section_kind)nearest));
 	else
@@ -119,134 +125,119 @@ static struct peer_config peer_defaults(char *name, size_t index)
 				    .check = {.interval_ms = 5 * 1000, .timeout_ms = 2 * 1000, .rise = 2, .fall = 3}};
 }
 
-static void add_named(struct config *config, struct config_place *place, const char *name, unsigned line)
+static void create_named_section(struct config *config, struct config_section *section, const char *name, unsigned line)
 {
-	if (place->kind == SECTION_LISTENER) {
-		place->index = config->listener_count++;
-		config->listeners[place->index] = listener_defaults(xcheck(strdup(name)), place->index);
-		config->listeners[place->index].lines.line = line;
+	if (section->kind == SECTION_LISTENER) {
+		section->index = config->listener_count++;
+		config->listeners[section->index] = listener_defaults(xcheck(strdup(name)), section->index);
+		config->listeners[section->index].lines.line = line;
 	} else {
-		place->index = config->peer_count++;
-		config->peers[place->index] = peer_defaults(xcheck(strdup(name)), place->index);
-		config->peers[place->index].lines.line = line;
+		section->index = config->peer_count++;
+		config->peers[section->index] = peer_defaults(xcheck(strdup(name)), section->index);
+		config->peers[section->index].lines.line = line;
 	}
 }
 
-static void begin_section(struct loader *loader, const struct ini_section *section, struct config_place *place)
+/* Creates the listener or peer even if its name is invalid, so that its keys are checked too. */
+static void create_section(struct loader *loader, const struct ini_section *section, struct config_section *result)
 {
-	const char *name = find_name(section->name);
+	const char *name = find_section_name(section->name);
 
-	place->known = find_kind(section->name, &place->kind);
-	if (!place->known) {
-		tell_unknown_section(loader, section);
+	result->known = find_kind(section->name, &result->kind);
+	if (!result->known) {
+		report_unknown_section(loader, section);
 		return;
 	}
 	if (!name)
 		return;
-	if (!is_good_name(name))
+	if (!is_valid_name(name))
 		diagnostics_add(&loader->diagnostics, section->line,
 				"[%s]: the name is to have 1 to %d letters, digits, '-', '_' and '.'", section->name,
-				NAME_MAX_LENGTH);
-	add_named(loader->config, place, name, section->line);
+				SECTION_NAME_MAX);
+	create_named_section(loader->config, result, name, section->line);
 }
 
-static void begin_sections(struct loader *loader)
+/* Reserves room for as many listeners and peers as there are sections, because setters keep pointers to peers. */
+static void create_sections(struct loader *loader)
 {
 	size_t count = loader->file.section_count + 1;
 
 	loader->config->listeners = xcheck(calloc(count, sizeof(*loader->config->listeners)));
 	loader->config->peers = xcheck(calloc(count, sizeof(*loader->config->peers)));
-	loader->places = xcheck(calloc(count, sizeof(*loader->places)));
+	loader->sections = xcheck(calloc(count, sizeof(*loader->sections)));
 	for (size_t i = 0; i < loader->file.section_count; i++)
-		begin_section(loader, &loader->file.sections[i], &loader->places[i]);
+		create_section(loader, &loader->file.sections[i], &loader->sections[i]);
 }
 
 /* --- Entries --- */
 
-/* The table of all keys has names that stay. */
-static void keep_line(struct section_lines *lines, const struct config_field *scope)
+static void record_key_line(struct section_lines *lines, const struct config_field *field)
 {
-	lines->keys = xcheck(realloc(lines->keys, (lines->count + 1) * sizeof(*lines->keys)));
-	lines->keys[lines->count++] = (struct key_line){scope->key->name, scope->entry->line};
+	lines->keys = xgrow(lines->keys, lines->count, sizeof(*lines->keys));
+	lines->keys[lines->count++] = (struct key_line){field->key->name, field->entry->line};
 }
 
-size_t config_bind_addresses(const struct bind_config *bind, struct address addresses[BIND_ADDRESSES_MAX])
+/* The value of an entry that is rejected becomes NULL, so that config_validate() skips it. */
+static void set_entry(struct config_field *field, enum section_kind kind, struct ini_entry *entry)
 {
-	if (bind->fd_name)
-		return 0;
-	addresses[0] = bind->address;
-	if (!bind->any)
-		return 1;
-	address_from_ip(&addresses[1], "::", address_port(&bind->address));
-	return 2;
-}
-
-unsigned config_line(const struct section_lines *lines, const char *key)
-{
-	for (size_t i = 0; i < lines->count; i++) {
-		if (!strcmp(lines->keys[i].key, key))
-			return lines->keys[i].line;
-	}
-	return 0;
-}
-
-static void take_entry(struct config_field *scope, enum section_kind kind, struct ini_entry *entry)
-{
-	if (!config_key_set(scope, kind, entry->value)) {
+	if (!config_key_set(field, kind, entry->value)) {
 		free(entry->value);
 		entry->value = NULL;
-	} else if (scope->listener) {
-		keep_line(&scope->listener->lines, scope);
-	} else if (scope->peer) {
-		keep_line(&scope->peer->lines, scope);
+	} else if (field->listener) {
+		record_key_line(&field->listener->lines, field);
+	} else if (field->peer) {
+		record_key_line(&field->peer->lines, field);
 	}
 }
 
-static void read_entry(struct loader *loader, size_t i)
+static void load_entry(struct loader *loader, size_t i)
 {
 	struct ini_entry *entry = &loader->file.entries[i];
-	const struct config_place *place = &loader->places[entry->section];
+	const struct config_section *section = &loader->sections[entry->section];
 	struct config *config = loader->config;
-	struct config_field scope = {.config = config,
+	struct config_field field = {.config = config,
 				     .diagnostics = &loader->diagnostics,
 				     .section = loader->file.sections[entry->section].name,
 				     .name = entry->key,
 				     .line = entry->line,
 				     .entry = entry,
 				     .colon = entry->colon,
-				     .follows = i && entry[-1].section == entry->section};
+				     .follows_entry = i && entry[-1].section == entry->section};
 
-	if (!place->known || !entry->value)
+	if (!section->known || !entry->value)
 		return;
-	if (place->kind == SECTION_LISTENER)
-		scope.listener = &config->listeners[place->index];
-	else if (place->kind == SECTION_PEER)
-		scope.peer = &config->peers[place->index];
-	take_entry(&scope, place->kind, entry);
+	if (section->kind == SECTION_LISTENER)
+		field.listener = &config->listeners[section->index];
+	else if (section->kind == SECTION_PEER)
+		field.peer = &config->peers[section->index];
+	set_entry(&field, section->kind, entry);
 }
 
-/* --- Defaults that rest on other keys --- */
+/* --- Defaults that depend on other keys --- */
 
-/* Ports below 1024 are servers', who might answer an echo; and so are other echo services. */
+/* A server that receives an echo may reply to it, which starts an endless exchange. So an echo listener refuses, by
+ * default, the ports below 1024, which belong to servers, and the ports of all echo listeners here, because echo
+ * services on other hosts are likely to use the same ports. daemon/generation.c adds the ports that the kernel chooses.
+ */
 static void refuse_default_ports(struct config *config, struct listener_config *listener)
 {
 	struct port_set *set;
 
-	if (listener->refuse_source_ports || !action_traits(listener->action)->reflects)
+	if (listener->refuse_source_ports || !action_traits[listener->action].reflects)
 		return;
 	set = listener->refuse_source_ports = xcheck(calloc(1, sizeof(*set)));
-	listener->refuses_default_ports = true;
+	listener->has_default_source_ports = true;
 	for (uint16_t port = 0; port < 1024; port++)
 		port_set_add(set, port);
 	for (size_t l = 0; l < config->listener_count; l++) {
 		const struct listener_config *other = &config->listeners[l];
 
-		for (size_t i = 0; action_traits(other->action)->reflects && i < other->bind_count; i++)
+		for (size_t i = 0; action_traits[other->action].reflects && i < other->bind_count; i++)
 			port_set_add(set, address_port(&other->binds[i].address));
 	}
 }
 
-static void complete(struct config *config)
+static void apply_defaults(struct config *config)
 {
 	for (size_t i = 0; i < config->listener_count; i++) {
 		struct listener_config *listener = &config->listeners[i];
@@ -273,17 +264,17 @@ static struct config *config_create(const char *path)
 	return config;
 }
 
-static void read_all(struct loader *loader, FILE *in)
+static void load_file(struct loader *loader, FILE *in)
 {
 	if (!ini_file_read(&loader->file, in, &loader->diagnostics))
 		return;
-	begin_sections(loader);
+	create_sections(loader);
 	for (size_t i = 0; i < loader->file.entry_count; i++)
-		read_entry(loader, i);
+		load_entry(loader, i);
 	if (!loader->config->listener_count)
 		diagnostics_add(&loader->diagnostics, 0,
 				"there is no listener: add a section [listener:NAME] with an address and an action");
-	config_validate(loader->config, &loader->file, loader->places, &loader->diagnostics);
+	config_validate(loader->config, &loader->file, loader->sections, &loader->diagnostics);
 }
 
 struct config *config_load_stream(const char *path, FILE *in, FILE *errors)
@@ -291,23 +282,27 @@ struct config *config_load_stream(const char *path, FILE *in, FILE *errors)
 	struct loader loader = {.config = config_create(path), .diagnostics = {.path = path}};
 	struct config *config = loader.config;
 
-	read_all(&loader, in);
+	load_file(&loader, in);
 	diagnostics_write(&loader.diagnostics, errors);
 	if (loader.diagnostics.count) {
 		config_destroy(config);
 		config = NULL;
 	} else {
-		complete(config);
+		apply_defaults(config);
 	}
 	diagnostics_finish(&loader.diagnostics);
 	ini_file_finish(&loader.file);
-	free(loader.places);
+	free(loader.sections);
 	return config;
 }
 
 #define NOT_REGULAR "is a device, a pipe or a socket: name a regular file"
 
-static void __attribute__((format(printf, 3, 4))) tell(FILE *errors, const char *path, const char *format, ...)
+static void config_report_file_error(FILE *errors, const char *path, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Reports an error that prevents reading the file at all. */
+static void config_report_file_error(FILE *errors, const char *path, const char *format, ...)
 {
 	struct diagnostics diagnostics = {.path = path};
 	va_list arguments;
@@ -319,29 +314,32 @@ static void __attribute__((format(printf, 3, 4))) tell(FILE *errors, const char 
 	diagnostics_finish(&diagnostics);
 }
 
-/* ENXIO is that of a socket, or of a device without a driver. */
-static void tell_unopened(const char *path, int error, FILE *errors)
+/* open(2) fails with ENXIO for a socket and for a device without a driver. */
+static void config_report_open_error(const char *path, int error, FILE *errors)
 {
 	if (error == ENXIO)
-		tell(errors, path, NOT_REGULAR);
+		config_report_file_error(errors, path, NOT_REGULAR);
 	else
-		tell(errors, path, "cannot be opened: %s: %s", strerror(error),
-		     error == ENOENT ? "write it, or name another file" : "make it a file that this user may read");
+		config_report_file_error(errors, path, "cannot be opened: %s: %s", strerror(error),
+					 error == ENOENT ? "write it, or name another file"
+							 : "make it a file that this user may read");
 }
 
-/* Whether it is a regular file; what else there is may have no end, or never begin. */
-static bool check_kind(const char *path, int fd, FILE *errors)
+/* Reports an error and returns false if the file is not a regular one: a device may be endless, and a pipe may have no
+ * writer. */
+static bool is_regular_file(const char *path, int fd, FILE *errors)
 {
 	struct stat status;
 
 	if (fstat(fd, &status)) {
-		tell_unopened(path, errno, errors);
+		config_report_open_error(path, errno, errors);
 		return false;
 	}
 	if (S_ISDIR(status.st_mode))
-		tell(errors, path, "is a directory: name the file in it, such as %s/udprelayd.ini", path);
+		config_report_file_error(errors, path, "is a directory: name the file in it, such as %s/udprelayd.ini",
+					 path);
 	else if (!S_ISREG(status.st_mode))
-		tell(errors, path, NOT_REGULAR);
+		config_report_file_error(errors, path, NOT_REGULAR);
 	return S_ISREG(status.st_mode);
 }
 
@@ -357,10 +355,10 @@ struct config *config_load(const char *path, FILE *errors)
 	}
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0) {
-		tell_unopened(path, errno, errors);
+		config_report_open_error(path, errno, errors);
 		return NULL;
 	}
-	if (!check_kind(path, fd, errors)) {
+	if (!is_regular_file(path, fd, errors)) {
 		close(fd);
 		return NULL;
 	}
@@ -370,34 +368,26 @@ struct config *config_load(const char *path, FILE *errors)
 	return config;
 }
 
-static void listener_finish(struct listener_config *listener)
+/* --- Lookups --- */
+
+size_t config_bind_addresses(const struct bind_config *bind, struct address addresses[BIND_ADDRESSES_MAX])
 {
-	for (size_t i = 0; i < listener->bind_count; i++) {
-		free(listener->binds[i].text);
-		free(listener->binds[i].fd_name);
-	}
-	for (size_t i = 0; i < listener->encoding_count; i++)
-		free(listener->encodings[i]);
-	free(listener->name);
-	free(listener->lines.keys);
-	free(listener->binds);
-	free(listener->peers);
-	free(listener->encodings);
-	free(listener->groups);
-	free(listener->refuse_source_ports);
-	prefix_set_destroy(listener->allow);
-	prefix_set_destroy(listener->deny);
+	if (bind->fd_name)
+		return 0;
+	addresses[0] = bind->address;
+	if (!bind->any)
+		return 1;
+	address_from_ip(&addresses[1], "::", address_port(&bind->address));
+	return 2;
 }
 
-static void peer_finish(struct peer_config *peer)
+unsigned config_line(const struct section_lines *lines, const char *key)
 {
-	free(peer->name);
-	free(peer->lines.keys);
-	free(peer->address_text);
-	free(peer->host);
-	free(peer->encoding);
-	free(peer->check.send.bytes);
-	free(peer->check.expect.bytes);
+	for (size_t i = 0; i < lines->count; i++) {
+		if (!strcmp(lines->keys[i].key, key))
+			return lines->keys[i].line;
+	}
+	return 0;
 }
 
 size_t config_find_listener(const struct config *config, const char *name)
@@ -418,14 +408,57 @@ size_t config_find_peer(const struct config *config, const char *name)
 	return i;
 }
 
+uint64_t config_max_sessions(const struct config *config)
+{
+	uint64_t sessions = 0;
+
+	for (size_t i = 0; i < config->listener_count; i++) {
+		if (action_traits[config->listeners[i].action].has_sessions)
+			sessions += config->listeners[i].max_sessions;
+	}
+	return sessions;
+}
+
+/* --- Destruction --- */
+
+static void listener_config_finish(struct listener_config *listener)
+{
+	for (size_t i = 0; i < listener->bind_count; i++) {
+		free(listener->binds[i].text);
+		free(listener->binds[i].fd_name);
+	}
+	for (size_t i = 0; i < listener->encoding_count; i++)
+		free(listener->encodings[i]);
+	free(listener->name);
+	free(listener->lines.keys);
+	free(listener->binds);
+	free(listener->peers);
+	free(listener->encodings);
+	free(listener->groups);
+	free(listener->refuse_source_ports);
+	prefix_set_destroy(listener->allow);
+	prefix_set_destroy(listener->deny);
+}
+
+static void peer_config_finish(struct peer_config *peer)
+{
+	free(peer->name);
+	free(peer->lines.keys);
+	free(peer->address_text);
+	free(peer->host);
+	free(peer->encoding);
+	free(peer->check.send.bytes);
+	free(peer->check.expect.bytes);
+}
+
 void config_destroy(struct config *config)
 {
 	if (!config)
 		return;
 	for (size_t i = 0; i < config->listener_count; i++)
-		listener_finish(&config->listeners[i]);
+		listener_config_finish(&config->listeners[i]);
 	for (size_t i = 0; i < config->peer_count; i++)
-		peer_finish(&config->peers[i]);
+		peer_config_finish(&config->peers[i]);
 	free(config->listeners);
 	free(config->peers);
 	free(config->user.name);
@@ -433,15 +466,4 @@ void config_destroy(struct config *config)
 	free(config->http.text);
 	free(config->path);
 	free(config);
-}
-
-uint64_t config_max_sessions(const struct config *config)
-{
-	uint64_t sessions = 0;
-
-	for (size_t i = 0; i < config->listener_count; i++) {
-		if (action_traits(config->listeners[i].action)->has_sessions)
-			sessions += config->listeners[i].max_sessions;
-	}
-	return sessions;
 }

@@ -11,30 +11,30 @@
 
 /* --- Text --- */
 
-#define SHOWN_MAX 20
+#define SHOWN_MAX 20 /* errors that are written */
+#define KEPT_MAX 1000 /* errors that are stored; further ones are only counted */
 
-/* Those beyond are only counted. */
-#define KEPT_MAX 1000
-
-/* What is longer loses its middle: the beginning says where, the end what would be right. */
+/* Bytes. A longer text loses its middle: its beginning has the location, and its end the fix. */
 #define TEXT_MAX 1000
 
-/* A blank that is none for us, or what the log does not show as it is either. */
+/* Matches Unicode spaces, which look like a blank but do not separate words in the file, and all characters that
+ * escape_text() escapes. */
 static bool is_invisible(const char *character, int length)
 {
-	uint32_t c = utf8_get((const uint8_t *)character, length);
+	uint32_t c = utf8_decode((const uint8_t *)character, length);
 	char escaped[UTF8_MAX * ESCAPE_EXPANSION];
 
 	return c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x202f || c == 0x205f || c == 0x3000 ||
 	       escape_text(escaped, character, (size_t)length) != (size_t)length;
 }
 
-/* How many bytes at text may be shown as they are: a character, or 0 for one that cannot be seen, or a stray byte. */
-static int shown_length(const char *text, size_t left)
+/* Returns the bytes of the character at text if it can be printed as it is. Returns 0 for a control character, an
+ * invisible character, or a byte that is not valid UTF-8. left is at least 1. */
+static int printable_length(const char *text, size_t left)
 {
 	const uint8_t *bytes = (const uint8_t *)text;
 	bool unfinished;
-	int step = utf8_step(bytes, left, &unfinished);
+	int step = utf8_check(bytes, left, &unfinished);
 
 	if (step < 1)
 		return 0;
@@ -47,7 +47,7 @@ char *diagnostics_escape(const char *text)
 	char *escaped = xcheck(malloc(4 * left + 1)), *out = escaped;
 
 	while (left) {
-		int length = shown_length(text, left);
+		int length = printable_length(text, left);
 
 		if (length)
 			out = mempcpy(out, text, (size_t)length);
@@ -60,8 +60,9 @@ char *diagnostics_escape(const char *text)
 	return escaped;
 }
 
-/* In place, so that it must not become longer. */
-static void shorten(char *text)
+/* Replaces the middle of a long text by an ellipsis, in place. A text is cut only if that makes it shorter, because
+ * there is no room for the ellipsis otherwise. */
+static void diagnostics_shorten(char *text)
 {
 	static const char ellipsis[] = "…";
 	size_t length = strlen(text), half = TEXT_MAX / 2, mark = sizeof(ellipsis) - 1;
@@ -72,21 +73,22 @@ static void shorten(char *text)
 	memmove(text + half + mark, text + length - half, half + 1);
 }
 
-static char *with_place(const char *section, const char *key, const char *text)
+static char *with_location(const char *section, const char *key, const char *text)
 {
-	char *whole;
-	int length = section && key ? asprintf(&whole, "[%s] %s: %s", section, key, text)
-		     : section      ? asprintf(&whole, "[%s]: %s", section, text)
-		     : key          ? asprintf(&whole, "%s: %s", key, text)
-				    : asprintf(&whole, "%s", text);
+	char *located;
+	int length = section && key ? asprintf(&located, "[%s] %s: %s", section, key, text)
+		     : section      ? asprintf(&located, "[%s]: %s", section, text)
+		     : key          ? asprintf(&located, "%s: %s", key, text)
+				    : asprintf(&located, "%s", text);
 
-	return xcheck(length < 0 ? NULL : whole);
+	return xcheck(length < 0 ? NULL : located);
 }
 
 /* --- The collection --- */
 
-/* The errors of one line come one after the other. */
-static bool is_told(const struct diagnostics *diagnostics, unsigned line, const char *text)
+/* Compares only with the most recent errors, as long as they are of the same line: the errors of one line are usually
+ * added one after the other. */
+static bool is_reported(const struct diagnostics *diagnostics, unsigned line, const char *text)
 {
 	for (size_t i = diagnostics->count; i && diagnostics->items[i - 1].line == line; i--) {
 		if (!strcmp(diagnostics->items[i - 1].text, text))
@@ -98,7 +100,7 @@ static bool is_told(const struct diagnostics *diagnostics, unsigned line, const 
 void diagnostics_add_entry(struct diagnostics *diagnostics, unsigned line, const char *section, const char *key,
 			   const char *format, va_list arguments)
 {
-	char *text, *whole, *escaped;
+	char *text, *located, *escaped;
 
 	if (diagnostics->count == KEPT_MAX) {
 		diagnostics->suppressed++;
@@ -106,12 +108,12 @@ void diagnostics_add_entry(struct diagnostics *diagnostics, unsigned line, const
 	}
 	if (vasprintf(&text, format, arguments) < 0)
 		abort();
-	whole = with_place(section, key, text);
-	shorten(whole);
-	escaped = diagnostics_escape(whole);
-	free(whole);
+	located = with_location(section, key, text);
+	diagnostics_shorten(located);
+	escaped = diagnostics_escape(located);
+	free(located);
 	free(text);
-	if (is_told(diagnostics, line, escaped)) {
+	if (is_reported(diagnostics, line, escaped)) {
 		free(escaped);
 		return;
 	}
@@ -128,7 +130,7 @@ void diagnostics_add(struct diagnostics *diagnostics, unsigned line, const char 
 	va_end(arguments);
 }
 
-static void write_one(const struct diagnostics *diagnostics, const struct diagnostic *item, FILE *out)
+static void write_diagnostic(const struct diagnostics *diagnostics, const struct diagnostic *item, FILE *out)
 {
 	char *path = diagnostics_escape(diagnostics->path);
 
@@ -139,18 +141,18 @@ static void write_one(const struct diagnostics *diagnostics, const struct diagno
 	free(path);
 }
 
-/* In the line of the first that is not shown. */
-static void write_rest(const struct diagnostics *diagnostics, FILE *out)
+/* The message has the line of the first error that is not written. */
+static void write_remaining_count(const struct diagnostics *diagnostics, FILE *out)
 {
-	size_t more = diagnostics->count - SHOWN_MAX + diagnostics->suppressed;
+	size_t remaining = diagnostics->count - SHOWN_MAX + diagnostics->suppressed;
 	char text[64];
 
-	snprintf(text, sizeof(text), "… and %zu more error%s", more, more > 1 ? "s" : "");
-	write_one(diagnostics, &(struct diagnostic){diagnostics->items[SHOWN_MAX].line, text}, out);
+	snprintf(text, sizeof(text), "… and %zu more error%s", remaining, remaining > 1 ? "s" : "");
+	write_diagnostic(diagnostics, &(struct diagnostic){diagnostics->items[SHOWN_MAX].line, text}, out);
 }
 
-/* Insertion: few, nearly in order, and those of one line stay as they came. */
-static void sort(struct diagnostics *diagnostics)
+/* Insertion sort: there are at most 1000 errors, nearly sorted. It is stable: errors of one line keep their order. */
+static void diagnostics_sort(struct diagnostics *diagnostics)
 {
 	for (size_t i = 1; i < diagnostics->count; i++) {
 		struct diagnostic item = diagnostics->items[i];
@@ -164,11 +166,11 @@ static void sort(struct diagnostics *diagnostics)
 
 void diagnostics_write(struct diagnostics *diagnostics, FILE *out)
 {
-	sort(diagnostics);
+	diagnostics_sort(diagnostics);
 	for (size_t i = 0; i < diagnostics->count && i < SHOWN_MAX; i++)
-		write_one(diagnostics, &diagnostics->items[i], out);
+		write_diagnostic(diagnostics, &diagnostics->items[i], out);
 	if (diagnostics->count > SHOWN_MAX)
-		write_rest(diagnostics, out);
+		write_remaining_count(diagnostics, out);
 }
 
 void diagnostics_finish(struct diagnostics *diagnostics)

@@ -12,46 +12,48 @@
 #define BLANKS " \t"
 #define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
-/* Of a section's name. It is told with each error in the section. */
-#define NAME_SHOWN_MAX 400
+/* Longest name of a section that is stored, in bytes. Every error of the section repeats the name. */
+#define SECTION_NAME_STORED_MAX 400
 
-struct reader {
+struct ini_reader {
 	struct ini_file *file;
 	struct diagnostics *diagnostics;
 	FILE *in;
-	char *line;
-	size_t room; /* of line */
-	unsigned number;
-	size_t section; /* the one that we are in */
-	struct ini_entry *entry; /* the last one; NULL where it could not be kept */
-	size_t length, value_room; /* bytes of its value */
-	size_t turn_room;
-	bool goes_on; /* the last line ended in a comma */
-	bool continuation; /* this line goes on with the value before */
-	bool colon; /* ends the key of this line */
-	size_t size; /* bytes read */
-	const char *fatal; /* why reading ended before the file did */
+	char *line; /* the buffer of the current line */
+	size_t line_capacity;
+	unsigned line_number;
+	size_t section; /* index of the current section */
+	struct ini_entry *entry; /* the most recent entry; NULL: it was rejected and not stored */
+	size_t value_length, value_capacity; /* bytes of the value of that entry */
+	bool expects_continuation; /* the previous line ends in a comma */
+	bool is_continuation; /* the current line continues the value of the most recent entry */
+	bool colon; /* ':' and not '=' ends the key of the current line */
+	size_t bytes_read;
+	const char *fatal; /* the error that aborts reading, a static text; NULL: none */
 };
 
-/* --- Telling --- */
+/* --- Errors --- */
 
-static const char *section_name(const struct reader *reader)
+static const char *section_name(const struct ini_reader *reader)
 {
 	return reader->file->section_count ? reader->file->sections[reader->section].name : NULL;
 }
 
-static void __attribute__((format(printf, 3, 4))) tell(struct reader *reader, const char *key, const char *format, ...)
+static void report_line_error(struct ini_reader *reader, const char *key, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void report_line_error(struct ini_reader *reader, const char *key, const char *format, ...)
 {
 	va_list arguments;
 
 	va_start(arguments, format);
-	diagnostics_add_entry(reader->diagnostics, reader->number, section_name(reader), key, format, arguments);
+	diagnostics_add_entry(reader->diagnostics, reader->line_number, section_name(reader), key, format, arguments);
 	va_end(arguments);
 }
 
 /* --- Sections --- */
 
-static void add_section(struct reader *reader, const char *name)
+static void add_section(struct ini_reader *reader, const char *name)
 {
 	struct ini_file *file = reader->file;
 
@@ -60,8 +62,8 @@ static void add_section(struct reader *reader, const char *name)
 		if (strcmp(file->sections[i].name, name))
 			continue;
 		reader->section = i;
-		tell(reader, NULL, "the section is in line %u already: write all of its keys there",
-		     file->sections[i].line);
+		report_line_error(reader, NULL, "the section is in line %u already: write all of its keys there",
+				  file->sections[i].line);
 		return;
 	}
 	if (file->section_count == INI_FILE_SECTIONS_MAX) {
@@ -70,12 +72,13 @@ static void add_section(struct reader *reader, const char *name)
 	}
 	file->sections = xgrow(file->sections, file->section_count, sizeof(*file->sections));
 	reader->section = file->section_count++;
-	file->sections[reader->section] = (struct ini_section){
-		.name = xcheck(strndup(name, NAME_SHOWN_MAX)), .line = reader->number, .first = file->entry_count};
+	file->sections[reader->section] = (struct ini_section){.name = xcheck(strndup(name, SECTION_NAME_STORED_MAX)),
+							       .line = reader->line_number,
+							       .first = file->entry_count};
 }
 
-/* "[name]". One that is written wrongly is a section all the same: its entries are checked in the same go. */
-static void read_section(struct reader *reader, char *line)
+/* Reads "[name]". A malformed header still starts a section, so that the entries below it are checked too. */
+static void read_section(struct ini_reader *reader, char *line)
 {
 	char *end = strchrnul(line, ']');
 	bool closed = *end;
@@ -87,19 +90,19 @@ static void read_section(struct reader *reader, char *line)
 		return;
 	rest += strspn(rest, BLANKS);
 	if (!closed)
-		tell(reader, NULL, "the section's name is not closed: write [name]");
+		report_line_error(reader, NULL, "the section's name is not closed: write [name]");
 	else if (*rest && *rest != ';' && *rest != '#')
-		tell(reader, NULL, "`%s` follows the section's name: put it in a line of its own", rest);
+		report_line_error(reader, NULL, "`%s` follows the section's name: put it in a line of its own", rest);
 }
 
 /* --- Entries --- */
 
 struct ini_entry *ini_file_find(const struct ini_file *file, size_t section, const char *key)
 {
-	const struct ini_section *home = section < file->section_count ? &file->sections[section] : NULL;
-	size_t left = home ? home->entry_count : 0;
+	const struct ini_section *wanted = section < file->section_count ? &file->sections[section] : NULL;
+	size_t left = wanted ? wanted->entry_count : 0;
 
-	for (size_t i = home ? home->first : 0; left; i++) {
+	for (size_t i = wanted ? wanted->first : 0; left; i++) {
 		if (file->entries[i].section != section)
 			continue;
 		if (!strcmp(file->entries[i].key, key))
@@ -109,19 +112,20 @@ struct ini_entry *ini_file_find(const struct ini_file *file, size_t section, con
 	return NULL;
 }
 
-/* The value is NULL for one that was refused: that it was written counts. */
-static void add_entry(struct reader *reader, const char *key, const char *value)
+/* The value is NULL if it was rejected. The entry is stored all the same, so that the key does not count as missing. */
+static void add_entry(struct ini_reader *reader, const char *key, const char *value)
 {
 	struct ini_file *file = reader->file;
 	const struct ini_entry *before = ini_file_find(file, reader->section, key);
 
 	reader->entry = NULL;
 	if (!file->section_count) {
-		tell(reader, key, "the key stands before any section: write [udprelayd] or another section above it");
+		report_line_error(reader, key,
+				  "the key stands before any section: write [udprelayd] or another section above it");
 		return;
 	}
 	if (before) {
-		tell(reader, key, "the key is in line %u already: remove one", before->line);
+		report_line_error(reader, key, "the key is in line %u already: remove one", before->line);
 		return;
 	}
 	if (file->sections[reader->section].entry_count == INI_FILE_KEYS_MAX) {
@@ -134,64 +138,62 @@ static void add_entry(struct reader *reader, const char *key, const char *value)
 	*reader->entry = (struct ini_entry){.section = reader->section,
 					    .key = xcheck(strdup(key)),
 					    .value = value ? xcheck(strdup(value)) : NULL,
-					    .line = reader->number,
+					    .line = reader->line_number,
 					    .colon = reader->colon};
-	reader->length = value ? strlen(value) : 0;
-	reader->value_room = reader->length + 1;
-	reader->turn_room = 0;
+	reader->value_length = value ? strlen(value) : 0;
+	reader->value_capacity = reader->value_length + 1;
 }
 
-static void refuse_value(struct ini_entry *entry)
+static void discard_value(struct ini_entry *entry)
 {
 	free(entry->value);
 	entry->value = NULL;
 }
 
-static void add_turn(struct reader *reader, size_t at)
+static void add_continuation(struct ini_reader *reader, size_t offset)
 {
 	struct ini_entry *entry = reader->entry;
 
-	if (entry->turn_count == reader->turn_room) {
-		reader->turn_room = 2 * reader->turn_room + 1;
-		entry->turns = xcheck(realloc(entry->turns, reader->turn_room * sizeof(*entry->turns)));
-	}
-	entry->turns[entry->turn_count++] = (struct ini_continuation){at, reader->number};
+	entry->continuations = xgrow(entry->continuations, entry->continuation_count, sizeof(*entry->continuations));
+	entry->continuations[entry->continuation_count++] = (struct ini_continuation){offset, reader->line_number};
 }
 
-/* Lists have tens of thousands of lines: room grows by factors, and nothing is read again. */
-static void extend_value(struct reader *reader, const char *more)
+/* A list can have tens of thousands of lines. So the buffer doubles when it is full, and the length of the value is
+ * stored. */
+static void extend_value(struct ini_reader *reader, const char *more)
 {
 	struct ini_entry *entry = reader->entry;
 	size_t length = strlen(more);
 
-	if (reader->length + length + 2 > reader->value_room) {
-		reader->value_room = 2 * (reader->length + length + 2);
-		entry->value = xcheck(realloc(entry->value, reader->value_room));
+	if (reader->value_length + length + 2 > reader->value_capacity) {
+		reader->value_capacity = 2 * (reader->value_length + length + 2);
+		entry->value = xcheck(realloc(entry->value, reader->value_capacity));
 	}
-	entry->value[reader->length] = ' ';
-	add_turn(reader, reader->length + 1);
-	memcpy(entry->value + reader->length + 1, more, length + 1);
-	reader->length += length + 1;
+	entry->value[reader->value_length] = ' ';
+	add_continuation(reader, reader->value_length + 1);
+	memcpy(entry->value + reader->value_length + 1, more, length + 1);
+	reader->value_length += length + 1;
 }
 
+/* Binary search: the continuations are sorted by offset. */
 unsigned ini_entry_line(const struct ini_entry *entry, size_t offset)
 {
-	size_t low = 0, high = entry->turn_count;
+	size_t low = 0, high = entry->continuation_count;
 
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (entry->turns[middle].at <= offset)
+		if (entry->continuations[middle].offset <= offset)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low ? entry->turns[low - 1].line : entry->line;
+	return low ? entry->continuations[low - 1].line : entry->line;
 }
 
-/* --- Lines, before libinih sees them --- */
+/* --- Lines, before they are passed to libinih --- */
 
-/* The line's key, cut out of it; NULL where it has none. */
+/* Ends the line after its key and returns the key, or NULL if the line has none. */
 static char *cut_key(char *line)
 {
 	size_t length = strcspn(line, "=:");
@@ -204,106 +206,110 @@ static char *cut_key(char *line)
 	return length ? line : NULL;
 }
 
-/* A line that belongs to an entry, of which libinih is to see nothing. */
-static void refuse_line(struct reader *reader, char *line, const char *why)
+/* Reports an error in a line of an entry. The line is not passed to libinih. */
+static void reject_line(struct ini_reader *reader, char *line, const char *message)
 {
-	char *key = reader->continuation ? NULL : cut_key(line);
+	char *key = reader->is_continuation ? NULL : cut_key(line);
 
-	if (reader->continuation && reader->entry) {
-		tell(reader, reader->entry->key, "%s", why);
-		refuse_value(reader->entry);
+	if (reader->is_continuation && reader->entry) {
+		report_line_error(reader, reader->entry->key, "%s", message);
+		discard_value(reader->entry);
 		return;
 	}
-	tell(reader, key, "%s", why);
+	report_line_error(reader, key, "%s", message);
 	if (key && reader->file->section_count && !ini_file_find(reader->file, reader->section, key))
 		add_entry(reader, key, NULL);
 	else
 		reader->entry = NULL;
 }
 
-/* For a line that is neither section nor entry. In a list, the first word stands alone or has a comma behind it. */
-static const char *stray_remedy(const struct reader *reader, const char *line)
+/* Returns the fix for a line that is neither section nor entry. The line is probably an item of a list if it has only
+ * one word, or a comma after its first word. */
+static const char *stray_line_hint(const struct ini_reader *reader, const char *line)
 {
 	const struct ini_file *file = reader->file;
-	bool follows = file->entry_count && file->entries[file->entry_count - 1].section == reader->section;
-	const char *behind = line + strcspn(line, BLANKS ",");
+	bool follows_entry = file->entry_count && file->entries[file->entry_count - 1].section == reader->section;
+	const char *rest = line + strcspn(line, BLANKS ",");
 
-	behind += strspn(behind, BLANKS);
-	if (follows && (!*behind || *behind == ','))
+	rest += strspn(rest, BLANKS);
+	if (follows_entry && (!*rest || *rest == ','))
 		return "does the line before it lack a comma? To make it a comment, begin it with ;";
 	return "complete it, or begin it with ; to make it a comment";
 }
 
-/* Whether libinih may see the line, which is no section. */
-static bool check_line(struct reader *reader, char *line)
+/* Reports an error and returns false if the line must not be passed to libinih. The line is not a section header. */
+static bool check_line(struct ini_reader *reader, char *line)
 {
 	size_t length = strlen(line);
-	char why[400];
+	char message[400];
 
 	if (length > INI_FILE_LINE_MAX) {
-		snprintf(why, sizeof(why),
+		snprintf(message, sizeof(message),
 			 "the line has %zu bytes, more than the %d that can be read: shorten it; a list may go on in "
 			 "the next line after a comma",
 			 length, INI_FILE_LINE_MAX);
-	} else if (!reader->continuation && (*line == '=' || (*line == ':' && line[1] != ':'))) {
-		snprintf(why, sizeof(why), "there is no key before `%c`: write key = value", *line);
-	} else if (!reader->continuation && (strchr("[:", *line) || !strpbrk(line, "=:"))) {
-		snprintf(why, sizeof(why), "`%.*s` is neither [section] nor key = value: %s", INI_FILE_LINE_MAX, line,
-			 stray_remedy(reader, line));
-		reader->goes_on = false;
+	} else if (!reader->is_continuation && (*line == '=' || (*line == ':' && line[1] != ':'))) {
+		snprintf(message, sizeof(message), "there is no key before `%c`: write key = value", *line);
+	} else if (!reader->is_continuation && (strchr("[:", *line) || !strpbrk(line, "=:"))) {
+		snprintf(message, sizeof(message), "`%.*s` is neither [section] nor key = value: %s", INI_FILE_LINE_MAX,
+			 line, stray_line_hint(reader, line));
+		reader->expects_continuation = false;
 	} else {
 		return true;
 	}
-	refuse_line(reader, line, why);
+	reject_line(reader, line, message);
 	return false;
 }
 
-/* "[2001:db8::1]:7788" is no section but of a list that goes on over lines, or would with a comma. */
-static bool is_section(const struct reader *reader, const char *line)
+/* "[2001:db8::1]:7788" is not a section header but an item of a list that continues over several lines, or an item that
+ * lacks the comma before it. */
+static bool is_section_line(const struct ini_reader *reader, const char *line)
 {
 	const char *end = strchrnul(line, ']');
-	bool address = *end && end[1] == ':' && (reader->goes_on || isdigit((unsigned char)end[2]));
+	bool is_address = *end && end[1] == ':' && (reader->expects_continuation || isdigit((unsigned char)end[2]));
 
-	return *line == '[' && !address;
+	return *line == '[' && !is_address;
 }
 
-/* libinih takes an indented line for the rest of the value before it. Here that is what follows a comma: so a line goes
- * on to libinih without its blanks, or with one. */
-static void take_line(struct reader *reader, char *line, const char *refusal, char *out, size_t room)
+/* Writes to out the line that libinih parses instead of the original one. libinih appends an indented line to the value
+ * before it; here a line continues a value only after a comma. So an entry loses its indentation, and a continuation
+ * gets one blank. A section header becomes "[section]", because its name is stored here. `error` is an error in the
+ * line that was found before, or NULL. */
+static void process_line(struct ini_reader *reader, char *line, const char *error, char *out, size_t out_size)
 {
-	if (is_section(reader, line)) {
-		reader->goes_on = false;
+	if (is_section_line(reader, line)) {
+		reader->expects_continuation = false;
 		read_section(reader, line);
-		if (refusal)
-			tell(reader, NULL, "%s", refusal);
-		snprintf(out, room, "[section]\n");
+		if (error)
+			report_line_error(reader, NULL, "%s", error);
+		snprintf(out, out_size, "[section]\n");
 		return;
 	}
-	reader->continuation = reader->goes_on && !strchr(line, '=');
+	reader->is_continuation = reader->expects_continuation && !strchr(line, '=');
 	reader->colon = line[strcspn(line, "=:")] == ':';
-	reader->goes_on = line[strlen(line) - 1] == ',';
-	if (refusal)
-		refuse_line(reader, line, refusal);
-	else if (reader->continuation && !(reader->entry && reader->entry->value))
+	reader->expects_continuation = line[strlen(line) - 1] == ',';
+	if (error)
+		reject_line(reader, line, error);
+	else if (reader->is_continuation && !(reader->entry && reader->entry->value))
 		return;
 	else if (check_line(reader, line))
-		snprintf(out, room, "%s%s\n", reader->continuation ? " " : "", line);
+		snprintf(out, out_size, "%s%s\n", reader->is_continuation ? " " : "", line);
 }
 
-/* As getline(3), but a file without end does not get all of the memory. */
-static ssize_t get_line(struct reader *reader)
+/* As getline(3), but with a limit, so that an endless file does not use all memory. */
+static ssize_t read_raw_line(struct ini_reader *reader)
 {
 	size_t length = 0;
 	int c = 0;
 
 	while (c != '\n' && (c = getc_unlocked(reader->in)) != EOF) {
-		if (reader->size++ == INI_FILE_SIZE_MAX) {
+		if (reader->bytes_read++ == INI_FILE_SIZE_MAX) {
 			reader->fatal = "the file has more than 16 MiB: name one that is a configuration";
 			return -1;
 		}
-		if (length + 1 >= reader->room) {
-			reader->room = 2 * reader->room + 256;
-			reader->line = xcheck(realloc(reader->line, reader->room));
+		if (length + 1 >= reader->line_capacity) {
+			reader->line_capacity = 2 * reader->line_capacity + 256;
+			reader->line = xcheck(realloc(reader->line, reader->line_capacity));
 		}
 		reader->line[length++] = (char)c;
 	}
@@ -313,18 +319,19 @@ static ssize_t get_line(struct reader *reader)
 	return (ssize_t)length;
 }
 
-/* The next line without its end and without a byte order mark. */
-static bool next_line(struct reader *reader, char **line, size_t *length)
+/* Reads the next line, without its line end and without a byte order mark. The line can contain NUL bytes. Returns
+ * false at the end of the file or after an error. */
+static bool next_line(struct ini_reader *reader, char **line, size_t *length)
 {
-	ssize_t size = get_line(reader);
+	ssize_t size = read_raw_line(reader);
 
 	if (size < 0 && reader->fatal) {
-		reader->number++;
+		reader->line_number++;
 		return false;
 	}
 	if (size < 0) {
 		if (!feof(reader->in))
-			diagnostics_add(reader->diagnostics, 0, "reading failed after line %u: %s", reader->number,
+			diagnostics_add(reader->diagnostics, 0, "reading failed after line %u: %s", reader->line_number,
 					strerror(errno));
 		return false;
 	}
@@ -335,15 +342,15 @@ static bool next_line(struct reader *reader, char **line, size_t *length)
 	if (*length && (*line)[*length - 1] == '\r')
 		--*length;
 	(*line)[*length] = '\0';
-	if (++reader->number == 1 && !strncmp(*line, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK))) {
+	if (++reader->line_number == 1 && !strncmp(*line, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK))) {
 		*line += strlen(BYTE_ORDER_MARK);
 		*length -= strlen(BYTE_ORDER_MARK);
 	}
 	return true;
 }
 
-/* The first control character but tab, or the length. */
-static size_t find_control(const char *line, size_t length)
+/* Returns the index of the first control character other than a tab, or the length if there is none. */
+static size_t find_control_character(const char *line, size_t length)
 {
 	size_t i = 0;
 
@@ -352,8 +359,8 @@ static size_t find_control(const char *line, size_t length)
 	return i;
 }
 
-/* Removes blanks around the line, and its comment. */
-static char *trim(char *line)
+/* Removes the comment and the blanks around the line, in place. Returns its new beginning. */
+static char *ini_trim_line(char *line)
 {
 	char *end;
 
@@ -368,10 +375,13 @@ static char *trim(char *line)
 	return line;
 }
 
-static char *read_line(char *out, int room, void *stream)
+/* The ini_reader callback of libinih, used as fgets(3): writes one line of at most out_size bytes to out. Returns NULL
+ * at the end. A line that libinih must not see becomes an empty line, so that libinih counts the lines correctly.
+ */
+static char *ini_read_line(char *out, int out_size, void *stream)
 {
-	struct reader *reader = stream;
-	char *line, why[80], *refusal = NULL;
+	struct ini_reader *reader = stream;
+	char *line, message[80], *error = NULL;
 	size_t length, control;
 
 	if (reader->fatal || !next_line(reader, &line, &length))
@@ -380,29 +390,29 @@ static char *read_line(char *out, int room, void *stream)
 		reader->fatal = "this is no text file: save it as UTF-8";
 	if (reader->fatal)
 		return NULL;
-	snprintf(out, (size_t)room, "\n");
-	control = find_control(line, length);
+	snprintf(out, (size_t)out_size, "\n");
+	control = find_control_character(line, length);
 	if (control < length) {
-		snprintf(why, sizeof(why), "column %zu is the control character 0x%02x: remove it", control + 1,
+		snprintf(message, sizeof(message), "column %zu is the control character 0x%02x: remove it", control + 1,
 			 (unsigned)line[control]);
-		refusal = why;
+		error = message;
 	}
-	line = trim(line);
+	line = ini_trim_line(line);
 	if (*line)
-		take_line(reader, line, refusal, out, (size_t)room);
-	else if (refusal)
-		tell(reader, NULL, "%s", refusal);
+		process_line(reader, line, error, out, (size_t)out_size);
+	else if (error)
+		report_line_error(reader, NULL, "%s", error);
 	return out;
 }
 
-/* --- Entries, as libinih finds them --- */
+/* --- Callbacks of libinih --- */
 
 static int on_entry(void *user, const char *section, const char *key, const char *value)
 {
-	struct reader *reader = user;
+	struct ini_reader *reader = user;
 
 	(void)section;
-	if (reader->continuation)
+	if (reader->is_continuation)
 		extend_value(reader, value);
 	else
 		add_entry(reader, key, value);
@@ -411,12 +421,12 @@ static int on_entry(void *user, const char *section, const char *key, const char
 
 bool ini_file_read(struct ini_file *file, FILE *in, struct diagnostics *diagnostics)
 {
-	struct reader reader = {.file = file, .diagnostics = diagnostics, .in = in};
-	int line = ini_parse_stream(read_line, &reader, on_entry, &reader);
+	struct ini_reader reader = {.file = file, .diagnostics = diagnostics, .in = in};
+	int line = ini_parse_stream(ini_read_line, &reader, on_entry, &reader);
 
 	if (reader.fatal) {
 		diagnostics_finish(diagnostics);
-		diagnostics_add(diagnostics, reader.number, "%s", reader.fatal);
+		diagnostics_add(diagnostics, reader.line_number, "%s", reader.fatal);
 	} else if (line) {
 		diagnostics_add(diagnostics, line > 0 ? (unsigned)line : 0, "the line cannot be read: write it anew");
 	}
@@ -431,7 +441,7 @@ void ini_file_finish(struct ini_file *file)
 	for (size_t i = 0; i < file->entry_count; i++) {
 		free(file->entries[i].key);
 		free(file->entries[i].value);
-		free(file->entries[i].turns);
+		free(file->entries[i].continuations);
 	}
 	free(file->sections);
 	free(file->entries);

@@ -9,80 +9,80 @@
 #include "config/setters.h"
 #include "config/values.h"
 
-/* --- Plain values: the table has their ranges, and the fields that they go to --- */
+/* --- Setters for plain values. Range and field come from the row in the table. --- */
 
-static void *section_data(const struct config_field *scope)
+static void *section_data(const struct config_field *field)
 {
-	if (scope->listener)
-		return scope->listener;
-	return scope->peer ? (void *)scope->peer : scope->config;
+	if (field->listener)
+		return field->listener;
+	return field->peer ? (void *)field->peer : field->config;
 }
 
-static bool store(struct config_field *scope)
+static bool store_number(struct config_field *field)
 {
-	const struct config_key *key = scope->key;
-	char *field = (char *)section_data(scope) + key->offset;
+	const struct config_key *key = field->key;
+	char *data = (char *)section_data(field) + key->offset;
 
 	if (key->size == sizeof(bool))
-		memcpy(field, &(bool){scope->number}, sizeof(bool));
+		memcpy(data, &(bool){field->number}, sizeof(bool));
 	else if (key->size == sizeof(uint32_t))
-		memcpy(field, &(uint32_t){(uint32_t)scope->number}, sizeof(uint32_t));
+		memcpy(data, &(uint32_t){(uint32_t)field->number}, sizeof(uint32_t));
 	else if (key->size == sizeof(uint64_t))
-		memcpy(field, &scope->number, sizeof(uint64_t));
+		memcpy(data, &field->number, sizeof(uint64_t));
 	return true;
 }
 
-static bool set_boolean(struct config_field *scope, const char *value)
+static bool set_boolean(struct config_field *field, const char *value)
 {
 	bool on;
 
 	if (!value_boolean(value, &on))
 		return false;
-	scope->number = on;
-	return store(scope);
+	field->number = on;
+	return store_number(field);
 }
 
-static bool set_choice(struct config_field *scope, const char *value)
+static bool set_choice(struct config_field *field, const char *value)
 {
 	unsigned choice;
 
-	if (!value_choice(value, scope->key->words, &choice))
+	if (!value_choice(value, field->key->words, &choice))
 		return false;
-	scope->number = choice;
-	return store(scope);
+	field->number = choice;
+	return store_number(field);
 }
 
-static bool set_number(struct config_field *scope, const char *value)
+static bool set_number(struct config_field *field, const char *value)
 {
-	return value_number(value, scope->key->min, scope->key->max, &scope->number) && store(scope);
+	return value_number(value, field->key->min, field->key->max, &field->number) && store_number(field);
 }
 
-static bool set_size(struct config_field *scope, const char *value)
+static bool set_size(struct config_field *field, const char *value)
 {
-	return value_size(value, scope->key->min, scope->key->max, &scope->number) && store(scope);
+	return value_size(value, field->key->min, field->key->max, &field->number) && store_number(field);
 }
 
-static bool set_duration(struct config_field *scope, const char *value)
+static bool set_duration(struct config_field *field, const char *value)
 {
-	return value_duration(value, scope->key->min, scope->key->max, &scope->number) && store(scope);
+	return value_duration(value, field->key->min, field->key->max, &field->number) && store_number(field);
 }
 
-/* The table has the word, such as auto, and the number that it stands for. */
-static bool set_word_or_number(struct config_field *scope, const char *value)
+/* Accepts a number, or the single word of the key, such as `auto`, which stands for the number key->word. */
+static bool set_word_or_number(struct config_field *field, const char *value)
 {
-	if (strcasecmp(value, scope->key->words[0]))
-		return set_number(scope, value);
-	scope->number = scope->key->word;
-	return store(scope);
+	if (strcasecmp(value, field->key->words[0]))
+		return set_number(field, value);
+	field->number = field->key->word;
+	return store_number(field);
 }
 
 /* --- The table --- */
 
-static const char *const levels[] = {"error", "warning", "notice", "info", "debug", NULL};
-static const char *const formats[] = {"text", "json", NULL};
-static const char *const balances[] = {"hash", "round-robin", "random", "least-sessions", "failover", NULL};
-static const char *const automatic[] = {"auto", NULL};
-static const char *const unlimited[] = {"unlimited", NULL};
+static const char *const level_words[] = {"error", "warning", "notice", "info", "debug", NULL};
+static const char *const format_words[] = {"text", "json", NULL};
+static const char *const balance_words[] = {"hash", "round-robin", "random", "least-sessions", "failover", NULL};
+static const char *const auto_word[] = {"auto", NULL};
+static const char *const unlimited_word[] = {"unlimited", NULL};
 
 #define FIELD(type, member) .offset = offsetof(struct type, member), .size = sizeof(((struct type *)NULL)->member)
 #define CONFIG(member) FIELD(config, member)
@@ -90,7 +90,7 @@ static const char *const unlimited[] = {"unlimited", NULL};
 #define PEER(member) FIELD(peer_config, member)
 #define RANGE(low, high) .min = low, .max = high
 
-#define FORMAT set_choice, "text or json", .words = formats
+#define FORMAT set_choice, "text or json", .words = format_words
 #define SWITCH set_boolean, "on or off"
 #define BUFFER set_size, "a size from 4K to 1023M, such as 512K or 4M", RANGE(4096, 1023 << 20)
 #define DURATION set_duration, "a duration from 1ms to 24h, such as 500ms, 5s or 2m", RANGE(1, 24 * 3600 * 1000)
@@ -101,11 +101,12 @@ static const char *const unlimited[] = {"unlimited", NULL};
 
 static const struct config_key keys[] = {
 	{SECTION_DAEMON, "workers", set_word_or_number, "auto, or a number from 1 to 256", RANGE(1, 256),
-	 .words = automatic, .word = 0, CONFIG(workers)},
+	 .words = auto_word, .word = 0, CONFIG(workers)},
 	{SECTION_DAEMON, "user", set_user, "the name of a user, or a number"},
 	{SECTION_DAEMON, "group", set_group, "the name of a group, or a number"},
 
-	{SECTION_LOG, "level", set_choice, "error, warning, notice, info or debug", .words = levels, CONFIG(log_level)},
+	{SECTION_LOG, "level", set_choice, "error, warning, notice, info or debug", .words = level_words,
+	 CONFIG(log_level)},
 	{SECTION_LOG, "format", FORMAT, CONFIG(log_format)},
 
 	{SECTION_DATAGRAM_LOG, "target", set_target,
@@ -144,11 +145,11 @@ static const struct config_key keys[] = {
 	{SECTION_LISTENER, "source_burst", set_number, "a number of datagrams, 0 for as many as source_limit",
 	 RANGE(0, UINT32_MAX), LISTENER(source_burst)},
 	{SECTION_LISTENER, "balance", set_choice, "hash, round-robin, random, least-sessions or failover",
-	 .words = balances, LISTENER(balance)},
+	 .words = balance_words, LISTENER(balance)},
 	{SECTION_LISTENER, "idle_timeout", DURATION, LISTENER(idle_timeout_ms)},
 	{SECTION_LISTENER, "max_sessions", POSITIVE, LISTENER(max_sessions)},
 	{SECTION_LISTENER, "responses", set_word_or_number, "unlimited, or a number of datagrams from 0 to 4294967294",
-	 RANGE(0, RESPONSES_UNLIMITED - 1), .words = unlimited, .word = RESPONSES_UNLIMITED, LISTENER(responses)},
+	 RANGE(0, RESPONSES_UNLIMITED - 1), .words = unlimited_word, .word = RESPONSES_UNLIMITED, LISTENER(responses)},
 
 	{SECTION_PEER, "address", set_peer_address,
 	 "an address to send to: HOST:PORT, [IPV6]:PORT or unix:/path, with a port from 1 to 65535"},
@@ -171,12 +172,12 @@ static const struct config_key keys[] = {
 
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
 
-/* By section_kind. */
+/* Indexed by enum section_kind. */
 static const char *const section_texts[] = {"[udprelayd]", "[log]",           "[datagram_log]",
 					    "[http]",      "[listener:NAME]", "[peer:NAME]"};
 
 #define SECTION_COUNT (sizeof(section_texts) / sizeof(section_texts[0]))
-#define HOMES_MAX 128 /* all of them */
+#define SECTION_LIST_MAX 128 /* bytes; enough for a list of all section_texts, with " or " between them */
 
 const char *config_section_text(enum section_kind kind)
 {
@@ -205,6 +206,7 @@ const struct config_key *config_key_nearest(enum section_kind section, const cha
 	for (size_t i = 0; i < KEY_COUNT; i++) {
 		size_t distance = value_distance(name, keys[i].name);
 
+		/* Similar enough: about one wrong letter in three. */
 		if (keys[i].section == section && distance <= (strlen(keys[i].name) + 1) / 3 && distance < least) {
 			least = distance;
 			nearest = &keys[i];
@@ -213,8 +215,9 @@ const struct config_key *config_key_nearest(enum section_kind section, const cha
 	return nearest;
 }
 
-/* The key of "address *:7788", where libinih takes ':' for '='; NULL where there is none. */
-static const struct config_key *find_in_words(enum section_kind section, const char *name)
+/* Finds the key in a line such as "address *:7788". It lacks the '=', so libinih takes "address *" as the key. Returns
+ * NULL if the first word is not a key of the section. */
+static const struct config_key *find_first_word(enum section_kind section, const char *name)
 {
 	char *word = xcheck(strndup(name, strcspn(name, " \t")));
 	const struct config_key *key = config_key_find(section, word);
@@ -223,46 +226,46 @@ static const struct config_key *find_in_words(enum section_kind section, const c
 	return key;
 }
 
-/* The sections that have the key, "[log] or [datagram_log]". */
-static void find_homes(const char *name, char homes[HOMES_MAX])
+/* Writes the sections that have a key of this name, such as "[log] or [datagram_log]"; "" if there are none. */
+static void list_sections(const char *name, char sections[SECTION_LIST_MAX])
 {
-	char *end = homes;
+	char *end = sections;
 
 	*end = '\0';
 	for (unsigned kind = 0; kind < SECTION_COUNT; kind++) {
 		if (config_key_find((enum section_kind)kind, name))
-			end += sprintf(end, "%s%s", *homes ? " or " : "", section_texts[kind]);
+			end += sprintf(end, "%s%s", *sections ? " or " : "", section_texts[kind]);
 	}
 }
 
-static bool unknown_key(struct config_field *scope, enum section_kind section)
+static bool report_unknown_key(struct config_field *field, enum section_kind section)
 {
-	const struct config_key *nearest = config_key_nearest(section, scope->name);
-	const struct config_key *word = scope->colon ? find_in_words(section, scope->name) : NULL;
-	char homes[HOMES_MAX];
+	const struct config_key *nearest = config_key_nearest(section, field->name);
+	const struct config_key *word = field->colon ? find_first_word(section, field->name) : NULL;
+	char sections[SECTION_LIST_MAX];
 
-	find_homes(scope->name, homes);
+	list_sections(field->name, sections);
 	if (word)
-		return config_field_error(scope, "there is no such key: write `=` between `%s` and its value",
+		return config_field_error(field, "there is no such key: write `=` between `%s` and its value",
 					  word->name);
-	if (*homes)
-		return config_field_error(scope, "the key belongs to %s: write it there", homes);
+	if (*sections)
+		return config_field_error(field, "the key belongs to %s: write it there", sections);
 	if (nearest)
-		return config_field_error(scope, "there is no such key: did you mean `%s`?", nearest->name);
-	if (scope->colon && scope->follows)
-		return config_field_error(scope, "there is no such key: does the line before it lack a comma?");
-	return config_field_error(scope, "there is no such key in this section: remove it");
+		return config_field_error(field, "there is no such key: did you mean `%s`?", nearest->name);
+	if (field->colon && field->follows_entry)
+		return config_field_error(field, "there is no such key: does the line before it lack a comma?");
+	return config_field_error(field, "there is no such key in this section: remove it");
 }
 
-bool config_key_set(struct config_field *scope, enum section_kind section, const char *value)
+bool config_key_set(struct config_field *field, enum section_kind section, const char *value)
 {
-	const struct config_key *key = scope->key = config_key_find(section, scope->name);
+	const struct config_key *key = field->key = config_key_find(section, field->name);
 
 	if (!key)
-		return unknown_key(scope, section);
+		return report_unknown_key(field, section);
 	if (!*value)
-		return config_field_error(scope, "there is no value: write %s", key->expected);
-	if (key->set(scope, value))
+		return config_field_error(field, "there is no value: write %s", key->expected);
+	if (key->set(field, value))
 		return true;
-	return scope->told ? false : config_field_error(scope, "`%s` is wrong: write %s", value, key->expected);
+	return field->reported ? false : config_field_error(field, "`%s` is wrong: write %s", value, key->expected);
 }

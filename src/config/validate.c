@@ -11,33 +11,36 @@
 #include "base/xalloc.h"
 #include "config/values.h"
 
-/* A section under check. */
-struct check {
+/* The section that is being checked. */
+struct section_check {
 	const struct config *config;
 	const struct ini_file *file;
 	struct diagnostics *diagnostics;
 	size_t section; /* index */
 };
 
-static const struct ini_entry *entry(const struct check *check, const char *key)
+/* Returns the entry of the key, also if its value was rejected, or NULL if the section does not have the key. */
+static const struct ini_entry *entry_of(const struct section_check *check, const char *key)
 {
 	return ini_file_find(check->file, check->section, key);
 }
 
-/* Whether the key was written, and nothing told of it yet. */
-static bool is_good(const struct check *check, const char *key)
+/* Returns whether the section has the key with a value that was not rejected. */
+static bool is_accepted(const struct section_check *check, const char *key)
 {
-	const struct ini_entry *found = entry(check, key);
+	const struct ini_entry *found = entry_of(check, key);
 
 	return found && found->value;
 }
 
-/* In the line of the key, or of the section where the key is missing. */
-static void __attribute__((format(printf, 3, 4)))
-wrong(const struct check *check, const char *key, const char *format, ...)
+static void add_error(const struct section_check *check, const char *key, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Adds an error with the line of the key, or the line of the section if the key is missing. */
+static void add_error(const struct section_check *check, const char *key, const char *format, ...)
 {
 	const struct ini_section *section = &check->file->sections[check->section];
-	const struct ini_entry *found = entry(check, key);
+	const struct ini_entry *found = entry_of(check, key);
 	va_list arguments;
 
 	va_start(arguments, format);
@@ -46,22 +49,22 @@ wrong(const struct check *check, const char *key, const char *format, ...)
 	va_end(arguments);
 }
 
-/* --- The daemon --- */
+/* --- [udprelayd] --- */
 
-static void check_daemon(const struct check *check)
+static void check_daemon(const struct section_check *check)
 {
 	const struct config *config = check->config;
 
-	if (is_good(check, "group") && !entry(check, "user"))
-		wrong(check, "group", "does nothing without a user: write `user = NAME`, or remove this line");
-	if (is_good(check, "user") && !entry(check, "group") && !config->user.has_group)
-		wrong(check, "user", "no user has the number %u, so that it has no group: add `group = NAME`",
-		      (unsigned)config->user.uid);
+	if (is_accepted(check, "group") && !entry_of(check, "user"))
+		add_error(check, "group", "does nothing without a user: write `user = NAME`, or remove this line");
+	if (is_accepted(check, "user") && !entry_of(check, "group") && !config->user.has_group)
+		add_error(check, "user", "no user has the number %u, so that it has no group: add `group = NAME`",
+			  (unsigned)config->user.uid);
 }
 
-/* --- Listeners --- */
+/* --- [listener:NAME] --- */
 
-static bool has_family(const struct listener_config *listener, int family)
+static bool listener_has_family(const struct listener_config *listener, int family)
 {
 	for (size_t i = 0; i < listener->bind_count; i++) {
 		const struct bind_config *bind = &listener->binds[i];
@@ -72,167 +75,151 @@ static bool has_family(const struct listener_config *listener, int family)
 	return false;
 }
 
-static bool same_ip(const struct address *a, const struct address *b)
-{
-	if (a->any.sa_family != b->any.sa_family)
-		return false;
-	return a->any.sa_family == AF_INET ? a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr
-					   : IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr);
-}
-
-/* What is sent to a group comes to sockets that are bound to it, or to all addresses. */
-static bool hears(const struct listener_config *listener, const struct address *group)
+/* A socket receives the datagrams of a group if it is bound to the address of the group or to the wildcard address. The
+ * addresses of fd:NAME sockets are not known yet, so they count as suitable. */
+static bool receives_group(const struct listener_config *listener, const struct address *group)
 {
 	for (size_t i = 0; i < listener->bind_count; i++) {
 		const struct address *address = &listener->binds[i].address;
 		bool wildcard = address_is_wildcard(address) && address->any.sa_family == group->any.sa_family;
 
-		if (listener->binds[i].fd_name || listener->binds[i].any || wildcard || same_ip(address, group))
+		if (listener->binds[i].fd_name || listener->binds[i].any || wildcard ||
+		    address_same_host(address, group))
 			return true;
 	}
 	return false;
 }
 
-static void tell_unheard(const struct check *check, const struct address *group)
+static void report_unreceived_group(const struct section_check *check, const struct address *group)
 {
 	char ip[INET6_ADDRSTRLEN];
 
 	if (group->any.sa_family == AF_INET) {
 		inet_ntop(AF_INET, &group->v4.sin_addr, ip, sizeof(ip));
-		wrong(check, "multicast",
-		      "no address of the listener hears `%s`: listen on `0.0.0.0:PORT` or `%s:PORT`", ip, ip);
+		add_error(check, "multicast",
+			  "no address of the listener hears `%s`: listen on `0.0.0.0:PORT` or `%s:PORT`", ip, ip);
 	} else {
 		inet_ntop(AF_INET6, &group->v6.sin6_addr, ip, sizeof(ip));
-		wrong(check, "multicast", "no address of the listener hears `%s`: listen on `[::]:PORT` or `[%s]:PORT`",
-		      ip, ip);
+		add_error(check, "multicast",
+			  "no address of the listener hears `%s`: listen on `[::]:PORT` or `[%s]:PORT`", ip, ip);
 	}
 }
 
-/* Only what is not bound yet can be told how. */
-static void check_passed(const struct check *check, const struct listener_config *listener)
+/* interface and freebind apply before a socket is bound, and systemd has already bound the sockets of fd:NAME. */
+static void check_systemd_sockets(const struct section_check *check, const struct listener_config *listener)
 {
-	bool passed = false;
+	bool from_systemd = false;
 
 	for (size_t i = 0; i < listener->bind_count; i++)
-		passed = passed || listener->binds[i].fd_name;
-	if (passed && listener->interface[0])
-		wrong(check, "interface",
-		      "a socket of fd:NAME has its interface from systemd: remove this, and write BindToDevice= into "
-		      "the "
-		      ".socket unit");
-	if (passed && listener->freebind)
-		wrong(check, "freebind",
-		      "a socket of fd:NAME is bound by systemd: remove this, and write FreeBind=yes into the .socket "
-		      "unit");
+		from_systemd = from_systemd || listener->binds[i].fd_name;
+	if (from_systemd && listener->interface[0])
+		add_error(check, "interface",
+			  "a socket of fd:NAME has its interface from systemd: remove this, "
+			  "and write BindToDevice= into the .socket unit");
+	if (from_systemd && listener->freebind)
+		add_error(check, "freebind",
+			  "a socket of fd:NAME is bound by systemd: remove this, "
+			  "and write FreeBind=yes into the .socket unit");
 }
 
-static void check_network_keys(const struct check *check, const struct listener_config *listener)
+static void check_network_keys(const struct section_check *check, const struct listener_config *listener)
 {
-	bool networked = has_family(listener, AF_INET) || has_family(listener, AF_INET6);
+	bool networked = listener_has_family(listener, AF_INET) || listener_has_family(listener, AF_INET6);
 
-	if (!is_good(check, "address"))
+	if (!is_accepted(check, "address"))
 		return;
-	check_passed(check, listener);
+	check_systemd_sockets(check, listener);
 	if (listener->interface[0] && !networked)
-		wrong(check, "interface", "unix: addresses have no interface: remove it");
+		add_error(check, "interface", "unix: addresses have no interface: remove it");
 	if (listener->allow && !networked)
-		wrong(check, "allow", "unix: addresses have no prefixes: remove it");
+		add_error(check, "allow", "unix: addresses have no prefixes: remove it");
 	if (listener->deny && !networked)
-		wrong(check, "deny", "unix: addresses have no prefixes: remove it");
+		add_error(check, "deny", "unix: addresses have no prefixes: remove it");
 	for (size_t i = 0; i < listener->group_count; i++) {
-		if (!hears(listener, &listener->groups[i].group))
-			tell_unheard(check, &listener->groups[i].group);
+		if (!receives_group(listener, &listener->groups[i].group))
+			report_unreceived_group(check, &listener->groups[i].group);
 	}
 	for (size_t i = 0; i < listener->bind_count && !listener->interface[0]; i++) {
 		const struct bind_config *bind = &listener->binds[i];
 
 		if (address_lacks_zone(&bind->address))
-			wrong(check, "address", "`%s` is link-local: write its interface, as in [fe80::1%%eth0]:7788",
-			      bind->text);
+			add_error(check, "address",
+				  "`%s` is link-local: write its interface, as in [fe80::1%%eth0]:7788", bind->text);
 	}
 }
 
-static bool has_peer(const struct config *config, const char *name)
+/* Returns whether all peers that the key `peers` names exist. */
+static bool check_peer_names(const struct section_check *check)
 {
-	for (size_t i = 0; i < config->peer_count; i++) {
-		if (!strcmp(config->peers[i].name, name))
-			return true;
-	}
-	return false;
-}
+	char *copy = xcheck(strdup(entry_of(check, "peers")->value)), *cursor = copy, *item;
+	bool valid = true;
 
-/* Whether there are all of them. */
-static bool check_names(const struct check *check)
-{
-	char *copy = xcheck(strdup(entry(check, "peers")->value)), *cursor = copy, *item;
-	bool good = true;
-
-	while ((item = value_next(&cursor))) {
-		if (has_peer(check->config, item))
+	while ((item = value_next_item(&cursor))) {
+		if (config_find_peer(check->config, item) < check->config->peer_count)
 			continue;
-		wrong(check, "peers", "there is no peer `%s`: add a section [peer:%s]", item, item);
-		good = false;
+		add_error(check, "peers", "there is no peer `%s`: add a section [peer:%s]", item, item);
+		valid = false;
 	}
 	free(copy);
-	return good;
+	return valid;
 }
 
-/* A backup stands in for others. */
-static void check_backups(const struct check *check, const struct listener_config *listener)
+/* A backup is used when the other peers are down, so a relay needs a peer that is not a backup. */
+static void check_backups(const struct section_check *check, const struct listener_config *listener)
 {
 	for (size_t i = 0; i < listener->peer_count; i++) {
 		if (!listener->peers[i]->backup)
 			return;
 	}
-	wrong(check, "peers", "every peer is a backup: remove `backup = on` from one of them");
+	add_error(check, "peers", "every peer is a backup: remove `backup = on` from one of them");
 }
 
-static void check_peers(const struct check *check, const struct listener_config *listener)
+static void check_listener_peers(const struct section_check *check, const struct listener_config *listener)
 {
-	const struct action_traits *traits = action_traits(listener->action);
-	bool peers = entry(check, "peers"), known = is_good(check, "action");
+	const struct action_traits *traits = &action_traits[listener->action];
+	bool peers = entry_of(check, "peers"), known = is_accepted(check, "action");
 
 	if (known && traits->has_peers && !peers)
-		wrong(check, "peers", "missing: %s needs to know to whom; write names of [peer:NAME] sections",
-		      entry(check, "action")->value);
+		add_error(check, "peers", "missing: %s needs to know to whom; write names of [peer:NAME] sections",
+			  entry_of(check, "action")->value);
 	if (known && !traits->has_peers && peers)
-		wrong(check, "peers",
-		      "only forward and relay send to peers: remove it, or write `action = forward` or "
-		      "`action = relay`");
-	else if (is_good(check, "peers") && check_names(check) && known && traits->has_sessions)
+		add_error(check, "peers",
+			  "only forward and relay send to peers: remove it, or write `action = forward` or "
+			  "`action = relay`");
+	else if (is_accepted(check, "peers") && check_peer_names(check) && known && traits->has_sessions)
 		check_backups(check, listener);
 }
 
-static void check_action(const struct check *check, const struct listener_config *listener)
+static void check_action(const struct section_check *check, const struct listener_config *listener)
 {
 	static const char *const keys[] = {"balance", "idle_timeout", "max_sessions", "responses"};
 
-	if (!entry(check, "action"))
-		wrong(check, "action", "missing: write what to do, " ACTION_CHOICES);
-	if (!is_good(check, "action") || action_traits(listener->action)->has_sessions)
+	if (!entry_of(check, "action"))
+		add_error(check, "action", "missing: write what to do, " ACTION_CHOICES);
+	if (!is_accepted(check, "action") || action_traits[listener->action].has_sessions)
 		return;
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		if (is_good(check, keys[i]))
-			wrong(check, keys[i], "only a relay has sessions: remove it, or write `action = relay`");
+		if (is_accepted(check, keys[i]))
+			add_error(check, keys[i], "only a relay has sessions: remove it, or write `action = relay`");
 	}
 }
 
-/* Senders of AF_UNIX are not limited. */
-static void check_source_limit(const struct check *check, const struct listener_config *listener)
+/* source_limit does not apply to AF_UNIX senders. */
+static void check_source_limit(const struct section_check *check, const struct listener_config *listener)
 {
-	bool networked = has_family(listener, AF_INET) || has_family(listener, AF_INET6);
+	bool networked = listener_has_family(listener, AF_INET) || listener_has_family(listener, AF_INET6);
 
-	if (is_good(check, "source_burst") && !listener->source_limit &&
-	    (is_good(check, "source_limit") || !entry(check, "source_limit")))
-		wrong(check, "source_burst",
-		      "does nothing without a limit: write `source_limit = N`, datagrams a second, or remove this "
-		      "line");
-	if (is_good(check, "address") && listener->source_limit && !networked)
-		wrong(check, "source_limit", "senders to unix: addresses are not limited: remove it");
+	if (is_accepted(check, "source_burst") && !listener->source_limit &&
+	    (is_accepted(check, "source_limit") || !entry_of(check, "source_limit")))
+		add_error(check, "source_burst",
+			  "does nothing without a limit: write `source_limit = N`, datagrams a second, or remove this "
+			  "line");
+	if (is_accepted(check, "address") && listener->source_limit && !networked)
+		add_error(check, "source_limit", "senders to unix: addresses are not limited: remove it");
 }
 
-/* Hex digits are not text that could be written in another charset. */
-static void check_conversion(const struct check *check, const struct listener_config *listener)
+/* A payload that is decoded as hex digits cannot be converted to the charset of a peer. */
+static void check_conversion(const struct section_check *check, const struct listener_config *listener)
 {
 	bool hex = false;
 
@@ -240,21 +227,21 @@ static void check_conversion(const struct check *check, const struct listener_co
 		hex |= !strcasecmp(listener->encodings[i], "hex");
 	for (size_t i = 0; hex && i < listener->peer_count; i++) {
 		if (listener->peers[i]->encoding)
-			wrong(check, "encoding",
-			      "`hex` is no charset that peer `%s` could get %s from: remove it from the list",
-			      listener->peers[i]->name, listener->peers[i]->encoding);
+			add_error(check, "encoding",
+				  "`hex` is no charset that peer `%s` could get %s from: remove it from the list",
+				  listener->peers[i]->name, listener->peers[i]->encoding);
 	}
 }
 
-/* The kernel gives a port either to the wildcard or to single addresses. */
-static bool addresses_clash(const struct address *a, const struct address *b)
+/* The kernel binds a port of a family either to the wildcard address or to single addresses. */
+static bool addresses_conflict(const struct address *a, const struct address *b)
 {
 	return a->any.sa_family == b->any.sa_family &&
 	       (address_is_wildcard(a) || address_is_wildcard(b) || address_equal(a, b));
 }
 
-/* Whether not both can be bound. */
-static bool binds_clash(const struct bind_config *a, const struct bind_config *b)
+/* Returns whether at most one of the two can be bound. */
+static bool binds_conflict(const struct bind_config *a, const struct bind_config *b)
 {
 	uint16_t port = address_port(&a->address);
 
@@ -264,24 +251,26 @@ static bool binds_clash(const struct bind_config *a, const struct bind_config *b
 		return address_equal(&a->address, &b->address);
 	if (!port || port != address_port(&b->address))
 		return false;
-	return a->any || b->any || addresses_clash(&a->address, &b->address);
+	return a->any || b->any || addresses_conflict(&a->address, &b->address);
 }
 
-/* owner is the other listener's name, or NULL. */
-static void tell_clash(const struct check *check, const struct bind_config *bind, const char *owner,
-		       const struct bind_config *other)
+/* owner is the name of the listener that has the other bind, or NULL if it is the same listener. */
+static void report_conflict(const struct section_check *check, const struct bind_config *bind, const char *owner,
+			    const struct bind_config *other)
 {
 	if (owner)
-		wrong(check, "address", "`%s` is taken by listener `%s` (`%s`): choose another address", bind->text,
-		      owner, other->text);
+		add_error(check, "address", "`%s` is taken by listener `%s` (`%s`): choose another address", bind->text,
+			  owner, other->text);
 	else if (!strcmp(bind->text, other->text))
-		wrong(check, "address", "`%s` is listed twice: remove one", bind->text);
+		add_error(check, "address", "`%s` is listed twice: remove one", bind->text);
 	else
-		wrong(check, "address", "`%s` covers the same address as `%s`: remove one", bind->text, other->text);
+		add_error(check, "address", "`%s` covers the same address as `%s`: remove one", bind->text,
+			  other->text);
 }
 
-/* Those of the listeners before this one, and its own before it. */
-static void check_clash(const struct check *check, const struct listener_config *listener, size_t i)
+/* Compares bind number i with the binds before it: those of earlier listeners and the earlier ones of this listener.
+ * Reports only the first conflict. */
+static void check_bind_conflict(const struct section_check *check, const struct listener_config *listener, size_t i)
 {
 	const struct bind_config *bind = &listener->binds[i];
 
@@ -289,35 +278,35 @@ static void check_clash(const struct check *check, const struct listener_config 
 		const struct listener_config *other = &check->config->listeners[l];
 		size_t count = other == listener ? i : other->bind_count;
 
-		/* Bound to another device, the same address is another one. */
+		/* Sockets that are bound to different devices can have the same address. */
 		if (bind->address.any.sa_family != AF_UNIX && listener->interface[0] && other->interface[0] &&
 		    strcmp(listener->interface, other->interface))
 			continue;
 		for (size_t j = 0; j < count; j++) {
-			if (!binds_clash(bind, &other->binds[j]))
+			if (!binds_conflict(bind, &other->binds[j]))
 				continue;
-			tell_clash(check, bind, other == listener ? NULL : other->name, &other->binds[j]);
+			report_conflict(check, bind, other == listener ? NULL : other->name, &other->binds[j]);
 			return;
 		}
 	}
 }
 
-static void check_listener(const struct check *check, const struct listener_config *listener)
+static void check_listener(const struct section_check *check, const struct listener_config *listener)
 {
-	if (!entry(check, "address"))
-		wrong(check, "address", "missing: write where to listen, such as `address = *:7788`");
+	if (!entry_of(check, "address"))
+		add_error(check, "address", "missing: write where to listen, such as `address = *:7788`");
 	for (size_t i = 0; i < listener->bind_count; i++)
-		check_clash(check, listener, i);
+		check_bind_conflict(check, listener, i);
 	check_action(check, listener);
-	check_peers(check, listener);
+	check_listener_peers(check, listener);
 	check_conversion(check, listener);
 	check_network_keys(check, listener);
 	check_source_limit(check, listener);
 }
 
-/* --- HTTP --- */
+/* --- [http] --- */
 
-static void check_http(const struct check *check)
+static void check_http(const struct section_check *check)
 {
 	const struct config *config = check->config;
 
@@ -328,15 +317,15 @@ static void check_http(const struct check *check)
 
 		for (size_t i = 0; i < listener->bind_count; i++) {
 			if (address_equal(&listener->binds[i].address, &config->http.address))
-				wrong(check, "listen", "`%s` is taken by listener `%s`: choose another path",
-				      config->http.text, listener->name);
+				add_error(check, "listen", "`%s` is taken by listener `%s`: choose another path",
+					  config->http.text, listener->name);
 		}
 	}
 }
 
-/* --- Peers --- */
+/* --- [peer:NAME] --- */
 
-static bool same_host(const struct address *a, const struct address *b)
+static bool equals_except_port(const struct address *a, const struct address *b)
 {
 	struct address host = *a;
 
@@ -344,7 +333,7 @@ static bool same_host(const struct address *a, const struct address *b)
 	return address_equal(&host, b);
 }
 
-static bool on_an_interface(const struct address *address)
+static bool interface_has_address(const struct address *address)
 {
 	struct ifaddrs *first;
 	bool found = false;
@@ -357,33 +346,34 @@ static bool on_an_interface(const struct address *address)
 		if (!i->ifa_addr || i->ifa_addr->sa_family != address->any.sa_family)
 			continue;
 		memcpy(&own.any, i->ifa_addr, address->any.sa_family == AF_INET ? sizeof(own.v4) : sizeof(own.v6));
-		found = same_host(&own, address);
+		found = equals_except_port(&own, address);
 	}
 	freeifaddrs(first);
 	return found;
 }
 
-/* This host's, whatever it is bound to. */
-static bool is_local(const struct address *address)
+/* Returns whether the address belongs to this host: a loopback address, or an address of an interface now. */
+static bool is_own_host_address(const struct address *address)
 {
 	if (address->any.sa_family == AF_INET && ntohl(address->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET)
 		return true;
 	if (address->any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr))
 		return true;
-	return address->any.sa_family != AF_UNIX && on_an_interface(address);
+	return address->any.sa_family != AF_UNIX && interface_has_address(address);
 }
 
-static bool has_group(const struct listener_config *listener, const struct address *to)
+static bool joins_group(const struct listener_config *listener, const struct address *to)
 {
 	for (size_t i = 0; i < listener->group_count; i++) {
-		if (same_host(&listener->groups[i].group, to))
+		if (equals_except_port(&listener->groups[i].group, to))
 			return true;
 	}
 	return false;
 }
 
-/* A datagram to that address would come back to the listener. */
-static bool leads_to(const struct address *to, const struct listener_config *listener, const struct bind_config *bind)
+/* Returns whether a datagram to this address arrives at the bind of the listener. */
+static bool reaches_listener(const struct address *to, const struct listener_config *listener,
+			     const struct bind_config *bind)
 {
 	int family = bind->address.any.sa_family;
 
@@ -392,12 +382,12 @@ static bool leads_to(const struct address *to, const struct listener_config *lis
 	if (address_port(to) != address_port(&bind->address) || !address_is_wildcard(&bind->address))
 		return false;
 	return (bind->any ? to->any.sa_family != AF_UNIX : to->any.sa_family == family) &&
-	       (has_group(listener, to) || is_local(to));
+	       (joins_group(listener, to) || is_own_host_address(to));
 }
 
-/* Whether it is known where the peer is, and where. What names lead to shows when they are looked up, but for this one,
- * which is always the same (RFC 6761, 6.3). */
-static bool is_known(const struct peer_config *peer, struct address *address)
+/* Writes the address of the peer and returns true if it is known without resolving. The addresses of names are checked
+ * when they are resolved, except for localhost, which is always a loopback address (RFC 6761, section 6.3). */
+static bool find_fixed_address(const struct peer_config *peer, struct address *address)
 {
 	*address = peer->address;
 	if (!peer->host)
@@ -406,82 +396,83 @@ static bool is_known(const struct peer_config *peer, struct address *address)
 	       !address_from_ip(address, "127.0.0.1", address_port(&peer->address));
 }
 
-static void check_loop(const struct check *check, const struct peer_config *peer)
+static void check_loop(const struct section_check *check, const struct peer_config *peer)
 {
 	struct address address;
 
-	if (!is_known(peer, &address))
+	if (!find_fixed_address(peer, &address))
 		return;
 	for (size_t l = 0; l < check->config->listener_count; l++) {
 		const struct listener_config *listener = &check->config->listeners[l];
 
 		for (size_t i = 0; i < listener->bind_count; i++) {
-			if (leads_to(&address, listener, &listener->binds[i]))
-				wrong(check, "address",
-				      "`%s` is our own listener `%s`: datagrams would go round in circles; write "
-				      "another program's address",
-				      peer->address_text, listener->name);
+			if (reaches_listener(&address, listener, &listener->binds[i]))
+				add_error(check, "address",
+					  "`%s` is our own listener `%s`: datagrams would go round in circles; write "
+					  "another program's address",
+					  peer->address_text, listener->name);
 		}
 	}
 }
 
-/* A check is over before the next one begins. */
-static void check_pace(const struct check *check, const struct peer_config *peer)
+/* A check must end before the next one begins. */
+static void check_health_timing(const struct section_check *check, const struct peer_config *peer)
 {
-	const struct ini_entry *interval = entry(check, "check_interval"), *timeout = entry(check, "check_timeout");
+	const struct ini_entry *interval = entry_of(check, "check_interval"),
+			       *timeout = entry_of(check, "check_timeout");
 
 	if ((interval && !interval->value) || (timeout && !timeout->value) ||
 	    peer->check.timeout_ms <= peer->check.interval_ms)
 		return;
-	wrong(check, timeout ? "check_timeout" : "check_interval",
-	      "check_timeout (%" PRIu64 "ms) is longer than check_interval (%" PRIu64
-	      "ms): shorten the one, or lengthen the other",
-	      peer->check.timeout_ms, peer->check.interval_ms);
+	add_error(check, timeout ? "check_timeout" : "check_interval",
+		  "check_timeout (%" PRIu64 "ms) is longer than check_interval (%" PRIu64
+		  "ms): shorten the one, or lengthen the other",
+		  peer->check.timeout_ms, peer->check.interval_ms);
 }
 
-static void check_health(const struct check *check, const struct peer_config *peer)
+static void check_health_keys(const struct section_check *check, const struct peer_config *peer)
 {
 	static const char *const keys[] = {"check_send",    "check_expect", "check_interval",
 					   "check_timeout", "check_rise",   "check_fall"};
 
 	if (peer->check.on)
-		check_pace(check, peer);
-	if (peer->check.on || (entry(check, "check") && !is_good(check, "check")))
+		check_health_timing(check, peer);
+	if (peer->check.on || (entry_of(check, "check") && !is_accepted(check, "check")))
 		return;
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		if (is_good(check, keys[i]))
-			wrong(check, keys[i], "does nothing without `check = on`: write that, or remove this line");
+		if (is_accepted(check, keys[i]))
+			add_error(check, keys[i], "does nothing without `check = on`: write that, or remove this line");
 	}
 }
 
-static void check_peer(const struct check *check, const struct peer_config *peer)
+static void check_peer(const struct section_check *check, const struct peer_config *peer)
 {
-	check_health(check, peer);
-	if (!entry(check, "address"))
-		wrong(check, "address", "missing: write where to send to, such as `address = 192.0.2.1:514`");
-	if (!is_good(check, "address"))
+	check_health_keys(check, peer);
+	if (!entry_of(check, "address"))
+		add_error(check, "address", "missing: write where to send to, such as `address = 192.0.2.1:514`");
+	if (!is_accepted(check, "address"))
 		return;
 	if (address_lacks_zone(&peer->address))
-		wrong(check, "address", "`%s` is link-local: write its interface, as in [fe80::1%%eth0]:7788",
-		      peer->address_text);
+		add_error(check, "address", "`%s` is link-local: write its interface, as in [fe80::1%%eth0]:7788",
+			  peer->address_text);
 	check_loop(check, peer);
 }
 
-void config_validate(const struct config *config, const struct ini_file *file, const struct config_place *places,
+void config_validate(const struct config *config, const struct ini_file *file, const struct config_section *sections,
 		     struct diagnostics *diagnostics)
 {
-	struct check check = {config, file, diagnostics, 0};
+	struct section_check check = {config, file, diagnostics, 0};
 
 	for (; check.section < file->section_count; check.section++) {
-		const struct config_place *place = &places[check.section];
+		const struct config_section *section = &sections[check.section];
 
-		if (place->known && place->kind == SECTION_DAEMON)
+		if (section->known && section->kind == SECTION_DAEMON)
 			check_daemon(&check);
-		else if (place->known && place->kind == SECTION_HTTP)
+		else if (section->known && section->kind == SECTION_HTTP)
 			check_http(&check);
-		else if (place->known && place->kind == SECTION_LISTENER)
-			check_listener(&check, &config->listeners[place->index]);
-		else if (place->known && place->kind == SECTION_PEER)
-			check_peer(&check, &config->peers[place->index]);
+		else if (section->known && section->kind == SECTION_LISTENER)
+			check_listener(&check, &config->listeners[section->index]);
+		else if (section->known && section->kind == SECTION_PEER)
+			check_peer(&check, &config->peers[section->index]);
 	}
 }

@@ -1,4 +1,5 @@
-/* What must hold between the keys of a configuration. */
+/* Checks that need more than one key: missing keys, keys that exclude each other, addresses that conflict, peers that
+ * are listeners of this daemon. A check of a single value belongs to its setter. */
 #ifndef UDPRELAYD_CONFIG_VALIDATE_H
 #define UDPRELAYD_CONFIG_VALIDATE_H
 
@@ -9,16 +10,16 @@
 #include "config/ini_file.h"
 #include "config/keys.h"
 
-/* What a section of the file is. */
-struct config_place {
-	bool known;
+/* The meaning of one section of the file. */
+struct config_section {
+	bool known; /* the kind is valid */
 	enum section_kind kind;
 	size_t index; /* in config.listeners or config.peers */
 };
 
-/* Tells all that is wrong. places has one for each section of the file, and the value of each entry that was refused is
- * NULL: nothing more is told of it. */
-void config_validate(const struct config *config, const struct ini_file *file, const struct config_place *places,
+/* Adds all errors to diagnostics. `sections` has one element for each section of the file, in the same order. The value
+ * of an entry that was rejected before is NULL; errors that only follow from it are not added. */
+void config_validate(const struct config *config, const struct ini_file *file, const struct config_section *sections,
 		     struct diagnostics *diagnostics);
 
 #endif

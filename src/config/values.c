@@ -24,7 +24,7 @@ bool value_boolean(const char *text, bool *result)
 	return true;
 }
 
-/* Reads digits; *end is where they end. */
+/* Reads up to 18 digits, which always fit into 64 bits. *end points behind them. */
 static bool read_digits(const char *text, const char **end, uint64_t *number)
 {
 	size_t digits = strspn(text, "0123456789");
@@ -89,7 +89,7 @@ bool value_choice(const char *text, const char *const words[], unsigned *result)
 	return false;
 }
 
-/* "PORT" or "PORT-PORT". */
+/* Adds "PORT" or "PORT-PORT" to the set. Modifies the item. */
 static bool add_ports(char *item, struct port_set *set)
 {
 	char *dash = strchr(item, '-');
@@ -113,7 +113,7 @@ bool value_ports(const char *text, struct port_set *result)
 	struct port_set set = {0};
 	bool good = true;
 
-	while (good && (item = value_next(&cursor)))
+	while (good && (item = value_next_item(&cursor)))
 		good = add_ports(item, &set);
 	free(copy);
 	if (good)
@@ -160,7 +160,7 @@ const char *value_hex_words(char *text, uint8_t *out, size_t *size, const char *
 	return fault;
 }
 
-char *value_next(char **cursor)
+char *value_next_item(char **cursor)
 {
 	char *item = *cursor, *comma, *end;
 

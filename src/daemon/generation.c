@@ -6,10 +6,10 @@
 
 #include "daemon/session_capacity.h"
 
-/* --- Opening --- */
+/* --- Open --- */
 
-/* The sockets' addresses, and the groups that they have joined. */
-static size_t collect_addresses(const struct listen_sockets *sockets, struct address *addresses)
+/* Writes the address of each socket and of the groups that it has joined. Returns the number of addresses. */
+static size_t collect_own_addresses(const struct listen_sockets *sockets, struct address *addresses)
 {
 	size_t count = 0;
 
@@ -28,22 +28,23 @@ static size_t collect_addresses(const struct listen_sockets *sockets, struct add
 static int create_own_addresses(struct generation *generation)
 {
 	const struct listen_sockets *sockets = &generation->sockets;
-	size_t most = 1;
+	size_t max = 1;
 	struct address *addresses;
 	int error;
 
 	for (size_t i = 0; i < sockets->count; i++)
-		most += 1 + sockets->items[i].config->group_count;
-	addresses = calloc(most, sizeof(*addresses));
+		max += 1 + sockets->items[i].config->group_count;
+	addresses = calloc(max, sizeof(*addresses));
 	if (!addresses)
 		return -ENOMEM;
-	error = own_addresses_create(&generation->own, addresses, collect_addresses(sockets, addresses));
+	error = own_addresses_create(&generation->own_addresses, addresses, collect_own_addresses(sockets, addresses));
 	free(addresses);
 	return error;
 }
 
-/* Local interfaces, and the ports that listeners got, show only now what the configuration leads to. */
-static int check_peers(const struct generation *generation)
+/* Rejects peers at our own addresses. Validation of the file cannot find them: they depend on the interfaces of this
+ * host and on ports that the kernel chooses. */
+static int check_peer_addresses(const struct generation *generation)
 {
 	const struct config *config = generation->config;
 	int error = 0;
@@ -51,7 +52,7 @@ static int check_peers(const struct generation *generation)
 	for (size_t i = 0; i < config->peer_count; i++) {
 		const struct peer_config *peer = &config->peers[i];
 
-		if (peer->host || !own_addresses_reaches_us(generation->own, &peer->address))
+		if (peer->host || !own_addresses_reaches_us(generation->own_addresses, &peer->address))
 			continue;
 		log_error(generation->setup->log,
 			  "%s:%u: [peer:%s] address: `%s` is one of our own listeners: datagrams would go round in "
@@ -74,46 +75,47 @@ static int create_datagram_log(struct generation *generation)
 static int open_files(struct generation *generation)
 {
 	const struct generation_setup *setup = generation->setup;
-	struct listen_sockets *before = generation->before ? &generation->before->sockets : NULL;
-	int error = listen_sockets_open(&generation->sockets, generation->config, setup->worker_count, before,
-					setup->passed, setup->log);
+	struct listen_sockets *previous = generation->previous ? &generation->previous->sockets : NULL;
+	int error = listen_sockets_open(&generation->sockets, generation->config, setup->worker_count, previous,
+					setup->inherited, setup->log);
 	int log_error = create_datagram_log(generation);
 
 	return error ? error : log_error;
 }
 
-static int create_shared(struct generation *generation)
+static int create_limits(struct generation *generation)
 {
 	const struct generation_setup *setup = generation->setup;
-	const struct generation *before = generation->before;
+	const struct generation *previous = generation->previous;
 
-	return listener_limits_create(&generation->shared, generation->config,
+	return listener_limits_create(&generation->limits, generation->config,
 				      session_capacity_reserve(generation->config, setup->worker_count, setup->log),
-				      before ? before->shared : NULL, before ? before->config : NULL);
+				      previous ? previous->limits : NULL, previous ? previous->config : NULL);
 }
 
-static int tell_failure(const struct generation *generation, int error)
+static int generation_log_failure(const struct generation *generation, int error)
 {
 	log_error(generation->setup->log, "cannot start: %s", strerror(-error));
 	return error;
 }
 
-static void refuse_port(struct config *config, uint16_t port)
+static void refuse_source_port(struct config *config, uint16_t port)
 {
 	for (size_t i = 0; i < config->listener_count; i++) {
-		if (config->listeners[i].refuses_default_ports)
+		if (config->listeners[i].has_default_source_ports)
 			port_set_add(config->listeners[i].refuse_source_ports, port);
 	}
 }
 
-/* Echo services of other hosts have the same port as ours, whatever that is: only now is it known of each. */
+/* Refuses the port of each echo listener as a source port: echo services of other hosts usually have the same port.
+ * Until the bind, a port that the kernel chooses is unknown. */
 static void refuse_echo_ports(struct generation *generation)
 {
 	for (size_t i = 0; i < generation->sockets.count; i++) {
 		const struct listen_socket *socket = &generation->sockets.items[i];
 
-		if (action_traits(socket->config->action)->reflects && socket->local.any.sa_family != AF_UNIX)
-			refuse_port(generation->config, address_port(&socket->local));
+		if (action_traits[socket->config->action].reflects && socket->local.any.sa_family != AF_UNIX)
+			refuse_source_port(generation->config, address_port(&socket->local));
 	}
 }
 
@@ -122,12 +124,12 @@ static int create_tables(struct generation *generation)
 	int error = create_own_addresses(generation);
 
 	if (!error)
-		error = create_shared(generation);
-	return error ? tell_failure(generation, error) : 0;
+		error = create_limits(generation);
+	return error ? generation_log_failure(generation, error) : 0;
 }
 
 int generation_open(struct generation **out, struct generation_setup *setup, struct config *config,
-		    struct generation *before)
+		    struct generation *previous)
 {
 	struct generation *generation = calloc(1, sizeof(*generation));
 	int error;
@@ -136,14 +138,14 @@ int generation_open(struct generation **out, struct generation_setup *setup, str
 		config_destroy(config);
 		return -ENOMEM;
 	}
-	*generation = (struct generation){.setup = setup, .config = config, .before = before};
+	*generation = (struct generation){.setup = setup, .config = config, .previous = previous};
 	error = open_files(generation);
 	if (!error)
 		refuse_echo_ports(generation);
 	if (!error)
 		error = create_tables(generation);
 	if (!error)
-		error = check_peers(generation);
+		error = check_peer_addresses(generation);
 	if (error)
 		generation_destroy(generation);
 	else
@@ -151,13 +153,13 @@ int generation_open(struct generation **out, struct generation_setup *setup, str
 	return error;
 }
 
-/* --- Preparing --- */
+/* --- Prepare --- */
 
 static void on_peers_changed(struct endpoints_snapshot *snapshot, void *data)
 {
 	struct generation *generation = data;
 
-	for (unsigned i = 0; i < generation->started; i++)
+	for (unsigned i = 0; i < generation->workers_started; i++)
 		worker_set_peers(generation->workers[i], endpoints_snapshot_get(snapshot));
 	health_checks_set(generation->checks, snapshot);
 	endpoints_snapshot_put(snapshot);
@@ -168,9 +170,9 @@ static int create_peers(struct generation *generation)
 	struct generation_setup *setup = generation->setup;
 	struct peers_setup peers = {.loop = setup->loop,
 				    .config = generation->config,
-				    .own = generation->own,
-				    .epoch = &setup->news,
-				    .before = generation->before ? generation->before->peers : NULL,
+				    .own = generation->own_addresses,
+				    .epoch = &setup->epoch,
+				    .before = generation->previous ? generation->previous->peers : NULL,
 				    .log = setup->log,
 				    .changed = on_peers_changed,
 				    .data = generation};
@@ -184,12 +186,12 @@ static int create_workers(struct generation *generation)
 	int error = 0;
 
 	generation->worker_setup = (struct worker_setup){.config = generation->config,
-							 .own = generation->own,
+							 .own = generation->own_addresses,
 							 .datagram_log = generation->datagram_log,
 							 .sockets = &generation->sockets,
 							 .peers = generation->peers,
-							 .news = &setup->news,
-							 .shared = generation->shared,
+							 .epoch = &setup->epoch,
+							 .limits = generation->limits,
 							 .log = setup->log};
 	generation->workers = calloc(setup->worker_count, sizeof(struct worker *));
 	if (!generation->workers)
@@ -199,31 +201,31 @@ static int create_workers(struct generation *generation)
 	return error;
 }
 
-static int prepare(struct generation *generation)
+static int create_parts(struct generation *generation)
 {
 	const struct generation_setup *setup = generation->setup;
 	int error = 0;
 
-	if (generation->datagram_log && generation->before && generation->before->datagram_log)
+	if (generation->datagram_log && generation->previous && generation->previous->datagram_log)
 		datagram_log_pause(generation->datagram_log);
 	if (generation->datagram_log)
 		error = datagram_log_start(generation->datagram_log);
 	if (!error)
 		error = create_peers(generation);
 	if (!error)
-		error = health_checks_create(&generation->checks, setup->loop, generation->config, generation->own,
-					     setup->log);
+		error = health_checks_create(&generation->checks, setup->loop, generation->config,
+					     generation->own_addresses, setup->log);
 	return error ? error : create_workers(generation);
 }
 
 int generation_prepare(struct generation *generation)
 {
-	int error = prepare(generation);
+	int error = create_parts(generation);
 
-	return error ? tell_failure(generation, error) : 0;
+	return error ? generation_log_failure(generation, error) : 0;
 }
 
-/* --- Starting, and taking over --- */
+/* --- Start --- */
 
 void generation_retire(struct generation *generation)
 {
@@ -232,32 +234,33 @@ void generation_retire(struct generation *generation)
 		peers_close(generation->peers);
 }
 
-static void stop_workers(struct generation *generation, void (*stop)(struct worker *worker))
+static void stop_and_join_workers(struct generation *generation, void (*stop)(struct worker *worker))
 {
-	for (unsigned i = 0; i < generation->started; i++)
+	for (unsigned i = 0; i < generation->workers_started; i++)
 		stop(generation->workers[i]);
-	for (unsigned i = 0; i < generation->started; i++)
+	for (unsigned i = 0; i < generation->workers_started; i++)
 		worker_join(generation->workers[i]);
-	generation->started = 0;
+	generation->workers_started = 0;
 }
 
-/* Targets are as the configuration before has them until all sessions know their peers in the new one. */
-static void take_over(struct generation *generation)
+/* The order matters: endpoints keep the settings of the previous configuration until all sessions refer to the peers of
+ * the new one. */
+static void adopt_previous(struct generation *generation)
 {
-	struct generation *before = generation->before;
+	struct generation *previous = generation->previous;
 
-	generation_retire(before);
-	listen_sockets_stop_receiving(&generation->sockets, &before->sockets);
-	stop_workers(before, worker_stop_for_adoption);
+	generation_retire(previous);
+	listen_sockets_stop_receiving(&generation->sockets, &previous->sockets);
+	stop_and_join_workers(previous, worker_stop_for_adoption);
 	for (unsigned i = 0; i < generation->setup->worker_count; i++)
-		worker_adopt(generation->workers[i], before->workers[i]);
+		worker_adopt(generation->workers[i], previous->workers[i]);
 	peers_adopt(generation->peers);
-	listener_limits_adopt(generation->shared, generation->config);
-	listen_sockets_adopt(&generation->sockets, &before->sockets);
-	generation->before = NULL;
+	listener_limits_adopt(generation->limits, generation->config);
+	listen_sockets_adopt(&generation->sockets, &previous->sockets);
+	generation->previous = NULL;
 }
 
-static void start_checks(struct generation *generation)
+static void start_health_checks(struct generation *generation)
 {
 	struct endpoints_snapshot *snapshot = peers_now(generation->peers);
 
@@ -269,23 +272,23 @@ int generation_start(struct generation *generation)
 {
 	int error = 0;
 
-	if (generation->before)
-		take_over(generation);
-	start_checks(generation);
-	while (generation->started < generation->setup->worker_count && !error) {
-		error = worker_start(generation->workers[generation->started]);
-		generation->started += !error;
+	if (generation->previous)
+		adopt_previous(generation);
+	start_health_checks(generation);
+	while (generation->workers_started < generation->setup->worker_count && !error) {
+		error = worker_start(generation->workers[generation->workers_started]);
+		generation->workers_started += !error;
 	}
 	if (!error)
 		listen_sockets_save_to_fdstore(&generation->sockets);
-	return error ? tell_failure(generation, error) : 0;
+	return error ? generation_log_failure(generation, error) : 0;
 }
 
-/* --- End --- */
+/* --- Close --- */
 
 void generation_close(struct generation *generation)
 {
-	stop_workers(generation, worker_stop);
+	stop_and_join_workers(generation, worker_stop);
 	generation_retire(generation);
 }
 
@@ -304,11 +307,11 @@ void generation_destroy(struct generation *generation)
 	for (unsigned i = 0; generation->workers && i < generation->setup->worker_count; i++)
 		worker_destroy(generation->workers[i]);
 	free(generation->workers);
-	listener_limits_destroy(generation->shared, generation->config);
+	listener_limits_destroy(generation->limits, generation->config);
 	datagram_log_destroy(generation->datagram_log);
 	health_checks_destroy(generation->checks);
 	peers_destroy(generation->peers);
-	own_addresses_destroy(generation->own);
+	own_addresses_destroy(generation->own_addresses);
 	listen_sockets_close(&generation->sockets);
 	config_destroy(generation->config);
 	free(generation);

@@ -23,51 +23,51 @@ static int open_netlink(void)
 	return error;
 }
 
-/* What a message says does not matter, nor what is lost: all addresses are read again. */
+/* Discards all messages. Lost messages (ENOBUFS) do no harm, because on_change reads all addresses again. */
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
-	const struct interface_monitor *interfaces = poll->data;
+	const struct interface_monitor *monitor = poll->data;
 	char message[4096];
 
 	(void)status;
 	(void)events;
-	while (recv(interfaces->fd, message, sizeof(message), 0) >= 0 || errno == ENOBUFS)
+	while (recv(monitor->fd, message, sizeof(message), 0) >= 0 || errno == ENOBUFS)
 		;
-	interfaces->changed(interfaces->data);
+	monitor->on_change(monitor->data);
 }
 
-static int start(struct interface_monitor *interfaces, uv_loop_t *loop)
+static int open_monitor(struct interface_monitor *monitor, uv_loop_t *loop)
 {
 	int error;
 
-	interfaces->fd = open_netlink();
-	if (interfaces->fd < 0)
-		return interfaces->fd;
-	error = uv_poll_init(loop, &interfaces->poll, interfaces->fd);
+	monitor->fd = open_netlink();
+	if (monitor->fd < 0)
+		return monitor->fd;
+	error = uv_poll_init(loop, &monitor->poll, monitor->fd);
 	if (error)
 		return error;
-	interfaces->poll.data = interfaces;
-	uv_unref((uv_handle_t *)&interfaces->poll);
-	return uv_poll_start(&interfaces->poll, UV_READABLE, on_readable);
+	monitor->poll.data = monitor;
+	uv_unref((uv_handle_t *)&monitor->poll);
+	return uv_poll_start(&monitor->poll, UV_READABLE, on_readable);
 }
 
-void interface_monitor_start(struct interface_monitor *interfaces, uv_loop_t *loop, interface_monitor_changed *changed,
+void interface_monitor_start(struct interface_monitor *monitor, uv_loop_t *loop, interface_monitor_changed *on_change,
 			     void *data, struct log *log)
 {
 	int error;
 
-	interfaces->changed = changed;
-	interfaces->data = data;
-	error = start(interfaces, loop);
+	monitor->on_change = on_change;
+	monitor->data = data;
+	error = open_monitor(monitor, loop);
 	if (error && error != -EAFNOSUPPORT)
 		log_warning(log, "addresses that come to interfaces later are not known for our own: %s",
 			    uv_strerror(error));
-	changed(data);
+	on_change(data);
 }
 
-void interface_monitor_finish(struct interface_monitor *interfaces)
+void interface_monitor_finish(struct interface_monitor *monitor)
 {
-	if (interfaces->fd >= 0)
-		close(interfaces->fd);
-	interfaces->fd = -1;
+	if (monitor->fd >= 0)
+		close(monitor->fd);
+	monitor->fd = -1;
 }

@@ -1,4 +1,6 @@
-/* Tells when addresses come to the interfaces of the host, or leave them. */
+/* Reports when an address is added to or removed from an interface of the host (rtnetlink(7)). The server owns the only
+ * monitor. Without netlink, an address that is added after the start or the last reload is not recognised as our own.
+ */
 #ifndef UDPRELAYD_DAEMON_INTERFACE_MONITOR_H
 #define UDPRELAYD_DAEMON_INTERFACE_MONITOR_H
 
@@ -10,17 +12,18 @@ typedef void interface_monitor_changed(void *data);
 
 struct interface_monitor {
 	uv_poll_t poll;
-	int fd; /* -1: nobody tells */
-	interface_monitor_changed *changed;
+	int fd; /* netlink socket; -1: none */
+	interface_monitor_changed *on_change;
 	void *data;
 };
 
-/* Does not keep the loop running; its end closes the handle. Where there is no netlink, nothing is ever told; other
- * reasons for that are told to the log. What came before is told at once. */
-void interface_monitor_start(struct interface_monitor *interfaces, uv_loop_t *loop, interface_monitor_changed *changed,
+/* Starts the monitor and calls on_change once, for changes that happened before the start. The monitor does not keep
+ * the loop running, and the handle is closed with the loop. Logs a warning on failure, but not if the system has no
+ * netlink; on_change is then not called again. */
+void interface_monitor_start(struct interface_monitor *monitor, uv_loop_t *loop, interface_monitor_changed *on_change,
 			     void *data, struct log *log);
 
-/* After the end of the loop. */
-void interface_monitor_finish(struct interface_monitor *interfaces);
+/* Closes the socket. Call this after the loop has ended. */
+void interface_monitor_finish(struct interface_monitor *monitor);
 
 #endif

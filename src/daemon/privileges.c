@@ -16,41 +16,41 @@ int privileges_forbid_gain(void)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? -errno : 0;
 }
 
-/* --- Files that others could change --- */
+/* --- Files that other users could change --- */
 
-/* The other user that a file may belong to. */
-static void check_owner(const char *path, const struct stat *status, uid_t other, struct log *log)
+/* allowed: the owner that is accepted besides root. */
+static void check_owner(const char *path, const struct stat *status, uid_t allowed, struct log *log)
 {
-	if (status->st_uid != 0 && status->st_uid != other)
+	if (status->st_uid != 0 && status->st_uid != allowed)
 		log_warning(log, "%s belongs to user %u, who can change what root does: `chown root %s`", path,
 			    (unsigned)status->st_uid, path);
 }
 
-/* In a sticky directory everybody may write, but not change what is others'. */
+/* In a sticky directory everyone may create files, but not replace the files of others. */
 static bool is_open_to_others(const struct stat *status)
 {
 	return status->st_mode & (S_IWGRP | S_IWOTH) && !(S_ISDIR(status->st_mode) && status->st_mode & S_ISVTX);
 }
 
-static void check_path(const char *path, uid_t other, struct log *log)
+static void check_file(const char *path, uid_t allowed, struct log *log)
 {
 	struct stat status;
 
 	if (stat(path, &status) || !(S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)))
 		return;
-	check_owner(path, &status, other, log);
+	check_owner(path, &status, allowed, log);
 	if (is_open_to_others(&status))
 		log_warning(log, "%s may be written by others than its owner: `chmod go-w %s`", path, path);
 }
 
-/* Who may write to a directory may put another file there. */
-static void check_with_directory(const char *path, uid_t other, struct log *log)
+/* A user who may write to the directory could replace the file. */
+static void check_with_directory(const char *path, uid_t allowed, struct log *log)
 {
 	char *copy = strdup(path);
 
-	check_path(path, other, log);
+	check_file(path, allowed, log);
 	if (copy)
-		check_path(dirname(copy), other, log);
+		check_file(dirname(copy), allowed, log);
 	free(copy);
 }
 
@@ -63,15 +63,16 @@ void privileges_check_files(const struct config *config, struct log *log)
 	check_with_directory(config->path, 0, log);
 	if (config->datagram_log.target != LOG_TARGET_FILE)
 		return;
-	/* Devices have no directory of ours. */
+	/* The directory of a device is not checked. */
 	if (!stat(config->datagram_log.path, &status) && S_ISREG(status.st_mode))
 		check_with_directory(config->datagram_log.path, config->user.uid, log);
 }
 
-/* --- The user --- */
+/* --- User and group --- */
 
-/* In this order: only root may change groups. Returns the call that failed, with its errno, or NULL. */
-static const char *become(uid_t uid, gid_t gid)
+/* The user comes last, because only root may change groups. Returns the name of the failed call with errno set, or
+ * NULL. */
+static const char *set_ids(uid_t uid, gid_t gid)
 {
 	if (setgroups(0, NULL))
 		return "setgroups";
@@ -82,7 +83,7 @@ static const char *become(uid_t uid, gid_t gid)
 	return NULL;
 }
 
-/* The kernel takes them away with the user ID, unless securebits (capabilities(7)) forbid it. */
+/* The kernel removes the capabilities when the user ID changes, unless securebits (capabilities(7)) forbid it. */
 static bool has_capabilities(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -93,7 +94,7 @@ static bool has_capabilities(void)
 	return data[0].permitted || data[1].permitted || data[0].effective || data[1].effective;
 }
 
-static bool is_for_good(uid_t uid, gid_t gid)
+static bool cannot_regain_root(uid_t uid, gid_t gid)
 {
 	uid_t real, effective, saved;
 	gid_t real_group, effective_group, saved_group;
@@ -106,9 +107,9 @@ static bool is_for_good(uid_t uid, gid_t gid)
 	return getgroups(0, NULL) == 0 && !has_capabilities() && setuid(0) != 0;
 }
 
-static int drop(const struct config *config, struct log *log)
+static int drop_root(const struct config *config, struct log *log)
 {
-	const char *failed = become(config->user.uid, config->user.gid);
+	const char *failed = set_ids(config->user.uid, config->user.gid);
 	int error = errno;
 
 	if (failed) {
@@ -118,7 +119,7 @@ static int drop(const struct config *config, struct log *log)
 			  config->path, config->user.line, config->user.name, failed, strerror(error));
 		return -error;
 	}
-	if (!is_for_good(config->user.uid, config->user.gid)) {
+	if (!cannot_regain_root(config->user.uid, config->user.gid)) {
 		log_error(log,
 			  "%s:%u: [udprelayd] user: became `%s`, but not for good: start the process without "
 			  "securebits (`capsh --print` shows them), or as that user",
@@ -133,7 +134,7 @@ static int drop(const struct config *config, struct log *log)
 int privileges_drop(const struct config *config, struct log *log)
 {
 	if (geteuid() == 0 && config->user.name)
-		return drop(config, log);
+		return drop_root(config, log);
 	if (geteuid() == 0)
 		log_warning(log, "running as root, with more rights than are needed: write `user = nobody`, or better "
 				 "a user of its own, into [udprelayd]");

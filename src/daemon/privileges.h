@@ -1,22 +1,23 @@
-/* The rights of root, for as short a time as they are needed. */
+/* Drops the privileges of root as early as possible. All functions must run before the first worker is created. */
 #ifndef UDPRELAYD_DAEMON_PRIVILEGES_H
 #define UDPRELAYD_DAEMON_PRIVILEGES_H
 
 #include "base/log.h"
 #include "config/config.h"
 
-/* Nothing that this process executes has more rights than it has itself (PR_SET_NO_NEW_PRIVS, prctl(2)). It holds for
- * the calling thread and for those that it starts: so it is called before there are any. Returns 0 or a negative errno.
- */
+/* Ensures that no program executed by this process gains privileges (PR_SET_NO_NEW_PRIVS, prctl(2)). This applies to
+ * the calling thread and to threads created later, so call it before the first thread is created. Returns 0 or a
+ * negative errno. */
 int privileges_forbid_gain(void);
 
-/* As root, tells log which files others could change: the configuration, the datagram log, and their directories. */
+/* As root, logs a warning for each file that other users could change: the configuration, the datagram log, and their
+ * directories. */
 void privileges_check_files(const struct config *config, struct log *log);
 
-/* As root, becomes the user and the group of the configuration for good, in all threads: without supplementary groups,
- * without capabilities. Where none is configured, log is told what to write. Without root, the user is to be the one
- * that runs the program already. Returns 0, or a negative errno after telling why; the process may then be anybody's,
- * and is to end. */
+/* As root, changes to the configured user and group permanently, in all threads, without supplementary groups and
+ * without capabilities. If no user is configured, logs a warning that names the key. Without root, the process must
+ * already run as the configured user and group. Returns 0, or a negative errno after logging the reason. After an error
+ * the IDs of the process are undefined, and the process must exit. */
 int privileges_drop(const struct config *config, struct log *log);
 
 #endif

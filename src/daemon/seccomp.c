@@ -15,17 +15,17 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
-/* --- What is allowed --- */
+/* --- Lists of calls --- */
 
-/* Names and not numbers: libseccomp knows which of them there are on this processor. */
+/* Names instead of numbers: libseccomp knows which of these calls the processor has. */
 static const char *const allowed[] = {
-	/* Datagrams, and the HTTP and name servers' connections. */
+	/* Datagrams, and the connections of HTTP and of name lookups. */
 	"recvmmsg", "recvmsg", "recvfrom", "sendmmsg", "sendmsg", "sendto", "bind", "connect", "listen", "accept4",
 	"accept", "shutdown", "getsockname", "getpeername", "getsockopt", "setsockopt", "socketpair",
-	/* Loops. */
+	/* Event loops. */
 	"epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select",
 	"pselect6", "eventfd2", "timerfd_create", "timerfd_settime", "timerfd_gettime", "pipe2", "pipe",
-	/* Files: logs, the configuration, name look-ups and charsets. */
+	/* Files: logs, the configuration, name lookups and charsets. */
 	"open", "openat", "read", "readv", "pread64", "write", "writev", "pwrite64", "close", "close_range", "lseek",
 	"_llseek", "fstat", "fstat64", "stat", "stat64", "lstat", "lstat64", "newfstatat", "fstatat64", "statx",
 	"statfs", "statfs64", "fstatfs", "fstatfs64", "access", "faccessat", "faccessat2", "readlink", "readlinkat",
@@ -33,19 +33,19 @@ static const char *const allowed[] = {
 	"fsync", "fdatasync", "fadvise64",
 	/* Memory. */
 	"brk", "mmap", "mmap2", "munmap", "mremap", "mprotect", "madvise", "membarrier",
-	/* Threads, signals and the end. */
+	/* Threads, signals and exit. */
 	"futex", "futex_time64", "set_robust_list", "get_robust_list", "set_tid_address", "rseq", "sched_yield",
 	"sched_getaffinity", "sched_setaffinity", "sched_getparam", "sched_getscheduler", "sched_get_priority_max",
 	"sched_get_priority_min", "getcpu", "gettid", "getpid", "getppid", "tgkill", "rt_sigaction", "rt_sigprocmask",
 	"rt_sigreturn", "rt_sigpending", "rt_sigsuspend", "rt_sigtimedwait", "sigreturn", "sigaltstack",
 	"restart_syscall", "exit", "exit_group",
-	/* Time, and what a process may know of itself and its host. */
+	/* Time, and information about the process and the host. */
 	"clock_gettime", "clock_gettime64", "clock_getres", "clock_nanosleep", "clock_nanosleep_time64", "nanosleep",
 	"gettimeofday", "time", "getrandom", "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid",
 	"getgroups", "getrlimit", "setrlimit", "ugetrlimit", "getrusage", "times", "sysinfo", "uname", "capget",
 	"arch_prctl"};
 
-/* Calls that the daemon has no use for; a library that tries may go on. */
+/* Calls that the daemon does not need. They fail with EPERM, so that a library that tries one can continue. */
 static const char *const denied[] = {"setuid",
 				     "setgid",
 				     "setreuid",
@@ -98,8 +98,8 @@ static const char *const denied[] = {"setuid",
 				     "quotactl",
 				     "acct"};
 
-/* Calls that only somebody else would make, who has got into the process. */
-static const char *const deadly[] = {"execve",
+/* Calls that only an attacker in the process would make. They kill the process. */
+static const char *const lethal[] = {"execve",
 				     "execveat",
 				     "fork",
 				     "vfork",
@@ -137,18 +137,18 @@ static const char *const deadly[] = {"execve",
 				     "ioperm",
 				     "modify_ldt"};
 
-static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
+static const int socket_families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 
-/* The last two name interfaces. */
-static const unsigned long requests[] = {FIONBIO, FIOCLEX,    FIONCLEX,    FIONREAD,
-					 TCGETS,  TIOCGWINSZ, SIOCGIFNAME, SIOCGIFINDEX};
+/* SIOCGIFNAME and SIOCGIFINDEX convert between the name and the index of an interface. */
+static const unsigned long ioctl_requests[] = {FIONBIO, FIOCLEX,    FIONCLEX,    FIONREAD,
+					       TCGETS,  TIOCGWINSZ, SIOCGIFNAME, SIOCGIFINDEX};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* --- The filter --- */
 
-/* A call that libseccomp, or this processor, does not have needs no rule. */
-static int add_names(scmp_filter_ctx filter, uint32_t action, const char *const *names, size_t count)
+/* Skips each call that libseccomp or this processor does not have: its number is negative. */
+static int add_name_rules(scmp_filter_ctx filter, uint32_t action, const char *const *names, size_t count)
 {
 	int error = 0;
 
@@ -161,10 +161,11 @@ static int add_names(scmp_filter_ctx filter, uint32_t action, const char *const 
 	return error;
 }
 
-/* A thread shares everything; a process of its own is a fork. The flags of clone3 cannot be looked at: the C library
- * then uses clone, as it does on older kernels. */
-static int add_threads(scmp_filter_ctx filter)
+/* Allows clone(2) for a thread (CLONE_THREAD); a new process is killed. A filter cannot read the flags of clone3(2), so
+ * clone3 gets ENOSYS. The C library then uses clone, as it does on older kernels. */
+static int add_thread_rules(scmp_filter_ctx filter)
 {
+/* The flags are the second argument of clone on s390, and the first elsewhere. */
 #ifdef __s390__
 	const unsigned flags = 1;
 #else
@@ -179,37 +180,37 @@ static int add_threads(scmp_filter_ctx filter)
 	return error;
 }
 
-static int add_values(scmp_filter_ctx filter)
+static int add_argument_rules(scmp_filter_ctx filter)
 {
 	int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
 
-	/* Its own limits; 0 is this process. */
+	/* Only the limits of this process: pid 0. */
 	if (!error)
 		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_EQ, 0));
-	for (size_t i = 0; i < COUNT(families) && !error; i++)
+	for (size_t i = 0; i < COUNT(socket_families) && !error; i++)
 		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-					 SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
-	for (size_t i = 0; i < COUNT(requests) && !error; i++)
+					 SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)socket_families[i]));
+	for (size_t i = 0; i < COUNT(ioctl_requests) && !error; i++)
 		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-					 SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, requests[i]));
+					 SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, ioctl_requests[i]));
 	return error;
 }
 
-static int add_rules(scmp_filter_ctx filter)
+static int add_all_rules(scmp_filter_ctx filter)
 {
-	int error = add_names(filter, SCMP_ACT_ALLOW, allowed, COUNT(allowed));
+	int error = add_name_rules(filter, SCMP_ACT_ALLOW, allowed, COUNT(allowed));
 
 	if (!error)
-		error = add_names(filter, SCMP_ACT_ERRNO(EPERM), denied, COUNT(denied));
+		error = add_name_rules(filter, SCMP_ACT_ERRNO(EPERM), denied, COUNT(denied));
 	if (!error)
-		error = add_names(filter, SCMP_ACT_KILL_PROCESS, deadly, COUNT(deadly));
+		error = add_name_rules(filter, SCMP_ACT_KILL_PROCESS, lethal, COUNT(lethal));
 	if (!error)
-		error = add_threads(filter);
-	return error ? error : add_values(filter);
+		error = add_thread_rules(filter);
+	return error ? error : add_argument_rules(filter);
 }
 
-/* For all threads; another processor's calls have other numbers. */
-static int load(void)
+/* TSYNC installs the filter in all threads. A call of another architecture has another number: it kills the process. */
+static int install_filter(void)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
 	int error;
@@ -222,16 +223,16 @@ static int load(void)
 	if (!error)
 		error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (!error)
-		error = add_rules(filter);
+		error = add_all_rules(filter);
 	if (!error)
 		error = seccomp_load(filter);
 	seccomp_release(filter);
 	return error;
 }
 
-/* --- Where there is to be one --- */
+/* --- When to install --- */
 
-static bool is_filtered(void)
+static bool has_seccomp_filter(void)
 {
 	FILE *status = fopen("/proc/self/status", "re");
 	char line[256];
@@ -244,7 +245,7 @@ static bool is_filtered(void)
 	return found;
 }
 
-/* valgrind's own calls, in the same process, would be filtered, too. */
+/* valgrind runs in the same process, so the filter would apply to the calls of valgrind too. */
 static bool is_under_valgrind(void)
 {
 	const char *preload = getenv("LD_PRELOAD");
@@ -261,9 +262,9 @@ void seccomp_install(struct log *log)
 {
 	int error;
 
-	if (is_filtered() || is_under_valgrind())
+	if (has_seccomp_filter() || is_under_valgrind())
 		return;
-	error = load();
+	error = install_filter();
 	if (error)
 		log_warning(log, "system calls are not filtered: %s: is the kernel built with CONFIG_SECCOMP_FILTER?",
 			    strerror(-error));

@@ -15,187 +15,153 @@
 #include "base/clock.h"
 #include "base/systemd.h"
 #include "build_config.h"
+#include "daemon/config_reload.h"
 #include "daemon/generation.h"
+#include "daemon/interface_monitor.h"
 #include "daemon/privileges.h"
 #include "daemon/retired_generations.h"
 #include "daemon/seccomp.h"
-#include "daemon/interface_monitor.h"
 #include "upstream/name_lookup.h"
 
-enum { SIGNALS = 5 };
+enum { SIGNAL_COUNT = 5 };
 
-static const int signal_numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
+static const int signal_numbers[SIGNAL_COUNT] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
 
 struct server {
 	struct log *log;
 	uv_loop_t loop;
-	uv_signal_t signals[SIGNALS];
+	uv_signal_t signals[SIGNAL_COUNT];
 	uv_timer_t watchdog;
-	struct interface_monitor interfaces;
-	struct log_limit interfaces_limit;
-	uint64_t watchdog_ms; /* what systemd waits before it starts us again; 0: for ever */
-	bool on_terminal; /* at the start */
-	bool ending;
-	int error; /* what ends it before its time */
-	bool clean; /* nothing is left that must stay until the process ends */
+	struct interface_monitor interface_monitor;
+	struct log_limit own_addresses_limit;
+	uint64_t watchdog_ms; /* systemd restarts the daemon after this time without a notification; 0: no watchdog */
+	bool on_terminal; /* standard error was a terminal at the start */
+	bool shutting_down;
+	int error; /* negative errno that ends the server */
+	bool clean; /* everything can be freed, see server_run() */
 
 	struct generation_setup setup;
-	struct inherited_sockets passed; /* by systemd */
-	struct generation *now; /* the one in force */
-	struct retired_generations past; /* those before, which are not quite closed */
-	unsigned number; /* of the one in force, from 1 */
-	struct status_source view; /* of the one in force */
+	struct inherited_sockets inherited; /* from systemd */
+	struct generation *active;
+	struct retired_generations retired;
+	unsigned generation_number; /* of the active generation; the first has 1 */
+	struct status_source status_source; /* of the active generation */
 	struct http_socket http_socket;
 	struct http *http;
 };
 
-/* For all that tells of the daemon, whenever another generation is in force. */
-static void update_view(struct server *server)
+/* Makes HTTP and the summary show the active generation. Call this after each change of server->active. */
+static void update_status_source(struct server *server)
 {
-	const struct generation *now = server->now;
+	const struct generation *active = server->active;
 
-	server->view.config = now->config;
-	server->view.generation = server->number;
-	server->view.workers = now->workers;
-	server->view.worker_count = server->setup.worker_count;
-	server->view.datagram_log = now->datagram_log;
-	server->view.shared = now->shared;
-	server->view.peers = now->peers;
-	server->view.sockets = &now->sockets;
+	server->status_source.config = active->config;
+	server->status_source.generation = server->generation_number;
+	server->status_source.workers = active->workers;
+	server->status_source.worker_count = server->setup.worker_count;
+	server->status_source.datagram_log = active->datagram_log;
+	server->status_source.limits = active->limits;
+	server->status_source.peers = active->peers;
+	server->status_source.sockets = &active->sockets;
 }
 
 /* --- Signals --- */
 
-/* A signal whose handle is closed has its default action again: the next one would end us half-way. */
+/* Closing a signal handle restores the default action of the signal. The next signal would kill the process in the
+ * middle of the shutdown. */
 static void block_signals(void)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
-	for (int i = 0; i < SIGNALS; i++)
+	for (int i = 0; i < SIGNAL_COUNT; i++)
 		sigaddset(&set, signal_numbers[i]);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-/* From here the loop runs only until the handles are closed. */
-static void begin_end(struct server *server)
+/* From here on the loop runs only until the handles are closed. */
+static void begin_shutdown(struct server *server)
 {
-	if (server->ending)
+	if (server->shutting_down)
 		return;
-	server->ending = true;
+	server->shutting_down = true;
 	systemd_notify_stopping();
 	block_signals();
-	for (int i = 0; i < SIGNALS; i++)
+	for (int i = 0; i < SIGNAL_COUNT; i++)
 		uv_close((uv_handle_t *)&server->signals[i], NULL);
 	http_close(server->http);
-	generation_retire(server->now);
+	generation_retire(server->active);
 }
 
 /* --- Reload --- */
 
-/* Every error, as it would be told at the start. */
-static struct config *load(struct server *server, const char *path)
+/* This cannot be undone, because the workers of the previous generation stop. So an error ends the server. */
+static void activate_generation(struct server *server, struct generation *next)
 {
-	char *errors = NULL, *rest, *line;
-	size_t size;
-	FILE *stream = open_memstream(&errors, &size);
-	struct config *config = stream ? config_load(path, stream) : NULL;
-
-	if (stream)
-		fclose(stream);
-	for (rest = errors; rest && (line = strsep(&rest, "\n"));) {
-		if (*line)
-			log_error(server->log, "%s", line);
-	}
-	free(errors);
-	return config;
-}
-
-static bool differs(const char *a, const char *b)
-{
-	return !a != !b || (a && strcmp(a, b) != 0);
-}
-
-/* What cannot change while it runs. */
-static void tell_unchangeable(const struct server *server, const struct config *config)
-{
-	const struct config *now = server->now->config;
-
-	if (config->workers != now->workers)
-		log_warning(server->log, "%s: [udprelayd] workers: it stays at %u until the next start", config->path,
-			    server->setup.worker_count);
-	if (differs(config->http.text, now->http.text))
-		log_warning(server->log, "%s: [http] listen: it stays as it is until the next start", config->path);
-	if (differs(config->user.name, now->user.name) || config->user.gid != now->user.gid)
-		log_warning(server->log, "%s: [udprelayd] user, group: they stay as they are until the next start",
-			    config->path);
-}
-
-/* There is no way back once workers have stopped: an error then ends it all. */
-static void replace(struct server *server, struct generation *next)
-{
-	struct generation *before = server->now;
+	struct generation *previous = server->active;
 
 	server->error = generation_start(next);
-	server->now = next;
-	server->number++;
-	update_view(server);
+	server->active = next;
+	server->generation_number++;
+	update_status_source(server);
 	log_configure(server->log, next->config->log_level, next->config->log_format);
-	retired_generations_add(&server->past, before);
+	retired_generations_add(&server->retired, previous);
 	if (server->error)
-		begin_end(server);
+		begin_shutdown(server);
 	else
 		peers_start(next->peers);
 }
 
-/* Returns whether the file is in force now; nothing has changed if not. */
-static bool load_next(struct server *server)
+/* Returns true if the new configuration is active. Otherwise nothing has changed. */
+static bool load_next_generation(struct server *server)
 {
-	struct config *config = load(server, server->now->config->path);
+	struct config *config = config_reload_read(server->active->config->path, server->log);
 	struct generation *next;
 
 	if (!config)
 		return false;
-	tell_unchangeable(server, config);
-	if (generation_open(&next, &server->setup, config, server->now))
+	config_reload_check_fixed_keys(server->active->config, config, server->setup.worker_count, server->log);
+	if (generation_open(&next, &server->setup, config, server->active))
 		return false;
 	if (generation_prepare(next)) {
-		retired_generations_add(&server->past, next);
+		retired_generations_add(&server->retired, next);
 		return false;
 	}
-	replace(server, next);
+	activate_generation(server, next);
 	return true;
 }
 
-static void tell_ready(const struct server *server, const char *what)
+static void report_ready(const struct server *server, const char *event)
 {
-	const struct config *config = server->now->config;
+	const struct config *config = server->active->config;
 	char text[256];
 
-	snprintf(text, sizeof(text), "%s: listeners: %zu, peers: %zu, workers: %u", what, config->listener_count,
+	snprintf(text, sizeof(text), "%s: listeners: %zu, peers: %zu, workers: %u", event, config->listener_count,
 		 config->peer_count, server->setup.worker_count);
 	log_notice(server->log, "%s", text);
 	systemd_notify_ready(text);
 }
 
-static void reload(struct server *server)
+static void server_reload(struct server *server)
 {
 	char text[128];
 
 	systemd_notify_reloading();
-	server->view.last_reload_failed = !load_next(server);
-	if (!server->view.last_reload_failed) {
-		snprintf(text, sizeof(text), "configuration %u in force", server->number);
+	server->status_source.last_reload_failed = !load_next_generation(server);
+	if (!server->status_source.last_reload_failed) {
+		snprintf(text, sizeof(text), "configuration %u in force", server->generation_number);
 	} else {
-		server->view.reloads_failed++;
+		server->status_source.reloads_failed++;
 		log_error(server->log, "the configuration is not loaded again: see above; the one before stays");
-		snprintf(text, sizeof(text), "the last reload failed, configuration %u stays", server->number);
+		snprintf(text, sizeof(text), "the last reload failed, configuration %u stays",
+			 server->generation_number);
 	}
-	if (!server->ending)
-		tell_ready(server, text);
+	if (!server->shutting_down)
+		report_ready(server, text);
 }
 
-/* SIGHUP also comes when a terminal is closed, and then nobody is left who could end us. */
+/* The kernel also sends SIGHUP when the terminal is closed. The daemon must then exit, because the user can no longer
+ * stop it. */
 static bool has_lost_terminal(const struct server *server)
 {
 	struct pollfd output = {.fd = STDERR_FILENO};
@@ -209,29 +175,29 @@ static void on_signal(uv_signal_t *handle, int number)
 
 	switch (number) {
 	case SIGUSR1:
-		summary_write(server->log, &server->view);
+		summary_write(server->log, &server->status_source);
 		break;
 	case SIGUSR2:
-		if (server->now->datagram_log)
-			datagram_log_reopen(server->now->datagram_log);
+		if (server->active->datagram_log)
+			datagram_log_reopen(server->active->datagram_log);
 		break;
 	case SIGHUP:
 		if (has_lost_terminal(server))
-			begin_end(server);
+			begin_shutdown(server);
 		else
-			reload(server);
+			server_reload(server);
 		break;
 	default:
-		begin_end(server);
+		begin_shutdown(server);
 	}
 }
 
 /* --- Start --- */
 
-/* Signals are watched before anything else runs, so that none of them ends the program half-way. */
+/* Runs before the other parts start, so that a signal during the start does not kill the process. */
 static int watch_signals(struct server *server)
 {
-	for (int i = 0; i < SIGNALS; i++) {
+	for (int i = 0; i < SIGNAL_COUNT; i++) {
 		int error = uv_signal_init(&server->loop, &server->signals[i]);
 
 		server->signals[i].data = server;
@@ -245,10 +211,11 @@ static int watch_signals(struct server *server)
 	return 0;
 }
 
-/* Addresses, files and descriptors are there, and no thread but the log's runs: from here on it needs no rights. */
-static int confine(const struct server *server)
+/* Drops privileges and installs the system call filter. All addresses, files and descriptors are open, and only the log
+ * thread is running. */
+static int restrict_process(const struct server *server)
 {
-	const struct config *config = server->now->config;
+	const struct config *config = server->active->config;
 	int error;
 
 	privileges_check_files(config, server->log);
@@ -262,10 +229,10 @@ static int create_http(struct server *server)
 {
 	int error;
 
-	update_view(server);
-	if (!server->now->config->http.text)
+	update_status_source(server);
+	if (!server->active->config->http.text)
 		return 0;
-	error = http_create(&server->http, &server->loop, &server->http_socket, &server->view);
+	error = http_create(&server->http, &server->loop, &server->http_socket, &server->status_source);
 	if (error)
 		log_error(server->log, "cannot start: http: %s", strerror(-error));
 	return error;
@@ -273,13 +240,13 @@ static int create_http(struct server *server)
 
 /* --- Watchdog --- */
 
-/* A busy worker's loop turns, too. */
-static bool all_turn(const struct server *server)
+/* Returns true if the heartbeat of each worker is recent. A busy worker also updates its heartbeat. */
+static bool all_workers_run(const struct server *server)
 {
 	uint64_t now_ms = clock_monotonic_ms();
 
 	for (unsigned i = 0; i < server->setup.worker_count; i++) {
-		if (now_ms > worker_heartbeat_ms(server->now->workers[i]) + server->watchdog_ms)
+		if (now_ms > worker_heartbeat_ms(server->active->workers[i]) + server->watchdog_ms)
 			return false;
 	}
 	return true;
@@ -289,66 +256,66 @@ static void on_watchdog(uv_timer_t *timer)
 {
 	const struct server *server = timer->data;
 
-	if (all_turn(server))
+	if (all_workers_run(server))
 		systemd_notify_watchdog();
 }
 
-/* More often than is asked for, so that one word may come late. */
+/* Notifies three times as often as systemd requires, so that a notification may be late. */
 static void start_watchdog(struct server *server)
 {
-	uint64_t each_ms = server->watchdog_ms / 3 + 1;
+	uint64_t interval_ms = server->watchdog_ms / 3 + 1;
 
 	if (server->watchdog_ms)
-		uv_timer_start(&server->watchdog, on_watchdog, each_ms, each_ms);
+		uv_timer_start(&server->watchdog, on_watchdog, interval_ms, interval_ms);
 	uv_unref((uv_handle_t *)&server->watchdog);
 }
 
-/* --- Addresses that come and go --- */
+/* --- Addresses of interfaces --- */
 
-static void on_interfaces(void *data)
+static void on_addresses_changed(void *data)
 {
 	struct server *server = data;
 
-	if (!own_addresses_refresh(server->now->own))
-		log_write_limited(server->log, &server->interfaces_limit, LOG_LEVEL_WARNING,
+	if (!own_addresses_refresh(server->active->own_addresses))
+		log_write_limited(server->log, &server->own_addresses_limit, LOG_LEVEL_WARNING,
 				  "interfaces have got more than %d other addresses: reload, so that all are known for "
 				  "our own",
 				  OWN_ADDRESSES_LATER);
 }
 
-/* Returns 0, or a negative errno after telling why. */
+/* Returns 0, or a negative errno after logging the reason. */
 static int server_start(struct server *server, struct config *config)
 {
-	int error = generation_open(&server->now, &server->setup, config, NULL);
+	int error = generation_open(&server->active, &server->setup, config, NULL);
 
 	if (error)
 		return error;
-	error = http_socket_open(&server->http_socket, server->now->config, server->log);
+	error = http_socket_open(&server->http_socket, server->active->config, server->log);
 	if (error)
 		return error;
-	if (confine(server))
+	if (restrict_process(server))
 		return -EPERM;
 	error = watch_signals(server);
 	if (!error)
-		error = generation_prepare(server->now);
+		error = generation_prepare(server->active);
 	if (!error)
 		error = create_http(server);
-	return error ? error : generation_start(server->now);
+	return error ? error : generation_start(server->active);
 }
 
-/* --- End --- */
+/* --- Shutdown --- */
 
-static void close_any(uv_handle_t *handle, void *data)
+static void close_handle(uv_handle_t *handle, void *data)
 {
 	(void)data;
 	if (!uv_is_closing(handle))
 		uv_close(handle, NULL);
 }
 
-static void end_loop(struct server *server)
+static void server_close_loop(struct server *server)
 {
 	http_close(server->http);
-	uv_walk(&server->loop, close_any, NULL);
+	uv_walk(&server->loop, close_handle, NULL);
 	uv_run(&server->loop, UV_RUN_DEFAULT);
 	if (uv_loop_close(&server->loop))
 		log_error(server->log, "the main loop still has open handles");
@@ -360,26 +327,27 @@ static unsigned count_workers(const struct config *config)
 	return config->workers ? config->workers : uv_available_parallelism();
 }
 
-/* Runs from start to end. */
-static void serve(struct server *server, struct config *config)
+/* Runs the server from start to shutdown. */
+static void server_serve(struct server *server, struct config *config)
 {
 	server->error = server_start(server, config);
 	if (!server->error) {
-		tell_ready(server, "udprelayd " UDPRELAYD_VERSION " ready");
-		peers_start(server->now->peers);
+		report_ready(server, "udprelayd " UDPRELAYD_VERSION " ready");
+		peers_start(server->active->peers);
 		start_watchdog(server);
-		interface_monitor_start(&server->interfaces, &server->loop, on_interfaces, server, server->log);
+		interface_monitor_start(&server->interface_monitor, &server->loop, on_addresses_changed, server,
+					server->log);
 		uv_run(&server->loop, UV_RUN_DEFAULT);
 	}
-	if (server->now)
-		generation_close(server->now);
-	end_loop(server);
-	if (!server->now)
+	if (server->active)
+		generation_close(server->active);
+	server_close_loop(server);
+	if (!server->active)
 		return;
-	server->clean = server->clean && retired_generations_finish(&server->past);
-	server->clean &= datagram_log_stop(server->now->datagram_log, PAST_RECORDS_MS);
+	server->clean = server->clean && retired_generations_finish(&server->retired);
+	server->clean &= datagram_log_stop(server->active->datagram_log, DATAGRAM_LOG_STOP_MS);
 	if (!server->error)
-		summary_write(server->log, &server->view);
+		summary_write(server->log, &server->status_source);
 }
 
 static struct server *server_create(const struct config *config, struct log *log)
@@ -396,16 +364,18 @@ static struct server *server_create(const struct config *config, struct log *log
 	}
 	server->log = log;
 	server->clean = true;
-	server->number = 1;
+	server->generation_number = 1;
 	server->http_socket.fd = -1;
-	server->interfaces.fd = -1;
-	server->view.start_wall_us = clock_wall_us();
-	server->view.start_ms = clock_monotonic_ms();
+	server->interface_monitor.fd = -1;
+	server->status_source.start_wall_us = clock_wall_us();
+	server->status_source.start_ms = clock_monotonic_ms();
 	server->on_terminal = isatty(STDERR_FILENO);
-	inherited_sockets_open(&server->passed, log);
-	server->setup = (struct generation_setup){
-		.loop = &server->loop, .log = log, .worker_count = count_workers(config), .passed = &server->passed};
-	retired_generations_init(&server->past, &server->loop, &server->now);
+	inherited_sockets_open(&server->inherited, log);
+	server->setup = (struct generation_setup){.loop = &server->loop,
+						  .log = log,
+						  .worker_count = count_workers(config),
+						  .inherited = &server->inherited};
+	retired_generations_init(&server->retired, &server->loop, &server->active);
 	uv_timer_init(&server->loop, &server->watchdog);
 	server->watchdog.data = server;
 	server->watchdog_ms = systemd_watchdog_ms();
@@ -422,15 +392,15 @@ int server_run(struct config *config, struct log *log, bool *clean)
 		config_destroy(config);
 		return 1;
 	}
-	serve(server, config);
+	server_serve(server, config);
 	error = server->error;
 	*clean = server->clean;
 	if (*clean) {
-		if (server->now)
-			generation_destroy(server->now);
-		interface_monitor_finish(&server->interfaces);
+		if (server->active)
+			generation_destroy(server->active);
+		interface_monitor_finish(&server->interface_monitor);
 		http_socket_close(&server->http_socket, server->log);
-		inherited_sockets_close(&server->passed);
+		inherited_sockets_close(&server->inherited);
 		free(server);
 	}
 	*clean = *clean && !name_lookup_threads_running();

@@ -1,4 +1,6 @@
-/* The daemon as a whole: start, signals, end. */
+/* The server: the main loop of the daemon from start to shutdown, with signals, reload, HTTP and the watchdog. It owns
+ * the active and the retired generations. An error during the start, or after a reload has stopped the old workers,
+ * ends the server; any other failed reload leaves the active generation unchanged. */
 #ifndef UDPRELAYD_DAEMON_SERVER_H
 #define UDPRELAYD_DAEMON_SERVER_H
 
@@ -7,12 +9,12 @@
 #include "base/log.h"
 #include "config/config.h"
 
-/* Binds, starts the workers and serves until SIGTERM or SIGINT; SIGHUP loads the configuration again, SIGUSR1 writes
- * the counters to log, SIGUSR2 reopens the datagram log. Takes over config. Returns 0 where it ended as asked, or 1
- * with the reason told to log.
+/* Binds the sockets, starts the workers and serves until SIGTERM or SIGINT. SIGHUP reloads the configuration, SIGUSR1
+ * writes the counters to log, SIGUSR2 reopens the datagram log. Takes ownership of config. Returns 0 after a requested
+ * end, or 1 after logging the reason.
  *
- * *clean becomes false if a thread could not be ended: the writer of a datagram log, or a name look-up. Then end the
- * process with _exit(2), because exit(3) would run destructors of libraries that such a thread is using. */
+ * Sets *clean to false if a thread cannot be ended: a log writer that is blocked, or a name look-up. The caller must
+ * then leave with _exit(2), because exit(3) runs destructors of libraries that such a thread uses. */
 int server_run(struct config *config, struct log *log, bool *clean);
 
 #endif

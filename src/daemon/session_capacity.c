@@ -6,15 +6,15 @@
 #include "admin/http_socket.h"
 #include "base/fd_limit.h"
 
-/* Logs, signals, look-ups, and what libraries open. */
+/* Logs, signals, name lookups, and descriptors that libraries open. */
 #define PROCESS_DESCRIPTORS 64
 
-/* A loop has about ten of its own. */
+/* A libuv loop uses about ten. */
 #define WORKER_DESCRIPTORS 16
 
-/* A listener that takes all addresses has a socket of each family, and there are two descriptors of each. A check of a
- * peer's health has one at a time. */
-static uint64_t count_others(const struct config *config, unsigned workers)
+/* Upper limit of the descriptors that are not for sessions. A listener on all addresses has one socket per address
+ * family, and each socket has two descriptors. The health check of a peer has one socket at a time. */
+static uint64_t count_other_descriptors(const struct config *config, unsigned workers)
 {
 	uint64_t each = WORKER_DESCRIPTORS + config->peer_count;
 
@@ -24,16 +24,16 @@ static uint64_t count_others(const struct config *config, unsigned workers)
 	       workers * each;
 }
 
-/* What else is open is counted generously: where that leaves too little, sessions may still take a quarter of all. */
-static uint64_t left_for_sessions(uint64_t granted, uint64_t others)
+/* others is an upper limit. If it leaves too little, sessions may use a quarter of all descriptors. */
+static uint64_t descriptors_for_sessions(uint64_t granted, uint64_t others)
 {
 	uint64_t quarter = granted / 4;
 
 	return granted > others + quarter ? granted - others : quarter;
 }
 
-/* The host's local ports, or UINT64_MAX where it does not say. */
-static uint64_t count_ports(void)
+/* Returns the number of local ports of the host, or UINT64_MAX if the kernel does not report it. */
+static uint64_t count_local_ports(void)
 {
 	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
 	unsigned first, last;
@@ -46,9 +46,9 @@ static uint64_t count_ports(void)
 	return numbers == 2 && first <= last ? last - first + 1 : UINT64_MAX;
 }
 
-static void tell_ports(const struct config *config, struct log *log)
+static void check_local_ports(const struct config *config, struct log *log)
 {
-	uint64_t sessions = config_max_sessions(config), ports = count_ports();
+	uint64_t sessions = config_max_sessions(config), ports = count_local_ports();
 
 	if (sessions > ports)
 		log_warning(log,
@@ -60,12 +60,12 @@ static void tell_ports(const struct config *config, struct log *log)
 
 uint64_t session_capacity_reserve(const struct config *config, unsigned workers, struct log *log)
 {
-	uint64_t sessions = config_max_sessions(config), others = count_others(config, workers);
+	uint64_t sessions = config_max_sessions(config), others = count_other_descriptors(config, workers);
 	uint64_t needed = sessions + others;
 	uint64_t granted = sessions ? fd_limit_raise(needed) : needed;
-	uint64_t left = left_for_sessions(granted, others);
+	uint64_t available = descriptors_for_sessions(granted, others);
 
-	tell_ports(config, log);
+	check_local_ports(config, log);
 	if (granted >= needed)
 		return sessions;
 	log_warning(log,
@@ -73,6 +73,6 @@ uint64_t session_capacity_reserve(const struct config *config, unsigned workers,
 		    " descriptors for them, but this process may open only %" PRIu64 ", which is %" PRIu64
 		    " too few, and is enough for %" PRIu64 " sessions: lower max_sessions, or raise the limit "
 		    "(LimitNOFILE= of the unit, `ulimit -Hn`)",
-		    sessions, needed, granted, needed - granted, left);
-	return left;
+		    sessions, needed, granted, needed - granted, available);
+	return available;
 }

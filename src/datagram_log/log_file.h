@@ -1,4 +1,5 @@
-/* Where the datagram log goes: a file, a pipe or a terminal that may be full, slow or gone. */
+/* The output of the datagram log: a file, pipe or terminal. It can be full, slow or closed at any time.
+ * The datagram log owns it. After the start only the writer thread uses it. */
 #ifndef UDPRELAYD_DATAGRAM_LOG_LOG_FILE_H
 #define UDPRELAYD_DATAGRAM_LOG_LOG_FILE_H
 
@@ -10,25 +11,27 @@
 
 struct log_file {
 	const char *name; /* for messages: the path, "stdout" or "stderr"; borrowed */
-	const char *path; /* of a file; NULL otherwise */
-	int fd;
-	bool created; /* the file was not there before log_file_open() */
-	bool bulk; /* a regular file: takes any amount at once */
-	bool shared; /* standard error goes to the same place */
+	const char *path; /* path of a file, borrowed; NULL for a standard stream */
+	int fd; /* owned if path is set */
+	bool created; /* log_file_open() created the file */
+	bool regular; /* a regular file: a write of any size does not block */
+	bool shared; /* standard error is the same file */
 };
 
-/* Opens the target (not LOG_TARGET_OFF), a file for appending; path outlives the output. Returns 0 or a negative errno.
- */
-int log_file_open(struct log_file *output, enum log_target target, const char *path);
+/* Opens the target (not LOG_TARGET_OFF), a file for appending. path must outlive the log_file. Returns 0 or a negative
+ * errno: -ENXIO for a named pipe without a reader. */
+int log_file_open(struct log_file *file, enum log_target target, const char *path);
 
-/* Opens a file by its name again; on failure the old one stays. Returns 1 where it is another file now, 0 where it is
- * the same, or a negative errno. */
-int log_file_reopen(struct log_file *output);
+/* Opens a file by its path again. After an error the old file stays open. Returns 1 if it is another file now, 0 if it
+ * is the same file or a standard stream, or a negative errno. */
+int log_file_reopen(struct log_file *file);
 
-void log_file_close(struct log_file *output);
+/* Closes a file. A standard stream stays open. */
+void log_file_close(struct log_file *file);
 
-/* Writes some of the bytes, as soon as any can be, and waits for that at most timeout_ms; a terminal may take longer.
- * Returns how many, -EAGAIN where nobody took any in time, or another negative errno. */
-ssize_t log_file_write(const struct log_file *output, const char *bytes, size_t size, int timeout_ms);
+/* Writes at least one byte as soon as possible and returns the number of bytes written, at most size. Waits up to
+ * timeout_ms milliseconds for room; a write to a terminal may block longer. Returns -EAGAIN after the timeout, 0 after
+ * a signal, or another negative errno. */
+ssize_t log_file_write(const struct log_file *file, const char *bytes, size_t size, int timeout_ms);
 
 #endif

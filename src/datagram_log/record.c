@@ -8,26 +8,26 @@
 #include "text/escape.h"
 #include "text/fmt.h"
 
-/* What stands around the payload: the time, names and encodings of at most 40 bytes, a verdict, a number, the keys of
- * JSON, and two addresses whose backslashes JSON doubles. */
-#define FRAME_MAX (512 + 4 * ADDRESS_TEXT_MAX)
+/* Maximum size of a line without its payload: the time, names and encodings (at most 40 bytes each), the verdict, the
+ * size, the JSON keys, and two addresses (JSON doubles their backslashes). */
+#define RECORD_FRAME_MAX (512 + 4 * ADDRESS_TEXT_MAX)
 
-/* A byte of payload is at most three of text (codec.h), and each of these at most ESCAPE_EXPANSION in a line; but it
- * takes a whole character of three to be escaped as six or so. */
-#define LINE_BYTES_PER_BYTE (3 * ESCAPE_EXPANSION)
+/* One byte of payload becomes at most three bytes of text (codec.h), and each of them at most ESCAPE_EXPANSION bytes in
+ * the line. Real lines are shorter: an escape sequence replaces a whole character. */
+#define RECORD_EXPANSION (3 * ESCAPE_EXPANSION)
 
 size_t record_size_max(uint32_t shown)
 {
-	return FRAME_MAX + (size_t)shown * LINE_BYTES_PER_BYTE;
+	return RECORD_FRAME_MAX + (size_t)shown * RECORD_EXPANSION;
 }
 
-static char *put_address(char *out, const struct address *address)
+static char *record_write_address(char *out, const struct address *address)
 {
 	address_format(address, out);
 	return out + strlen(out);
 }
 
-static char *put_json_address(char *out, const struct address *address)
+static char *record_write_json_address(char *out, const struct address *address)
 {
 	char text[ADDRESS_TEXT_MAX];
 
@@ -35,7 +35,7 @@ static char *put_json_address(char *out, const struct address *address)
 	return out + escape_json(out, text, strlen(text));
 }
 
-char *record_put_verdict(char *out, const struct datagram_record *record)
+char *record_format_verdict(char *out, const struct datagram_record *record)
 {
 	switch (record->verdict) {
 	case VERDICT_SUNK:
@@ -56,21 +56,23 @@ char *record_put_verdict(char *out, const struct datagram_record *record)
 	return stpcpy(stpcpy(out, "dropped:"), drop_reason_name(record->reason));
 }
 
-static char *put_text(char *out, const struct datagram_record *record, const struct codec_text *text, bool truncated)
+/* text is the decoded payload, or NULL if the line has none. The functions return the end of the line. */
+static char *record_write_text(char *out, const struct datagram_record *record, const struct codec_text *text,
+			       bool truncated)
 {
 	clock_format(record->time_us, out);
 	out += CLOCK_TEXT_MAX - 1;
 	*out++ = ' ';
 	out = stpcpy(out, record->listener->name);
 	*out++ = ' ';
-	out = put_address(out, record->source);
+	out = record_write_address(out, record->source);
 	out = stpcpy(out, " > ");
-	out = put_address(out, record->destination);
+	out = record_write_address(out, record->destination);
 	*out++ = ' ';
 	out = stpcpy(fmt_u32(out, record->size), "B ");
 	out = stpcpy(out, text ? text->encoding : "-");
 	*out++ = ' ';
-	out = record_put_verdict(out, record);
+	out = record_format_verdict(out, record);
 	if (text) {
 		out = stpcpy(out, " \"");
 		out += escape_text(out, text->utf8, text->length);
@@ -79,21 +81,22 @@ static char *put_text(char *out, const struct datagram_record *record, const str
 	return truncated ? stpcpy(out, "…\n") : stpcpy(out, "\n");
 }
 
-static char *put_json(char *out, const struct datagram_record *record, const struct codec_text *text, bool truncated)
+static char *record_write_json(char *out, const struct datagram_record *record, const struct codec_text *text,
+			       bool truncated)
 {
 	out = stpcpy(out, "{\"time\":\"");
 	clock_format(record->time_us, out);
 	out += CLOCK_TEXT_MAX - 1;
 	out = stpcpy(stpcpy(out, "\",\"listener\":\""), record->listener->name);
 	out = stpcpy(out, "\",\"source\":\"");
-	out = put_json_address(out, record->source);
+	out = record_write_json_address(out, record->source);
 	out = stpcpy(out, "\",\"destination\":\"");
-	out = put_json_address(out, record->destination);
+	out = record_write_json_address(out, record->destination);
 	out = fmt_u32(stpcpy(out, "\",\"size\":"), record->size);
 	out = stpcpy(out, ",\"encoding\":");
 	out = text ? stpcpy(stpcpy(stpcpy(out, "\""), text->encoding), "\"") : stpcpy(out, "null");
 	out = stpcpy(out, ",\"verdict\":\"");
-	out = record_put_verdict(out, record);
+	out = record_format_verdict(out, record);
 	out = stpcpy(out, "\",\"payload\":");
 	if (text) {
 		*out++ = '"';
@@ -105,10 +108,11 @@ static char *put_json(char *out, const struct datagram_record *record, const str
 	return stpcpy(out, truncated ? ",\"truncated\":true}\n" : ",\"truncated\":false}\n");
 }
 
-/* Who said what, and nothing else. */
-static char *put_said(char *out, const struct datagram_record *record, const struct codec_text *text)
+/* LOG_FORMAT_MESSAGE: "SOURCE: PAYLOAD". */
+static char *record_write_source_and_payload(char *out, const struct datagram_record *record,
+					     const struct codec_text *text)
 {
-	out = stpcpy(put_address(out, record->source), ": ");
+	out = stpcpy(record_write_address(out, record->source), ": ");
 	if (text)
 		out += escape_text(out, text->utf8, text->length);
 	return stpcpy(out, "\n");
@@ -124,11 +128,11 @@ size_t record_format(char *out, const struct datagram_record *record, uint32_t s
 	if (shown_max)
 		codec_decode(codec, record->payload, shown, truncated, &text);
 	if (format == LOG_FORMAT_JSON)
-		end = put_json(out, record, shown_max ? &text : NULL, truncated && shown_max);
-	else if (format == LOG_FORMAT_SAID)
-		end = put_said(out, record, shown_max ? &text : NULL);
+		end = record_write_json(out, record, shown_max ? &text : NULL, truncated && shown_max);
+	else if (format == LOG_FORMAT_MESSAGE)
+		end = record_write_source_and_payload(out, record, shown_max ? &text : NULL);
 	else
-		end = put_text(out, record, shown_max ? &text : NULL, truncated && shown_max);
+		end = record_write_text(out, record, shown_max ? &text : NULL, truncated && shown_max);
 	return (size_t)(end - out);
 }
 

@@ -2,48 +2,49 @@
 
 #include "datapath/pipeline.h"
 
-/* --- Sink --- */
+/* --- Sink: takes the datagram and sends nothing --- */
 
-static enum drop_reason sink_submit(struct pipeline *route, const struct rx_context *arrival, struct train *train,
+static enum drop_reason sink_submit(struct pipeline *pipeline, const struct rx_context *rx, struct train *train,
 				    unsigned i)
 {
-	(void)route, (void)arrival, (void)train, (void)i;
+	(void)pipeline, (void)rx, (void)train, (void)i;
 	return DROP_NONE;
 }
 
-static void sink_collect(struct pipeline *route, const struct train *train, unsigned i, struct outcome *outcome)
+static void sink_collect(struct pipeline *pipeline, const struct rx_context *rx, const struct train *train, unsigned i,
+			 struct outcome *outcome)
 {
-	(void)route, (void)i;
-	for (uint32_t at = train->skip; at < train->count; at++)
-		outcome->sent[at] = 1;
+	(void)pipeline, (void)rx, (void)i;
+	for (uint32_t d = train->skip; d < train->end; d++)
+		outcome->sent[d] = 1;
 }
 
-static const struct action sink = {
+static const struct action action_sink = {
 	.verdict = VERDICT_SUNK,
 	.counter = offsetof(struct listener_counters, sunk),
 	.submit = sink_submit,
 	.collect = sink_collect,
 };
 
-/* --- Echo --- */
+/* --- Echo: sends the datagram back to its sender --- */
 
-static enum drop_reason echo_submit(struct pipeline *route, const struct rx_context *arrival, struct train *train,
+static enum drop_reason echo_submit(struct pipeline *pipeline, const struct rx_context *rx, struct train *train,
 				    unsigned i)
 {
-	struct delivery way = {.outlet = arrival->outlet,
-			       .to = &train->source,
-			       .from = train->local ? &train->local->reply_source : NULL};
+	struct delivery delivery = {
+		.tx = rx->tx, .to = &train->source, .from = train->local ? &train->local->reply_source : NULL};
 
-	route->copies[i] = delivery_enqueue(&route->carrier, &way, train);
+	pipeline->chunks[i] = delivery_enqueue(&pipeline->delivery, &delivery, train);
 	return DROP_NONE;
 }
 
-static void echo_collect(struct pipeline *route, const struct train *train, unsigned i, struct outcome *outcome)
+static void echo_collect(struct pipeline *pipeline, const struct rx_context *rx, const struct train *train, unsigned i,
+			 struct outcome *outcome)
 {
-	outcome_collect(outcome, train, route->copies[i], NULL);
+	outcome_collect(outcome, train, pipeline->chunks[i], rx->tx, NULL);
 }
 
-static const struct action echo = {
+static const struct action action_echo = {
 	.verdict = VERDICT_ECHOED,
 	.counter = offsetof(struct listener_counters, echoed),
 	.ring_warning = "repeats one payload without end, as another echo would",
@@ -51,45 +52,48 @@ static const struct action echo = {
 	.collect = echo_collect,
 };
 
-/* --- Forward --- */
+/* --- Forward: sends a copy to every peer --- */
 
-static struct tx_chunk *forward_to(struct pipeline *route, const struct pipeline_peer *peer, const struct train *train,
-				   uint64_t now_ms)
-{
-	enum drop_reason down = peer_socket_ensure_open(peer->link, now_ms);
-	struct delivery way = {.outlet = &peer->link->outlet, .converter = peer->converter};
-
-	return down ? delivery_enqueue_dropped(&route->carrier, train, down)
-		    : delivery_enqueue(&route->carrier, &way, train);
-}
-
-/* The copies for the peers follow each other, in the order of the peers. */
-static enum drop_reason forward_submit(struct pipeline *route, const struct rx_context *arrival, struct train *train,
+/* Each delivery adds its chunks behind those of the peer before, so chunks[i] leads to all of them. */
+static enum drop_reason forward_submit(struct pipeline *pipeline, const struct rx_context *rx, struct train *train,
 				       unsigned i)
 {
-	route->copies[i] = forward_to(route, &route->peers[0], train, arrival->now_ms);
-	for (size_t p = 1; p < route->peer_count; p++)
-		forward_to(route, &route->peers[p], train, arrival->now_ms);
+	pipeline->chunks[i] = NULL;
+	for (size_t p = 0; p < pipeline->peer_count; p++) {
+		struct pipeline_peer *peer = &pipeline->peers[p];
+		struct delivery delivery = {.tx = &peer->socket->tx, .converter = peer->converter};
+		enum drop_reason down = peer_socket_ensure_open(peer->socket, rx->now_ms);
+		struct tx_chunk *chunk = down ? delivery_enqueue_dropped(&pipeline->delivery, train, down)
+					      : delivery_enqueue(&pipeline->delivery, &delivery, train);
+
+		if (!pipeline->chunks[i])
+			pipeline->chunks[i] = chunk;
+	}
 	return DROP_NONE;
 }
 
-static void forward_collect(struct pipeline *route, const struct train *train, unsigned i, struct outcome *outcome)
+static void forward_collect(struct pipeline *pipeline, const struct rx_context *rx, const struct train *train,
+			    unsigned i, struct outcome *outcome)
 {
-	const struct tx_chunk *copy = route->copies[i];
+	const struct tx_chunk *chunk = pipeline->chunks[i];
 
-	for (size_t p = 0; p < route->peer_count; p++)
-		copy = outcome_collect(outcome, train, copy, route->peers[p].link);
+	(void)rx;
+	for (size_t p = 0; p < pipeline->peer_count; p++) {
+		struct peer_socket *socket = pipeline->peers[p].socket;
+
+		chunk = outcome_collect(outcome, train, chunk, &socket->tx, &socket->counters);
+	}
 }
 
-static void forward_finish(struct pipeline *route, const struct rx_context *arrival, const struct train *trains,
+static void forward_finish(struct pipeline *pipeline, const struct rx_context *rx, const struct train *trains,
 			   unsigned count)
 {
-	(void)arrival, (void)trains, (void)count;
-	for (size_t p = 0; p < route->peer_count; p++)
-		peer_socket_collect_icmp(route->peers[p].link);
+	(void)rx, (void)trains, (void)count;
+	for (size_t p = 0; p < pipeline->peer_count; p++)
+		peer_socket_collect_icmp(pipeline->peers[p].socket);
 }
 
-static const struct action forward = {
+static const struct action action_forward = {
 	.verdict = VERDICT_FORWARDED,
 	.counter = offsetof(struct listener_counters, forwarded),
 	.ring_warning = "sends back what others sent, as a ring of hosts would",
@@ -102,7 +106,7 @@ static const struct action forward = {
 const struct action *action_of(enum action_kind kind)
 {
 	static const struct action *const actions[ACTIONS] = {
-		[ACTION_SINK] = &sink, [ACTION_ECHO] = &echo, [ACTION_FORWARD] = &forward};
+		[ACTION_SINK] = &action_sink, [ACTION_ECHO] = &action_echo, [ACTION_FORWARD] = &action_forward};
 
 	return actions[kind];
 }

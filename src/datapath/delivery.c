@@ -1,21 +1,20 @@
 #include "datapath/delivery.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "config/config.h"
-
-/* What conversion may make of a train: a byte that cannot be said becomes \xNN, in UTF-32 sixteen bytes; and a byte
- * order mark for each datagram. */
+/* The largest growth by conversion: a byte without equivalent becomes \xNN, which is sixteen bytes in UTF-32; and each
+ * datagram gets a byte order mark. */
 #define CONVERSION_EXPANSION 16
 #define CONVERSION_MARKS (TRAIN_MAX * 4)
 
-int arena_create(struct arena *arena, size_t ways)
+int arena_create(struct arena *arena, size_t destinations)
 {
 	size_t train = (size_t)RX_SLOT_SIZE * CONVERSION_EXPANSION + CONVERSION_MARKS;
 
-	*arena = (struct arena){.size = ways * DELIVERY_CONVERTED_TRAINS * train};
+	*arena = (struct arena){.size = destinations * DELIVERY_CONVERTED_TRAINS * train};
 	if (!arena->size)
 		return 0;
 	arena->bytes =
@@ -32,17 +31,16 @@ void arena_destroy(struct arena *arena)
 		munmap(arena->bytes, arena->size);
 }
 
-/* --- Towards the flush --- */
+/* --- Before the flush --- */
 
-static struct tx_chunk *take_whole(struct delivery_context *carrier, const struct delivery *way,
-				   const struct train *train)
+/* The datagrams [skip, end) of the train. */
+static struct tx_payload delivery_payload(const struct train *train)
 {
-	uint32_t skipped = train->skip * train->segment;
-	struct tx_chunk *first;
+	uint32_t begin = train->skip * train->segment;
+	uint32_t end = train->end < train->count ? train->end * train->segment : train->size;
 
-	tx_batch_add(carrier->egress, way->outlet, way->to, way->from, train->data + skipped, train->size - skipped,
-		     train->segment, (uint32_t)(train->count - train->skip), &first);
-	return first;
+	return (struct tx_payload){train->data + begin, end - begin, train->segment,
+				   (uint32_t)(train->end - train->skip)};
 }
 
 enum drop_reason delivery_convert(struct converter *converter, const void *data, size_t size, uint8_t *out, size_t room,
@@ -57,79 +55,93 @@ enum drop_reason delivery_convert(struct converter *converter, const void *data,
 	return DROP_NONE;
 }
 
-static struct tx_chunk *convert_datagram(struct delivery_context *carrier, const struct delivery *way,
-					 const uint8_t *data, uint32_t size)
+static struct tx_chunk *delivery_enqueue_converted(struct delivery_context *context, const struct delivery *delivery,
+						   const uint8_t *data, uint32_t size)
 {
-	struct arena *arena = carrier->arena;
+	struct arena *arena = context->arena;
 	uint8_t *out = arena->bytes + arena->used;
 	size_t made;
-	enum drop_reason reason = delivery_convert(way->converter, data, size, out, arena->size - arena->used, &made);
-	struct tx_chunk *copy;
+	enum drop_reason reason =
+		delivery_convert(delivery->converter, data, size, out, arena->size - arena->used, &made);
 
-	if (reason) {
-		tx_batch_add_dropped(carrier->egress, data, size, size, 1, reason, &copy);
-		return copy;
-	}
+	if (reason)
+		return tx_batch_add_dropped(context->tx_batch, (struct tx_payload){data, size, size, 1}, reason);
 	arena->used += made;
-	tx_batch_add(carrier->egress, way->outlet, way->to, way->from, out, (uint32_t)made, (uint32_t)made, 1, &copy);
-	return copy;
+	return tx_batch_add(context->tx_batch, delivery->tx, delivery->to, delivery->from,
+			    (struct tx_payload){out, (uint32_t)made, (uint32_t)made, 1});
 }
 
-static struct tx_chunk *convert(struct delivery_context *carrier, const struct delivery *way, const struct train *train)
+struct tx_chunk *delivery_enqueue(struct delivery_context *context, const struct delivery *delivery,
+				  const struct train *train)
 {
 	struct tx_chunk *first = NULL;
 
-	for (uint32_t i = train->skip; i < train->count; i++) {
-		struct tx_chunk *copy = convert_datagram(carrier, way, train->data + (size_t)i * train->segment,
-							 train_datagram_size(train, i));
-		if (!first)
-			first = copy;
+	if (!delivery->converter)
+		return tx_batch_add(context->tx_batch, delivery->tx, delivery->to, delivery->from,
+				    delivery_payload(train));
+	for (uint32_t i = train->skip; i < train->end; i++) {
+		struct tx_chunk *chunk = delivery_enqueue_converted(
+			context, delivery, train->data + (size_t)i * train->segment, train_datagram_size(train, i));
+
+		first = first ? first : chunk;
 	}
 	return first;
 }
 
-struct tx_chunk *delivery_enqueue(struct delivery_context *carrier, const struct delivery *way,
-				  const struct train *train)
-{
-	return way->converter ? convert(carrier, way, train) : take_whole(carrier, way, train);
-}
-
-struct tx_chunk *delivery_enqueue_dropped(struct delivery_context *carrier, const struct train *train,
+struct tx_chunk *delivery_enqueue_dropped(struct delivery_context *context, const struct train *train,
 					  enum drop_reason reason)
 {
-	uint32_t skipped = train->skip * train->segment;
-	struct tx_chunk *first;
-
-	tx_batch_add_dropped(carrier->egress, train->data + skipped, train->size - skipped, train->segment,
-			     (uint32_t)(train->count - train->skip), reason, &first);
-	return first;
+	return tx_batch_add_dropped(context->tx_batch, delivery_payload(train), reason);
 }
 
 /* --- After the flush --- */
 
-void outcome_init(struct outcome *outcome, uint32_t datagrams, enum drop_reason reason)
+void outcome_init(struct outcome *outcome, const struct train *train)
 {
-	memset(outcome->sent, 0, datagrams * sizeof(outcome->sent[0]));
-	memset(outcome->reason, (int)reason, datagrams);
-	outcome->total = 0;
+	outcome->total_sent = 0;
 	outcome->peer = NULL;
+	memset(outcome->sent, 0, train->count * sizeof(outcome->sent[0]));
+	memset(outcome->reason, (int)train->drop, train->count);
+	if (train->drop)
+		return;
+	memset(outcome->reason, DROP_TOO_LARGE, train->skip);
+	memset(outcome->reason + train->end, DROP_UNEXPECTED, (size_t)(train->count - train->end));
 }
 
-const struct tx_chunk *outcome_collect(struct outcome *outcome, const struct train *train, const struct tx_chunk *copy,
-				       struct peer_socket *peer)
+static void peer_counters_count(struct peer_counters *counters, const struct tx_chunk *chunk)
 {
-	for (uint32_t at = train->skip; at < train->count; at += copy->count, copy++) {
-		if (peer)
-			peer_socket_count_sent(peer, copy);
-		outcome->total += copy->count - tx_chunk_drops(copy);
-		for (uint32_t i = 0; i < copy->count; i++) {
-			if (tx_chunk_dropped(copy, i))
-				outcome->reason[at + i] = (uint8_t)copy->reason;
-			else
-				outcome->sent[at + i]++;
+	uint32_t dropped = (uint32_t)__builtin_popcountll(chunk->dropped);
+	uint64_t bytes = chunk->size;
+
+	for (uint32_t i = 0; dropped && i < chunk->count; i++) {
+		if (chunk->dropped >> i & 1)
+			bytes -= i + 1u < chunk->count ? chunk->segment : chunk->size - i * chunk->segment;
+	}
+	counter_add(&counters->submitted, chunk->count);
+	counter_add(&counters->sent, chunk->count - dropped);
+	counter_add(&counters->sent_bytes, bytes);
+	if (dropped)
+		counter_add(&counters->dropped[chunk->reason], dropped);
+}
+
+const struct tx_chunk *outcome_collect(struct outcome *outcome, const struct train *train, const struct tx_chunk *chunk,
+				       const struct tx_socket *tx, struct peer_counters *counters)
+{
+	for (uint32_t first = train->skip; first < train->end; first += chunk->count, chunk++) {
+		assert(!chunk->socket || chunk->socket == tx);
+		assert(first + chunk->count <= train->end);
+		if (counters)
+			peer_counters_count(counters, chunk);
+		for (uint32_t i = 0; i < chunk->count; i++) {
+			if (chunk->dropped >> i & 1) {
+				outcome->reason[first + i] = (uint8_t)chunk->reason;
+			} else {
+				outcome->sent[first + i]++;
+				outcome->total_sent++;
+			}
 		}
 	}
-	return copy;
+	return chunk;
 }
 
 uint32_t outcome_count_sent(const struct outcome *outcome, uint32_t datagrams, counter dropped[DROP_REASONS])
@@ -137,36 +149,30 @@ uint32_t outcome_count_sent(const struct outcome *outcome, uint32_t datagrams, c
 	uint32_t sent = 0;
 
 	for (uint32_t i = 0; i < datagrams; i++) {
-		if (outcome->sent[i])
+		if (outcome->sent[i]) {
 			sent++;
-		else
-			counter_add(&dropped[outcome->reason[i]], 1);
+			continue;
+		}
+		assert(outcome->reason[i] != DROP_NONE);
+		counter_add(&dropped[outcome->reason[i]], 1);
 	}
 	return sent;
 }
 
-/* Whether log = 1/N wants this datagram. */
-static bool wants_record(struct delivery_context *carrier)
-{
-	if (carrier->unrecorded) {
-		carrier->unrecorded--;
-		return false;
-	}
-	carrier->unrecorded = carrier->config->log_every - 1;
-	return true;
-}
-
-void delivery_record(struct delivery_context *carrier, struct datagram_record *record, enum verdict verdict,
+void delivery_record(struct delivery_context *context, struct datagram_record *record, enum verdict verdict,
 		     const struct outcome *outcome, const struct train *train)
 {
 	for (uint32_t i = 0; i < train->count; i++) {
-		if (!wants_record(carrier))
+		if (context->unrecorded) {
+			context->unrecorded--;
 			continue;
+		}
+		context->unrecorded = context->config->log_every - 1;
 		record->payload = train->data + (size_t)i * train->segment;
 		record->size = train_datagram_size(train, i);
 		record->sent = outcome->sent[i];
 		record->reason = outcome->reason[i];
 		record->verdict = record->sent ? verdict : VERDICT_DROPPED;
-		record_ring_push(carrier->ring, record);
+		record_ring_push(context->ring, record);
 	}
 }

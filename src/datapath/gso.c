@@ -3,130 +3,128 @@
 #include <netinet/udp.h>
 #include <string.h>
 
-/* Bytes of one GSO send: the largest payload over IPv4. */
-#define RUN_SIZE 65507
+/* Bytes of one GSO send: the largest UDP payload over IPv4. */
+#define GSO_SIZE_MAX 65507
 
-/* A refusal of GSO is believed for so long: routes and devices change. */
-#define REFUSAL_MS (10 * 60 * 1000)
+/* Routes and devices change, so a destination is asked again after this time. */
+#define GSO_FALLBACK_MS (10 * 60 * 1000)
 
-static struct gso_fallback *refusal_of(struct tx_messages *portion, const struct tx_flow *group)
+static struct gso_fallback *gso_fallback_of(struct tx_messages *messages, const struct tx_flow *flow)
 {
-	return group->to ? &portion->refusals[group->hash & (TX_FALLBACKS - 1)] : &group->outlet->refusal;
+	return flow->to ? &messages->fallbacks[flow->hash & (TX_FALLBACKS - 1)] : &flow->socket->fallback;
 }
 
-void gso_disable(struct tx_messages *portion, const struct tx_message *span, bool any_size)
+void gso_disable(struct tx_messages *messages, const struct tx_message *message, bool any_size)
 {
-	uint32_t segment = any_size ? 1 : portion->copies[span->begin.copy].segment;
+	uint32_t segment = any_size ? 1 : messages->chunks[message->begin.chunk].segment;
 
-	*refusal_of(portion, span->group) =
-		(struct gso_fallback){span->group->hash, segment, portion->now_ms + REFUSAL_MS};
+	*gso_fallback_of(messages, message->flow) =
+		(struct gso_fallback){message->flow->hash, segment, messages->now_ms + GSO_FALLBACK_MS};
 }
 
-/* How many datagrams of this size may travel to the group in one send. */
-static uint32_t run_length(struct tx_messages *portion, const struct tx_flow *group, uint32_t segment)
+/* Returns how many datagrams of segment bytes may go to the flow's destination in one send. */
+static uint32_t gso_run_length(struct tx_messages *messages, const struct tx_flow *flow, uint32_t segment)
 {
-	const struct gso_fallback *refusal = refusal_of(portion, group);
-	bool refused = refusal->segment && segment >= refusal->segment && refusal->destination == group->hash &&
-		       portion->now_ms < refusal->until_ms;
+	const struct gso_fallback *fallback = gso_fallback_of(messages, flow);
+	bool refused = fallback->segment && segment >= fallback->segment && fallback->destination == flow->hash &&
+		       messages->now_ms < fallback->until_ms;
 
-	if (!group->outlet->gso || !segment || refused || segment > RUN_SIZE / 2)
+	if (!flow->socket->gso || !segment || refused || segment > GSO_SIZE_MAX / 2)
 		return 1;
-	return segment * TX_CHUNK_DATAGRAMS <= RUN_SIZE ? TX_CHUNK_DATAGRAMS : RUN_SIZE / segment;
+	return segment * TX_CHUNK_DATAGRAMS <= GSO_SIZE_MAX ? TX_CHUNK_DATAGRAMS : GSO_SIZE_MAX / segment;
 }
 
-/* Whether copy goes on where a run of full segments ended: with more of them, or with one shorter last datagram. */
-static bool continues_run(const struct tx_chunk *copy, uint32_t segment)
+/* Gathers one run of datagrams, or a single datagram. A run is a number of full segments; one shorter datagram may end
+ * it. Returns the number of vectors used. */
+static size_t gso_gather(struct tx_messages *messages, struct tx_message *message)
 {
-	return copy->segment == segment || (copy->count == 1 && copy->size && copy->size < segment);
-}
+	struct tx_cursor at = message->begin;
+	const struct tx_chunk *chunk = &messages->chunks[at.chunk];
+	struct iovec *vectors = &messages->vectors[messages->vector_count];
+	uint32_t segment = chunk->segment, bytes = 0;
+	uint32_t max = gso_run_length(messages, message->flow, segment);
+	size_t used = 0, room = TX_VECTORS - messages->vector_count;
 
-/* Gathers one run, or one datagram where the destination takes no runs. Returns the number of vectors. */
-static size_t gather(struct tx_messages *portion, struct tx_message *span)
-{
-	struct tx_cursor at = span->begin;
-	const struct tx_chunk *copy = &portion->copies[at.copy];
-	struct iovec *vectors = &portion->vectors[portion->vector_count];
-	uint32_t segment = copy->segment, bytes = 0;
-	uint32_t most = run_length(portion, span->group, segment);
-	size_t used = 0, room = TX_VECTORS - portion->vector_count;
+	for (message->count = 0; used < room && message->count < max;) {
+		uint32_t left = chunk->count - at.datagram;
+		uint32_t taken = left < max - message->count ? left : max - message->count;
+		uint32_t size = taken < left ? taken * segment : chunk->size - at.datagram * segment;
 
-	for (span->count = 0; used < room && span->count < most;) {
-		uint32_t left = copy->count - at.datagram, take = left < most - span->count ? left : most - span->count;
-		uint32_t size = take < left ? take * segment : copy->size - at.datagram * segment;
-
-		vectors[used++] = (struct iovec){(void *)(copy->data + (size_t)at.datagram * segment), size};
-		span->count += take;
+		vectors[used++] = (struct iovec){(void *)(chunk->data + (size_t)at.datagram * segment), size};
+		message->count += taken;
 		bytes += size;
-		at = take < left ? (struct tx_cursor){at.copy, at.datagram + take} : (struct tx_cursor){copy->next, 0};
-		if (take < left || bytes != span->count * segment || at.copy == TX_NONE)
+		at = taken < left ? (struct tx_cursor){at.chunk, at.datagram + taken}
+				  : (struct tx_cursor){chunk->next, 0};
+		if (taken < left || bytes != message->count * segment || at.chunk == TX_NONE)
 			break;
-		copy = &portion->copies[at.copy];
-		if (!continues_run(copy, segment))
+		chunk = &messages->chunks[at.chunk];
+		if (chunk->segment != segment && (chunk->count > 1 || !chunk->size || chunk->size > segment))
 			break;
 	}
-	span->end = at;
-	portion->vector_count += used;
+	message->end = at;
+	messages->vector_count += used;
 	return used;
 }
 
-static void control_put(struct msghdr *message, int level, int type, const void *data, size_t size)
+static void gso_add_cmsg(struct msghdr *header, int level, int type, const void *data, size_t size)
 {
-	struct cmsghdr *c = (struct cmsghdr *)((uint8_t *)message->msg_control + message->msg_controllen);
+	struct cmsghdr *c = (struct cmsghdr *)((uint8_t *)header->msg_control + header->msg_controllen);
 
 	c->cmsg_level = level;
 	c->cmsg_type = type;
 	c->cmsg_len = CMSG_LEN(size);
 	memcpy(CMSG_DATA(c), data, size);
-	message->msg_controllen += CMSG_SPACE(size);
+	header->msg_controllen += CMSG_SPACE(size);
 }
 
-/* The interface stays 0: the route to the destination chooses it. Only a link-local source means nothing without. */
-static void control_put_source(struct msghdr *message, const struct address *from)
+/* The interface index stays 0, so that the route to the destination chooses the interface. Only a link-local source
+ * needs its index. */
+static void gso_add_source(struct msghdr *header, const struct address *from)
 {
 	if (from->any.sa_family == AF_INET) {
 		struct in_pktinfo info = {.ipi_spec_dst = from->v4.sin_addr};
-		control_put(message, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+		gso_add_cmsg(header, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
 	} else {
 		struct in6_pktinfo info = {.ipi6_addr = from->v6.sin6_addr, .ipi6_ifindex = from->v6.sin6_scope_id};
-		control_put(message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+		gso_add_cmsg(header, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
 	}
 }
 
-static void message_build(struct tx_messages *portion, size_t i)
+static void gso_build_message(struct tx_messages *messages, size_t i)
 {
-	struct tx_message *span = &portion->spans[i];
-	const struct tx_flow *group = span->group;
-	struct iovec *vectors = &portion->vectors[portion->vector_count];
-	struct msghdr *message = &portion->messages[i].msg_hdr;
+	struct tx_message *message = &messages->items[i];
+	const struct tx_flow *flow = message->flow;
+	struct msghdr *header = &messages->headers[i].msg_hdr;
 
-	*message = (struct msghdr){.msg_iov = vectors, .msg_control = portion->control[i]};
-	message->msg_iovlen = gather(portion, span);
-	if (group->to) {
-		message->msg_name = (void *)&group->to->any;
-		message->msg_namelen = group->to->length;
+	*header = (struct msghdr){.msg_iov = &messages->vectors[messages->vector_count],
+				  .msg_control = messages->control[i]};
+	header->msg_iovlen = gso_gather(messages, message);
+	if (flow->to) {
+		header->msg_name = (void *)&flow->to->any;
+		header->msg_namelen = flow->to->length;
 	}
-	if (group->from)
-		control_put_source(message, group->from);
-	if (span->count > 1) {
-		uint16_t segment = (uint16_t)portion->copies[span->begin.copy].segment;
-		control_put(message, SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment));
+	if (flow->from)
+		gso_add_source(header, flow->from);
+	if (message->count > 1) {
+		uint16_t segment = (uint16_t)messages->chunks[message->begin.chunk].segment;
+		gso_add_cmsg(header, SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment));
 	}
 }
 
-unsigned gso_build_messages(struct tx_messages *portion, const struct tx_socket *outlet)
+unsigned gso_build_messages(struct tx_messages *messages, const struct tx_socket *socket)
 {
 	unsigned built = 0;
 
-	portion->vector_count = 0;
-	for (struct tx_flow *group = outlet->first; group; group = group->next) {
-		struct tx_cursor at = group->at;
+	messages->vector_count = 0;
+	for (struct tx_flow *flow = socket->first; flow; flow = flow->next) {
+		struct tx_cursor at = flow->unsent;
 
-		while (at.copy != TX_NONE && !group->waits) {
-			if (built == TX_MESSAGES || portion->vector_count == TX_VECTORS)
+		while (at.chunk != TX_NONE && !flow->blocked) {
+			if (built == TX_MESSAGES || messages->vector_count == TX_VECTORS)
 				return built;
-			portion->spans[built] = (struct tx_message){.group = group, .begin = at};
-			message_build(portion, built);
-			at = portion->spans[built++].end;
+			messages->items[built] = (struct tx_message){.flow = flow, .begin = at};
+			gso_build_message(messages, built);
+			at = messages->items[built++].end;
 		}
 	}
 	return built;

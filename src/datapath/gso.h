@@ -1,4 +1,5 @@
-/* Messages for one sendmmsg(2), made of the copies that wait in an egress. */
+/* Builds the messages of one sendmmsg(2) from the flows of a socket. Consecutive datagrams of a flow become one message
+ * with UDP_SEGMENT (GSO: the kernel or the device cuts it into datagrams), unless their destination refuses GSO. */
 #ifndef UDPRELAYD_DATAPATH_GSO_H
 #define UDPRELAYD_DATAPATH_GSO_H
 
@@ -10,56 +11,55 @@
 
 #include "datapath/tx_batch.h"
 
-#define TX_NONE UINT32_MAX
-
-/* Messages in a portion, and the buffers that they gather from. */
+/* Messages of one sendmmsg(2), and buffers that they gather from. */
 #define TX_MESSAGES 64
 #define TX_VECTORS 256
 
 #define TX_CONTROL_SIZE (CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint16_t)))
 
-#define TX_FALLBACKS 256 /* a power of two */
+/* Destinations of unconnected sockets whose refusal of GSO is remembered; a power of two. */
+#define TX_FALLBACKS 256
 
-/* A datagram of a group: the copy it is in, and its place there. Where copy is TX_NONE, the group is at its end. */
+/* A datagram of a flow: its chunk, and its place in the chunk. The flow ends where chunk is TX_NONE. */
 struct tx_cursor {
-	uint32_t copy, datagram;
+	uint32_t chunk, datagram;
 };
 
-/* The copies of a batch that share outlet, destination and source, in order, and how far they are sent. */
+/* The chunks of a batch with the same socket, destination and source, in order, and how far they are sent. */
 struct tx_flow {
-	struct tx_socket *outlet;
+	struct tx_socket *socket;
 	const struct address *to, *from;
 	uint32_t hash; /* of to */
-	uint32_t last; /* copy */
-	struct tx_cursor at; /* the first datagram that is not sent */
-	bool waits; /* for room in its receiver's queue, until the next flush */
-	struct tx_flow *next;
+	uint32_t last; /* chunk */
+	struct tx_cursor unsent; /* the first datagram that is neither sent nor dropped */
+	bool blocked; /* waits for room in the queue of its receiver, until the next flush */
+	struct tx_flow *next; /* of the socket */
 };
 
-/* One message: count datagrams of one group, from begin to before end. */
+/* One message: count datagrams of a flow, from begin up to but not including end. */
 struct tx_message {
-	struct tx_flow *group;
+	struct tx_flow *flow;
 	struct tx_cursor begin, end;
 	uint32_t count;
 };
 
 struct tx_messages {
-	const struct tx_chunk *copies; /* of the egress */
+	const struct tx_chunk *chunks; /* of the batch */
 	uint64_t now_ms;
-	struct mmsghdr messages[TX_MESSAGES];
-	struct tx_message spans[TX_MESSAGES];
+	struct mmsghdr headers[TX_MESSAGES];
+	struct tx_message items[TX_MESSAGES];
 	struct iovec vectors[TX_VECTORS];
 	size_t vector_count;
 	_Alignas(struct cmsghdr) uint8_t control[TX_MESSAGES][TX_CONTROL_SIZE];
-	struct gso_fallback refusals[TX_FALLBACKS]; /* of the destinations of unconnected outlets */
+	struct gso_fallback fallbacks[TX_FALLBACKS]; /* of unconnected sockets, by hash of the destination */
 };
 
-/* Builds the outlet's next messages, from where its groups stand: a run of datagrams as one GSO send, unless its
- * destination refused that. Groups that wait are passed over. Returns how many there are. */
-unsigned gso_build_messages(struct tx_messages *portion, const struct tx_socket *outlet);
+/* Builds the next messages of the socket, from the first unsent datagram of each flow. Skips blocked flows. Returns the
+ * number of messages. */
+unsigned gso_build_messages(struct tx_messages *messages, const struct tx_socket *socket);
 
-/* The kernel refused to send this run with GSO: datagrams of this size go there one by one for a while, or datagrams of
- * any size. */
-void gso_disable(struct tx_messages *portion, const struct tx_message *span, bool any_size);
+/* Call it when the kernel refuses to send this message with GSO. Datagrams of this size (or of any size) then go to the
+ * destination one by one for ten minutes. */
+void gso_disable(struct tx_messages *messages, const struct tx_message *message, bool any_size);
 
 #endif

@@ -1,400 +1,388 @@
 #include "datapath/tx_batch.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "datapath/gso.h"
 
-/* How often a datagram is tried again when its connected socket tells what became of an earlier one. */
-#define STALE_ERRORS 8
+/* How often a send is repeated because a connected socket reports an error of an earlier datagram. */
+#define DEFERRED_ERRORS_MAX 8
 
 struct tx_batch {
-	struct tx_socket *outlets; /* that have copies in this batch */
-	struct tx_chunk *copies;
-	size_t copy_count, copy_max;
-	struct tx_flow *groups;
-	size_t group_count, group_max;
-	uint16_t *table; /* groups of unconnected outlets by hash: index + 1; 0 is free */
+	struct tx_socket *sockets; /* that have chunks in this batch */
+	struct tx_chunk *chunks;
+	size_t chunk_count, chunk_max;
+	struct tx_flow *flows;
+	size_t flow_count, flow_max;
+	uint16_t *table; /* flows of unconnected sockets by hash: index + 1; 0: a free slot */
 	uint32_t table_mask;
 
-	bool waits; /* since the last flush, for room somewhere */
-	uint64_t flushed_ms;
-	struct wait_budget patience;
-	struct tx_messages portion;
+	bool blocked; /* since the last flush, some datagrams wait for room */
+	uint64_t flushed_ms; /* time of the last flush */
+	struct wait_budget wait_budget;
+	struct tx_messages messages;
 };
 
-int tx_batch_create(struct tx_batch **out, size_t copies, size_t groups)
+int tx_batch_create(struct tx_batch **out, size_t chunks, size_t flows)
 {
-	struct tx_batch *egress = calloc(1, sizeof(*egress));
-	uint32_t table = 64;
+	struct tx_batch *batch = calloc(1, sizeof(*batch));
+	uint32_t slots = 64;
 
-	assert(groups < UINT16_MAX / 2);
-	if (!egress)
+	assert(flows < UINT16_MAX / 2);
+	if (!batch)
 		return -ENOMEM;
-	while (table < 2 * groups)
-		table *= 2;
-	egress->table_mask = table - 1;
-	egress->copy_max = copies;
-	egress->group_max = groups;
-	egress->copies = calloc(copies, sizeof(*egress->copies));
-	egress->groups = calloc(groups, sizeof(*egress->groups));
-	egress->table = calloc(table, sizeof(*egress->table));
-	if (!egress->copies || !egress->groups || !egress->table) {
-		tx_batch_destroy(egress);
+	while (slots < 2 * flows)
+		slots *= 2;
+	batch->table_mask = slots - 1;
+	batch->chunk_max = chunks;
+	batch->flow_max = flows;
+	batch->chunks = calloc(chunks, sizeof(*batch->chunks));
+	batch->flows = calloc(flows, sizeof(*batch->flows));
+	batch->table = calloc(slots, sizeof(*batch->table));
+	if (!batch->chunks || !batch->flows || !batch->table) {
+		tx_batch_destroy(batch);
 		return -ENOMEM;
 	}
-	egress->portion.copies = egress->copies;
-	*out = egress;
+	batch->messages.chunks = batch->chunks;
+	*out = batch;
 	return 0;
 }
 
-void tx_batch_destroy(struct tx_batch *egress)
+void tx_batch_destroy(struct tx_batch *batch)
 {
-	if (!egress)
+	if (!batch)
 		return;
-	free(egress->copies);
-	free(egress->groups);
-	free(egress->table);
-	free(egress);
+	free(batch->chunks);
+	free(batch->flows);
+	free(batch->table);
+	free(batch);
 }
 
-/* --- Adding copies --- */
+/* --- Adding datagrams --- */
 
-static struct tx_flow *group_create(struct tx_batch *egress, struct tx_socket *outlet, const struct address *to,
-				    const struct address *from, uint32_t hash)
+static struct tx_flow *tx_flow_create(struct tx_batch *batch, struct tx_socket *socket, const struct address *to,
+				      const struct address *from, uint32_t hash)
 {
-	assert(egress->group_count < egress->group_max);
-	struct tx_flow *group = &egress->groups[egress->group_count++];
+	assert(batch->flow_count < batch->flow_max);
+	struct tx_flow *flow = &batch->flows[batch->flow_count++];
 
-	*group = (struct tx_flow){.outlet = outlet, .to = to, .from = from, .hash = hash, .at = {.copy = TX_NONE}};
-	if (!outlet->first) {
-		outlet->first = group;
-		outlet->next = egress->outlets;
-		egress->outlets = outlet;
+	*flow = (struct tx_flow){.socket = socket, .to = to, .from = from, .hash = hash, .unsent = {.chunk = TX_NONE}};
+	if (!socket->first) {
+		socket->blocked_reason = DROP_CONGESTED; /* for tx_batch_drop_pending() before any flush */
+		socket->first = flow;
+		socket->next = batch->sockets;
+		batch->sockets = socket;
 	} else {
-		outlet->last->next = group;
+		socket->last->next = flow;
 	}
-	outlet->last = group;
-	return group;
+	socket->last = flow;
+	return flow;
 }
 
-static bool same_source(const struct address *a, const struct address *b)
+static bool tx_flow_matches(const struct tx_flow *flow, const struct tx_socket *socket, const struct address *to,
+			    const struct address *from)
 {
-	return a == b || (a && b && address_equal(a, b));
+	bool same_source = flow->from == from || (flow->from && from && address_equal(flow->from, from));
+
+	return flow->socket == socket && same_source && address_equal(flow->to, to);
 }
 
-static bool group_is(const struct tx_flow *group, const struct tx_socket *outlet, const struct address *to,
-		     const struct address *from)
+static struct tx_flow *tx_flow_find(struct tx_batch *batch, struct tx_socket *socket, const struct address *to,
+				    const struct address *from)
 {
-	return group->outlet == outlet && address_equal(group->to, to) && same_source(group->from, from);
-}
+	struct tx_flow *last = socket->last;
 
-static struct tx_flow *group_find(struct tx_batch *egress, struct tx_socket *outlet, const struct address *to,
-				  const struct address *from)
-{
-	struct tx_flow *last = outlet->last;
-
-	if (outlet->connected)
-		return last ? last : group_create(egress, outlet, NULL, NULL, 0);
-	if (last && group_is(last, outlet, to, from))
+	if (socket->connected)
+		return last ? last : tx_flow_create(batch, socket, NULL, NULL, 0);
+	if (last && tx_flow_matches(last, socket, to, from))
 		return last;
 
 	uint32_t hash = address_hash(to);
-	uint32_t i = hash & egress->table_mask;
-	for (; egress->table[i]; i = (i + 1) & egress->table_mask) {
-		struct tx_flow *group = &egress->groups[egress->table[i] - 1];
+	uint32_t slot = hash & batch->table_mask;
+	for (; batch->table[slot]; slot = (slot + 1) & batch->table_mask) {
+		struct tx_flow *flow = &batch->flows[batch->table[slot] - 1];
 
-		if (group->hash == hash && group_is(group, outlet, to, from))
-			return group;
+		if (flow->hash == hash && tx_flow_matches(flow, socket, to, from))
+			return flow;
 	}
-	struct tx_flow *group = group_create(egress, outlet, to, from, hash);
-	egress->table[i] = (uint16_t)egress->group_count;
-	return group;
+	struct tx_flow *flow = tx_flow_create(batch, socket, to, from, hash);
+	batch->table[slot] = (uint16_t)batch->flow_count;
+	return flow;
 }
 
-static void group_append(struct tx_batch *egress, struct tx_flow *group, uint32_t copy)
+static void tx_flow_append(struct tx_batch *batch, struct tx_flow *flow, uint32_t chunk)
 {
-	egress->copies[copy].next = TX_NONE;
-	if (group->at.copy == TX_NONE)
-		group->at.copy = copy;
+	if (flow->unsent.chunk == TX_NONE)
+		flow->unsent.chunk = chunk;
 	else
-		egress->copies[group->last].next = copy;
-	group->last = copy;
+		batch->chunks[flow->last].next = chunk;
+	flow->last = chunk;
 }
 
-static struct tx_chunk *copy_create(struct tx_batch *egress)
+/* Cuts the payload into chunks. flow is NULL for datagrams that are dropped for the given reason. */
+static struct tx_chunk *tx_chunks_add(struct tx_batch *batch, struct tx_flow *flow, struct tx_payload payload,
+				      enum drop_reason reason)
 {
-	assert(egress->copy_count < egress->copy_max);
-	return &egress->copies[egress->copy_count++];
-}
+	struct tx_chunk *first = &batch->chunks[batch->chunk_count];
 
-/* Cuts count datagrams into copies of at most TX_CHUNK_DATAGRAMS; for a group, or for none where they failed already.
- */
-static unsigned copies_add(struct tx_batch *egress, struct tx_flow *group, struct tx_chunk whole, uint32_t count)
-{
-	unsigned added = 0;
+	while (payload.count) {
+		uint32_t count = payload.count > TX_CHUNK_DATAGRAMS ? TX_CHUNK_DATAGRAMS : payload.count;
+		uint32_t size = count < payload.count ? count * payload.segment : payload.size;
 
-	for (; count; added++) {
-		struct tx_chunk *copy = copy_create(egress);
-		uint32_t part = count > TX_CHUNK_DATAGRAMS ? TX_CHUNK_DATAGRAMS : count;
-
-		*copy = whole;
-		copy->count = (uint16_t)part;
-		copy->size = part < count ? part * whole.segment : whole.size;
-		if (group)
-			group_append(egress, group, (uint32_t)(copy - egress->copies));
+		assert(batch->chunk_count < batch->chunk_max);
+		batch->chunks[batch->chunk_count] = (struct tx_chunk){.data = payload.data,
+								      .socket = flow ? flow->socket : NULL,
+								      .reason = reason,
+								      .size = size,
+								      .segment = payload.segment,
+								      .count = (uint16_t)count,
+								      .next = TX_NONE};
+		if (flow)
+			tx_flow_append(batch, flow, (uint32_t)batch->chunk_count);
 		else
-			copy->failed = UINT64_MAX >> (TX_CHUNK_DATAGRAMS - part);
-		whole.data += copy->size;
-		whole.size -= copy->size;
-		count -= part;
+			batch->chunks[batch->chunk_count].dropped = UINT64_MAX >> (TX_CHUNK_DATAGRAMS - count);
+		batch->chunk_count++;
+		payload.data += size;
+		payload.size -= size;
+		payload.count -= count;
 	}
-	return added;
+	return first;
 }
 
-unsigned tx_batch_add(struct tx_batch *egress, struct tx_socket *outlet, const struct address *to,
-		      const struct address *from, const uint8_t *data, uint32_t size, uint32_t segment, uint32_t count,
-		      struct tx_chunk **copies)
+struct tx_chunk *tx_batch_add(struct tx_batch *batch, struct tx_socket *socket, const struct address *to,
+			      const struct address *from, struct tx_payload payload)
 {
-	struct tx_chunk whole = {.data = data, .size = size, .segment = segment};
+	struct tx_flow *flow = tx_flow_find(batch, socket, to, from && from->length ? from : NULL);
 
-	*copies = &egress->copies[egress->copy_count];
-	return copies_add(egress, group_find(egress, outlet, to, from && from->length ? from : NULL), whole, count);
+	return tx_chunks_add(batch, flow, payload, DROP_NONE);
 }
 
-unsigned tx_batch_add_dropped(struct tx_batch *egress, const uint8_t *data, uint32_t size, uint32_t segment,
-			      uint32_t count, enum drop_reason reason, struct tx_chunk **copies)
+struct tx_chunk *tx_batch_add_dropped(struct tx_batch *batch, struct tx_payload payload, enum drop_reason reason)
 {
-	struct tx_chunk whole = {.data = data, .size = size, .segment = segment, .reason = reason};
-
-	*copies = &egress->copies[egress->copy_count];
-	return copies_add(egress, NULL, whole, count);
+	return tx_chunks_add(batch, NULL, payload, reason);
 }
 
-/* --- Sending --- */
+/* --- Dropping datagrams --- */
 
-static struct tx_cursor tx_cursor_next(const struct tx_batch *egress, struct tx_cursor at)
+static struct tx_cursor tx_cursor_next(const struct tx_batch *batch, struct tx_cursor at)
 {
-	const struct tx_chunk *copy = &egress->copies[at.copy];
+	const struct tx_chunk *chunk = &batch->chunks[at.chunk];
 
-	return at.datagram + 1 < copy->count ? (struct tx_cursor){at.copy, at.datagram + 1}
-					     : (struct tx_cursor){copy->next, 0};
+	return at.datagram + 1 < chunk->count ? (struct tx_cursor){at.chunk, at.datagram + 1}
+					      : (struct tx_cursor){chunk->next, 0};
 }
 
-static void span_done(const struct tx_message *span)
+static void tx_message_drop(struct tx_batch *batch, const struct tx_message *message, enum drop_reason reason)
 {
-	span->group->at = span->end;
-}
+	struct tx_cursor at = message->begin;
 
-static void span_fail(struct tx_batch *egress, const struct tx_message *span, enum drop_reason reason)
-{
-	struct tx_cursor at = span->begin;
+	while (at.chunk != message->end.chunk || at.datagram != message->end.datagram) {
+		struct tx_chunk *chunk = &batch->chunks[at.chunk];
 
-	while (at.copy != span->end.copy || at.datagram != span->end.datagram) {
-		struct tx_chunk *copy = &egress->copies[at.copy];
-
-		copy->failed |= UINT64_C(1) << at.datagram;
-		copy->reason = reason;
-		at = tx_cursor_next(egress, at);
+		chunk->dropped |= UINT64_C(1) << at.datagram;
+		chunk->reason = reason;
+		at = tx_cursor_next(batch, at);
 	}
-	span_done(span);
+	message->flow->unsent = message->end;
 }
 
-/* A device without checksum offload says EIO, a path with a smaller MTU EINVAL or EMSGSIZE. */
-static bool refuses_gso(int error)
+/* Drops the rest of the flow. */
+static void tx_flow_drop(struct tx_batch *batch, struct tx_flow *flow, enum drop_reason reason)
+{
+	struct tx_message rest = {.flow = flow, .begin = flow->unsent, .end = {.chunk = TX_NONE}};
+
+	tx_message_drop(batch, &rest, reason);
+}
+
+static void tx_socket_drop_pending(struct tx_batch *batch, struct tx_socket *socket)
+{
+	for (struct tx_flow *flow = socket->first; flow; flow = flow->next)
+		tx_flow_drop(batch, flow, socket->blocked_reason);
+}
+
+/* --- Send errors --- */
+
+/* What to do after a send failed. */
+enum send_step {
+	SEND_NEXT, /* go on with the next message */
+	SEND_AGAIN, /* repeat this message */
+	SEND_REBUILD, /* build the messages again: this one needs another form, or others come first */
+	SEND_LATER, /* stop until the next flush */
+};
+
+static struct wait_budget *tx_socket_wait_budget(struct tx_socket *socket)
+{
+	return socket->shared_wait_budget ? socket->shared_wait_budget : &socket->wait_budget;
+}
+
+static bool tx_socket_may_wait(const struct tx_batch *batch, struct tx_socket *socket)
+{
+	uint64_t now_ms = batch->messages.now_ms;
+
+	return wait_budget_left(tx_socket_wait_budget(socket), now_ms, TX_SOCKET_WAIT_BUDGET_MS) &&
+	       wait_budget_left(&batch->wait_budget, now_ms, TX_WAIT_BUDGET_MS);
+}
+
+/* A full UDP send buffer, and a full queue of a connected AF_UNIX receiver, block the whole socket. An unconnected
+ * AF_UNIX socket has many receivers with one queue each, so only the flow is blocked. */
+static enum send_step tx_send_blocked(struct tx_batch *batch, struct tx_socket *socket, struct tx_flow *flow, int error)
+{
+	bool one_queue = socket->gso || socket->connected;
+
+	socket->blocked_reason = drop_reason_from_send(error);
+	if (tx_socket_may_wait(batch, socket)) {
+		socket->blocked = true;
+		flow->blocked = true;
+		return one_queue ? SEND_LATER : SEND_REBUILD;
+	}
+	if (one_queue)
+		tx_socket_drop_pending(batch, socket);
+	else
+		tx_flow_drop(batch, flow, socket->blocked_reason);
+	return SEND_REBUILD;
+}
+
+/* A device without checksum offload returns EIO. A path with a smaller MTU returns EINVAL or EMSGSIZE. */
+static bool tx_error_is_gso(int error)
 {
 	return error == EIO || error == EINVAL || error == EMSGSIZE || error == EOPNOTSUPP;
 }
 
-/* Marks what is left of the group as failed. */
-static void group_fail(struct tx_batch *egress, struct tx_flow *group, enum drop_reason reason)
-{
-	struct tx_message rest = {.group = group, .begin = group->at, .end = {.copy = TX_NONE}};
-
-	span_fail(egress, &rest, reason);
-}
-
-static void outlet_give_up(struct tx_batch *egress, struct tx_socket *outlet)
-{
-	for (struct tx_flow *group = outlet->first; group; group = group->next)
-		group_fail(egress, group, outlet->waits_reason);
-}
-
-enum send_step {
-	NEXT_MESSAGE, /* this one is over */
-	NEXT_AGAIN, /* as it is */
-	NEXT_REBUILD, /* in another form, or others first */
-	NEXT_LATER, /* when there is room */
-};
-
-static struct wait_budget *patience_of(struct tx_socket *outlet)
-{
-	return outlet->shared_wait_budget ? outlet->shared_wait_budget : &outlet->patience;
-}
-
-static bool may_wait(const struct tx_batch *egress, struct tx_socket *outlet)
-{
-	uint64_t now_ms = egress->portion.now_ms;
-
-	return wait_budget_left(patience_of(outlet), now_ms, TX_SOCKET_WAIT_BUDGET_MS) &&
-	       wait_budget_left(&egress->patience, now_ms, TX_WAIT_BUDGET_MS);
-}
-
-/* A full UDP socket, or a full queue of a connected AF_UNIX peer, stops the outlet. An unconnected AF_UNIX socket has
- * many receivers with a queue each: the others go on, as long as its own buffer, which unread datagrams fill, has room.
- */
-static enum send_step send_blocked(struct tx_batch *egress, struct tx_socket *outlet, struct tx_flow *group, int error)
-{
-	bool one_queue = outlet->gso || outlet->connected;
-
-	outlet->waits_reason = drop_reason_from_send(error);
-	if (may_wait(egress, outlet)) {
-		outlet->waits = true;
-		group->waits = true;
-		return one_queue ? NEXT_LATER : NEXT_REBUILD;
-	}
-	if (one_queue)
-		outlet_give_up(egress, outlet);
-	else
-		group_fail(egress, group, outlet->waits_reason);
-	return NEXT_REBUILD;
-}
-
-/* Errors that were met in sending a message, and may be the fate of earlier ones. */
+/* Errors of one message that may belong to earlier datagrams. */
 struct deferred_error {
-	unsigned errors, refusals;
+	unsigned errors, icmp_errors;
 };
 
-static bool may_be_stale(const struct tx_socket *outlet, int error, struct deferred_error *stale)
+/* A connected UDP socket reports an ICMP error of an earlier datagram when the next one is sent (udp(7)). */
+static bool tx_error_is_deferred(const struct tx_socket *socket, int error, struct deferred_error *deferred)
 {
-	if (!outlet->connected || !outlet->gso || stale->errors >= (error == ECONNREFUSED ? STALE_ERRORS : 1))
+	unsigned max = error == ECONNREFUSED ? DEFERRED_ERRORS_MAX : 1;
+
+	if (!socket->connected || !socket->gso || deferred->errors >= max)
 		return false;
-	stale->errors++;
-	stale->refusals += tx_error_is_icmp(error);
+	deferred->errors++;
+	deferred->icmp_errors += tx_error_is_icmp(error);
 	return true;
 }
 
-/* What to do after sending span failed. An error of a connected UDP socket may be the fate of an earlier datagram, so
- * the send is tried again before this one is charged with it. */
-static enum send_step send_failed(struct tx_batch *egress, struct tx_socket *outlet, const struct tx_message *span,
-				  int error, struct deferred_error *stale)
+static enum send_step tx_send_failed(struct tx_batch *batch, struct tx_socket *socket, const struct tx_message *message,
+				     int error, struct deferred_error *deferred)
 {
 	if (error == EINTR)
-		return NEXT_AGAIN;
+		return SEND_AGAIN;
 	if (error == EAGAIN || error == ENOBUFS || error == ENOMEM)
-		return send_blocked(egress, outlet, span->group, error);
-	if (span->count > 1 && refuses_gso(error)) {
-		gso_disable(&egress->portion, span, error == EIO);
-		return NEXT_REBUILD;
+		return tx_send_blocked(batch, socket, message->flow, error);
+	if (message->count > 1 && tx_error_is_gso(error)) {
+		gso_disable(&batch->messages, message, error == EIO);
+		return SEND_REBUILD;
 	}
-	if (may_be_stale(outlet, error, stale))
-		return NEXT_AGAIN;
-	outlet->broken |= outlet->connected && error != EMSGSIZE && error != EPERM && error != EACCES;
-	span_fail(egress, span, drop_reason_from_send(error));
-	*stale = (struct deferred_error){0};
-	return NEXT_MESSAGE;
+	if (tx_error_is_deferred(socket, error, deferred))
+		return SEND_AGAIN;
+	socket->broken |= socket->connected && error != EMSGSIZE && error != EPERM && error != EACCES;
+	tx_message_drop(batch, message, drop_reason_from_send(error));
+	*deferred = (struct deferred_error){0};
+	return SEND_NEXT;
 }
 
-/* As sendmmsg(2). One plain message needs none of what that would read: a tenth of the call. */
-static int send_messages(const struct tx_socket *outlet, struct mmsghdr *messages, unsigned count)
+/* --- Sending --- */
+
+/* Works like sendmmsg(2). A single plain message goes through send(2), which costs a tenth less. */
+static int tx_socket_sendmmsg(const struct tx_socket *socket, struct mmsghdr *headers, unsigned count)
 {
-	const struct msghdr *first = &messages->msg_hdr;
+	const struct msghdr *first = &headers->msg_hdr;
 	int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 	if (count > 1 || first->msg_iovlen > 1 || first->msg_namelen || first->msg_controllen)
-		return sendmmsg(outlet->fd, messages, count, flags);
-	return send(outlet->fd, first->msg_iov->iov_base, first->msg_iov->iov_len, flags) < 0 ? -1 : 1;
+		return sendmmsg(socket->fd, headers, count, flags);
+	return send(socket->fd, first->msg_iov->iov_base, first->msg_iov->iov_len, flags) < 0 ? -1 : 1;
 }
 
-/* Sends the first built messages of the portion. Returns false where what is left must wait. */
-static bool portion_send(struct tx_batch *egress, struct tx_socket *outlet, unsigned built)
+/* Sends the built messages. Returns false if the rest must wait for the next flush. */
+static bool tx_socket_send(struct tx_batch *batch, struct tx_socket *socket, unsigned built)
 {
-	struct deferred_error stale = {0};
+	const struct tx_message *items = batch->messages.items;
+	struct deferred_error deferred = {0};
 
 	for (unsigned i = 0; i < built;) {
-		int sent = send_messages(outlet, &egress->portion.messages[i], built - i);
+		int sent = tx_socket_sendmmsg(socket, &batch->messages.headers[i], built - i);
 
 		if (sent > 0) {
-			outlet->icmp_errors += stale.refusals;
-			stale = (struct deferred_error){0};
-			for (; sent; sent--)
-				span_done(&egress->portion.spans[i++]);
+			socket->icmp_errors += deferred.icmp_errors;
+			deferred = (struct deferred_error){0};
+			for (; sent; sent--, i++)
+				items[i].flow->unsent = items[i].end;
 			continue;
 		}
-		switch (send_failed(egress, outlet, &egress->portion.spans[i], errno, &stale)) {
-		case NEXT_MESSAGE:
+		switch (tx_send_failed(batch, socket, &items[i], errno, &deferred)) {
+		case SEND_NEXT:
 			i++;
 			break;
-		case NEXT_AGAIN:
+		case SEND_AGAIN:
 			break;
-		case NEXT_REBUILD:
+		case SEND_REBUILD:
 			return true;
-		case NEXT_LATER:
+		case SEND_LATER:
 			return false;
 		}
 	}
 	return true;
 }
 
-/* Returns false where something is left that must wait. */
-static bool outlet_flush(struct tx_batch *egress, struct tx_socket *outlet)
+/* Returns false if some datagrams must wait for the next flush. */
+static bool tx_socket_flush(struct tx_batch *batch, struct tx_socket *socket)
 {
 	unsigned built;
 
-	outlet->waits = false;
-	for (struct tx_flow *group = outlet->first; group; group = group->next)
-		group->waits = false;
-	while ((built = gso_build_messages(&egress->portion, outlet)) > 0) {
-		if (!portion_send(egress, outlet, built))
+	socket->blocked = false;
+	for (struct tx_flow *flow = socket->first; flow; flow = flow->next)
+		flow->blocked = false;
+	while ((built = gso_build_messages(&batch->messages, socket)) > 0) {
+		if (!tx_socket_send(batch, socket, built))
 			return false;
 	}
-	return !outlet->waits;
+	return !socket->blocked;
 }
 
-/* Charges the time since the last flush to those that were waited for. */
-static void spend_patience(struct tx_batch *egress, uint64_t now_ms)
+/* Charges the time since the last flush to the sockets that were blocked. */
+static void tx_batch_spend_wait_budget(struct tx_batch *batch, uint64_t now_ms)
 {
-	uint64_t waited_ms = now_ms - egress->flushed_ms;
+	uint64_t waited_ms = now_ms - batch->flushed_ms;
 
-	if (!egress->waits)
-		return;
-	wait_budget_spend(&egress->patience, now_ms, waited_ms);
-	for (struct tx_socket *outlet = egress->outlets; outlet; outlet = outlet->next) {
-		if (outlet->waits)
-			wait_budget_spend(patience_of(outlet), now_ms, waited_ms);
+	wait_budget_spend(&batch->wait_budget, now_ms, waited_ms);
+	for (struct tx_socket *socket = batch->sockets; socket; socket = socket->next) {
+		if (socket->blocked)
+			wait_budget_spend(tx_socket_wait_budget(socket), now_ms, waited_ms);
 	}
 }
 
-bool tx_batch_flush(struct tx_batch *egress, uint64_t now_ms)
+bool tx_batch_flush(struct tx_batch *batch, uint64_t now_ms)
 {
-	bool done = true;
-
-	spend_patience(egress, now_ms);
-	egress->portion.now_ms = now_ms;
-	for (struct tx_socket *outlet = egress->outlets; outlet; outlet = outlet->next)
-		done &= outlet_flush(egress, outlet);
-	egress->waits = !done;
-	egress->flushed_ms = now_ms;
-	return done;
+	if (batch->blocked)
+		tx_batch_spend_wait_budget(batch, now_ms);
+	batch->blocked = false;
+	batch->messages.now_ms = now_ms;
+	for (struct tx_socket *socket = batch->sockets; socket; socket = socket->next)
+		batch->blocked |= !tx_socket_flush(batch, socket);
+	batch->flushed_ms = now_ms;
+	return !batch->blocked;
 }
 
-void tx_batch_drop_pending(struct tx_batch *egress)
+void tx_batch_drop_pending(struct tx_batch *batch)
 {
-	for (struct tx_socket *outlet = egress->outlets; outlet; outlet = outlet->next)
-		outlet_give_up(egress, outlet);
-	egress->waits = false;
+	for (struct tx_socket *socket = batch->sockets; socket; socket = socket->next)
+		tx_socket_drop_pending(batch, socket);
+	batch->blocked = false;
 }
 
-void tx_batch_clear(struct tx_batch *egress)
+void tx_batch_clear(struct tx_batch *batch)
 {
-	for (struct tx_socket *outlet = egress->outlets; outlet; outlet = outlet->next) {
-		outlet->waits = false;
-		outlet->first = outlet->last = NULL;
+	for (struct tx_socket *socket = batch->sockets; socket; socket = socket->next) {
+		socket->blocked = false;
+		socket->first = socket->last = NULL;
 	}
-	egress->outlets = NULL;
-	egress->copy_count = 0;
-	egress->group_count = 0;
-	memset(egress->table, 0, (egress->table_mask + 1) * sizeof(*egress->table));
+	batch->sockets = NULL;
+	batch->chunk_count = 0;
+	batch->flow_count = 0;
+	memset(batch->table, 0, (batch->table_mask + 1) * sizeof(*batch->table));
 }

@@ -1,4 +1,10 @@
-/* Rates of many senders, in a table that never grows. Any thread may use it, and nobody waits for another. */
+/* A table of packet rates by sender, for the generic cell rate algorithm (GCRA, ITU-T I.371). Its size is fixed: eight
+ * bytes for each sender, in sets of eight. All workers share a table; they change it with atomic exchanges and never
+ * wait.
+ *
+ * What can go wrong: the table is full. Then a new sender replaces the one with the most credit in its set. An evicted
+ * source gets its full burst again. Sources with the most credit are evicted first, so a flood does not weaken the
+ * limit. */
 #ifndef UDPRELAYD_GUARD_GCRA_TABLE_H
 #define UDPRELAYD_GUARD_GCRA_TABLE_H
 
@@ -8,18 +14,17 @@
 
 struct gcra_table;
 
-/* senders: how many are remembered at a time, in 8 bytes each; a power of two, from 8. Who is forgotten has his whole
- * burst again; those with the most credit are forgotten first, and in the midst of a flood that is no loss to anyone.
- * rate: datagrams a second, from 1. burst: what a sender that was silent may send at once; 0: as many as in a second.
- * Returns 0 or -ENOMEM. */
+/* senders: how many the table remembers; a power of two, at least 8. rate: datagrams per second, at least 1. burst:
+ * datagrams that a silent sender may send at once; 0: as many as in a second. Returns 0 or -ENOMEM. */
 int gcra_table_create(struct gcra_table **table, size_t senders, uint32_t rate, uint32_t burst);
 
-/* NULL is accepted. */
+/* Accepts NULL. */
 void gcra_table_destroy(struct gcra_table *table);
 
-/* hash: of the sender, keyed, so that nobody can choose who shares a line with whom. now_ms is monotonic, and may
- * differ a little between threads. Whether the sender has credit for one datagram, so that so many (at most TRAIN_MAX)
- * are taken and charged; debts are paid by waiting. */
+/* Charges datagrams (at most TRAIN_MAX) to a sender if it has credit for one datagram. More than its credit becomes a
+ * debt, which it pays by waiting. Returns false, and charges nothing, if it has no credit. hash: a keyed hash of the
+ * sender, so that no client can choose which senders share its set. now_ms: monotonic; it may differ by some seconds
+ * between threads. Any thread may call it. */
 bool gcra_table_take(struct gcra_table *table, uint64_t hash, uint32_t datagrams, uint64_t now_ms);
 
 #endif

@@ -46,7 +46,7 @@ struct ring_guard {
 
 static bool create_memory(struct ring_guard *guard, enum action_kind action)
 {
-	if (action_traits(action)->reflects)
+	if (action_traits[action].reflects)
 		return !gcra_table_create(&guard->echoes, ECHOES, RING_ECHO_RATE, RING_ECHO_BURST);
 	guard->payloads = calloc(PAYLOADS, sizeof(*guard->payloads));
 	return guard->payloads;

@@ -8,7 +8,7 @@
 
 struct source_limit {
 	struct gcra_table *table;
-	struct siphash_key key, draw_key;
+	struct siphash_key key, sampler_key;
 };
 
 int source_limit_create(struct source_limit **out, uint32_t rate, uint32_t burst)
@@ -22,7 +22,7 @@ int source_limit_create(struct source_limit **out, uint32_t rate, uint32_t burst
 		return -ENOMEM;
 	}
 	siphash_key_random(&limit->key);
-	siphash_key_random(&limit->draw_key);
+	siphash_key_random(&limit->sampler_key);
 	*out = limit;
 	return 0;
 }
@@ -35,8 +35,8 @@ void source_limit_destroy(struct source_limit *limit)
 	free(limit);
 }
 
-/* Four bytes for IPv4 and eight for IPv6 never hash alike: the size is hashed, too. */
-static uint64_t hash_source(const struct source_limit *limit, const struct address *source)
+/* Keys of 4 bytes (IPv4) and of 8 bytes (IPv6 /64) differ, because SipHash covers the length. */
+static uint64_t source_limit_hash(const struct source_limit *limit, const struct address *source)
 {
 	struct in_addr v4 = source->v4.sin_addr;
 
@@ -50,12 +50,12 @@ static uint64_t hash_source(const struct source_limit *limit, const struct addre
 bool source_limit_take(struct source_limit *limit, const struct address *source, uint32_t datagrams, uint64_t now_ms)
 {
 	return source->any.sa_family == AF_UNIX ||
-	       gcra_table_take(limit->table, hash_source(limit, source), datagrams, now_ms);
+	       gcra_table_take(limit->table, source_limit_hash(limit, source), datagrams, now_ms);
 }
 
-bool source_limit_sample(const struct source_limit *limit, struct source_limit_sampler *draw)
+bool source_limit_sample(const struct source_limit *limit, struct source_limit_sampler *sampler)
 {
-	uint64_t number = draw->next++;
+	uint64_t number = sampler->next++;
 
-	return siphash(&limit->draw_key, &number, sizeof(number)) % SOURCE_LIMIT_SHARE == 0;
+	return siphash(&limit->sampler_key, &number, sizeof(number)) % SOURCE_LIMIT_SHARE == 0;
 }

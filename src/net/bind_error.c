@@ -74,10 +74,11 @@ static const char *group_hint(const struct multicast_config *group, int error)
 	return "it cannot be joined";
 }
 
-static void tell(struct log *log, const struct config *config, const struct listener_config *listener, unsigned line,
-		 const char *what, const char *remedy, const struct socket_error *error)
+/* setting is "KEY: VALUE". */
+static void log_bind_error(struct log *log, const struct config *config, const struct listener_config *listener,
+			   unsigned line, const char *setting, const char *hint, const struct socket_error *error)
 {
-	log_error(log, "%s:%u: [listener:%s] %s: %s (%s: %s)", config->path, line, listener->name, what, remedy,
+	log_error(log, "%s:%u: [listener:%s] %s: %s (%s: %s)", config->path, line, listener->name, setting, hint,
 		  error->call, strerror(error->error));
 }
 
@@ -89,11 +90,12 @@ static const char *listener_hint(const struct bind_config *bind, int error)
 void bind_error_log(struct log *log, const struct config *config, const struct listener_config *listener,
 		    const struct bind_config *bind, const struct socket_error *error)
 {
-	char what[ADDRESS_TEXT_MAX + 16];
+	char setting[ADDRESS_TEXT_MAX + 16];
 
 	if (!strcmp(error->call, "SO_BINDTODEVICE")) {
-		snprintf(what, sizeof(what), "interface: %s", listener->interface);
-		tell(log, config, listener, listener->interface_line, what, interface_hint(error->error), error);
+		snprintf(setting, sizeof(setting), "interface: %s", listener->interface);
+		log_bind_error(log, config, listener, listener->interface_line, setting, interface_hint(error->error),
+			       error);
 		return;
 	}
 	if (!bind->line) {
@@ -101,19 +103,20 @@ void bind_error_log(struct log *log, const struct config *config, const struct l
 			  strerror(error->error));
 		return;
 	}
-	snprintf(what, sizeof(what), "address: %.*s", ADDRESS_TEXT_MAX, bind->text);
-	tell(log, config, listener, bind->line, what, listener_hint(bind, error->error), error);
+	snprintf(setting, sizeof(setting), "address: %.*s", ADDRESS_TEXT_MAX, bind->text);
+	log_bind_error(log, config, listener, bind->line, setting, listener_hint(bind, error->error), error);
 }
 
 void bind_error_log_group(struct log *log, const struct config *config, const struct listener_config *listener,
 			  const struct multicast_config *group, const struct socket_error *error)
 {
-	char ip[INET6_ADDRSTRLEN], what[INET6_ADDRSTRLEN + IF_NAMESIZE + 16];
+	char ip[INET6_ADDRSTRLEN], setting[INET6_ADDRSTRLEN + IF_NAMESIZE + 16];
 
 	inet_ntop(group->group.any.sa_family,
 		  group->group.any.sa_family == AF_INET ? (const void *)&group->group.v4.sin_addr
 							: (const void *)&group->group.v6.sin6_addr,
 		  ip, sizeof(ip));
-	snprintf(what, sizeof(what), "multicast: %s%s%s", ip, group->interface[0] ? "%" : "", group->interface);
-	tell(log, config, listener, listener->multicast_line, what, group_hint(group, error->error), error);
+	snprintf(setting, sizeof(setting), "multicast: %s%s%s", ip, group->interface[0] ? "%" : "", group->interface);
+	log_bind_error(log, config, listener, listener->multicast_line, setting, group_hint(group, error->error),
+		       error);
 }

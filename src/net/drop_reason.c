@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-static const char *const reason_names[DROP_REASONS] = {
+static const char *const drop_reason_names[DROP_REASONS] = {
 	[DROP_NONE] = "none",
 	[DROP_TOO_LARGE] = "too_large",
 	[DROP_MALFORMED] = "malformed",
@@ -31,7 +31,7 @@ static const char *const reason_names[DROP_REASONS] = {
 
 const char *drop_reason_name(enum drop_reason reason)
 {
-	return reason_names[reason];
+	return drop_reason_names[reason];
 }
 
 enum drop_reason drop_reason_from_send(int error)
@@ -45,7 +45,7 @@ enum drop_reason drop_reason_from_send(int error)
 	case EMSGSIZE:
 		return DROP_MESSAGE_SIZE;
 	case ECONNREFUSED:
-	case ENOTCONN: /* an AF_UNIX peer that has gone, from the second send on */
+	case ENOTCONN: /* the AF_UNIX peer was closed; returned from the second send on */
 	case ENOENT:
 		return DROP_REFUSED;
 	case EPERM:
@@ -74,10 +74,10 @@ enum drop_reason drop_reason_from_open(int error)
 		return DROP_DENIED;
 	case EMFILE:
 	case ENFILE:
-	case ENOSPC: /* of epoll_ctl(2): no more may be watched */
+	case ENOSPC: /* epoll_ctl(2): limit of watched descriptors reached */
 		return DROP_NO_DESCRIPTOR;
-	case EAGAIN: /* of connect(2): no local port is free */
-	case EADDRINUSE: /* none but the peer's own */
+	case EAGAIN: /* connect(2): no free local port */
+	case EADDRINUSE: /* the only free port is the peer's own: see socket_open_duplex() */
 		return DROP_NO_PORT;
 	case ENOMEM:
 	case ENOBUFS:

@@ -10,12 +10,12 @@
 #include "base/systemd.h"
 #include "net/socket.h"
 
-/* Before the names of sockets in the store, so that no unit's can be taken for one: those have no spaces. */
+/* Prefix of all names in the store. No fd:NAME of a configuration matches it, since NAME contains no space. */
 #define STORE_PREFIX "stored "
 
-/* --- What systemd passed --- */
+/* --- Sockets from systemd --- */
 
-static bool is_datagram(int fd)
+static bool is_datagram_socket(int fd)
 {
 	int type = 0;
 	socklen_t size = sizeof(type);
@@ -23,15 +23,15 @@ static bool is_datagram(int fd)
 	return !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) && type == SOCK_DGRAM;
 }
 
-/* Whether it is bound, so that it hears somebody. */
-static bool has_address(const struct address *local)
+/* Whether the socket is bound. An unbound socket cannot receive. */
+static bool is_bound_address(const struct address *local)
 {
 	if (local->any.sa_family == AF_UNIX)
 		return local->length > sizeof(local->any.sa_family);
 	return (local->any.sa_family == AF_INET || local->any.sa_family == AF_INET6) && address_port(local);
 }
 
-/* A connected socket hears nobody else. */
+/* A connected socket receives only from its peer. */
 static bool is_connected(int fd)
 {
 	struct address peer = {.length = sizeof(peer.local)};
@@ -39,27 +39,28 @@ static bool is_connected(int fd)
 	return !getpeername(fd, &peer.any, &peer.length);
 }
 
-static bool read_address(struct inherited_socket *socket)
+/* Returns false if the socket is not a bound, unconnected datagram socket. */
+static bool read_inherited_address(struct inherited_socket *socket)
 {
 	struct address *local = &socket->local;
 
 	local->length = sizeof(local->local);
-	return is_datagram(socket->fd) && !getsockname(socket->fd, &local->any, &local->length) && has_address(local) &&
-	       !is_connected(socket->fd);
+	return is_datagram_socket(socket->fd) && !getsockname(socket->fd, &local->any, &local->length) &&
+	       is_bound_address(local) && !is_connected(socket->fd);
 }
 
-void inherited_sockets_open(struct inherited_sockets *passed, struct log *log)
+void inherited_sockets_open(struct inherited_sockets *inherited, struct log *log)
 {
 	char **names;
 	int first, count = systemd_listen_fds(&first, &names);
 
-	*passed = (struct inherited_sockets){.items = calloc((size_t)count + 1, sizeof(*passed->items))};
+	*inherited = (struct inherited_sockets){.items = calloc((size_t)count + 1, sizeof(*inherited->items))};
 	for (int i = 0; i < count; i++) {
 		struct inherited_socket socket = {.name = names[i], .fd = first + i};
 
 		socket.stored = !strncmp(socket.name, STORE_PREFIX, strlen(STORE_PREFIX));
-		if (passed->items && read_address(&socket)) {
-			passed->items[passed->count++] = socket;
+		if (inherited->items && read_inherited_address(&socket)) {
+			inherited->items[inherited->count++] = socket;
 			continue;
 		}
 		log_warning(
@@ -72,17 +73,17 @@ void inherited_sockets_open(struct inherited_sockets *passed, struct log *log)
 	free(names);
 }
 
-const struct inherited_socket *inherited_sockets_next(const struct inherited_sockets *passed, const char *name,
+const struct inherited_socket *inherited_sockets_next(const struct inherited_sockets *inherited, const char *name,
 						      const struct inherited_socket *after)
 {
-	for (size_t i = after ? (size_t)(after - passed->items) + 1 : 0; i < passed->count; i++) {
-		if (!passed->items[i].stored && !strcmp(passed->items[i].name, name))
-			return &passed->items[i];
+	for (size_t i = after ? (size_t)(after - inherited->items) + 1 : 0; i < inherited->count; i++) {
+		if (!inherited->items[i].stored && !strcmp(inherited->items[i].name, name))
+			return &inherited->items[i];
 	}
 	return NULL;
 }
 
-static bool is_used(const struct config *config, const char *name)
+static bool is_unit_used(const struct config *config, const char *name)
 {
 	for (size_t i = 0; i < config->listener_count; i++) {
 		const struct listener_config *listener = &config->listeners[i];
@@ -95,14 +96,15 @@ static bool is_used(const struct config *config, const char *name)
 	return false;
 }
 
-void inherited_sockets_warn_unused(const struct inherited_sockets *passed, const struct config *config, struct log *log)
+void inherited_sockets_warn_unused(const struct inherited_sockets *inherited, const struct config *config,
+				   struct log *log)
 {
 	char text[ADDRESS_TEXT_MAX];
 
-	for (size_t i = 0; i < passed->count; i++) {
-		const struct inherited_socket *socket = &passed->items[i];
+	for (size_t i = 0; i < inherited->count; i++) {
+		const struct inherited_socket *socket = &inherited->items[i];
 
-		if (!socket->stored && !is_used(config, socket->name))
+		if (!socket->stored && !is_unit_used(config, socket->name))
 			log_warning(
 				log,
 				"systemd passed a socket at %s, which no listener uses: write `address = fd:%s`, or "
@@ -111,9 +113,10 @@ void inherited_sockets_warn_unused(const struct inherited_sockets *passed, const
 	}
 }
 
-/* --- The store --- */
+/* --- The file descriptor store --- */
 
-/* Groups are joined as long as a socket is open: one that has joined others is another socket. */
+/* The hash of all groups, in any order. A socket stays in its groups until it is closed, so that a socket with other
+ * groups cannot replace this one. */
 static uint64_t hash_groups(const struct listener_config *listener)
 {
 	const struct siphash_key key = {0};
@@ -129,7 +132,8 @@ static uint64_t hash_groups(const struct listener_config *listener)
 	return sum;
 }
 
-/* systemd takes no colons in names. */
+/* A name in the store has at most 255 ASCII characters, and neither a colon nor a control character (FDNAME= in
+ * sd_notify(3)). */
 bool inherited_sockets_store_name(char name[STORE_NAME_MAX], const struct listener_config *listener,
 				  const struct address *address, unsigned worker)
 {
@@ -144,11 +148,11 @@ bool inherited_sockets_store_name(char name[STORE_NAME_MAX], const struct listen
 	return true;
 }
 
-static struct inherited_socket *find_stored(struct inherited_sockets *passed, const char *name,
+static struct inherited_socket *find_stored(struct inherited_sockets *inherited, const char *name,
 					    const struct address *address)
 {
-	for (size_t i = 0; i < passed->count; i++) {
-		struct inherited_socket *socket = &passed->items[i];
+	for (size_t i = 0; i < inherited->count; i++) {
+		struct inherited_socket *socket = &inherited->items[i];
 
 		if (socket->fd >= 0 && !strcmp(socket->name, name) && address_equal(&socket->local, address))
 			return socket;
@@ -156,9 +160,10 @@ static struct inherited_socket *find_stored(struct inherited_sockets *passed, co
 	return NULL;
 }
 
-/* Those of workers that come after one without a socket are not wanted: it has to be the first at its port. */
-static void want(struct inherited_sockets *passed, const struct listener_config *listener,
-		 const struct address *address, unsigned workers)
+/* Stops at the first worker without a stored socket: that worker binds a new socket, which must be the first one at its
+ * port, so that the sockets of the following workers cannot be used. */
+static void claim_stored(struct inherited_sockets *inherited, const struct listener_config *listener,
+			 const struct address *address, unsigned workers)
 {
 	char name[STORE_NAME_MAX];
 	struct inherited_socket *socket;
@@ -166,34 +171,35 @@ static void want(struct inherited_sockets *passed, const struct listener_config 
 	for (unsigned worker = 0; worker < workers; worker++) {
 		if (!inherited_sockets_store_name(name, listener, address, worker))
 			return;
-		socket = find_stored(passed, name, address);
+		socket = find_stored(inherited, name, address);
 		if (!socket || !socket_is_bound_to_device(socket->fd, listener->interface))
 			return;
-		socket->wanted = true;
+		socket->claimed = true;
 	}
 }
 
-static void want_all(struct inherited_sockets *passed, const struct listener_config *listener, unsigned workers)
+static void claim_listener(struct inherited_sockets *inherited, const struct listener_config *listener,
+			   unsigned workers)
 {
 	for (size_t i = 0; i < listener->bind_count; i++) {
 		struct address addresses[BIND_ADDRESSES_MAX];
 		size_t count = config_bind_addresses(&listener->binds[i], addresses);
 
 		for (size_t a = 0; a < count; a++)
-			want(passed, listener, &addresses[a], workers);
+			claim_stored(inherited, listener, &addresses[a], workers);
 	}
 }
 
-bool inherited_sockets_discard_stale(struct inherited_sockets *passed, const struct config *config, unsigned workers)
+bool inherited_sockets_discard_stale(struct inherited_sockets *inherited, const struct config *config, unsigned workers)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < config->listener_count; i++)
-		want_all(passed, &config->listeners[i], workers);
-	for (size_t i = 0; i < passed->count; i++) {
-		struct inherited_socket *socket = &passed->items[i];
+		claim_listener(inherited, &config->listeners[i], workers);
+	for (size_t i = 0; i < inherited->count; i++) {
+		struct inherited_socket *socket = &inherited->items[i];
 
-		if (!socket->stored || socket->wanted || socket->fd < 0)
+		if (!socket->stored || socket->claimed || socket->fd < 0)
 			continue;
 		systemd_store_remove(socket->name);
 		close(socket->fd);
@@ -203,9 +209,9 @@ bool inherited_sockets_discard_stale(struct inherited_sockets *passed, const str
 	return any;
 }
 
-int inherited_sockets_take(struct inherited_sockets *passed, const char *name, const struct address *address)
+int inherited_sockets_take_stored(struct inherited_sockets *inherited, const char *name, const struct address *address)
 {
-	struct inherited_socket *socket = find_stored(passed, name, address);
+	struct inherited_socket *socket = find_stored(inherited, name, address);
 	int fd = socket ? socket->fd : -1;
 
 	if (socket)
@@ -213,13 +219,13 @@ int inherited_sockets_take(struct inherited_sockets *passed, const char *name, c
 	return fd;
 }
 
-void inherited_sockets_close(struct inherited_sockets *passed)
+void inherited_sockets_close(struct inherited_sockets *inherited)
 {
-	for (size_t i = 0; i < passed->count; i++) {
-		if (passed->items[i].fd >= 0)
-			close(passed->items[i].fd);
-		free(passed->items[i].name);
+	for (size_t i = 0; i < inherited->count; i++) {
+		if (inherited->items[i].fd >= 0)
+			close(inherited->items[i].fd);
+		free(inherited->items[i].name);
 	}
-	free(passed->items);
-	*passed = (struct inherited_sockets){0};
+	free(inherited->items);
+	*inherited = (struct inherited_sockets){0};
 }

@@ -3,30 +3,28 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/systemd.h"
 #include "net/bind_error.h"
 #include "net/socket.h"
 #include "net/socket_binder.h"
 
-/* systemd takes a moment to close what it is told to forget: for a second in all an address may be in use by that. */
-#define FORGOTTEN_ATTEMPTS 100
+/* Retries for all addresses together, about one second: systemd takes a moment to close a discarded socket. */
+#define STALE_RETRIES 100
 
-static size_t sockets_max(const struct config *config, unsigned workers, const struct inherited_sockets *passed)
+/* --- Opening --- */
+
+/* Upper bound: each address for each worker, plus each inherited socket. */
+static size_t sockets_max(const struct config *config, unsigned workers, const struct inherited_sockets *inherited)
 {
 	size_t binds = 0;
 
 	for (size_t i = 0; i < config->listener_count; i++)
 		binds += config->listeners[i].bind_count;
-	return binds * (BIND_ADDRESSES_MAX * workers + passed->count);
+	return binds * (BIND_ADDRESSES_MAX * workers + inherited->count);
 }
 
-/* --- Opening --- */
-
-/* Worker 0 takes what is sent to groups: the kernel gives a copy to every socket that has joined. One of an earlier run
- * has joined them already. */
+/* Only worker 0 joins groups, because the kernel gives a copy to every socket that joined. A socket from systemd may
+ * have joined already (EADDRINUSE). */
 static int join_groups(struct socket_binder *binder, const struct listen_socket *socket)
 {
 	const struct listener_config *listener = socket->config;
@@ -38,7 +36,7 @@ static int join_groups(struct socket_binder *binder, const struct listen_socket 
 		if (group->group.any.sa_family != socket->local.any.sa_family)
 			continue;
 		error.error = -socket_join(socket->fd, group);
-		if (!error.error || (error.error == EADDRINUSE && (socket->stored || socket->passed)))
+		if (!error.error || (error.error == EADDRINUSE && (socket->stored || socket->inherited)))
 			continue;
 		bind_error_log_group(binder->log, binder->config, listener, group, &error);
 		return -error.error;
@@ -46,32 +44,32 @@ static int join_groups(struct socket_binder *binder, const struct listen_socket 
 	return 0;
 }
 
-/* systemd may give more than we are permitted to: that stays. */
-static void set_buffer(struct log *log, const struct listen_socket *socket, bool tell, int option, const char *key,
-		       int bytes)
+/* An inherited socket keeps a larger buffer: systemd can exceed net.core.rmem_max, but this process may not. */
+static void set_listen_buffer(struct log *log, const struct listen_socket *socket, bool warn, int option,
+			      const char *key, int bytes)
 {
 	int granted = socket_buffer(socket->fd, option);
 
-	if (!socket->passed || granted < bytes)
+	if (!socket->inherited || granted < bytes)
 		granted = socket_set_buffer(socket->fd, option, bytes);
-	if (granted < bytes && tell)
+	if (granted < bytes && warn)
 		log_warning(log, "listener %s: %s: asked for %d bytes, the kernel grants %d: raise net.core.%s",
 			    socket->config->name, key, bytes, granted, option == SO_RCVBUF ? "rmem_max" : "wmem_max");
 }
 
-/* What holds for all sockets of a listener is told for the first. */
-static void set_buffers(struct log *log, const struct listen_socket *socket, bool tell)
+/* warn is true for one socket per listener, since the limit is the same for all. */
+static void set_listen_buffers(struct log *log, const struct listen_socket *socket, bool warn)
 {
-	set_buffer(log, socket, tell, SO_RCVBUF, "receive_buffer", socket->config->receive_buffer);
-	set_buffer(log, socket, tell, SO_SNDBUF, "send_buffer", socket->config->send_buffer);
+	set_listen_buffer(log, socket, warn, SO_RCVBUF, "receive_buffer", socket->config->receive_buffer);
+	set_listen_buffer(log, socket, warn, SO_SNDBUF, "send_buffer", socket->config->send_buffer);
 }
 
-/* What is shared stays as it is until it is taken over. */
-static int set_up(struct socket_binder *binder, const struct listen_socket *socket, bool first)
+/* A shared socket keeps the settings of the previous configuration until listen_sockets_adopt(). */
+static int configure_socket(struct socket_binder *binder, const struct listen_socket *socket, bool warn)
 {
-	if (socket->from)
+	if (socket->shared_with)
 		return 0;
-	set_buffers(binder->log, socket, first);
+	set_listen_buffers(binder->log, socket, warn);
 	return join_groups(binder, socket);
 }
 
@@ -85,29 +83,29 @@ static int bind_listener(struct socket_binder *binder, const struct listener_con
 		result = result ? result : error;
 	}
 	for (size_t i = first; i < binder->sockets->count && !result; i++)
-		result = set_up(binder, &binder->sockets->items[i], i == first);
+		result = configure_socket(binder, &binder->sockets->items[i], i == first);
 	return result;
 }
 
-static void tell_addresses(const struct socket_binder *binder)
+static void log_listen_addresses(const struct listen_sockets *sockets)
 {
 	char text[ADDRESS_TEXT_MAX];
 
-	for (size_t i = 0; i < binder->sockets->count; i++) {
-		const struct listen_socket *socket = &binder->sockets->items[i];
+	for (size_t i = 0; i < sockets->count; i++) {
+		const struct listen_socket *socket = &sockets->items[i];
 
-		if (socket->worker == 0 && !socket->from)
-			log_notice(binder->log, "listener %s: listening on %s%s", socket->config->name,
+		if (socket->worker == 0 && !socket->shared_with)
+			log_notice(sockets->log, "listener %s: listening on %s%s", socket->config->name,
 				   address_format(&socket->local, text),
-				   socket->stored || socket->passed ? ", a socket from systemd" : "");
+				   socket->stored || socket->inherited ? ", a socket from systemd" : "");
 	}
 }
 
-static int create(struct listen_sockets *sockets, const struct config *config, unsigned workers,
-		  const struct inherited_sockets *passed, struct log *log)
+static int allocate_sockets(struct listen_sockets *sockets, const struct config *config, unsigned workers,
+			    const struct inherited_sockets *inherited, struct log *log)
 {
 	*sockets = (struct listen_sockets){.listener_count = config->listener_count, .log = log};
-	sockets->items = calloc(sockets_max(config, workers, passed), sizeof(*sockets->items));
+	sockets->items = calloc(sockets_max(config, workers, inherited), sizeof(*sockets->items));
 	sockets->closed_drops = calloc(config->listener_count, sizeof(*sockets->closed_drops));
 	if (sockets->items && sockets->closed_drops)
 		return 0;
@@ -117,20 +115,20 @@ static int create(struct listen_sockets *sockets, const struct config *config, u
 }
 
 int listen_sockets_open(struct listen_sockets *sockets, const struct config *config, unsigned workers,
-			struct listen_sockets *before, struct inherited_sockets *passed, struct log *log)
+			struct listen_sockets *previous, struct inherited_sockets *inherited, struct log *log)
 {
 	struct socket_binder binder = {.sockets = sockets,
-				       .before = before,
-				       .passed = passed,
+				       .previous = previous,
+				       .inherited = inherited,
 				       .config = config,
 				       .workers = workers,
 				       .log = log};
-	int result = create(sockets, config, workers, passed, log);
+	int result = allocate_sockets(sockets, config, workers, inherited, log);
 
 	if (result)
 		return result;
-	if (inherited_sockets_discard_stale(passed, config, workers))
-		binder.attempts = FORGOTTEN_ATTEMPTS;
+	if (inherited_sockets_discard_stale(inherited, config, workers))
+		binder.retries_left = STALE_RETRIES;
 	for (size_t i = 0; i < config->listener_count; i++) {
 		int error = bind_listener(&binder, &config->listeners[i]);
 		result = result ? result : error;
@@ -138,43 +136,92 @@ int listen_sockets_open(struct listen_sockets *sockets, const struct config *con
 	if (result)
 		listen_sockets_close(sockets);
 	else
-		tell_addresses(&binder);
-	inherited_sockets_warn_unused(passed, config, log);
+		log_listen_addresses(sockets);
+	inherited_sockets_warn_unused(inherited, config, log);
 	return result;
-}
-
-/* --- systemd's store --- */
-
-static void store(struct listen_socket *socket)
-{
-	char name[STORE_NAME_MAX];
-
-	if (socket->stored || socket->passed ||
-	    !inherited_sockets_store_name(name, socket->config, &socket->asked, socket->worker))
-		return;
-	systemd_store_add(name, socket->fd);
-	socket->stored = true;
 }
 
 void listen_sockets_save_to_fdstore(struct listen_sockets *sockets)
 {
 	for (size_t i = 0; i < sockets->count; i++)
-		store(&sockets->items[i]);
+		listen_socket_save_to_fdstore(&sockets->items[i]);
 }
 
-static void remove_from_store(struct listen_socket *socket)
+/* --- Queries --- */
+
+bool listen_sockets_survive_exit(const struct listen_sockets *sockets)
 {
-	char name[STORE_NAME_MAX];
-
-	if (!socket->stored || !inherited_sockets_store_name(name, socket->config, &socket->asked, socket->worker))
-		return;
-	systemd_store_remove(name);
-	socket->stored = false;
+	for (size_t i = 0; i < sockets->count; i++) {
+		if (!sockets->items[i].stored && !sockets->items[i].inherited)
+			return false;
+	}
+	return true;
 }
 
-/* --- Taking over --- */
+bool listen_sockets_share(const struct listen_sockets *sockets, const struct listen_socket *socket)
+{
+	for (size_t i = 0; i < sockets->count; i++) {
+		if (sockets->items[i].shared_with == socket)
+			return true;
+	}
+	return false;
+}
 
-static bool has_group(const struct listener_config *listener, const struct multicast_config *group)
+uint64_t listen_sockets_kernel_drops(const struct listen_sockets *sockets, size_t listener)
+{
+	uint64_t drops = sockets->closed_drops[listener];
+
+	for (size_t i = 0; i < sockets->count; i++) {
+		if (sockets->items[i].config->index == listener)
+			drops += socket_kernel_drops(sockets->items[i].fd);
+	}
+	return drops;
+}
+
+/* --- Closing --- */
+
+static void close_listen_socket(struct listen_sockets *sockets, struct listen_socket *socket)
+{
+	int error = listen_socket_close(socket);
+
+	if (!error || sockets->warned)
+		return;
+	sockets->warned = true;
+	log_warning(sockets->log,
+		    "listener %s: cannot remove unix:%s: %s: it stays until the next start, unless the daemon's user "
+		    "may write to the directory",
+		    socket->config->name, socket->local.local.sun_path, strerror(-error));
+}
+
+void listen_sockets_close_from(struct listen_sockets *sockets, size_t first)
+{
+	for (size_t i = first; i < sockets->count; i++)
+		close_listen_socket(sockets, &sockets->items[i]);
+	sockets->count = first;
+}
+
+void listen_sockets_close(struct listen_sockets *sockets)
+{
+	listen_sockets_close_from(sockets, 0);
+	free(sockets->items);
+	free(sockets->closed_drops);
+	*sockets = (struct listen_sockets){0};
+}
+
+/* --- Reload: adopting the previous sockets --- */
+
+void listen_sockets_stop_receiving(const struct listen_sockets *sockets, const struct listen_sockets *previous)
+{
+	for (size_t i = 0; i < previous->count; i++) {
+		const struct listen_socket *socket = &previous->items[i];
+
+		if (socket->local.any.sa_family != AF_UNIX && !socket->inherited &&
+		    !listen_sockets_share(sockets, socket))
+			socket_stop_receiving(socket->fd, &socket->local);
+	}
+}
+
+static bool listener_has_group(const struct listener_config *listener, const struct multicast_config *group)
 {
 	for (size_t i = 0; i < listener->group_count; i++) {
 		if (address_equal(&listener->groups[i].group, &group->group) &&
@@ -184,18 +231,18 @@ static bool has_group(const struct listener_config *listener, const struct multi
 	return false;
 }
 
-/* Joins or leaves those that only the one of the two has. */
+/* join: joins the groups that only the new configuration has. Otherwise leaves those that only the previous one has. */
 static void change_groups(struct listen_sockets *sockets, const struct listen_socket *socket, bool join)
 {
-	const struct listener_config *with = join ? socket->config : socket->from->config;
-	const struct listener_config *without = join ? socket->from->config : socket->config;
+	const struct listener_config *with = join ? socket->config : socket->shared_with->config;
+	const struct listener_config *without = join ? socket->shared_with->config : socket->config;
 
 	for (size_t i = 0; i < with->group_count; i++) {
 		const struct multicast_config *group = &with->groups[i];
 		char text[ADDRESS_TEXT_MAX];
 		int error;
 
-		if (group->group.any.sa_family != socket->local.any.sa_family || has_group(without, group))
+		if (group->group.any.sa_family != socket->local.any.sa_family || listener_has_group(without, group))
 			continue;
 		error = join ? socket_join(socket->fd, group) : socket_leave(socket->fd, group);
 		if (error)
@@ -204,33 +251,35 @@ static void change_groups(struct listen_sockets *sockets, const struct listen_so
 	}
 }
 
-/* With other groups it has another name in the store. */
-static void rename_stored(struct listen_socket *socket)
+/* The name in the store contains the groups. After they changed, listen_sockets_save_to_fdstore() has to store the
+ * socket again under its new name. */
+static void remove_outdated_store_name(struct listen_socket *socket)
 {
-	char before[STORE_NAME_MAX], now[STORE_NAME_MAX];
+	char previous[STORE_NAME_MAX], now[STORE_NAME_MAX];
 
-	if (inherited_sockets_store_name(before, socket->from->config, &socket->asked, socket->worker) &&
-	    inherited_sockets_store_name(now, socket->config, &socket->asked, socket->worker) &&
-	    strcmp(before, now) != 0) {
-		remove_from_store(socket->from);
+	if (inherited_sockets_store_name(previous, socket->shared_with->config, &socket->configured_address,
+					 socket->worker) &&
+	    inherited_sockets_store_name(now, socket->config, &socket->configured_address, socket->worker) &&
+	    strcmp(previous, now) != 0) {
+		listen_socket_remove_from_fdstore(socket->shared_with);
 		socket->stored = false;
 	}
 }
 
-static void take_over(struct listen_sockets *sockets, struct listen_socket *socket)
+static void adopt_socket(struct listen_sockets *sockets, struct listen_socket *socket)
 {
-	set_buffers(sockets->log, socket, socket->worker == 0);
+	set_listen_buffers(sockets->log, socket, socket->worker == 0);
 	if (socket->worker == 0) {
 		change_groups(sockets, socket, true);
 		change_groups(sockets, socket, false);
 	}
-	rename_stored(socket);
-	socket->from->fd = -1;
-	socket->from = NULL;
+	remove_outdated_store_name(socket);
+	socket->shared_with->fd = -1;
+	socket->shared_with = NULL;
 }
 
-/* The counter of the listener of that name, or NULL where it is gone. */
-static uint64_t *drops_of(struct listen_sockets *sockets, const char *name)
+/* Returns the drop counter of the listener with this name, or NULL if the configuration has no such listener. */
+static uint64_t *find_closed_drops(struct listen_sockets *sockets, const char *name)
 {
 	for (size_t i = 0; i < sockets->count; i++) {
 		if (!strcmp(sockets->items[i].config->name, name))
@@ -239,20 +288,20 @@ static uint64_t *drops_of(struct listen_sockets *sockets, const char *name)
 	return NULL;
 }
 
-/* What the listener's sockets dropped that are closed, now or before. */
-static void take_drops(struct listen_sockets *sockets, struct listen_sockets *before,
-		       const struct listen_socket *socket)
+/* Adds the drops of a previous socket that is about to be closed, and of sockets that previous closed earlier. */
+static void move_closed_drops(struct listen_sockets *sockets, struct listen_sockets *previous,
+			      const struct listen_socket *socket)
 {
-	uint64_t *drops = drops_of(sockets, socket->config->name), *earlier;
+	uint64_t *drops = find_closed_drops(sockets, socket->config->name), *earlier;
 
 	if (!drops)
 		return;
-	earlier = &before->closed_drops[socket->config->index];
+	earlier = &previous->closed_drops[socket->config->index];
 	*drops += *earlier + (socket->fd >= 0 ? socket_kernel_drops(socket->fd) : 0);
 	*earlier = 0;
 }
 
-static void tell_closed(const struct listen_sockets *sockets, const struct listen_socket *socket)
+static void log_closed_address(const struct listen_sockets *sockets, const struct listen_socket *socket)
 {
 	char text[ADDRESS_TEXT_MAX];
 
@@ -261,27 +310,18 @@ static void tell_closed(const struct listen_sockets *sockets, const struct liste
 			   address_format(&socket->local, text));
 }
 
-void listen_sockets_stop_receiving(const struct listen_sockets *sockets, const struct listen_sockets *before)
-{
-	for (size_t i = 0; i < before->count; i++) {
-		const struct listen_socket *socket = &before->items[i];
-
-		if (socket->local.any.sa_family != AF_UNIX && !socket->passed && !listen_sockets_share(sockets, socket))
-			socket_stop_receiving(socket->fd, &socket->local);
-	}
-}
-
-void listen_sockets_adopt(struct listen_sockets *sockets, struct listen_sockets *before)
+void listen_sockets_adopt(struct listen_sockets *sockets, struct listen_sockets *previous)
 {
 	for (size_t i = 0; i < sockets->count; i++) {
-		if (sockets->items[i].from)
-			take_over(sockets, &sockets->items[i]);
+		if (sockets->items[i].shared_with)
+			adopt_socket(sockets, &sockets->items[i]);
 	}
-	for (size_t i = 0; i < before->count; i++) {
-		if (before->items[i].fd >= 0)
-			remove_from_store(&before->items[i]);
-		tell_closed(sockets, &before->items[i]);
-		take_drops(sockets, before, &before->items[i]);
-		listen_socket_close(before, &before->items[i]);
+	/* From here on, the fd of an adopted socket of previous is -1. */
+	for (size_t i = 0; i < previous->count; i++) {
+		if (previous->items[i].fd >= 0)
+			listen_socket_remove_from_fdstore(&previous->items[i]);
+		log_closed_address(sockets, &previous->items[i]);
+		move_closed_drops(sockets, previous, &previous->items[i]);
+		close_listen_socket(previous, &previous->items[i]);
 	}
 }

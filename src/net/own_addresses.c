@@ -11,48 +11,50 @@
 
 #include "base/port_set.h"
 
-/* Workers read it while the main loop adds others and says which are here: an address never changes, nor goes. */
-struct local {
+/* One address of a local interface. Workers read the array while the main loop appends entries and updates `present`.
+ * The address of an entry never changes, and no entry is removed. */
+struct interface_address {
 	struct address address; /* port 0 */
-	atomic_bool here;
-	bool seen; /* the main loop's own */
+	atomic_bool present;
+	bool seen; /* in the current refresh; main loop only */
 };
 
 struct own_addresses {
-	struct port_set ports; /* of bound: a source with another port is none of ours */
+	struct port_set ports; /* ports of `bound`, to reject other sources quickly */
 	struct address *bound;
 	size_t bound_count;
-	bool wildcard; /* among them */
-	struct local *local; /* of the interfaces */
-	size_t local_room;
+	bool wildcard; /* one of `bound` is a wildcard */
+	struct interface_address *local;
+	size_t local_capacity;
 	atomic_size_t local_count;
-	bool full;
-	atomic_uint version; /* of which are here */
+	bool full; /* an address was ignored because the capacity is exhausted */
+	atomic_uint version; /* number of refreshes */
 };
 
-static const struct sockaddr_in *as_v4(const struct sockaddr *any)
+static const struct sockaddr_in *sockaddr_as_v4(const struct sockaddr *any)
 {
 	return (const struct sockaddr_in *)(const void *)any;
 }
 
-static const struct sockaddr_in6 *as_v6(const struct sockaddr *any)
+static const struct sockaddr_in6 *sockaddr_as_v6(const struct sockaddr *any)
 {
 	return (const struct sockaddr_in6 *)(const void *)any;
 }
 
-static bool from_sockaddr(struct address *address, const struct sockaddr *any)
+/* Returns false if the family is neither IPv4 nor IPv6. */
+static bool host_from_sockaddr(struct address *address, const struct sockaddr *any)
 {
 	if (any && any->sa_family == AF_INET)
-		*address = (struct address){.length = sizeof(address->v4), .v4 = *as_v4(any)};
+		*address = (struct address){.length = sizeof(address->v4), .v4 = *sockaddr_as_v4(any)};
 	else if (any && any->sa_family == AF_INET6)
-		*address = (struct address){.length = sizeof(address->v6), .v6 = *as_v6(any)};
+		*address = (struct address){.length = sizeof(address->v6), .v6 = *sockaddr_as_v6(any)};
 	else
 		return false;
 	address_set_port(address, 0);
 	return true;
 }
 
-static struct local *local_find(const struct own_addresses *own, const struct address *address)
+static struct interface_address *find_interface_address(const struct own_addresses *own, const struct address *address)
 {
 	size_t count = atomic_load_explicit(&own->local_count, memory_order_acquire);
 
@@ -63,16 +65,16 @@ static struct local *local_find(const struct own_addresses *own, const struct ad
 	return NULL;
 }
 
-static void local_add(struct own_addresses *own, const struct sockaddr *any)
+static void add_interface_address(struct own_addresses *own, const struct sockaddr *any)
 {
 	size_t count = atomic_load_explicit(&own->local_count, memory_order_relaxed);
 	struct address address;
-	struct local *local;
+	struct interface_address *local;
 
-	if (!from_sockaddr(&address, any))
+	if (!host_from_sockaddr(&address, any))
 		return;
-	local = local_find(own, &address);
-	if (!local && count == own->local_room) {
+	local = find_interface_address(own, &address);
+	if (!local && count == own->local_capacity) {
 		own->full = true;
 		return;
 	}
@@ -82,44 +84,44 @@ static void local_add(struct own_addresses *own, const struct sockaddr *any)
 		atomic_store_explicit(&own->local_count, count + 1, memory_order_release);
 	}
 	local->seen = true;
-	atomic_store_explicit(&local->here, true, memory_order_relaxed);
+	atomic_store_explicit(&local->present, true, memory_order_relaxed);
 }
 
-/* The last address of a network, which the kernel takes for everybody in it, whether or not the interface has it for
- * that. Networks of one or two addresses have none. */
-static void local_add_last(struct own_addresses *own, const struct ifaddrs *interface)
+/* Adds the last address of an IPv4 network. The kernel treats it as the broadcast address even if the interface has no
+ * broadcast address configured. Networks with a prefix of 31 or 32 bits have none. */
+static void add_directed_broadcast(struct own_addresses *own, const struct ifaddrs *interface)
 {
-	struct sockaddr_in last = *as_v4(interface->ifa_addr);
-	in_addr_t hosts = ~as_v4(interface->ifa_netmask)->sin_addr.s_addr;
+	struct sockaddr_in broadcast = *sockaddr_as_v4(interface->ifa_addr);
+	in_addr_t host_bits = ~sockaddr_as_v4(interface->ifa_netmask)->sin_addr.s_addr;
 
-	last.sin_addr.s_addr |= hosts;
-	if (ntohl(hosts) > 1)
-		local_add(own, (const struct sockaddr *)&last);
+	broadcast.sin_addr.s_addr |= host_bits;
+	if (ntohl(host_bits) > 1)
+		add_interface_address(own, (const struct sockaddr *)&broadcast);
 }
 
-/* What is sent to everybody in a network of ours comes to ourselves too. */
-static void local_add_interface(struct own_addresses *own, const struct ifaddrs *interface)
+/* Includes the broadcast addresses: the kernel delivers a copy of each broadcast to this host, too. */
+static void add_interface(struct own_addresses *own, const struct ifaddrs *interface)
 {
-	local_add(own, interface->ifa_addr);
+	add_interface_address(own, interface->ifa_addr);
 	if (interface->ifa_flags & IFF_BROADCAST)
-		local_add(own, interface->ifa_broadaddr);
+		add_interface_address(own, interface->ifa_broadaddr);
 	if (interface->ifa_addr && interface->ifa_addr->sa_family == AF_INET && interface->ifa_netmask)
-		local_add_last(own, interface);
+		add_directed_broadcast(own, interface);
 }
 
-static int local_read(struct own_addresses *own)
+static int create_interface_addresses(struct own_addresses *own)
 {
 	struct ifaddrs *first;
 	size_t count = OWN_ADDRESSES_LATER;
 
 	if (getifaddrs(&first))
-		return errno == EAFNOSUPPORT ? 0 : -errno; /* no socket may be made that would tell */
+		return errno == EAFNOSUPPORT ? 0 : -errno; /* AF_NETLINK is not allowed */
 	for (struct ifaddrs *i = first; i; i = i->ifa_next)
-		count += 3;
+		count += 3; /* the most that add_interface() adds */
 	own->local = calloc(count, sizeof(*own->local));
-	own->local_room = own->local ? count : 0;
+	own->local_capacity = own->local ? count : 0;
 	for (struct ifaddrs *i = first; own->local && i; i = i->ifa_next)
-		local_add_interface(own, i);
+		add_interface(own, i);
 	freeifaddrs(first);
 	return own->local ? 0 : -ENOMEM;
 }
@@ -133,11 +135,11 @@ bool own_addresses_refresh(struct own_addresses *own)
 	for (size_t i = 0; i < own->local_count; i++)
 		own->local[i].seen = false;
 	for (struct ifaddrs *i = first; i; i = i->ifa_next)
-		local_add_interface(own, i);
+		add_interface(own, i);
 	freeifaddrs(first);
 	for (size_t i = 0; i < own->local_count; i++) {
 		if (!own->local[i].seen)
-			atomic_store_explicit(&own->local[i].here, false, memory_order_relaxed);
+			atomic_store_explicit(&own->local[i].present, false, memory_order_relaxed);
 	}
 	atomic_fetch_add_explicit(&own->version, 1, memory_order_release);
 	return !own->full;
@@ -156,7 +158,7 @@ int own_addresses_create(struct own_addresses **out, const struct address *bound
 	if (!own)
 		return -ENOMEM;
 	own->bound = calloc(count + 1, sizeof(*bound));
-	error = own->bound ? local_read(own) : -ENOMEM;
+	error = own->bound ? create_interface_addresses(own) : -ENOMEM;
 	if (error) {
 		own_addresses_destroy(own);
 		return error;
@@ -179,24 +181,24 @@ void own_addresses_destroy(struct own_addresses *own)
 	free(own);
 }
 
-/* All of 127/8, and everybody. */
-static bool is_always_local(const struct address *source)
+/* 127.0.0.0/8 and the limited broadcast address 255.255.255.255. */
+static bool is_loopback_or_broadcast(const struct address *source)
 {
 	in_addr_t ip = ntohl(source->v4.sin_addr.s_addr);
 
 	return source->any.sa_family == AF_INET && (ip >> 24 == IN_LOOPBACKNET || ip == INADDR_BROADCAST);
 }
 
-static bool is_local(const struct own_addresses *own, const struct address *source)
+static bool is_interface_address(const struct own_addresses *own, const struct address *source)
 {
 	struct address host = *source;
-	const struct local *local;
+	const struct interface_address *local;
 
-	if (is_always_local(source))
+	if (is_loopback_or_broadcast(source))
 		return true;
 	address_set_port(&host, 0);
-	local = local_find(own, &host);
-	return local && atomic_load_explicit(&local->here, memory_order_relaxed);
+	local = find_interface_address(own, &host);
+	return local && atomic_load_explicit(&local->present, memory_order_relaxed);
 }
 
 bool own_addresses_has(const struct own_addresses *own, const struct address *source)
@@ -209,13 +211,14 @@ bool own_addresses_has(const struct own_addresses *own, const struct address *so
 		if (address_equal(bound, source))
 			return true;
 		if (bound->any.sa_family == source->any.sa_family && address_is_wildcard(bound) &&
-		    address_port(bound) == address_port(source) && is_local(own, source))
+		    address_port(bound) == address_port(source) && is_interface_address(own, source))
 			return true;
 	}
 	return false;
 }
 
-static bool is_same_file(const struct address *a, const struct address *b)
+/* Follows symbolic links. */
+static bool is_same_socket_file(const struct address *a, const struct address *b)
 {
 	struct stat one, other;
 
@@ -228,7 +231,7 @@ bool own_addresses_reaches_us(const struct own_addresses *own, const struct addr
 	if (to->any.sa_family != AF_UNIX)
 		return own_addresses_has(own, to);
 	for (size_t i = 0; i < own->bound_count; i++) {
-		if (own->bound[i].any.sa_family == AF_UNIX && is_same_file(&own->bound[i], to))
+		if (own->bound[i].any.sa_family == AF_UNIX && is_same_socket_file(&own->bound[i], to))
 			return true;
 	}
 	return false;

@@ -23,7 +23,7 @@ static int open_datagram(int family)
 	return socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-/* The kernel tells twice of what was asked for (socket(7)). */
+/* The kernel doubles a requested size, and getsockopt(2) returns the doubled value (socket(7)). */
 int socket_buffer(int fd, int option)
 {
 	int granted = 0;
@@ -37,6 +37,7 @@ int socket_set_buffer(int fd, int option, int bytes)
 {
 	int force = option == SO_RCVBUF ? SO_RCVBUFFORCE : SO_SNDBUFFORCE;
 
+	/* May exceed net.core.rmem_max and wmem_max, but needs CAP_NET_ADMIN (socket(7)). */
 	if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof(bytes)))
 		setsockopt(fd, SOL_SOCKET, option, &bytes, sizeof(bytes));
 	return socket_buffer(fd, option);
@@ -52,8 +53,9 @@ uint64_t socket_kernel_drops(int fd)
 	return info[SK_MEMINFO_DROPS];
 }
 
-/* Without this a wildcard socket hears every group that any program on the host has joined. */
-static void hear_own_groups(int fd, int family)
+/* Without this a wildcard socket receives the datagrams of every group that any program on the host has joined (ip(7),
+ * IP_MULTICAST_ALL). Errors are ignored: IPv6 has the option since Linux 4.20. */
+static void receive_joined_groups_only(int fd, int family)
 {
 	int off = 0;
 
@@ -63,7 +65,7 @@ static void hear_own_groups(int fd, int family)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, &off, sizeof(off));
 }
 
-/* Before bind(2). Returns the name of the call that failed, or NULL. */
+/* Sets the options that must precede bind(2). Returns the option that failed, or NULL. */
 static const char *set_bind_options(int fd, const struct listener_config *config, int family)
 {
 	if (family == AF_UNIX)
@@ -75,12 +77,12 @@ static const char *set_bind_options(int fd, const struct listener_config *config
 	if (config->interface[0] &&
 	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, config->interface, (socklen_t)strlen(config->interface)))
 		return "SO_BINDTODEVICE";
-	hear_own_groups(fd, family);
+	receive_joined_groups_only(fd, family);
 	return NULL;
 }
 
-/* A wildcard socket has to ask where each datagram was sent to. GRO is a gift: a kernel without it sends single ones.
- */
+/* A wildcard socket needs PKTINFO to learn the destination of each datagram. GRO is optional: without it the kernel
+ * delivers single datagrams. Returns the option that failed, or NULL. */
 static const char *set_receive_options(int fd, const struct address *address)
 {
 	if (address->any.sa_family == AF_UNIX)
@@ -93,8 +95,8 @@ static const char *set_receive_options(int fd, const struct address *address)
 	return set_flag(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) ? "IPV6_RECVPKTINFO" : NULL;
 }
 
-/* Closes a descriptor, but not over errno. */
-static void close_quietly(int fd)
+/* Preserves errno. Accepts -1. */
+static void close_keep_errno(int fd)
 {
 	int error = errno;
 
@@ -103,9 +105,10 @@ static void close_quietly(int fd)
 	errno = error;
 }
 
-/* Whether the file belongs to a socket whose reader ended without removing it: that refuses connections, as files of
- * other kinds do. Where not, errno tells why: EADDRINUSE, or EEXIST for another kind. */
-static bool is_left_over(const struct address *address)
+/* Whether the file belongs to a socket whose program ended without removing it: then connect(2) fails with
+ * ECONNREFUSED. It fails in the same way for files of other kinds, hence the check with lstat(2). If the result is
+ * false, errno is EADDRINUSE, EEXIST for a file of another kind, or an error of lstat(2). */
+static bool is_stale_socket_file(const struct address *address)
 {
 	struct stat status;
 	int probe;
@@ -132,12 +135,13 @@ static int bind_unix(int fd, const struct address *address)
 		return 0;
 	if (errno != EADDRINUSE)
 		return -1;
-	if (!is_left_over(address) || unlink(address->local.sun_path))
+	if (!is_stale_socket_file(address) || unlink(address->local.sun_path))
 		return -1;
 	return bind(fd, &address->any, address->length);
 }
 
-/* The owner of a port binds it alone, so that it is told when somebody else has it, and only then lets others in. */
+/* The owner of a port binds it without SO_REUSEPORT, so that bind(2) fails if another program has the port. It sets
+ * SO_REUSEPORT afterwards, for the sockets of the other workers. Returns the call that failed, or NULL. */
 static const char *bind_port(int fd, const struct address *address, bool port_owner, bool port_shared)
 {
 	if (port_shared && !port_owner && set_flag(fd, SOL_SOCKET, SO_REUSEPORT))
@@ -166,11 +170,12 @@ int socket_bind(const struct listener_config *config, const struct address *addr
 		return fd;
 
 	*error = (struct socket_error){failed, errno};
-	close_quietly(fd);
+	close_keep_errno(fd);
 	return -1;
 }
 
-/* What was connected to an earlier process may linger (TIME_WAIT): it does not hold the port. */
+/* SO_REUSEADDR: connections of an earlier process in state TIME_WAIT must not block the port. Returns the call that
+ * failed, or NULL. */
 static const char *bind_stream(int fd, const struct address *address)
 {
 	int family = address->any.sa_family;
@@ -194,7 +199,7 @@ int socket_listen(const struct address *address, int backlog, struct socket_erro
 	if (!failed)
 		return fd;
 	*error = (struct socket_error){failed, errno};
-	close_quietly(fd);
+	close_keep_errno(fd);
 	return -1;
 }
 
@@ -203,7 +208,7 @@ int socket_share_port(int fd)
 	return set_flag(fd, SOL_SOCKET, SO_REUSEPORT) ? -errno : 0;
 }
 
-/* A connected socket hears only what it is connected to (udp(7)). */
+/* Connects the socket to its own address: a connected UDP socket receives only from its peer (udp(7)). */
 void socket_stop_receiving(int fd, const struct address *local)
 {
 	struct address self = *local;
@@ -213,7 +218,7 @@ void socket_stop_receiving(int fd, const struct address *local)
 	connect(fd, &self.any, self.length);
 }
 
-static bool takes_both_families(int fd, const struct address *local)
+static bool receives_both_families(int fd, const struct address *local)
 {
 	int v6only = 0;
 	socklen_t size = sizeof(v6only);
@@ -222,7 +227,8 @@ static bool takes_both_families(int fd, const struct address *local)
 	       !getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &size) && !v6only;
 }
 
-/* The kernel goes by a number, which no other interface gets, and tells the name that it has now. */
+/* The kernel stores the index of the interface, and getsockopt(2) returns the current name of this index. An interface
+ * that is created again gets another index. */
 bool socket_is_bound_to_device(int fd, const char *name)
 {
 	char device[IF_NAMESIZE] = "";
@@ -231,10 +237,10 @@ bool socket_is_bound_to_device(int fd, const char *name)
 	return !*name || (!getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &size) && !strcmp(device, name));
 }
 
-/* Returns the name of the call that failed, or NULL. */
-static const char *adopt(int fd, const struct address *local, bool port_shared)
+/* Returns the call that failed, or NULL. */
+static const char *prepare_adopted(int fd, const struct address *local, bool port_shared)
 {
-	if (takes_both_families(fd, local)) {
+	if (receives_both_families(fd, local)) {
 		errno = EAFNOSUPPORT;
 		return "IPV6_V6ONLY";
 	}
@@ -244,13 +250,13 @@ static const char *adopt(int fd, const struct address *local, bool port_shared)
 		return NULL;
 	if (port_shared && set_flag(fd, SOL_SOCKET, SO_REUSEPORT))
 		return "SO_REUSEPORT";
-	hear_own_groups(fd, local->any.sa_family);
+	receive_joined_groups_only(fd, local->any.sa_family);
 	return set_receive_options(fd, local);
 }
 
 int socket_adopt(int fd, const struct address *local, bool port_shared, struct socket_error *error)
 {
-	const char *failed = adopt(fd, local, port_shared);
+	const char *failed = prepare_adopted(fd, local, port_shared);
 
 	if (!failed)
 		return 0;
@@ -282,39 +288,40 @@ int socket_leave(int fd, const struct multicast_config *group)
 	return change_group(fd, MCAST_LEAVE_GROUP, group);
 }
 
-/* What a peer answers to a forwarded datagram is for nobody: a filter that accepts no byte discards it at no cost. */
+/* Replies to forwarded datagrams are not used. A socket filter that accepts 0 bytes makes the kernel discard them
+ * before they enter the receive buffer. */
 static void discard_input(int fd)
 {
-	struct sock_filter nothing = {.code = BPF_RET | BPF_K, .k = 0};
-	struct sock_fprog program = {1, &nothing};
+	struct sock_filter accept_nothing = {.code = BPF_RET | BPF_K, .k = 0};
+	struct sock_fprog program = {1, &accept_nothing};
 
 	setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
 }
 
-/* The kernel chooses a name that nobody else has. */
-static int autobind(int fd)
+/* Binds the socket to a unique name from the kernel (unix(7), autobind). */
+static int bind_unique_name(int fd)
 {
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
 
 	return bind(fd, (const struct sockaddr *)&name, sizeof(name.sun_family));
 }
 
-static bool is_own_name(int fd, const struct address *peer)
+static bool is_own_address(int fd, const struct address *peer)
 {
 	struct address own = {.length = sizeof(own) - offsetof(struct address, any)};
 
 	return peer->any.sa_family != AF_UNIX && !getsockname(fd, &own.any, &own.length) && address_equal(&own, peer);
 }
 
-/* Returns 0 or a negative errno. */
-static int connect_to(int fd, const struct address *peer)
+/* Returns 0 or a negative errno: -EADDRINUSE if the kernel gave the peer's address to the socket itself. */
+static int connect_to_peer(int fd, const struct address *peer)
 {
 	if (connect(fd, &peer->any, peer->length))
 		return -errno;
-	return is_own_name(fd, peer) ? -EADDRINUSE : 0;
+	return is_own_address(fd, peer) ? -EADDRINUSE : 0;
 }
 
-static void set_up_one_way(int fd, int family, int send_buffer)
+static void set_up_send_only(int fd, int family, int send_buffer)
 {
 	socket_set_buffer(fd, SO_SNDBUF, send_buffer);
 	discard_input(fd);
@@ -322,15 +329,15 @@ static void set_up_one_way(int fd, int family, int send_buffer)
 		set_flag(fd, SOL_SOCKET, SO_BROADCAST);
 }
 
-static void set_up_both_ways(int fd, int family, int receive_buffer, int send_buffer)
+static void set_up_duplex(int fd, int family, int receive_buffer, int send_buffer)
 {
 	socket_set_buffer(fd, SO_RCVBUF, receive_buffer);
 	socket_set_buffer(fd, SO_SNDBUF, send_buffer);
 	if (family == AF_UNIX)
-		autobind(fd);
+		bind_unique_name(fd);
 }
 
-/* receive_buffer: 0 for one way. */
+/* receive_buffer is 0 for a send-only socket. Returns the descriptor or a negative errno. */
 static int open_connected(const struct address *peer, int receive_buffer, int send_buffer)
 {
 	int family = peer->any.sa_family;
@@ -339,18 +346,18 @@ static int open_connected(const struct address *peer, int receive_buffer, int se
 	if (fd < 0)
 		return -errno;
 	if (receive_buffer)
-		set_up_both_ways(fd, family, receive_buffer, send_buffer);
+		set_up_duplex(fd, family, receive_buffer, send_buffer);
 	else
-		set_up_one_way(fd, family, send_buffer);
-	error = connect_to(fd, peer);
+		set_up_send_only(fd, family, send_buffer);
+	error = connect_to_peer(fd, peer);
 	if (!error)
 		return fd;
 	close(fd);
 	return error;
 }
 
-/* By chance a socket is connected to itself; hardly twice. */
-static int open_connected_elsewhere(const struct address *peer, int receive_buffer, int send_buffer)
+/* A socket that was connected to itself by chance is unlikely to be so a second time. */
+static int open_connected_retry(const struct address *peer, int receive_buffer, int send_buffer)
 {
 	int fd = open_connected(peer, receive_buffer, send_buffer);
 
@@ -359,12 +366,12 @@ static int open_connected_elsewhere(const struct address *peer, int receive_buff
 
 int socket_open_send_only(const struct address *peer, int send_buffer)
 {
-	return open_connected_elsewhere(peer, 0, send_buffer);
+	return open_connected_retry(peer, 0, send_buffer);
 }
 
 int socket_open_duplex(const struct address *peer, int receive_buffer, int send_buffer)
 {
-	return open_connected_elsewhere(peer, receive_buffer, send_buffer);
+	return open_connected_retry(peer, receive_buffer, send_buffer);
 }
 
 bool socket_has_input(int fd)
@@ -374,10 +381,10 @@ bool socket_has_input(int fd)
 	return poll(&input, 1, 0) == 1 && input.revents & POLLIN;
 }
 
-/* Errors that are met while a socket is read away, at most. */
-#define DISCARD_ERRORS 64
+/* Limit of receive errors in socket_drain(), so that the loop always ends. */
+#define DRAIN_ERRORS_MAX 64
 
-/* Datagrams of a message: several where the socket keeps trains (UDP_GRO). */
+/* Returns the number of datagrams in one received message: more than one if the socket has UDP_GRO. */
 static uint64_t count_datagrams(struct msghdr *message, size_t size)
 {
 	struct cmsghdr *c = CMSG_FIRSTHDR(message);
@@ -389,14 +396,15 @@ static uint64_t count_datagrams(struct msghdr *message, size_t size)
 	return segment > 0 && size ? (size + (size_t)segment - 1) / (size_t)segment : 1;
 }
 
-/* Without a peer, a UDP socket whose port the kernel chose gives that up at once, and keeps what has come. An AF_UNIX
- * one would throw that away; but it can be shut, and then senders are refused. */
+/* Stops new datagrams, but keeps those in the receive buffer. A UDP socket releases a port that the kernel chose when
+ * it is disconnected (AF_UNSPEC). An AF_UNIX socket would lose its receive buffer that way, so it is shut down: then
+ * its senders get EPIPE. */
 static void stop_input(int fd, bool udp)
 {
-	struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	struct sockaddr unspecified = {.sa_family = AF_UNSPEC};
 
 	if (udp)
-		connect(fd, &nobody, sizeof(nobody));
+		connect(fd, &unspecified, sizeof(unspecified));
 	else
 		shutdown(fd, SHUT_RD);
 }
@@ -408,14 +416,14 @@ void socket_drain(int fd, bool udp, uint64_t *datagrams, uint64_t *bytes)
 
 	stop_input(fd, udp);
 	*datagrams = *bytes = 0;
-	for (int errors = 0; errors < DISCARD_ERRORS;) {
+	for (int errors = 0; errors < DRAIN_ERRORS_MAX;) {
 		struct msghdr message = {.msg_control = control, .msg_controllen = sizeof(control)};
 
 		size = recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC);
 		if (size < 0 && errno == EAGAIN)
 			return;
 		if (size < 0) {
-			errors++; /* of an earlier send, most likely */
+			errors++; /* usually the pending ICMP error of an earlier send */
 			continue;
 		}
 		*datagrams += count_datagrams(&message, (size_t)size);

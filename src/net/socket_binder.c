@@ -10,14 +10,14 @@
 #include "net/bind_error.h"
 #include "net/socket.h"
 
-/* With '*:0' both families are to get the same port, which may take several attempts. */
+/* '*:0' needs one port that is free in both families. The kernel chooses it for IPv4; in IPv6 it may be in use. */
 #define ANY_PORT_ATTEMPTS 16
 
-/* Between attempts to bind what systemd is about to close. */
-#define FORGOTTEN_PAUSE_MS 10
+/* Pause between two attempts to bind an address that systemd is about to release. */
+#define STALE_RETRY_MS 10
 
-static struct listen_socket *keep(struct socket_binder *binder, const struct listener_config *listener, unsigned worker,
-				  int fd)
+static struct listen_socket *add_socket(struct socket_binder *binder, const struct listener_config *listener,
+					unsigned worker, int fd)
 {
 	struct listen_socket *socket = &binder->sockets->items[binder->sockets->count++];
 
@@ -25,77 +25,83 @@ static struct listen_socket *keep(struct socket_binder *binder, const struct lis
 	return socket;
 }
 
-/* A socket with any port is only the same if it is the same listener's. */
-static bool is_same(const struct listen_socket *socket, const struct listener_config *listener,
-		    const struct address *asked, unsigned worker, bool passed)
+/* --- Sockets of the previous configuration --- */
+
+/* Whether the socket can serve the listener at this configured address. With port 0 the listener's name must be equal,
+ * too: each such listener has a port of its own. */
+static bool is_reusable(const struct listen_socket *socket, const struct listener_config *listener,
+			const struct address *address, unsigned worker, bool inherited)
 {
-	if (socket->worker != worker || socket->passed != passed || !address_equal(&socket->asked, asked))
+	if (socket->worker != worker || socket->inherited != inherited ||
+	    !address_equal(&socket->configured_address, address))
 		return false;
-	if (passed || asked->any.sa_family == AF_UNIX)
+	if (inherited || address->any.sa_family == AF_UNIX)
 		return true;
 	return !strcmp(socket->config->interface, listener->interface) &&
 	       socket_is_bound_to_device(socket->fd, listener->interface) &&
 	       socket->config->freebind == listener->freebind &&
-	       (address_port(asked) || !strcmp(socket->config->name, listener->name));
+	       (address_port(address) || !strcmp(socket->config->name, listener->name));
 }
 
-static struct listen_socket *find_before(const struct socket_binder *binder, const struct listener_config *listener,
-					 const struct address *asked, unsigned worker, bool passed)
+static struct listen_socket *find_reusable(const struct socket_binder *binder, const struct listener_config *listener,
+					   const struct address *address, unsigned worker, bool inherited)
 {
-	for (size_t i = 0; binder->before && i < binder->before->count; i++) {
-		struct listen_socket *socket = &binder->before->items[i];
+	for (size_t i = 0; binder->previous && i < binder->previous->count; i++) {
+		struct listen_socket *socket = &binder->previous->items[i];
 
-		if (is_same(socket, listener, asked, worker, passed) && !listen_sockets_share(binder->sockets, socket))
+		if (is_reusable(socket, listener, address, worker, inherited) &&
+		    !listen_sockets_share(binder->sockets, socket))
 			return socket;
 	}
 	return NULL;
 }
 
-/* The wildcard of the other family is no such thing: bind_config::any makes two addresses. */
-static struct address any_address(int family, uint16_t port)
+/* Shares a socket of the previous configuration. Returns false if there is none. */
+static bool share_previous(struct socket_binder *binder, const struct listener_config *listener,
+			   const struct address *address, unsigned worker, bool inherited)
 {
-	struct address address;
+	struct listen_socket *previous = find_reusable(binder, listener, address, worker, inherited), *socket;
 
-	address_from_ip(&address, family == AF_INET ? "0.0.0.0" : "::", port);
-	return address;
-}
-
-static void note_file(struct listen_socket *socket)
-{
-	struct stat status = {0};
-
-	lstat(socket->local.local.sun_path, &status);
-	socket->device = status.st_dev;
-	socket->inode = status.st_ino;
-}
-
-/* Shares the socket that there is. */
-static bool share(struct socket_binder *binder, const struct listener_config *listener, const struct address *asked,
-		  unsigned worker, bool passed)
-{
-	struct listen_socket *from = find_before(binder, listener, asked, worker, passed), *socket;
-
-	if (!from)
+	if (!previous)
 		return false;
-	socket = keep(binder, listener, worker, from->fd);
-	socket->asked = *asked;
-	socket->local = from->local;
-	socket->from = from;
-	socket->passed = from->passed;
-	socket->stored = from->stored;
-	socket->device = from->device;
-	socket->inode = from->inode;
+	socket = add_socket(binder, listener, worker, previous->fd);
+	socket->configured_address = *address;
+	socket->local = previous->local;
+	socket->shared_with = previous;
+	socket->inherited = previous->inherited;
+	socket->stored = previous->stored;
+	socket->device = previous->device;
+	socket->inode = previous->inode;
 	return true;
 }
 
-/* What an earlier run left. Returns -1 where there is nothing. */
-static int take_stored(const struct socket_binder *binder, const struct listener_config *listener,
-		       const struct address *address, unsigned worker)
+/* Sets SO_REUSEPORT on the previous sockets with this port, so that a socket for an overlapping address (a wildcard and
+ * a single address) can be bound before they are closed. Excludes sockets of a systemd unit. Returns whether there is
+ * such a socket. */
+static bool share_port_with_previous(const struct socket_binder *binder, const struct address *address)
+{
+	bool any = false;
+
+	for (size_t i = 0; binder->previous && i < binder->previous->count; i++) {
+		const struct listen_socket *socket = &binder->previous->items[i];
+
+		if (!socket->inherited && socket->local.any.sa_family == address->any.sa_family &&
+		    socket->local.any.sa_family != AF_UNIX && address_port(&socket->local) == address_port(address))
+			any |= socket_share_port(socket->fd) == 0;
+	}
+	return any;
+}
+
+/* --- Stored and new sockets --- */
+
+/* Returns the socket that an earlier run stored for this worker, or -1. */
+static int take_stored_socket(const struct socket_binder *binder, const struct listener_config *listener,
+			      const struct address *address, unsigned worker)
 {
 	char name[STORE_NAME_MAX];
 	struct socket_error error;
 	int fd = inherited_sockets_store_name(name, listener, address, worker)
-			 ? inherited_sockets_take(binder->passed, name, address)
+			 ? inherited_sockets_take_stored(binder->inherited, name, address)
 			 : -1;
 
 	if (fd < 0 || !socket_adopt(fd, address, binder->workers > 1, &error))
@@ -104,93 +110,102 @@ static int take_stored(const struct socket_binder *binder, const struct listener
 	return -1;
 }
 
-/* Whether a socket of the configuration before has the port, with an address that covers this one or the other way
- * round: both are there until it closes. A unit's does not. */
-static bool share_port(const struct socket_binder *binder, const struct address *address)
-{
-	bool any = false;
-
-	for (size_t i = 0; binder->before && i < binder->before->count; i++) {
-		const struct listen_socket *socket = &binder->before->items[i];
-
-		if (!socket->passed && socket->local.any.sa_family == address->any.sa_family &&
-		    socket->local.any.sa_family != AF_UNIX && address_port(&socket->local) == address_port(address))
-			any |= socket_share_port(socket->fd) == 0;
-	}
-	return any;
-}
-
-static int bind_patiently(struct socket_binder *binder, const struct listener_config *listener,
-			  const struct address *address, unsigned worker, struct socket_error *error)
+/* Binds a new socket. Retries with EADDRINUSE: first together with the previous configuration's sockets, then while
+ * systemd closes discarded sockets. Returns the descriptor, or -1 and fills *error. */
+static int bind_with_retries(struct socket_binder *binder, const struct listener_config *listener,
+			     const struct address *address, unsigned worker, struct socket_error *error)
 {
 	bool shared = address->any.sa_family != AF_UNIX && binder->workers > 1;
 	int fd = socket_bind(listener, address, worker == 0, shared, error);
 
-	if (fd < 0 && error->error == EADDRINUSE && share_port(binder, address))
+	if (fd < 0 && error->error == EADDRINUSE && share_port_with_previous(binder, address))
 		fd = socket_bind(listener, address, false, true, error);
-	for (; fd < 0 && error->error == EADDRINUSE && binder->attempts; binder->attempts--) {
-		clock_sleep_ms(FORGOTTEN_PAUSE_MS);
+	for (; fd < 0 && error->error == EADDRINUSE && binder->retries_left; binder->retries_left--) {
+		clock_sleep_ms(STALE_RETRY_MS);
 		fd = socket_bind(listener, address, worker == 0, shared, error);
 	}
 	return fd;
 }
 
-/* Binds *address, which for worker 0 becomes what it got. */
+/* Remembers the identity of an AF_UNIX socket's file, so that listen_socket_close() removes this file only. */
+static void record_file_identity(struct listen_socket *socket)
+{
+	struct stat status = {0};
+
+	lstat(socket->local.local.sun_path, &status);
+	socket->device = status.st_dev;
+	socket->inode = status.st_ino;
+}
+
+/* Opens a stored or a new socket for one worker. For worker 0, *address gets the port from the kernel; the following
+ * workers bind this port. */
 static int bind_for_worker(struct socket_binder *binder, const struct listener_config *listener,
-			   const struct address *asked, struct address *address, unsigned worker,
+			   const struct address *configured, struct address *address, unsigned worker,
 			   struct socket_error *error)
 {
 	bool is_unix = address->any.sa_family == AF_UNIX;
-	int stored = take_stored(binder, listener, asked, worker), fd = stored;
+	int stored = take_stored_socket(binder, listener, configured, worker), fd = stored;
 	struct listen_socket *socket;
 
 	if (fd < 0)
-		fd = bind_patiently(binder, listener, address, worker, error);
+		fd = bind_with_retries(binder, listener, address, worker, error);
 	if (fd < 0)
 		return -error->error;
-	socket = keep(binder, listener, worker, fd);
+	socket = add_socket(binder, listener, worker, fd);
 	socket->stored = stored >= 0;
 	if (worker == 0 && !is_unix)
 		getsockname(fd, &address->any, &address->length);
-	socket->asked = *asked;
+	socket->configured_address = *configured;
 	socket->local = *address;
 	if (is_unix)
-		note_file(socket);
+		record_file_identity(socket);
 	return 0;
 }
 
-/* Binds address for all workers; *address gets the port. Keeps the sockets even where one fails. */
+/* Opens the sockets of all workers for one address. *address gets the port. After an error the sockets that were added
+ * before it stay in the set. */
 static int bind_for_workers(struct socket_binder *binder, const struct listener_config *listener,
 			    struct address *address, struct socket_error *error)
 {
 	unsigned workers = address->any.sa_family == AF_UNIX ? 1 : binder->workers;
-	const struct address asked = *address;
+	const struct address configured = *address;
 	int result = 0;
 
 	for (unsigned worker = 0; worker < workers && !result; worker++) {
-		if (share(binder, listener, &asked, worker, false))
+		if (share_previous(binder, listener, &configured, worker, false))
 			*address = binder->sockets->items[binder->sockets->count - 1].local;
 		else
-			result = bind_for_worker(binder, listener, &asked, address, worker, error);
+			result = bind_for_worker(binder, listener, &configured, address, worker, error);
 	}
 	return result;
 }
 
-/* Both wildcards on one port; IPv4 alone where the system has no IPv6. */
-static int bind_any(struct socket_binder *binder, const struct listener_config *listener, uint16_t port,
-		    struct socket_error *error)
+/* --- *:PORT --- */
+
+/* The IPv6 wildcard is bound with IPV6_V6ONLY, so that '*' needs two sockets: see config_bind_addresses(). */
+static struct address wildcard_address(int family, uint16_t port)
+{
+	struct address address;
+
+	address_from_ip(&address, family == AF_INET ? "0.0.0.0" : "::", port);
+	return address;
+}
+
+/* Binds both wildcards to one port. Without IPv6 in the kernel, IPv4 alone is sufficient. */
+static int bind_wildcards(struct socket_binder *binder, const struct listener_config *listener, uint16_t port,
+			  struct socket_error *error)
 {
 	size_t first = binder->sockets->count;
 	int result = -EADDRINUSE;
 
 	for (int attempt = 0; result == -EADDRINUSE && attempt < (port ? 1 : ANY_PORT_ATTEMPTS); attempt++) {
-		struct address v4 = any_address(AF_INET, port), v6;
+		struct address v4 = wildcard_address(AF_INET, port), v6;
 
 		listen_sockets_close_from(binder->sockets, first);
 		result = bind_for_workers(binder, listener, &v4, error);
 		if (result)
 			continue;
-		v6 = any_address(AF_INET6, address_port(&v4));
+		v6 = wildcard_address(AF_INET6, address_port(&v4));
 		result = bind_for_workers(binder, listener, &v6, error);
 	}
 	if (result == -EAFNOSUPPORT) {
@@ -203,7 +218,8 @@ static int bind_any(struct socket_binder *binder, const struct listener_config *
 
 /* --- fd:NAME --- */
 
-/* The worker that is to read the listener's next socket of that address. */
+/* Returns the worker for the listener's next socket at this address: a unit may have several sockets at one address
+ * (ReusePort=). */
 static unsigned next_worker(const struct socket_binder *binder, const struct listener_config *listener,
 			    const struct address *local)
 {
@@ -217,38 +233,38 @@ static unsigned next_worker(const struct socket_binder *binder, const struct lis
 	return count % binder->workers;
 }
 
-static int copy_passed(struct socket_binder *binder, const struct listener_config *listener,
-		       const struct inherited_socket *passed, struct socket_error *error)
+static int add_inherited(struct socket_binder *binder, const struct listener_config *listener,
+			 const struct inherited_socket *inherited, struct socket_error *error)
 {
-	unsigned worker = next_worker(binder, listener, &passed->local);
+	unsigned worker = next_worker(binder, listener, &inherited->local);
 	struct listen_socket *socket;
 	int fd;
 
-	if (share(binder, listener, &passed->local, worker, true))
+	if (share_previous(binder, listener, &inherited->local, worker, true))
 		return 0;
-	fd = fcntl(passed->fd, F_DUPFD_CLOEXEC, 0);
+	fd = fcntl(inherited->fd, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0) {
 		*error = (struct socket_error){"fcntl", errno};
 		return -error->error;
 	}
-	socket = keep(binder, listener, worker, fd);
-	socket->asked = socket->local = passed->local;
-	socket->passed = true;
-	return socket_adopt(fd, &passed->local, false, error) ? -error->error : 0;
+	socket = add_socket(binder, listener, worker, fd);
+	socket->configured_address = socket->local = inherited->local;
+	socket->inherited = true;
+	return socket_adopt(fd, &inherited->local, false, error) ? -error->error : 0;
 }
 
-static int bind_passed(struct socket_binder *binder, const struct listener_config *listener, const char *name,
-		       struct socket_error *error)
+static int add_all_inherited(struct socket_binder *binder, const struct listener_config *listener, const char *name,
+			     struct socket_error *error)
 {
-	const struct inherited_socket *passed = inherited_sockets_next(binder->passed, name, NULL);
+	const struct inherited_socket *inherited = inherited_sockets_next(binder->inherited, name, NULL);
 	int result = 0;
 
-	if (!passed) {
+	if (!inherited) {
 		*error = (struct socket_error){"sd_listen_fds", ENOENT};
 		return -ENOENT;
 	}
-	for (; passed && !result; passed = inherited_sockets_next(binder->passed, name, passed))
-		result = copy_passed(binder, listener, passed, error);
+	for (; inherited && !result; inherited = inherited_sockets_next(binder->inherited, name, inherited))
+		result = add_inherited(binder, listener, inherited, error);
 	return result;
 }
 
@@ -260,9 +276,9 @@ int socket_binder_bind(struct socket_binder *binder, const struct listener_confi
 	int result;
 
 	if (bind->fd_name)
-		result = bind_passed(binder, listener, bind->fd_name, &error);
+		result = add_all_inherited(binder, listener, bind->fd_name, &error);
 	else if (bind->any)
-		result = bind_any(binder, listener, address_port(&address), &error);
+		result = bind_wildcards(binder, listener, address_port(&address), &error);
 	else
 		result = bind_for_workers(binder, listener, &address, &error);
 	if (result)

@@ -3,62 +3,67 @@
 #include "datapath/pipeline.h"
 #include "relay/relay.h"
 
-static void relay_action_begin(struct pipeline *route, const struct rx_context *arrival)
+static void relay_action_begin(struct pipeline *pipeline, const struct rx_context *rx)
 {
-	relay_refresh_endpoints(route->action_state, arrival->now_ms);
+	relay_refresh_endpoints(pipeline->action_state, rx->now_ms);
 }
 
-/* Answers leave from the address that the client wrote to; a wildcard socket has to name it. */
-static struct relay_client client_of(const struct rx_context *arrival, const struct train *train, struct address *local)
+/* A reply leaves from the address that the client used. A socket that is bound to a wildcard must name this address. */
+static struct relay_client relay_client_of(const struct rx_context *rx, const struct train *train,
+					   struct address *local)
 {
-	struct relay_client client = {.client = &train->source, .local = arrival->local, .back = arrival->outlet};
+	struct relay_client client = {.client = &train->source, .local = rx->local, .tx = rx->tx};
 
 	if (!train->local || !train->local->reply_source.length)
 		return client;
 	*local = train->local->reply_source;
-	address_set_port(local, address_port(arrival->local));
+	address_set_port(local, address_port(rx->local));
 	client.local = local;
 	client.set_source_address = true;
 	return client;
 }
 
-static enum drop_reason relay_action_submit(struct pipeline *route, const struct rx_context *arrival,
-					    struct train *train, unsigned i)
+static enum drop_reason relay_action_submit(struct pipeline *pipeline, const struct rx_context *rx, struct train *train,
+					    unsigned i)
 {
-	struct relay *relay = route->action_state;
+	struct relay *relay = pipeline->action_state;
 	struct address local;
-	struct relay_client client = client_of(arrival, train, &local);
-	enum drop_reason drop = relay_lookup_or_open(relay, &client, arrival->now_ms, &relay->batch[i]);
-	struct delivery way;
+	struct relay_client client = relay_client_of(rx, train, &local);
+	struct session *session;
+	enum drop_reason reason = relay_lookup_or_open(relay, &client, rx->now_ms, &session);
 
-	if (drop)
-		return drop;
-	way = (struct delivery){.outlet = &relay->batch[i]->outlet,
-				.converter = route->peers[relay->batch[i]->member->peer].converter};
-	route->copies[i] = delivery_enqueue(&route->carrier, &way, train);
+	if (reason)
+		return reason;
+	struct delivery delivery = {.tx = &session->tx,
+				    .converter = pipeline->peers[session->endpoint_ref->peer].converter};
+
+	relay->batch_sessions[i] = session;
+	pipeline->chunks[i] = delivery_enqueue(&pipeline->delivery, &delivery, train);
 	return DROP_NONE;
 }
 
-static void relay_action_collect(struct pipeline *route, const struct train *train, unsigned i, struct outcome *outcome)
+static void relay_action_collect(struct pipeline *pipeline, const struct rx_context *rx, const struct train *train,
+				 unsigned i, struct outcome *outcome)
 {
-	struct relay *relay = route->action_state;
-	struct session *session = relay->batch[i];
-	struct peer_socket *link = route->peers[session->member->peer].link;
+	struct relay *relay = pipeline->action_state;
+	struct session *session = relay->batch_sessions[i];
+	struct peer_socket *peer = pipeline->peers[session->endpoint_ref->peer].socket;
 
-	outcome_collect(outcome, train, route->copies[i], link);
-	outcome->peer = link->config;
-	relay_count_sent(relay, session, outcome->total);
+	(void)rx;
+	outcome_collect(outcome, train, pipeline->chunks[i], &session->tx, &peer->counters);
+	outcome->peer = peer->config;
+	relay_count_sent(relay, session, outcome->total_sent);
 }
 
-/* Sessions end only now that nothing of the batch, nor the egress, looks at them any more. */
-static void relay_action_finish(struct pipeline *route, const struct rx_context *arrival, const struct train *trains,
+/* Sessions end only here, because chunks and trains of the batch refer to them until now. */
+static void relay_action_finish(struct pipeline *pipeline, const struct rx_context *rx, const struct train *trains,
 				unsigned count)
 {
-	struct relay *relay = route->action_state;
+	struct relay *relay = pipeline->action_state;
 
 	for (unsigned i = 0; i < count; i++) {
 		if (!trains[i].drop)
-			relay_finish_batch(relay, relay->batch[i], arrival->now_ms);
+			relay_finish_batch(relay, relay->batch_sessions[i], rx->now_ms);
 	}
 }
 

@@ -25,33 +25,77 @@ void session_pool_finish(struct session_pool *pool)
 	*pool = (struct session_pool){0};
 }
 
-/* The one that was given back last: its memory is resident, and its lines may still be in a cache. */
+/* Prefers the session that was returned last: its memory is resident and perhaps cached. */
 struct session *session_pool_take(struct session_pool *pool)
 {
 	struct session *session;
 
-	if (pool->free) {
-		session = session_of(pool->free);
-		pool->free = pool->free->chain;
+	if (!SLIST_EMPTY(&pool->free)) {
+		session = session_of(SLIST_FIRST(&pool->free));
+		SLIST_REMOVE_HEAD(&pool->free, chain);
 	} else if (pool->touched < pool->max) {
 		session = &pool->sessions[pool->touched++];
 	} else {
 		return NULL;
 	}
 	memset(session, 0, sizeof(*session));
-	session->outlet.fd = -1;
+	session->tx.fd = -1;
 	return session;
 }
 
 void session_pool_give(struct session_pool *pool, struct session *session)
 {
-	session->node.chain = pool->free;
-	pool->free = &session->node;
+	SLIST_INSERT_HEAD(&pool->free, &session->node, chain);
 }
 
 int session_watch(struct session *session, int epoll)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = session};
 
-	return epoll_ctl(epoll, EPOLL_CTL_ADD, session->outlet.fd, &event) ? -errno : 0;
+	return epoll_ctl(epoll, EPOLL_CTL_ADD, session->tx.fd, &event) ? -errno : 0;
+}
+
+/* --- Paused sessions --- */
+
+void paused_sessions_init(struct paused_sessions *paused, int epoll)
+{
+	paused->epoll = epoll;
+	TAILQ_INIT(&paused->list);
+}
+
+bool paused_sessions_any(const struct paused_sessions *paused)
+{
+	return !TAILQ_EMPTY(&paused->list);
+}
+
+/* Removes the socket from epoll: epoll reports errors of a socket even if no event is requested. */
+void paused_sessions_add(struct paused_sessions *paused, struct session *session)
+{
+	if (session->paused || epoll_ctl(paused->epoll, EPOLL_CTL_DEL, session->tx.fd, NULL))
+		return;
+	session->paused = true;
+	TAILQ_INSERT_TAIL(&paused->list, session, paused_link);
+}
+
+void paused_sessions_remove(struct paused_sessions *paused, struct session *session)
+{
+	if (!session->paused)
+		return;
+	session->paused = false;
+	TAILQ_REMOVE(&paused->list, session, paused_link);
+}
+
+void paused_sessions_resume(struct paused_sessions *paused, unsigned max)
+{
+	struct session *last = TAILQ_EMPTY(&paused->list) ? NULL : TAILQ_LAST(&paused->list, paused_list);
+	struct session *session = NULL;
+
+	for (; max && session != last; max--) {
+		session = TAILQ_FIRST(&paused->list);
+		paused_sessions_remove(paused, session);
+		if (!session_watch(session, paused->epoll))
+			continue;
+		session->paused = true;
+		TAILQ_INSERT_TAIL(&paused->list, session, paused_link);
+	}
 }

@@ -7,15 +7,17 @@
 
 #include "base/siphash.h"
 
-/* The most that put_address() writes: the family, a length, and a path. */
+/* The largest key of one address: family, length and an AF_UNIX path. */
 #define KEY_BYTES (1 + sizeof(socklen_t) + sizeof(struct sockaddr_un))
+
+SLIST_HEAD(session_bucket, session_node);
 
 struct session_table {
 	struct siphash_key key;
 	size_t max, count;
-	size_t mask; /* buckets, less one */
-	struct session_node **buckets;
-	struct session_node *oldest, *newest;
+	size_t mask; /* number of buckets - 1 */
+	struct session_bucket *buckets;
+	struct session_lru lru;
 };
 
 int session_table_create(struct session_table **out, size_t max)
@@ -29,11 +31,12 @@ int session_table_create(struct session_table **out, size_t max)
 		buckets *= 2;
 	table->max = max;
 	table->mask = buckets - 1;
-	table->buckets = calloc(buckets, sizeof(*table->buckets));
+	table->buckets = calloc(buckets, sizeof(*table->buckets)); /* zeroed memory is an empty SLIST */
 	if (!table->buckets) {
 		free(table);
 		return -ENOMEM;
 	}
+	TAILQ_INIT(&table->lru);
 	siphash_key_random(&table->key);
 	*out = table;
 	return 0;
@@ -52,42 +55,38 @@ size_t session_table_count(const struct session_table *table)
 	return table->count;
 }
 
-size_t session_table_max(const struct session_table *table)
-{
-	return table->max;
-}
+/* --- Search --- */
 
-/* --- Finding --- */
-
-static uint8_t *put(uint8_t *out, const void *data, size_t size)
+static uint8_t *key_put(uint8_t *out, const void *data, size_t size)
 {
 	memcpy(out, data, size);
 	return out + size;
 }
 
-/* What address_equal() looks at, and nothing else; each family has a beginning of its own. */
-static uint8_t *put_address(uint8_t *out, const struct address *address)
+/* Writes exactly the bytes that address_equal() compares. The family is first, so that keys of two families differ. */
+static uint8_t *key_put_address(uint8_t *out, const struct address *address)
 {
 	*out++ = (uint8_t)address->any.sa_family;
 	if (address->any.sa_family == AF_INET) {
-		out = put(out, &address->v4.sin_port, sizeof(address->v4.sin_port));
-		return put(out, &address->v4.sin_addr, sizeof(address->v4.sin_addr));
+		out = key_put(out, &address->v4.sin_port, sizeof(address->v4.sin_port));
+		return key_put(out, &address->v4.sin_addr, sizeof(address->v4.sin_addr));
 	}
 	if (address->any.sa_family == AF_INET6) {
-		out = put(out, &address->v6.sin6_port, sizeof(address->v6.sin6_port));
-		out = put(out, &address->v6.sin6_scope_id, sizeof(address->v6.sin6_scope_id));
-		return put(out, &address->v6.sin6_addr, sizeof(address->v6.sin6_addr));
+		out = key_put(out, &address->v6.sin6_port, sizeof(address->v6.sin6_port));
+		out = key_put(out, &address->v6.sin6_scope_id, sizeof(address->v6.sin6_scope_id));
+		return key_put(out, &address->v6.sin6_addr, sizeof(address->v6.sin6_addr));
 	}
-	size_t before = offsetof(struct sockaddr_un, sun_path), length = address->length;
+	size_t offset = offsetof(struct sockaddr_un, sun_path), length = address->length;
 
-	out = put(out, &address->length, sizeof(address->length));
-	return put(out, address->local.sun_path, length < before ? 0 : length - before);
+	out = key_put(out, &address->length, sizeof(address->length));
+	return key_put(out, address->local.sun_path, length < offset ? 0 : length - offset);
 }
 
-static uint64_t hash_of(const struct session_table *table, const struct address *client, const struct address *local)
+static uint64_t session_table_hash(const struct session_table *table, const struct address *client,
+				   const struct address *local)
 {
 	uint8_t bytes[2 * KEY_BYTES];
-	uint8_t *end = put_address(put_address(bytes, client), local);
+	uint8_t *end = key_put_address(key_put_address(bytes, client), local);
 
 	return siphash(&table->key, bytes, (size_t)(end - bytes));
 }
@@ -95,72 +94,48 @@ static uint64_t hash_of(const struct session_table *table, const struct address 
 struct session_node *session_table_find(const struct session_table *table, const struct address *client,
 					const struct address *local)
 {
-	uint64_t hash = hash_of(table, client, local);
-	struct session_node *node = table->buckets[hash & table->mask];
+	uint64_t hash = session_table_hash(table, client, local);
+	struct session_node *node;
 
-	while (node &&
-	       !(node->hash == hash && address_equal(&node->client, client) && address_equal(&node->local, local)))
-		node = node->chain;
+	SLIST_FOREACH(node, &table->buckets[hash & table->mask], chain)
+	{
+		if (node->hash == hash && address_equal(&node->client, client) && address_equal(&node->local, local))
+			break;
+	}
 	return node;
 }
 
 /* --- Order of use --- */
 
-static void unlink_use(struct session_table *table, struct session_node *node)
-{
-	*(node->older ? &node->older->newer : &table->oldest) = node->newer;
-	*(node->newer ? &node->newer->older : &table->newest) = node->older;
-}
-
-static void link_newest(struct session_table *table, struct session_node *node, uint64_t now_ms)
-{
-	node->used_ms = now_ms;
-	node->older = table->newest;
-	node->newer = NULL;
-	*(table->newest ? &table->newest->newer : &table->oldest) = node;
-	table->newest = node;
-}
-
 void session_table_touch(struct session_table *table, struct session_node *node, uint64_t now_ms)
 {
 	node->used_ms = now_ms;
-	if (table->newest == node)
+	if (TAILQ_LAST(&table->lru, session_lru) == node)
 		return;
-	unlink_use(table, node);
-	link_newest(table, node, now_ms);
+	TAILQ_REMOVE(&table->lru, node, lru);
+	TAILQ_INSERT_TAIL(&table->lru, node, lru);
 }
 
-struct session_node *session_table_first(const struct session_table *table)
+const struct session_lru *session_table_lru(const struct session_table *table)
 {
-	return table->oldest;
+	return &table->lru;
 }
 
-struct session_node *session_table_last(const struct session_table *table)
-{
-	return table->newest;
-}
-
-/* --- Coming and going --- */
+/* --- Addition and removal --- */
 
 void session_table_add(struct session_table *table, struct session_node *node, uint64_t now_ms)
 {
 	assert(table->count < table->max);
-	node->hash = hash_of(table, &node->client, &node->local);
-	struct session_node **bucket = &table->buckets[node->hash & table->mask];
-
-	node->chain = *bucket;
-	*bucket = node;
-	link_newest(table, node, now_ms);
+	node->hash = session_table_hash(table, &node->client, &node->local);
+	node->used_ms = now_ms;
+	SLIST_INSERT_HEAD(&table->buckets[node->hash & table->mask], node, chain);
+	TAILQ_INSERT_TAIL(&table->lru, node, lru);
 	table->count++;
 }
 
 void session_table_remove(struct session_table *table, struct session_node *node)
 {
-	struct session_node **at = &table->buckets[node->hash & table->mask];
-
-	while (*at != node)
-		at = &(*at)->chain;
-	*at = node->chain;
-	unlink_use(table, node);
+	SLIST_REMOVE(&table->buckets[node->hash & table->mask], node, session_node, chain);
+	TAILQ_REMOVE(&table->lru, node, lru);
 	table->count--;
 }

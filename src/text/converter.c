@@ -1,3 +1,7 @@
+/* Converter: a codec that decodes the payload, and an encoder for one charset. The creator owns the converter, which
+ * owns the codec. UTF-8 and UTF-16 are encoded here, other charsets by iconv(3) with the overrides of charset.h. The
+ * conversion fails if the output is longer than the buffer, and under CODEC_STRICT also if a byte does not decode or a
+ * character has no code. */
 #include "text/converter.h"
 
 #include <errno.h>
@@ -13,127 +17,128 @@
 struct converter {
 	struct codec *from;
 	struct charset to;
-	iconv_t iconv; /* of CHARSET_ICONV */
+	iconv_t iconv; /* from UTF-8; (iconv_t)-1 unless the kind is CHARSET_ICONV */
 	enum codec_errors errors;
 };
 
-/* The bytes under way. error is a negative errno once something went wrong for good. */
-struct output {
-	uint8_t *at, *end;
+/* The bytes while they are written. error is 0 or a negative errno that ends the conversion. */
+struct converter_output {
+	uint8_t *next, *end;
 	int error;
 };
 
-static bool is_placeholder(uint32_t c)
+/* Returns true for a byte that did not decode, see struct codec_text. */
+static bool is_undecoded_byte(uint32_t c)
 {
 	return c >= 0xdc00 && c <= 0xdcff;
 }
 
-static void put_bytes(struct output *output, const void *bytes, size_t size)
+static void converter_append(struct converter_output *output, const void *bytes, size_t size)
 {
-	if ((size_t)(output->end - output->at) < size) {
+	if ((size_t)(output->end - output->next) < size) {
 		output->error = -EMSGSIZE;
 		return;
 	}
-	memcpy(output->at, bytes, size);
-	output->at += size;
+	memcpy(output->next, bytes, size);
+	output->next += size;
 }
 
 /* --- UTF-8 and UTF-16 --- */
 
-static void put_utf8(struct output *output, uint32_t c)
+static void encode_utf8(struct converter_output *output, uint32_t c)
 {
 	char bytes[UTF8_MAX];
 
-	put_bytes(output, bytes, (size_t)(utf8_put(bytes, c) - bytes));
+	converter_append(output, bytes, (size_t)(utf8_encode(bytes, c) - bytes));
 }
 
-static void put_unit(struct output *output, uint32_t unit, bool big)
+static void encode_utf16_unit(struct converter_output *output, uint32_t unit, bool big_endian)
 {
 	uint8_t high = (uint8_t)(unit >> 8), low = (uint8_t)unit;
 
-	put_bytes(output, big ? (uint8_t[]){high, low} : (uint8_t[]){low, high}, 2);
+	converter_append(output, big_endian ? (uint8_t[]){high, low} : (uint8_t[]){low, high}, 2);
 }
 
-static void put_utf16(struct output *output, uint32_t c, bool big)
+static void encode_utf16(struct converter_output *output, uint32_t c, bool big_endian)
 {
 	if (c > 0xffff) {
-		put_unit(output, 0xd800 + ((c - 0x10000) >> 10), big);
+		encode_utf16_unit(output, 0xd800 + ((c - 0x10000) >> 10), big_endian);
 		c = 0xdc00 + ((c - 0x10000) & 0x3ff);
 	}
-	put_unit(output, c, big);
+	encode_utf16_unit(output, c, big_endian);
 }
 
 /* --- iconv --- */
 
-/* Returns false where the charset has no such character. glibc's code does not count where Python has another
- * character for it, or none. */
-static bool ask_iconv(const struct converter *converter, struct output *output, uint32_t c)
+/* Returns false if the charset does not have the character. glibc's code is discarded if Python maps this code to
+ * another character or to none. */
+static bool encode_with_iconv(const struct converter *converter, struct converter_output *output, uint32_t c)
 {
-	char text[UTF8_MAX], *in = text, *out = (char *)output->at;
-	size_t left = (size_t)(utf8_put(text, c) - text), made;
-	size_t room = (size_t)(output->end - output->at);
+	char text[UTF8_MAX], *in = text, *out = (char *)output->next;
+	size_t left = (size_t)(utf8_encode(text, c) - text), written;
+	size_t capacity = (size_t)(output->end - output->next);
 
-	if (iconv(converter->iconv, &in, &left, &out, &room) == (size_t)-1) {
+	if (iconv(converter->iconv, &in, &left, &out, &capacity) == (size_t)-1) {
 		if (errno != E2BIG)
 			return false;
 		output->error = -EMSGSIZE;
 		return true;
 	}
-	made = (size_t)(out - (char *)output->at);
-	if (charset_plain(&converter->to, output->at, made) < made)
+	written = (size_t)(out - (char *)output->next);
+	if (charset_iconv_prefix(&converter->to, output->next, written) < written)
 		return false;
-	output->at += made;
+	output->next += written;
 	return true;
 }
 
-/* Returns false where the charset has no such character. */
-static bool put_iconv(const struct converter *converter, struct output *output, uint32_t c)
+/* Returns false if the charset does not have the character. */
+static bool encode_multibyte(const struct converter *converter, struct converter_output *output, uint32_t c)
 {
 	uint8_t code[4];
-	int length = charset_encode(&converter->to, c, code);
+	int length = charset_encode_override(&converter->to, c, code);
 
 	if (!length)
-		return ask_iconv(converter, output, c);
+		return encode_with_iconv(converter, output, c);
 	if (length > 0)
-		put_bytes(output, code, (size_t)length);
+		converter_append(output, code, (size_t)length);
 	return length > 0;
 }
 
 /* --- Characters --- */
 
-/* Returns false where the charset has no such character. */
-static bool put_character(const struct converter *converter, struct output *output, uint32_t c)
+/* Returns false if the charset does not have the character. */
+static bool encode_character(const struct converter *converter, struct converter_output *output, uint32_t c)
 {
 	switch (converter->to.kind) {
 	case CHARSET_UTF8:
-		put_utf8(output, c);
+		encode_utf8(output, c);
 		return true;
 	case CHARSET_UTF16:
 	case CHARSET_UTF16LE:
-		put_utf16(output, c, false);
+		encode_utf16(output, c, false);
 		return true;
 	case CHARSET_UTF16BE:
-		put_utf16(output, c, true);
+		encode_utf16(output, c, true);
 		return true;
 	case CHARSET_ICONV:
-		return put_iconv(converter, output, c);
+		return encode_multibyte(converter, output, c);
 	case CHARSET_HEX:
 		break;
 	}
 	return false;
 }
 
-static void put_ascii(const struct converter *converter, struct output *output, const char *text)
+static void encode_ascii(const struct converter *converter, struct converter_output *output, const char *text)
 {
 	for (; *text && !output->error; text++)
-		put_character(converter, output, (uint8_t)*text);
+		encode_character(converter, output, (uint8_t)*text);
 }
 
-static void put_escape(const struct converter *converter, struct output *output, uint32_t c)
+static void encode_escape(const struct converter *converter, struct converter_output *output, uint32_t c)
 {
 	char text[16];
 
-	if (is_placeholder(c))
+	if (is_undecoded_byte(c))
 		snprintf(text, sizeof(text), "\\x%02x", c & 0xff);
 	else if (c < 0x100)
 		snprintf(text, sizeof(text), "\\x%02x", c);
@@ -141,81 +146,84 @@ static void put_escape(const struct converter *converter, struct output *output,
 		snprintf(text, sizeof(text), "\\u%04x", c);
 	else
 		snprintf(text, sizeof(text), "\\U%08x", c);
-	put_ascii(converter, output, text);
+	encode_ascii(converter, output, text);
 }
 
-static void put_unknown(const struct converter *converter, struct output *output, uint32_t c)
+/* Applies the error handler to a character that the charset does not have. */
+static void encode_missing_character(const struct converter *converter, struct converter_output *output, uint32_t c)
 {
 	switch (converter->errors) {
 	case CODEC_STRICT:
 		output->error = -EILSEQ;
 		break;
 	case CODEC_REPLACE:
-		put_ascii(converter, output, "?");
+		encode_ascii(converter, output, "?");
 		break;
 	case CODEC_IGNORE:
 		break;
 	case CODEC_BACKSLASHREPLACE:
-		put_escape(converter, output, c);
+		encode_escape(converter, output, c);
 		break;
 	}
 }
 
-/* The text comes from a codec: its sequences are whole, and what is not valid among them is a placeholder. */
+/* The text comes from a codec. Its sequences are complete, and the only invalid ones are undecoded bytes. */
 static int sequence_length(uint8_t lead)
 {
 	return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 }
 
-static void put_text(const struct converter *converter, struct output *output, const struct codec_text *text)
+static void converter_encode_text(const struct converter *converter, struct converter_output *output,
+				  const struct codec_text *text)
 {
 	const uint8_t *bytes = (const uint8_t *)text->utf8;
 
 	if (converter->to.kind == CHARSET_UTF16)
-		put_unit(output, 0xfeff, false);
+		encode_utf16_unit(output, 0xfeff, false);
 	for (size_t i = 0; i < text->length && !output->error;) {
 		int length = sequence_length(bytes[i]);
-		uint32_t c = utf8_get(bytes + i, length);
+		uint32_t c = utf8_decode(bytes + i, length);
 
-		if (is_placeholder(c))
-			put_escape(converter, output, c);
-		else if (!put_character(converter, output, c))
-			put_unknown(converter, output, c);
+		if (is_undecoded_byte(c))
+			encode_escape(converter, output, c);
+		else if (!encode_character(converter, output, c))
+			encode_missing_character(converter, output, c);
 		i += (size_t)length;
 	}
 }
 
-/* Charsets with shift states want to end in the first of them. */
-static void put_end(const struct converter *converter, struct output *output)
+/* Text in a charset with shift states must end in the initial state. */
+static void encode_initial_shift(const struct converter *converter, struct converter_output *output)
 {
-	char *out = (char *)output->at;
-	size_t room = (size_t)(output->end - output->at);
+	char *out = (char *)output->next;
+	size_t capacity = (size_t)(output->end - output->next);
 
 	if (converter->to.kind != CHARSET_ICONV)
 		return;
-	if (iconv(converter->iconv, NULL, NULL, &out, &room) == (size_t)-1)
+	if (iconv(converter->iconv, NULL, NULL, &out, &capacity) == (size_t)-1)
 		output->error = output->error ? output->error : -EMSGSIZE;
-	output->at = (uint8_t *)out;
+	output->next = (uint8_t *)out;
 }
 
 ssize_t converter_run(struct converter *converter, const void *bytes, size_t size, void *out, size_t capacity)
 {
-	struct output output = {out, (uint8_t *)out + capacity, 0};
+	struct converter_output output = {out, (uint8_t *)out + capacity, 0};
 	struct codec_text text;
 
 	if (!codec_decode(converter->from, bytes, size, false, &text))
 		return -EILSEQ;
+	/* A failed call may have left a shift state. */
 	if (converter->to.kind == CHARSET_ICONV)
-		iconv(converter->iconv, NULL, NULL, NULL, NULL); /* a call that failed may have left a shift state */
-	put_text(converter, &output, &text);
-	put_end(converter, &output);
-	return output.error ? output.error : output.at - (uint8_t *)out;
+		iconv(converter->iconv, NULL, NULL, NULL, NULL);
+	converter_encode_text(converter, &output, &text);
+	encode_initial_shift(converter, &output);
+	return output.error ? output.error : output.next - (uint8_t *)out;
 }
 
-/* --- Life --- */
+/* --- Creation --- */
 
 int converter_create(struct converter **out, char *const *from, size_t count, const char *to, enum codec_errors errors,
-		     size_t limit)
+		     size_t max_size)
 {
 	struct converter *converter = calloc(1, sizeof(*converter));
 	int error;
@@ -224,11 +232,11 @@ int converter_create(struct converter **out, char *const *from, size_t count, co
 		return -ENOMEM;
 	converter->errors = errors;
 	converter->iconv = (iconv_t)-1;
-	error = codec_known(to) && charset_find(to, &converter->to) ? 0 : -EINVAL;
+	error = codec_is_known(to) && charset_find(to, &converter->to) ? 0 : -EINVAL;
 	for (size_t i = 0; i < count && !error; i++)
-		error = codec_known(from[i]) ? 0 : -EINVAL;
+		error = codec_is_known(from[i]) ? 0 : -EINVAL;
 	if (!error)
-		error = codec_create(&converter->from, from, count, errors, limit);
+		error = codec_create(&converter->from, from, count, errors, max_size);
 	if (!error && converter->to.kind == CHARSET_ICONV) {
 		converter->iconv = iconv_open(converter->to.iconv_name, "UTF-8");
 		error = converter->iconv == (iconv_t)-1 ? -ENOMEM : 0;

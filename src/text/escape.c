@@ -4,13 +4,14 @@
 
 #include "text/fmt.h"
 
-struct range {
+struct codepoint_range {
 	uint32_t first, last;
 };
 
-/* Beyond ASCII, what shows as nothing, moves the text about, or ends a line: C1 controls, the soft hyphen, and the
- * format, separator and noncharacter code points of the Unicode Character Database. */
-static const struct range hidden[] = {
+/* Characters beyond ASCII that are invisible, change the direction of the text, or end a line: C1 controls, the soft
+ * hyphen, and the format, separator and noncharacter code points of the Unicode Character Database. Sorted by code
+ * point. */
+static const struct codepoint_range hidden_ranges[] = {
 	{0x80, 0x9f},       {0xad, 0xad},       {0x600, 0x605},     {0x61c, 0x61c},     {0x6dd, 0x6dd},
 	{0x70f, 0x70f},     {0x890, 0x891},     {0x8e2, 0x8e2},     {0x180e, 0x180e},   {0x200b, 0x200f},
 	{0x2028, 0x202e},   {0x2060, 0x206f},   {0xd800, 0xdfff},   {0xfdd0, 0xfdef},   {0xfeff, 0xfeff},
@@ -22,15 +23,16 @@ bool escape_is_hidden(uint32_t c)
 {
 	if ((c & 0xfffe) == 0xfffe)
 		return true;
-	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]) && c >= hidden[i].first; i++) {
-		if (c <= hidden[i].last)
+	for (size_t i = 0; i < sizeof(hidden_ranges) / sizeof(hidden_ranges[0]) && c >= hidden_ranges[i].first; i++) {
+		if (c <= hidden_ranges[i].last)
 			return true;
 	}
 	return false;
 }
 
-/* The character at text, which codec.h describes; what is none counts as a byte that did not decode. */
-static size_t read_character(const uint8_t *text, size_t left, uint32_t *c)
+/* Reads the character at text (see struct codec_text) and returns its length. A byte that starts no character is
+ * treated as a byte that did not decode. */
+static size_t escape_read_character(const uint8_t *text, size_t left, uint32_t *c)
 {
 	size_t length = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
 
@@ -47,22 +49,22 @@ static size_t read_character(const uint8_t *text, size_t left, uint32_t *c)
 	return length;
 }
 
-static char *put_escape(char *out, char kind, uint32_t value, int digits)
+static char *append_escape(char *out, char kind, uint32_t value, int digits)
 {
 	*out++ = '\\';
 	*out++ = kind;
 	return fmt_hex(out, value, digits);
 }
 
-static char *put_short_escape(char *out, char c)
+static char *append_short_escape(char *out, char c)
 {
 	*out++ = '\\';
 	*out++ = c;
 	return out;
 }
 
-/* How many characters are printable ASCII that stands for itself. */
-static size_t plain_run(const uint8_t *text, size_t length)
+/* Returns how many of the leading bytes are printable ASCII without quotes and backslashes. */
+static size_t escape_plain_run(const uint8_t *text, size_t length)
 {
 	size_t i = 0;
 
@@ -71,68 +73,68 @@ static size_t plain_run(const uint8_t *text, size_t length)
 	return i;
 }
 
-static char *escape_one_text(char *out, uint32_t c)
+static char *escape_character_text(char *out, uint32_t c)
 {
 	switch (c) {
 	case '\n':
-		return put_short_escape(out, 'n');
+		return append_short_escape(out, 'n');
 	case '\r':
-		return put_short_escape(out, 'r');
+		return append_short_escape(out, 'r');
 	case '\t':
-		return put_short_escape(out, 't');
+		return append_short_escape(out, 't');
 	case '"':
 	case '\\':
-		return put_short_escape(out, (char)c);
+		return append_short_escape(out, (char)c);
 	}
 	if (c >= 0xdc00 && c <= 0xdcff)
-		return put_escape(out, 'x', c & 0xff, 2);
-	return c > 0xffff ? put_escape(out, 'U', c, 8) : put_escape(out, 'u', c, 4);
+		return append_escape(out, 'x', c & 0xff, 2);
+	return c > 0xffff ? append_escape(out, 'U', c, 8) : append_escape(out, 'u', c, 4);
 }
 
-/* Beyond 16 bits JSON has surrogate pairs. */
-static char *escape_one_json(char *out, uint32_t c)
+/* JSON writes a character beyond U+FFFF as a surrogate pair. */
+static char *escape_character_json(char *out, uint32_t c)
 {
 	if (c == '"' || c == '\\')
-		return put_short_escape(out, (char)c);
+		return append_short_escape(out, (char)c);
 	if (c >= 0xdc00 && c <= 0xdcff) {
 		*out++ = '\\';
-		return put_escape(out, 'x', c & 0xff, 2);
+		return append_escape(out, 'x', c & 0xff, 2);
 	}
 	if (c <= 0xffff)
-		return put_escape(out, 'u', c, 4);
-	out = put_escape(out, 'u', 0xd800 + ((c - 0x10000) >> 10), 4);
-	return put_escape(out, 'u', 0xdc00 + ((c - 0x10000) & 0x3ff), 4);
+		return append_escape(out, 'u', c, 4);
+	out = append_escape(out, 'u', 0xd800 + ((c - 0x10000) >> 10), 4);
+	return append_escape(out, 'u', 0xdc00 + ((c - 0x10000) & 0x3ff), 4);
 }
 
-static size_t escape(char *out, const char *utf8, size_t length, char *(*escape_one)(char *out, uint32_t c))
+static size_t escape_each(char *out, const char *utf8, size_t size, char *(*escape_character)(char *out, uint32_t c))
 {
 	const uint8_t *text = (const uint8_t *)utf8;
 	char *begin = out;
-	size_t taken;
+	size_t length;
 
-	for (size_t i = 0; i < length; i += taken) {
+	for (size_t i = 0; i < size; i += length) {
 		uint32_t c;
 
-		taken = plain_run(text + i, length - i);
-		if (!taken) {
-			taken = read_character(text + i, length - i, &c);
+		length = escape_plain_run(text + i, size - i);
+		if (!length) {
+			length = escape_read_character(text + i, size - i, &c);
 			if (c < 0x80 || escape_is_hidden(c)) {
-				out = escape_one(out, c);
+				out = escape_character(out, c);
 				continue;
 			}
 		}
-		memcpy(out, text + i, taken);
-		out += taken;
+		memcpy(out, text + i, length);
+		out += length;
 	}
 	return (size_t)(out - begin);
 }
 
 size_t escape_text(char *out, const char *utf8, size_t length)
 {
-	return escape(out, utf8, length, escape_one_text);
+	return escape_each(out, utf8, length, escape_character_text);
 }
 
 size_t escape_json(char *out, const char *utf8, size_t length)
 {
-	return escape(out, utf8, length, escape_one_json);
+	return escape_each(out, utf8, length, escape_character_json);
 }

@@ -6,75 +6,76 @@
 #include "text/escape.h"
 #include "text/utf8.h"
 
-static void put_name(struct json_writer *json, const char *name)
+static void json_write_name(struct json_writer *writer, const char *name)
 {
-	if (json->follows)
-		fputc(',', json->out);
-	json->follows = true;
+	if (writer->needs_comma)
+		fputc(',', writer->out);
+	writer->needs_comma = true;
 	if (name)
-		fprintf(json->out, "\"%s\":", name);
+		fprintf(writer->out, "\"%s\":", name);
 }
 
-void json_writer_begin(struct json_writer *json, const char *name, char bracket)
+void json_writer_begin(struct json_writer *writer, const char *name, char bracket)
 {
-	put_name(json, name);
-	fputc(bracket, json->out);
-	json->follows = false;
+	json_write_name(writer, name);
+	fputc(bracket, writer->out);
+	writer->needs_comma = false;
 }
 
-void json_writer_end(struct json_writer *json, char bracket)
+void json_writer_end(struct json_writer *writer, char bracket)
 {
-	fputc(bracket, json->out);
-	json->follows = true;
+	fputc(bracket, writer->out);
+	writer->needs_comma = true;
 }
 
-void json_writer_number(struct json_writer *json, const char *name, uint64_t number)
+void json_writer_number(struct json_writer *writer, const char *name, uint64_t number)
 {
-	put_name(json, name);
-	fprintf(json->out, "%" PRIu64, number);
+	json_write_name(writer, name);
+	fprintf(writer->out, "%" PRIu64, number);
 }
 
-void json_writer_decimal(struct json_writer *json, const char *name, double number)
+void json_writer_decimal(struct json_writer *writer, const char *name, double number)
 {
-	put_name(json, name);
-	fprintf(json->out, "%.3f", number);
+	json_write_name(writer, name);
+	fprintf(writer->out, "%.3f", number);
 }
 
-void json_writer_boolean(struct json_writer *json, const char *name, bool value)
+void json_writer_boolean(struct json_writer *writer, const char *name, bool value)
 {
-	put_name(json, name);
-	fputs(value ? "true" : "false", json->out);
+	json_write_name(writer, name);
+	fputs(value ? "true" : "false", writer->out);
 }
 
-void json_writer_null(struct json_writer *json, const char *name)
+void json_writer_null(struct json_writer *writer, const char *name)
 {
-	put_name(json, name);
-	fputs("null", json->out);
+	json_write_name(writer, name);
+	fputs("null", writer->out);
 }
 
-/* Bytes that are no sequence are submitted on one by one, which never makes one of them. */
-static size_t put_sequence(FILE *out, const char *text, size_t left)
+/* Writes one character and returns its length. A byte that is not valid UTF-8 is passed to escape_json() alone, because
+ * that function accepts lone surrogates: it would read some invalid sequences as one character. */
+static size_t json_write_character(FILE *out, const char *text, size_t left)
 {
 	char escaped[ESCAPE_EXPANSION * UTF8_MAX];
-	bool unfinished;
-	int length = utf8_step((const uint8_t *)text, left, &unfinished);
-	size_t taken = length > 0 ? (size_t)length : 1;
+	bool incomplete;
+	int length = utf8_check((const uint8_t *)text, left, &incomplete);
+	size_t consumed = length > 0 ? (size_t)length : 1;
 
-	fwrite(escaped, 1, escape_json(escaped, text, taken), out);
-	return taken;
+	fwrite(escaped, 1, escape_json(escaped, text, consumed), out);
+	return consumed;
 }
 
-void json_writer_string(struct json_writer *json, const char *name, const char *text)
+void json_writer_string(struct json_writer *writer, const char *name, const char *text)
 {
 	size_t left = strlen(text);
 
-	put_name(json, name);
-	fputc('"', json->out);
+	json_write_name(writer, name);
+	fputc('"', writer->out);
 	while (left) {
-		size_t taken = put_sequence(json->out, text, left);
+		size_t consumed = json_write_character(writer->out, text, left);
 
-		text += taken;
-		left -= taken;
+		text += consumed;
+		left -= consumed;
 	}
-	fputc('"', json->out);
+	fputc('"', writer->out);
 }

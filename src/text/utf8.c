@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-char *utf8_put(char *out, uint32_t c)
+char *utf8_encode(char *out, uint32_t c)
 {
 	if (c < 0x80) {
 		*out++ = (char)c;
@@ -23,12 +23,12 @@ char *utf8_put(char *out, uint32_t c)
 	return out;
 }
 
-int utf8_step(const uint8_t *bytes, size_t left, bool *unfinished)
+int utf8_check(const uint8_t *bytes, size_t left, bool *incomplete)
 {
 	uint8_t lead = bytes[0], low = 0x80, high = 0xbf;
 	int length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
 
-	*unfinished = false;
+	*incomplete = false;
 	if (!length)
 		return -1;
 	if (lead == 0xe0)
@@ -41,7 +41,7 @@ int utf8_step(const uint8_t *bytes, size_t left, bool *unfinished)
 		high = 0x8f;
 	for (int i = 1; i < length; i++) {
 		if ((size_t)i >= left) {
-			*unfinished = true;
+			*incomplete = true;
 			return -i;
 		}
 		if (bytes[i] < low || bytes[i] > high)
@@ -52,7 +52,7 @@ int utf8_step(const uint8_t *bytes, size_t left, bool *unfinished)
 	return length;
 }
 
-uint32_t utf8_get(const uint8_t *bytes, int length)
+uint32_t utf8_decode(const uint8_t *bytes, int length)
 {
 	uint32_t c = length == 1 ? bytes[0] : bytes[0] & (0x7fu >> length);
 

@@ -11,7 +11,8 @@ static struct endpoint_ref *endpoint_ref_create(struct endpoint *endpoint, size_
 	struct endpoint_ref *ref = calloc(1, sizeof(*ref));
 
 	if (ref)
-		*ref = (struct endpoint_ref){.target = endpoint_get(endpoint), .peer = peer, .index = ENDPOINT_REMOVED};
+		*ref = (struct endpoint_ref){
+			.endpoint = endpoint_get(endpoint), .peer = peer, .index = ENDPOINT_REMOVED};
 	return ref;
 }
 
@@ -20,14 +21,14 @@ static void endpoint_ref_release(struct endpoint_ref *ref)
 {
 	if (ref->sessions || ref->index != ENDPOINT_REMOVED)
 		return;
-	endpoint_put(ref->target);
+	endpoint_put(ref->endpoint);
 	free(ref);
 }
 
 static struct endpoint_ref *endpoint_set_find(const struct endpoint_set *set, const struct endpoint *endpoint)
 {
 	for (size_t i = 0; i < set->count; i++) {
-		if (set->members[i]->target == endpoint)
+		if (set->members[i]->endpoint == endpoint)
 			return set->members[i];
 	}
 	return NULL;
@@ -197,7 +198,7 @@ static bool endpoint_set_read_health(struct endpoint_set *set, uint64_t now_ms)
 
 	set->next_ejection_end_ms = UINT64_MAX;
 	for (size_t i = 0; i < set->count; i++) {
-		const struct endpoint *endpoint = set->members[i]->target;
+		const struct endpoint *endpoint = set->members[i]->endpoint;
 		uint64_t end_ms = endpoint_ejected_until(endpoint);
 		bool up = endpoint_is_up(endpoint, now_ms);
 
@@ -227,7 +228,7 @@ bool endpoint_set_refresh(struct endpoint_set *set, uint64_t now_ms)
 bool endpoint_set_has(const struct endpoint_set *set, const struct address *address)
 {
 	for (size_t i = 0; i < set->count; i++) {
-		if (address_equal(&set->members[i]->target->address, address))
+		if (address_equal(&set->members[i]->endpoint->address, address))
 			return true;
 	}
 	return false;
@@ -250,7 +251,7 @@ bool endpoint_set_is_loop(const struct endpoint_set *set, const struct address *
 /* An interface of this host may have got the address after the set was updated. */
 static bool endpoint_ref_became_own_address(const struct endpoint_set *set, const struct endpoint_ref *ref)
 {
-	return set->own && own_addresses_has(set->own, &ref->target->address);
+	return set->own && own_addresses_has(set->own, &ref->endpoint->address);
 }
 
 enum drop_reason endpoint_set_assign(struct endpoint_set *set, const struct address *client, struct endpoint_ref **ref)

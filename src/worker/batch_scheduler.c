@@ -2,56 +2,55 @@
 
 #include <assert.h>
 
-/* A batch that finds a send buffer full is tried again at this interval. How long that may go on is the egress's to
- * know (TX_WAIT_BUDGET_MS). */
+/* Interval between flushes of a pending batch. The wait budget of the tx_batch bounds their number. */
 #define RETRY_MS 1
 
-#define PAUSE_MS 10
+#define BACK_OFF_MS 10
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct watcher *watcher = poll->data;
 
 	(void)events;
-	watcher->turn(watcher, status);
+	watcher->on_readable(watcher, status);
 }
 
-static int watch(struct watcher *watcher)
+void batch_scheduler_init(struct batch_scheduler *scheduler, uv_loop_t *loop, struct rx_batch *rx_batch,
+			  struct tx_batch *tx_batch)
 {
-	return uv_poll_start(&watcher->poll, UV_READABLE, on_poll);
+	*scheduler = (struct batch_scheduler){.loop = loop, .rx_batch = rx_batch, .tx_batch = tx_batch};
+	SLIST_INIT(&scheduler->watchers);
+	uv_timer_init(loop, &scheduler->retry);
+	scheduler->retry.data = scheduler;
+	uv_timer_init(loop, &scheduler->back_off);
+	scheduler->back_off.data = scheduler;
 }
 
-void batch_scheduler_init(struct batch_scheduler *turns, uv_loop_t *loop, struct rx_batch *batch,
-			  struct tx_batch *egress)
+int batch_scheduler_add(struct batch_scheduler *scheduler, struct watcher *watcher, int fd,
+			void (*on_readable)(struct watcher *watcher, int status))
 {
-	*turns = (struct batch_scheduler){.loop = loop, .batch = batch, .egress = egress};
-	uv_timer_init(loop, &turns->retry);
-	turns->retry.data = turns;
-	uv_timer_init(loop, &turns->pause);
-	turns->pause.data = turns;
-}
-
-int batch_scheduler_add(struct batch_scheduler *turns, struct watcher *watcher, int fd,
-			void (*turn)(struct watcher *watcher, int status))
-{
-	int error = uv_poll_init(turns->loop, &watcher->poll, fd);
+	int error = uv_poll_init(scheduler->loop, &watcher->poll, fd);
 
 	if (error)
 		return error;
 	watcher->poll.data = watcher;
-	watcher->turns = turns;
-	watcher->turn = turn;
-	watcher->next = turns->watchers;
-	turns->watchers = watcher;
+	watcher->scheduler = scheduler;
+	watcher->on_readable = on_readable;
+	SLIST_INSERT_HEAD(&scheduler->watchers, watcher, link);
 	return 0;
 }
 
-int batch_scheduler_start(struct batch_scheduler *turns)
+int batch_scheduler_start(struct batch_scheduler *scheduler)
 {
+	struct watcher *watcher;
 	int error = 0;
 
-	for (struct watcher *watcher = turns->watchers; watcher && !error; watcher = watcher->next)
-		error = watch(watcher);
+	SLIST_FOREACH(watcher, &scheduler->watchers, link)
+	{
+		error = uv_poll_start(&watcher->poll, UV_READABLE, on_poll);
+		if (error)
+			break;
+	}
 	return error;
 }
 
@@ -62,78 +61,80 @@ void watcher_stop(struct watcher *watcher)
 
 void watcher_start(struct watcher *watcher)
 {
-	if (!batch_scheduler_has_pending(watcher->turns))
-		watch(watcher);
+	if (!batch_scheduler_has_pending(watcher->scheduler))
+		uv_poll_start(&watcher->poll, UV_READABLE, on_poll);
 }
 
-/* A batch that waits for room has all of them watched when it ends. */
-static void on_pause_over(uv_timer_t *timer)
+static void on_back_off_end(uv_timer_t *timer)
 {
-	struct batch_scheduler *turns = timer->data;
+	struct batch_scheduler *scheduler = timer->data;
 
-	if (!batch_scheduler_has_pending(turns))
-		batch_scheduler_start(turns);
+	if (!batch_scheduler_has_pending(scheduler))
+		batch_scheduler_start(scheduler);
 }
 
 void watcher_back_off(struct watcher *watcher)
 {
-	struct batch_scheduler *turns = watcher->turns;
+	struct batch_scheduler *scheduler = watcher->scheduler;
 
 	uv_poll_stop(&watcher->poll);
-	if (!uv_is_active((uv_handle_t *)&turns->pause))
-		uv_timer_start(&turns->pause, on_pause_over, PAUSE_MS, 0);
+	if (!uv_is_active((uv_handle_t *)&scheduler->back_off))
+		uv_timer_start(&scheduler->back_off, on_back_off_end, BACK_OFF_MS, 0);
 }
 
-/* --- A batch that waits for room --- */
+/* --- The pending batch --- */
 
-static void finish_batch(struct batch_scheduler *turns)
+static void batch_scheduler_complete(struct batch_scheduler *scheduler)
 {
-	void (*end)(void *data) = turns->end;
+	void (*on_complete)(void *data) = scheduler->on_complete;
 
-	turns->end = NULL;
-	uv_timer_stop(&turns->retry);
-	end(turns->data);
+	scheduler->on_complete = NULL;
+	uv_timer_stop(&scheduler->retry);
+	on_complete(scheduler->data);
 }
 
 static void on_retry(uv_timer_t *timer)
 {
-	struct batch_scheduler *turns = timer->data;
+	struct batch_scheduler *scheduler = timer->data;
 
-	if (!tx_batch_flush(turns->egress, uv_now(turns->loop)))
+	if (!tx_batch_flush(scheduler->tx_batch, uv_now(scheduler->loop)))
 		return;
-	finish_batch(turns);
-	batch_scheduler_start(turns);
+	batch_scheduler_complete(scheduler);
+	batch_scheduler_start(scheduler);
 }
 
-bool batch_scheduler_flush(struct batch_scheduler *turns, void (*end)(void *data), void *data)
+void batch_scheduler_flush(struct batch_scheduler *scheduler, void (*on_complete)(void *data), void *data)
 {
-	assert(!batch_scheduler_has_pending(turns));
-	if (tx_batch_flush(turns->egress, uv_now(turns->loop))) {
-		end(data);
-		return true;
+	struct watcher *watcher;
+
+	assert(!scheduler->on_complete);
+	if (tx_batch_flush(scheduler->tx_batch, uv_now(scheduler->loop))) {
+		on_complete(data);
+		return;
 	}
-	turns->end = end;
-	turns->data = data;
-	for (struct watcher *watcher = turns->watchers; watcher; watcher = watcher->next)
-		uv_poll_stop(&watcher->poll);
-	uv_timer_start(&turns->retry, on_retry, RETRY_MS, RETRY_MS);
-	return false;
+	scheduler->on_complete = on_complete;
+	scheduler->data = data;
+	SLIST_FOREACH(watcher, &scheduler->watchers, link)
+	uv_poll_stop(&watcher->poll);
+	uv_timer_start(&scheduler->retry, on_retry, RETRY_MS, RETRY_MS);
 }
 
-void batch_scheduler_finish_pending(struct batch_scheduler *turns)
+void batch_scheduler_finish_pending(struct batch_scheduler *scheduler)
 {
-	if (!batch_scheduler_has_pending(turns))
+	if (!batch_scheduler_has_pending(scheduler))
 		return;
-	if (!tx_batch_flush(turns->egress, uv_now(turns->loop)))
-		tx_batch_drop_pending(turns->egress);
-	finish_batch(turns);
+	if (!tx_batch_flush(scheduler->tx_batch, uv_now(scheduler->loop)))
+		tx_batch_drop_pending(scheduler->tx_batch);
+	batch_scheduler_complete(scheduler);
 }
 
-void batch_scheduler_close(struct batch_scheduler *turns)
+void batch_scheduler_close(struct batch_scheduler *scheduler)
 {
-	batch_scheduler_finish_pending(turns);
-	uv_close((uv_handle_t *)&turns->retry, NULL);
-	uv_close((uv_handle_t *)&turns->pause, NULL);
-	for (struct watcher *watcher = turns->watchers; watcher; watcher = watcher->next)
-		uv_close((uv_handle_t *)&watcher->poll, NULL);
+	struct watcher *watcher;
+
+	batch_scheduler_finish_pending(scheduler);
+	uv_close((uv_handle_t *)&scheduler->retry, NULL);
+	uv_close((uv_handle_t *)&scheduler->back_off, NULL);
+	SLIST_FOREACH(watcher, &scheduler->watchers, link)
+	uv_close((uv_handle_t *)&watcher->poll, NULL);
 }

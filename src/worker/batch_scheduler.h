@@ -1,8 +1,11 @@
-/* The descriptors of a worker take turns: they share a batch and an egress, and one batch is under way at a time. */
+/* The batch scheduler of a worker. All watched descriptors share one receive batch and one transmit batch, so only one
+ * batch is in progress at a time. If a send buffer is full, the batch stays pending: the scheduler stops all watchers
+ * and flushes again every millisecond until the batch is complete. */
 #ifndef UDPRELAYD_WORKER_BATCH_SCHEDULER_H
 #define UDPRELAYD_WORKER_BATCH_SCHEDULER_H
 
 #include <stdbool.h>
+#include <sys/queue.h>
 #include <uv.h>
 
 #include "datapath/rx_batch.h"
@@ -10,62 +13,62 @@
 
 struct batch_scheduler;
 
-/* One descriptor, watched for input. */
+/* A descriptor that the scheduler watches for input. It is part of its owner. */
 struct watcher {
 	uv_poll_t poll;
-	struct batch_scheduler *turns;
-	struct watcher *next;
-	void (*turn)(struct watcher *watcher, int status); /* something waits, or status is a libuv error */
+	struct batch_scheduler *scheduler;
+	SLIST_ENTRY(watcher) link;
+	void (*on_readable)(struct watcher *watcher, int status); /* status: 0 or a libuv error */
 };
 
 struct batch_scheduler {
 	uv_loop_t *loop;
-	struct rx_batch *batch;
-	struct tx_batch *egress;
-	struct watcher *watchers;
+	struct rx_batch *rx_batch;
+	struct tx_batch *tx_batch;
+	SLIST_HEAD(, watcher) watchers;
 
-	/* The batch that waits for room in a send buffer. */
+	/* The pending batch. */
 	uv_timer_t retry;
-	void (*end)(void *data); /* NULL where none does */
+	void (*on_complete)(void *data); /* NULL: no batch is pending */
 	void *data;
 
-	uv_timer_t pause; /* ends the pauses */
+	uv_timer_t back_off;
 };
 
-/* loop, batch and egress are borrowed. */
-void batch_scheduler_init(struct batch_scheduler *turns, uv_loop_t *loop, struct rx_batch *batch,
-			  struct tx_batch *egress);
+/* Borrows loop, rx_batch and tx_batch. */
+void batch_scheduler_init(struct batch_scheduler *scheduler, uv_loop_t *loop, struct rx_batch *rx_batch,
+			  struct tx_batch *tx_batch);
 
-/* The descriptor stays its owner's, and the watcher where it is. Returns 0 or a negative errno. */
-int batch_scheduler_add(struct batch_scheduler *turns, struct watcher *watcher, int fd,
-			void (*turn)(struct watcher *watcher, int status));
+/* Adds a watcher. The caller owns fd and watcher; both must stay valid until the loop ends. Returns 0 or a negative
+ * errno. */
+int batch_scheduler_add(struct batch_scheduler *scheduler, struct watcher *watcher, int fd,
+			void (*on_readable)(struct watcher *watcher, int status));
 
-/* Begins to watch all descriptors. Returns 0 or a negative errno. */
-int batch_scheduler_start(struct batch_scheduler *turns);
+/* Starts all watchers. Returns 0 or a negative errno. */
+int batch_scheduler_start(struct batch_scheduler *scheduler);
 
-/* In a turn of its own, a descriptor need not be watched: watcher_stop(), and before the turn ends watcher_start(),
- * which while a batch waits for room is put off until that has ended. */
+/* Stop and start one watcher within its own turn. While a batch is pending, watcher_start() does nothing: all watchers
+ * start when that batch is complete. */
 void watcher_stop(struct watcher *watcher);
 void watcher_start(struct watcher *watcher);
 
-/* For a descriptor whose input cannot be read, and would be reported all the time: it is not watched for some
- * milliseconds. */
+/* Stops a watcher whose descriptor cannot be read for 10 ms. Otherwise the loop would report it without end. */
 void watcher_back_off(struct watcher *watcher);
 
-/* Whether a batch waits for room: then none may be begun. */
-static inline bool batch_scheduler_has_pending(const struct batch_scheduler *turns)
+/* Returns whether a batch is pending. No other batch may begin then. */
+static inline bool batch_scheduler_has_pending(const struct batch_scheduler *scheduler)
 {
-	return turns->end != NULL;
+	return scheduler->on_complete != NULL;
 }
 
-/* Sends what is in the egress and calls end(data), which empties it. Where there is no room in a send buffer that is
- * put off, and until then nobody gets a turn. Returns whether the batch has ended. */
-bool batch_scheduler_flush(struct batch_scheduler *turns, void (*end)(void *data), void *data);
+/* Flushes the transmit batch and calls on_complete(data), which must clear it: at once, or when the pending batch is
+ * complete. */
+void batch_scheduler_flush(struct batch_scheduler *scheduler, void (*on_complete)(void *data), void *data);
 
-/* Ends the batch that waits for room, if one does: what finds none now is dropped. */
-void batch_scheduler_finish_pending(struct batch_scheduler *turns);
+/* Completes the pending batch, if there is one. Datagrams for full send buffers are dropped. */
+void batch_scheduler_finish_pending(struct batch_scheduler *scheduler);
 
-/* Ends that, and closes all handles; the loop completes it. */
-void batch_scheduler_close(struct batch_scheduler *turns);
+/* Completes the pending batch and closes all handles. The loop must run to finish this. */
+void batch_scheduler_close(struct batch_scheduler *scheduler);
 
 #endif

@@ -1,4 +1,7 @@
-/* The bound sockets of one worker, and the turn of a batch through them. */
+/* A listener: one bound socket of a worker, its watcher and its pipeline. The data path starts here, in
+ * listener_on_readable(); its main loop is listener_run_batch(). The set of listeners (listeners.h) owns it.
+ *
+ * What can go wrong: a receive error is logged at a bounded rate, and the socket is tried again after 10 ms. */
 #ifndef UDPRELAYD_WORKER_LISTENER_H
 #define UDPRELAYD_WORKER_LISTENER_H
 
@@ -7,58 +10,42 @@
 
 #include "base/log.h"
 #include "datapath/pipeline.h"
-#include "datapath/rx_batch.h"
 #include "datapath/tx_batch.h"
-#include "net/listen_sockets.h"
 #include "worker/batch_scheduler.h"
 
 struct listeners;
 
-/* One bound socket: a uv_udp_t owns our copy of it, a watcher watches it. */
 struct listener {
-	uv_udp_t udp;
+	uv_udp_t udp; /* owns the descriptor, which is a copy of the listen_socket's */
 	struct watcher watcher;
 	struct listeners *set;
 	const struct listener_config *config;
-	struct pipeline *route;
-	struct address local;
-	struct tx_socket outlet;
-	bool busy; /* since the last turn */
-	bool ignores_broadcasts; /* worker 0 has a copy of each */
-	int fd;
-	struct log_limit limit;
+	struct pipeline *pipeline;
+	struct address local; /* that the socket is bound to */
+	struct tx_socket tx; /* to send replies through */
+	bool saturated; /* the last turn read many trains */
+	bool ignores_broadcasts; /* worker 0 gets a copy of each broadcast */
+	struct log_limit receive_log_limit;
 };
 
+/* All listeners of a worker. */
 struct listeners {
-	struct batch_scheduler *turns;
+	struct batch_scheduler *scheduler;
 	struct log *log;
-	struct listener *listeners;
+	struct listener *items;
 	size_t count;
 
-	/* The batch under way. */
+	/* The batch in progress. */
 	struct train *trains;
 	unsigned train_count;
-	struct rx_context arrival;
+	struct rx_context rx;
 };
 
-/* turns is borrowed; room is made for max sockets. Returns 0 or a negative errno. */
-int listeners_init(struct listeners *set, struct batch_scheduler *turns, size_t max, struct log *log);
+/* One turn: reads batches until the socket is empty or has had its share. status is as in struct watcher. */
+void listener_on_readable(struct watcher *watcher, int status);
 
-/* Listens on a copy of the socket's descriptor. Returns 0 or a negative errno. */
-int listeners_add(struct listeners *set, const struct listen_socket *socket, struct pipeline *route);
-
-/* The outlet of this set that has the place of another set's, which must not be gone yet: the same listener, by name,
- * at the same address; or NULL. */
-struct tx_socket *listeners_find_socket(struct listeners *set, const struct tx_socket *before);
-
-/* At the end: receives what waits in the sockets, until nothing does, or for at most limit_ms; a socket that cannot be
- * read is tried again until then. */
-void listeners_drain(struct listeners *set, uint64_t limit_ms);
-
-/* After batch_scheduler_close(): closes the handles that are not of the turns; the loop completes it. */
-void listeners_close(struct listeners *set);
-
-/* Once the loop has ended. */
-void listeners_finish(struct listeners *set);
+/* Receives and processes one batch. Returns the number of trains, 0 if the socket is empty, or a negative errno, which
+ * is logged. */
+int listener_run_batch(struct listener *listener);
 
 #endif

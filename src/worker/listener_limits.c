@@ -3,79 +3,81 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static bool has_ring_guard(const struct listener_config *listener)
+static bool listener_has_ring_guard(const struct listener_config *listener)
 {
-	return listener->ring_guard && action_traits(listener->action)->has_ring_guard;
+	return listener->ring_guard && action_traits[listener->action].has_ring_guard;
 }
 
-/* What is remembered of sources and payloads stays, where it still means the same. */
-static void share(struct listener_limits *shared, const struct listener_config *listener,
-		  struct listener_limits *before, const struct listener_config *earlier)
+/* Shares the tables whose contents mean the same under both configurations. */
+static void listener_limits_share(struct listener_limits *limits, const struct listener_config *listener,
+				  struct listener_limits *before, const struct listener_config *listener_before)
 {
-	shared->before = before;
-	if (listener->source_limit == earlier->source_limit && listener->source_burst == earlier->source_burst)
-		shared->source_limit = before->source_limit;
-	if (has_ring_guard(listener) && listener->action == earlier->action)
-		shared->ring_guard = before->ring_guard;
+	limits->before = before;
+	if (listener->source_limit == listener_before->source_limit &&
+	    listener->source_burst == listener_before->source_burst)
+		limits->source_limit = before->source_limit;
+	if (listener_has_ring_guard(listener) && listener->action == listener_before->action)
+		limits->ring_guard = before->ring_guard;
 }
 
-static int init(struct listener_limits *shared, const struct listener_config *listener)
+/* Creates the tables that are not shared. */
+static int listener_limits_init(struct listener_limits *limits, const struct listener_config *listener)
 {
 	int error = 0;
 
-	if (listener->source_limit && !shared->source_limit)
-		error = source_limit_create(&shared->source_limit, listener->source_limit, listener->source_burst);
-	if (!error && has_ring_guard(listener) && !shared->ring_guard)
-		error = ring_guard_create(&shared->ring_guard, listener->action);
+	if (listener->source_limit && !limits->source_limit)
+		error = source_limit_create(&limits->source_limit, listener->source_limit, listener->source_burst);
+	if (!error && listener_has_ring_guard(listener) && !limits->ring_guard)
+		error = ring_guard_create(&limits->ring_guard, listener->action);
 	return error;
 }
 
 int listener_limits_create(struct listener_limits **out, const struct config *config, uint64_t sessions,
 			   struct listener_limits *before, const struct config *config_before)
 {
-	struct listener_limits *shared = calloc(config->listener_count, sizeof(*shared));
+	struct listener_limits *limits = calloc(config->listener_count, sizeof(*limits));
 	uint64_t wanted = config_max_sessions(config);
-	int error = shared ? 0 : -ENOMEM;
+	int error = limits ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < config->listener_count && !error; i++) {
 		const struct listener_config *listener = &config->listeners[i];
 		size_t j = before ? config_find_listener(config_before, listener->name) : 0;
 		uint64_t max = listener->max_sessions;
 
-		shared[i].quota.max = (unsigned)(sessions < wanted ? max * sessions / wanted : max);
+		limits[i].quota.max = (unsigned)(sessions < wanted ? max * sessions / wanted : max);
 		if (before && j < config_before->listener_count)
-			share(&shared[i], listener, &before[j], &config_before->listeners[j]);
-		error = init(&shared[i], listener);
+			listener_limits_share(&limits[i], listener, &before[j], &config_before->listeners[j]);
+		error = listener_limits_init(&limits[i], listener);
 	}
 	if (error)
-		listener_limits_destroy(shared, config);
+		listener_limits_destroy(limits, config);
 	else
-		*out = shared;
+		*out = limits;
 	return error;
 }
 
-void listener_limits_adopt(struct listener_limits *shared, const struct config *config)
+void listener_limits_adopt(struct listener_limits *limits, const struct config *config)
 {
 	for (size_t i = 0; i < config->listener_count; i++) {
-		struct listener_limits *before = shared[i].before;
+		struct listener_limits *before = limits[i].before;
 
-		if (before && before->source_limit == shared[i].source_limit)
+		if (before && before->source_limit == limits[i].source_limit)
 			before->source_limit = NULL;
-		if (before && before->ring_guard == shared[i].ring_guard)
+		if (before && before->ring_guard == limits[i].ring_guard)
 			before->ring_guard = NULL;
-		shared[i].before = NULL;
+		limits[i].before = NULL;
 	}
 }
 
-void listener_limits_destroy(struct listener_limits *shared, const struct config *config)
+void listener_limits_destroy(struct listener_limits *limits, const struct config *config)
 {
-	for (size_t i = 0; shared && i < config->listener_count; i++) {
-		const struct listener_limits *before = shared[i].before;
+	for (size_t i = 0; limits && i < config->listener_count; i++) {
+		const struct listener_limits *before = limits[i].before;
 
-		if (!before || before->source_limit != shared[i].source_limit)
-			source_limit_destroy(shared[i].source_limit);
-		if (!before || before->ring_guard != shared[i].ring_guard)
-			ring_guard_destroy(shared[i].ring_guard);
+		if (!before || before->source_limit != limits[i].source_limit)
+			source_limit_destroy(limits[i].source_limit);
+		if (!before || before->ring_guard != limits[i].ring_guard)
+			ring_guard_destroy(limits[i].ring_guard);
 	}
-	free(shared);
+	free(limits);
 }

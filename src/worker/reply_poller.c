@@ -8,209 +8,210 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/container_of.h"
 
-/* Sessions that are read, some more than once, before the listeners get their turn. */
+/* Reads of sessions before the listeners get their turn. */
 #define TURN_SESSIONS 256
 
-/* A session that cannot be read is tried again after this; of many, so many at once, lest their errors keep the
- * processor busy. */
-#define REST_MS 10
-#define WAKE_SESSIONS 64
+/* Paused sessions are tried again after this time, a limited number at once, so that their errors do not use up the
+ * processor. While the daemon ends, the pause is shorter. */
+#define PAUSE_MS 10
+#define RESUME_SESSIONS 64
+#define DRAIN_PAUSE_MS 1
 
-/* At the end there is less time. */
-#define LAST_REST_MS 1
+/* Idle sessions that end at once, before datagrams get their turn. */
+#define EXPIRE_SESSIONS 256
 
-/* Sessions that are ended at once, before datagrams get their turn. */
-#define EXPIRY_SESSIONS 256
+/* --- Replies --- */
 
-/* --- Answers --- */
-
-static void end_batch(void *data)
+static void reply_poller_complete_batch(void *data)
 {
 	reply_batch_complete(data);
 }
 
-static void on_wake(uv_timer_t *timer)
+static void on_resume(uv_timer_t *timer)
 {
-	struct reply_poller *loop = timer->data;
+	struct reply_poller *poller = timer->data;
 
-	paused_sessions_resume(&loop->answers.resting, WAKE_SESSIONS);
-	if (!paused_sessions_any(&loop->answers.resting))
+	paused_sessions_resume(&poller->batch.paused, RESUME_SESSIONS);
+	if (!paused_sessions_any(&poller->batch.paused))
 		uv_timer_stop(timer);
 }
 
-static void wake_later(struct reply_poller *loop)
+/* Receives and processes one batch. Returns whether more replies may wait. */
+static bool reply_poller_run_batch(struct reply_poller *poller)
 {
-	if (paused_sessions_any(&loop->answers.resting) && !uv_is_active((uv_handle_t *)&loop->wake))
-		uv_timer_start(&loop->wake, on_wake, REST_MS, REST_MS);
-}
+	struct batch_scheduler *scheduler = poller->scheduler;
+	bool more = reply_batch_recv(&poller->batch, scheduler->rx_batch, poller->epoll, poller->batch_limit);
 
-/* Reads, routes and sends one batch. Returns whether more may wait. */
-static bool turn_batch(struct reply_poller *loop)
-{
-	struct batch_scheduler *turns = loop->turns;
-	bool more = reply_batch_recv(&loop->answers, turns->batch, loop->epoll, loop->limit);
-
-	if (!loop->answers.session_count)
+	if (!poller->batch.session_count)
 		return false;
-	wake_later(loop);
-	reply_batch_submit(&loop->answers, loop->records ? clock_wall_us() : 0, uv_now(turns->loop));
-	batch_scheduler_flush(turns, end_batch, &loop->answers);
+	if (paused_sessions_any(&poller->batch.paused) && !uv_is_active((uv_handle_t *)&poller->resume_timer))
+		uv_timer_start(&poller->resume_timer, on_resume, PAUSE_MS, PAUSE_MS);
+	reply_batch_submit(&poller->batch, poller->records ? clock_wall_us() : 0, uv_now(scheduler->loop));
+	batch_scheduler_flush(scheduler, reply_poller_complete_batch, &poller->batch);
 	return more;
 }
 
-static void on_answers(struct watcher *watcher, int status)
+/* An epoll descriptor reports no errors, so status is always 0. */
+static void reply_poller_on_readable(struct watcher *watcher, int status)
 {
-	struct reply_poller *loop = (struct reply_poller *)((char *)watcher - offsetof(struct reply_poller, watcher));
-	unsigned read = 0;
+	struct reply_poller *poller = container_of(watcher, struct reply_poller, watcher);
+	unsigned reads = 0;
 
-	(void)status; /* epoll's own descriptor has no errors */
-	while (turn_batch(loop) && !batch_scheduler_has_pending(loop->turns) && read < TURN_SESSIONS)
-		read += loop->answers.session_count;
+	(void)status;
+	while (reply_poller_run_batch(poller) && !batch_scheduler_has_pending(poller->scheduler) &&
+	       reads < TURN_SESSIONS)
+		reads += poller->batch.session_count;
 }
 
 /* --- Idle sessions --- */
 
-/* Ends those that are due, at most limit of each relay. Returns when the next will be. */
-static uint64_t expire(struct reply_poller *loop, unsigned limit)
+/* Ends at most max idle sessions of each relay. Returns the time of the next idle timeout. */
+static uint64_t reply_poller_expire(struct reply_poller *poller, unsigned max)
 {
 	uint64_t next_ms = UINT64_MAX;
 
-	for (size_t i = 0; i < loop->count; i++) {
-		uint64_t due_ms = relay_expire(loop->relays[i], uv_now(loop->turns->loop), limit);
+	for (size_t i = 0; i < poller->count; i++) {
+		uint64_t due_ms = relay_expire(poller->relays[i], uv_now(poller->scheduler->loop), max);
 
 		next_ms = due_ms < next_ms ? due_ms : next_ms;
 	}
 	return next_ms;
 }
 
-static void on_expiry(uv_timer_t *timer);
+static void on_idle_timer(uv_timer_t *timer);
 
-/* A session that is due now waits for the next turn of the loop, or for the batch that is in the way. */
-static void wait_until(struct reply_poller *loop, uint64_t due_ms)
+/* A timeout that is due now waits for the next turn of the loop, or for the pending batch. */
+static void reply_poller_set_idle_timer(struct reply_poller *poller, uint64_t due_ms)
 {
-	uint64_t now_ms = uv_now(loop->turns->loop), soon_ms = batch_scheduler_has_pending(loop->turns) ? 1 : 0;
+	uint64_t now_ms = uv_now(poller->scheduler->loop);
+	uint64_t least_ms = batch_scheduler_has_pending(poller->scheduler) ? 1 : 0;
 
-	loop->expiry_ms = due_ms;
+	poller->idle_timer_ms = due_ms;
 	if (due_ms < UINT64_MAX)
-		uv_timer_start(&loop->expiry, on_expiry, due_ms > now_ms ? due_ms - now_ms : soon_ms, 0);
+		uv_timer_start(&poller->idle_timer, on_idle_timer, due_ms > now_ms ? due_ms - now_ms : least_ms, 0);
 }
 
-static void on_expiry(uv_timer_t *timer)
+static void on_idle_timer(uv_timer_t *timer)
 {
-	struct reply_poller *loop = timer->data;
+	struct reply_poller *poller = timer->data;
+	unsigned max = batch_scheduler_has_pending(poller->scheduler) ? 0 : EXPIRE_SESSIONS;
 
-	wait_until(loop, expire(loop, batch_scheduler_has_pending(loop->turns) ? 0 : EXPIRY_SESSIONS));
+	reply_poller_set_idle_timer(poller, reply_poller_expire(poller, max));
 }
 
-/* Once in a turn of the loop, so that no datagram has to: a new session may be due before all others. */
-static void on_before_sleep(uv_prepare_t *prepare)
+/* A new session may time out before all others. This runs once per turn of the loop, so that no datagram has to check
+ * it. */
+static void on_before_poll(uv_prepare_t *prepare)
 {
-	struct reply_poller *loop = prepare->data;
-	uint64_t next_ms = expire(loop, 0);
+	struct reply_poller *poller = prepare->data;
+	uint64_t next_ms = reply_poller_expire(poller, 0);
 
-	if (next_ms < loop->expiry_ms)
-		wait_until(loop, next_ms);
+	if (next_ms < poller->idle_timer_ms)
+		reply_poller_set_idle_timer(poller, next_ms);
 }
 
-/* --- Life --- */
+/* --- Start and end --- */
 
-int reply_poller_init(struct reply_poller *loop, struct batch_scheduler *turns, size_t max)
+int reply_poller_init(struct reply_poller *poller, struct batch_scheduler *scheduler, size_t max)
 {
-	*loop = (struct reply_poller){.turns = turns, .epoll = -1, .limit = RX_BATCH_TRAINS, .expiry_ms = UINT64_MAX};
+	*poller = (struct reply_poller){
+		.scheduler = scheduler, .epoll = -1, .batch_limit = RX_BATCH_TRAINS, .idle_timer_ms = UINT64_MAX};
 	if (!max)
 		return 0;
-	loop->relays = calloc(max, sizeof(struct relay *));
-	if (!loop->relays)
+	poller->relays = calloc(max, sizeof(struct relay *));
+	if (!poller->relays)
 		return -ENOMEM;
-	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (loop->epoll < 0)
+	poller->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (poller->epoll < 0)
 		return -errno;
-	reply_batch_init(&loop->answers, loop->epoll);
-	uv_timer_init(turns->loop, &loop->expiry);
-	loop->expiry.data = loop;
-	uv_timer_init(turns->loop, &loop->wake);
-	loop->wake.data = loop;
-	uv_prepare_init(turns->loop, &loop->before_sleep);
-	loop->before_sleep.data = loop;
-	uv_prepare_start(&loop->before_sleep, on_before_sleep);
-	return batch_scheduler_add(turns, &loop->watcher, loop->epoll, on_answers);
+	reply_batch_init(&poller->batch, poller->epoll);
+	uv_timer_init(scheduler->loop, &poller->idle_timer);
+	poller->idle_timer.data = poller;
+	uv_timer_init(scheduler->loop, &poller->resume_timer);
+	poller->resume_timer.data = poller;
+	uv_prepare_init(scheduler->loop, &poller->before_poll);
+	poller->before_poll.data = poller;
+	uv_prepare_start(&poller->before_poll, on_before_poll);
+	return batch_scheduler_add(scheduler, &poller->watcher, poller->epoll, reply_poller_on_readable);
 }
 
-void reply_poller_add(struct reply_poller *loop, struct relay *relay)
+void reply_poller_add(struct reply_poller *poller, struct relay *relay)
 {
-	unsigned limit = delivery_batch_limit(relay->setup.carrier);
+	const struct delivery_context *delivery = relay->setup.delivery;
 
-	loop->relays[loop->count++] = relay;
-	loop->records |= relay->setup.carrier->ring != NULL;
-	loop->limit = limit < loop->limit ? limit : loop->limit;
+	poller->relays[poller->count++] = relay;
+	poller->records |= delivery->ring != NULL;
+	if (delivery->batch_limit < poller->batch_limit)
+		poller->batch_limit = delivery->batch_limit;
 }
 
-void reply_poller_set_peers(struct reply_poller *loop, const struct endpoints_snapshot *snapshot)
+void reply_poller_set_peers(struct reply_poller *poller, const struct endpoints_snapshot *snapshot)
 {
-	for (size_t i = 0; i < loop->count; i++)
-		relay_set_peers(loop->relays[i], snapshot, uv_now(loop->turns->loop));
+	for (size_t i = 0; i < poller->count; i++)
+		relay_set_peers(poller->relays[i], snapshot, uv_now(poller->scheduler->loop));
 }
 
-/* Hears one batch. Returns false where nothing waits any more. */
-static bool drain_batch(struct reply_poller *loop)
+/* Processes one batch. Returns false if no replies wait. */
+static bool reply_poller_drain_once(struct reply_poller *poller)
 {
-	turn_batch(loop);
-	batch_scheduler_finish_pending(loop->turns);
-	if (loop->answers.session_count)
+	reply_poller_run_batch(poller);
+	batch_scheduler_finish_pending(poller->scheduler);
+	if (poller->batch.session_count)
 		return true;
-	if (!paused_sessions_any(&loop->answers.resting))
+	if (!paused_sessions_any(&poller->batch.paused))
 		return false;
-	uv_sleep(LAST_REST_MS);
-	paused_sessions_resume(&loop->answers.resting, UINT_MAX);
+	uv_sleep(DRAIN_PAUSE_MS);
+	paused_sessions_resume(&poller->batch.paused, UINT_MAX);
 	return true;
 }
 
-void reply_poller_drain(struct reply_poller *loop, uint64_t limit_ms)
+void reply_poller_drain(struct reply_poller *poller, uint64_t limit_ms)
 {
 	uint64_t end_ms = clock_monotonic_ms() + limit_ms;
 
-	batch_scheduler_finish_pending(loop->turns);
-	while (loop->epoll >= 0 && clock_monotonic_ms() < end_ms && drain_batch(loop))
+	batch_scheduler_finish_pending(poller->scheduler);
+	while (poller->epoll >= 0 && clock_monotonic_ms() < end_ms && reply_poller_drain_once(poller))
 		;
 }
 
-static bool awaits(const struct reply_poller *loop, uint64_t since_ms)
+static bool reply_poller_expects_replies(const struct reply_poller *poller, uint64_t since_ms)
 {
-	for (size_t i = 0; i < loop->count; i++) {
-		if (relay_expects_replies(loop->relays[i], since_ms))
+	for (size_t i = 0; i < poller->count; i++) {
+		if (relay_expects_replies(poller->relays[i], since_ms))
 			return true;
 	}
 	return false;
 }
 
-bool reply_poller_wait_for_replies(struct reply_poller *loop, uint64_t limit_ms)
+bool reply_poller_wait_for_replies(struct reply_poller *poller, uint64_t limit_ms)
 {
-	bool replies_due = false;
+	bool expected = false;
 	uint64_t now_ms = clock_monotonic_ms(), since_ms = now_ms - limit_ms, end_ms = now_ms + limit_ms;
-	struct pollfd sockets = {.fd = loop->epoll, .events = POLLIN};
+	struct pollfd sockets = {.fd = poller->epoll, .events = POLLIN};
 
-	for (; now_ms < end_ms && awaits(loop, since_ms); now_ms = clock_monotonic_ms()) {
-		replies_due = true;
+	for (; now_ms < end_ms && reply_poller_expects_replies(poller, since_ms); now_ms = clock_monotonic_ms()) {
+		expected = true;
 		if (poll(&sockets, 1, (int)(end_ms - now_ms)) > 0)
-			drain_batch(loop);
+			reply_poller_drain_once(poller);
 	}
-	return replies_due;
+	return expected;
 }
 
-void reply_poller_close(struct reply_poller *loop)
+void reply_poller_close(struct reply_poller *poller)
 {
-	if (loop->epoll < 0)
+	if (poller->epoll < 0)
 		return;
-	uv_close((uv_handle_t *)&loop->expiry, NULL);
-	uv_close((uv_handle_t *)&loop->wake, NULL);
-	uv_close((uv_handle_t *)&loop->before_sleep, NULL);
+	uv_close((uv_handle_t *)&poller->idle_timer, NULL);
+	uv_close((uv_handle_t *)&poller->resume_timer, NULL);
+	uv_close((uv_handle_t *)&poller->before_poll, NULL);
 }
 
-void reply_poller_finish(struct reply_poller *loop)
+void reply_poller_finish(struct reply_poller *poller)
 {
-	free(loop->relays);
-	if (loop->epoll >= 0)
-		close(loop->epoll);
-	*loop = (struct reply_poller){.epoll = -1};
+	free(poller->relays);
+	if (poller->epoll >= 0)
+		close(poller->epoll);
+	*poller = (struct reply_poller){.epoll = -1};
 }

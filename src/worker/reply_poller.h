@@ -1,4 +1,5 @@
-/* The relays of one worker in its loop: they hear what peers answer, and end sessions that are idle. */
+/* The reply poller: connects the relays of one worker with its loop. One watcher on an epoll descriptor covers the
+ * sockets of all sessions. Timers resume paused sessions and end idle ones. */
 #ifndef UDPRELAYD_WORKER_REPLY_POLLER_H
 #define UDPRELAYD_WORKER_REPLY_POLLER_H
 
@@ -14,41 +15,41 @@
 
 struct reply_poller {
 	struct watcher watcher; /* of epoll */
-	struct batch_scheduler *turns;
-	int epoll; /* all sessions' sockets; -1: there are no relays */
-	uv_timer_t expiry;
-	uint64_t expiry_ms; /* that it waits for; UINT64_MAX: nothing */
-	uv_timer_t wake; /* sessions at rest; runs while there are any */
-	uv_prepare_t before_sleep;
+	struct batch_scheduler *scheduler;
+	int epoll; /* watches the sockets of all sessions; -1: the worker has no relays */
+	uv_timer_t idle_timer;
+	uint64_t idle_timer_ms; /* when it fires; UINT64_MAX: never */
+	uv_timer_t resume_timer; /* runs while sessions are paused */
+	uv_prepare_t before_poll;
 	struct relay **relays;
 	size_t count;
-	unsigned limit; /* trains of a batch */
-	bool records; /* some relay's datagrams are logged */
-	struct reply_batch answers;
+	unsigned batch_limit; /* trains */
+	bool records; /* some relay logs its datagrams */
+	struct reply_batch batch;
 };
 
-/* For at most max relays. turns is borrowed. Returns 0 or a negative errno; reply_poller_finish() is for either case.
- */
-int reply_poller_init(struct reply_poller *loop, struct batch_scheduler *turns, size_t max);
+/* Borrows scheduler. max: the number of relays. Returns 0 or a negative errno; call reply_poller_finish() in both
+ * cases. */
+int reply_poller_init(struct reply_poller *poller, struct batch_scheduler *scheduler, size_t max);
 
-/* A relay that was made with loop->epoll, whose route has its ring; it is borrowed until reply_poller_finish(). */
-void reply_poller_add(struct reply_poller *loop, struct relay *relay);
+/* Adds a relay whose setup has &poller->batch.paused. Borrows it until reply_poller_finish(). */
+void reply_poller_add(struct reply_poller *poller, struct relay *relay);
 
-/* The peers are at other addresses. */
-void reply_poller_set_peers(struct reply_poller *loop, const struct endpoints_snapshot *snapshot);
+/* Sets the addresses of the peers for all relays. */
+void reply_poller_set_peers(struct reply_poller *poller, const struct endpoints_snapshot *snapshot);
 
-/* At the end: hears what waits in the sockets, until nothing does, or for at most limit_ms; a socket that cannot be
- * read is tried again until then. No batch waits any more afterwards. */
-void reply_poller_drain(struct reply_poller *loop, uint64_t limit_ms);
+/* Before the end: processes the replies that wait in the sockets, until all are empty or limit_ms has passed. No batch
+ * is pending after it. */
+void reply_poller_drain(struct reply_poller *poller, uint64_t limit_ms);
 
-/* At the end: hears answers that sessions wait for which were used within the last limit_ms, until they have come or
- * for at most as long again. Returns whether there were any to wait for. */
-bool reply_poller_wait_for_replies(struct reply_poller *loop, uint64_t limit_ms);
+/* Before the end: waits for the replies that sessions expect which were used within the last limit_ms, for at most
+ * limit_ms. Returns whether there were such sessions. */
+bool reply_poller_wait_for_replies(struct reply_poller *poller, uint64_t limit_ms);
 
-/* Closes the handles that are not of the turns; the loop completes it. */
-void reply_poller_close(struct reply_poller *loop);
+/* Closes the handles. Call it after batch_scheduler_close(); the loop must run to finish this. */
+void reply_poller_close(struct reply_poller *poller);
 
-/* Once the loop has ended, and the relays' sessions too. */
-void reply_poller_finish(struct reply_poller *loop);
+/* Frees the poller after the loop and all sessions have ended. */
+void reply_poller_finish(struct reply_poller *poller);
 
 #endif

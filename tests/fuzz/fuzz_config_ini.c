@@ -45,7 +45,7 @@ static void check_listener(const struct config *config, const struct listener_co
 	for (size_t i = 0; i < listener->bind_count; i++)
 		check((listener->binds[i].address.length || listener->binds[i].fd_name) && listener->binds[i].line);
 	for (size_t i = 0; i < listener->encoding_count; i++)
-		check(!strcasecmp(listener->encodings[i], "hex") || codec_known(listener->encodings[i]));
+		check(!strcasecmp(listener->encodings[i], "hex") || codec_is_known(listener->encodings[i]));
 }
 
 static void check_payload(const struct payload *payload)

@@ -131,15 +131,16 @@ struct world {
 	struct peer_config peers[PEERS], *peer_list[PEERS];
 	struct own_addresses *own;
 	struct log *log;
-	struct peer_socket links[PEERS];
+	struct peer_socket peer_sockets[PEERS];
 	struct listener_counters counters;
-	struct tx_batch *egress;
+	struct tx_batch *tx_batch;
 	struct arena arena;
-	struct pipeline route;
+	struct pipeline pipeline;
 	struct relay relay;
 	struct session_quota quota;
-	endpoint_epoch news;
-	struct tx_socket outlet;
+	struct paused_sessions paused;
+	endpoint_epoch epoch;
+	struct tx_socket tx;
 	struct address local;
 	uint64_t now_ms;
 	struct session *alive[8]; /* some that were alive lately */
@@ -154,7 +155,7 @@ static struct endpoints_snapshot *snapshot_of(struct world *w, unsigned present)
 	for (unsigned i = 0; i < PEERS; i++) {
 		if (!(present >> i & 1))
 			continue;
-		targets[i] = endpoint_create(&w->peers[i], &w->peers[i].address, &w->news);
+		targets[i] = endpoint_create(&w->peers[i], &w->peers[i].address, &w->epoch);
 		lists[i] = (struct peer_endpoints){&targets[i], 1};
 	}
 	snapshot = endpoints_snapshot_create(lists, PEERS);
@@ -206,17 +207,18 @@ static void begin_relay(struct world *w)
 	struct endpoints_snapshot *snapshot = snapshot_of(w, 7);
 	struct relay_setup setup = {.config = &w->config,
 				    .log = w->log,
-				    .links = w->links,
-				    .carrier = &w->route.carrier,
+				    .peer_sockets = w->peer_sockets,
+				    .delivery = &w->pipeline.delivery,
 				    .quota = &w->quota,
-				    .epoll = spare,
-				    .news = &w->news,
+				    .paused = &w->paused,
+				    .epoch = &w->epoch,
 				    .snapshot = snapshot};
 
 	w->quota.max = w->config.max_sessions;
+	paused_sessions_init(&w->paused, spare);
 	must_work(relay_init(&w->relay, &setup));
 	endpoints_snapshot_put(snapshot);
-	w->route.action_state = &w->relay;
+	w->pipeline.action_state = &w->relay;
 }
 
 static void begin(struct world *w)
@@ -225,36 +227,37 @@ static void begin(struct world *w)
 	address_from_ip(&w->local, "0.0.0.0", 7788);
 	must_work(own_addresses_create(&w->own, &w->local, 1));
 	for (size_t i = 0; i < PEERS; i++)
-		peer_socket_init(&w->links[i], &w->peers[i], 65536, w->own, w->log);
-	must_work(pipeline_init(
-		&w->route, action_traits(w->config.action)->has_sessions ? &relay_action : action_of(w->config.action),
-		&w->config, w->links));
-	must_work(tx_batch_create(&w->egress, pipeline_chunks_max(&w->route), RX_BATCH_TRAINS + PEERS));
-	must_work(arena_create(&w->arena, w->route.carrier.converts ? PEERS : 0));
-	w->route.own = w->own;
-	w->route.carrier.egress = w->egress;
-	w->route.carrier.arena = &w->arena;
-	w->route.counters = &w->counters;
-	w->route.carrier.ring = (struct record_ring *)w; /* never looked into */
-	w->route.log = w->log;
-	if (action_traits(w->config.action)->has_ring_guard)
-		must_work(ring_guard_create(&w->route.ring_guard, w->config.action));
-	w->outlet = (struct tx_socket){.fd = spare, .gso = true};
-	if (action_traits(w->config.action)->has_sessions)
+		peer_socket_init(&w->peer_sockets[i], &w->peers[i], 65536, w->own, w->log);
+	must_work(pipeline_init(&w->pipeline,
+				action_traits[w->config.action].has_sessions ? &relay_action
+									     : action_of(w->config.action),
+				&w->config, w->peer_sockets));
+	must_work(tx_batch_create(&w->tx_batch, pipeline_chunks_max(&w->pipeline), RX_BATCH_TRAINS + PEERS));
+	must_work(arena_create(&w->arena, w->pipeline.delivery.converts ? PEERS : 0));
+	w->pipeline.own = w->own;
+	w->pipeline.delivery.tx_batch = w->tx_batch;
+	w->pipeline.delivery.arena = &w->arena;
+	w->pipeline.counters = &w->counters;
+	w->pipeline.delivery.ring = (struct record_ring *)w; /* never looked into */
+	w->pipeline.log = w->log;
+	if (action_traits[w->config.action].has_ring_guard)
+		must_work(ring_guard_create(&w->pipeline.ring_guard, w->config.action));
+	w->tx = (struct tx_socket){.fd = spare, .gso = true};
+	if (action_traits[w->config.action].has_sessions)
 		begin_relay(w);
 }
 
 static void finish(struct world *w)
 {
-	if (w->route.action_state)
+	if (w->pipeline.action_state)
 		relay_finish(&w->relay);
-	ring_guard_destroy(w->route.ring_guard);
-	pipeline_finish(&w->route);
+	ring_guard_destroy(w->pipeline.ring_guard);
+	pipeline_finish(&w->pipeline);
 	arena_destroy(&w->arena);
-	tx_batch_destroy(w->egress);
+	tx_batch_destroy(w->tx_batch);
 	own_addresses_destroy(w->own);
 	for (size_t i = 0; i < PEERS; i++)
-		peer_socket_finish(&w->links[i]);
+		peer_socket_finish(&w->peer_sockets[i]);
 }
 
 /* --- The books --- */
@@ -276,12 +279,12 @@ static void check(const struct world *w)
 	if (counter_get(&l->received) != counter_get(&l->sunk) + counter_get(&l->echoed) + counter_get(&l->forwarded) +
 						 counter_get(&l->relayed) + total(l->dropped))
 		abort();
-	if (counter_get(&r->answers) != counter_get(&r->answered) + total(r->dropped))
+	if (counter_get(&r->replies) != counter_get(&r->replied) + total(r->dropped))
 		abort();
-	if (counter_get(&r->started) - counter_get(&r->ended) != atomic_load(&w->quota.alive))
+	if (counter_get(&r->started) - counter_get(&r->ended) != atomic_load(&w->quota.open))
 		abort();
 	for (size_t i = 0; i < PEERS; i++) {
-		const struct peer_counters *p = &w->links[i].counters;
+		const struct peer_counters *p = &w->peer_sockets[i].counters;
 
 		if (counter_get(&p->submitted) != counter_get(&p->sent) + total(p->dropped))
 			abort();
@@ -313,6 +316,7 @@ static void make_train(struct train *train, struct pktinfo *local)
 	if (size > train->segment * TRAIN_MAX)
 		train->segment = (size + TRAIN_MAX - 1) / TRAIN_MAX;
 	train->count = (uint16_t)(size ? (size + train->segment - 1) / train->segment : 1);
+	train->end = train->count;
 	if (next() >= 128) {
 		address_from_ip(&local->destination, "127.0.0.1", 0);
 		local->reply_source = local->destination;
@@ -322,57 +326,57 @@ static void make_train(struct train *train, struct pktinfo *local)
 
 static void flush(struct world *w)
 {
-	for (int i = 0; i < 400 && !tx_batch_flush(w->egress, w->now_ms); i++)
+	for (int i = 0; i < 400 && !tx_batch_flush(w->tx_batch, w->now_ms); i++)
 		w->now_ms++;
-	tx_batch_drop_pending(w->egress);
+	tx_batch_drop_pending(w->tx_batch);
 }
 
 static void note_alive(struct world *w, const struct train *trains, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
-		if (w->route.action_state && !trains[i].drop && w->relay.batch[i]->outlet.fd >= 0)
-			w->alive[i % 8] = w->relay.batch[i];
+		if (w->pipeline.action_state && !trains[i].drop && w->relay.batch_sessions[i]->tx.fd >= 0)
+			w->alive[i % 8] = w->relay.batch_sessions[i];
 	}
 }
 
 static void clients_speak(struct world *w)
 {
 	static struct train trains[RX_BATCH_TRAINS];
-	struct rx_context arrival = {&w->outlet, &w->local, 1, w->now_ms};
-	unsigned count = 1 + next_up_to(delivery_batch_limit(&w->route.carrier) - 1);
+	struct rx_context rx = {&w->tx, &w->local, 1, w->now_ms};
+	unsigned count = 1 + next_up_to(w->pipeline.delivery.batch_limit - 1);
 
 	for (unsigned i = 0; i < count; i++)
 		make_train(&trains[i], &locals[i]);
-	pipeline_submit(&w->route, &arrival, trains, count);
+	pipeline_submit(&w->pipeline, &rx, trains, count);
 	flush(w);
-	pipeline_complete(&w->route, &arrival, trains, count);
+	pipeline_complete(&w->pipeline, &rx, trains, count);
 	note_alive(w, trains, count);
 }
 
 static void peers_answer(struct world *w)
 {
 	static struct train trains[RX_BATCH_TRAINS];
-	static struct reply_batch answers;
-	unsigned limit = delivery_batch_limit(&w->route.carrier);
+	static struct reply_batch replies;
+	unsigned limit = w->pipeline.delivery.batch_limit;
 
-	answers.trains = trains;
-	answers.count = answers.session_count = 0;
+	replies.trains = trains;
+	replies.count = replies.session_count = 0;
 	for (unsigned i = 0; i < 8 && i < limit; i++) {
 		struct session *session = w->alive[i];
 
-		if (!session || session->outlet.fd < 0)
+		if (!session || session->tx.fd < 0)
 			continue;
-		answers.sessions[answers.session_count++] = session;
-		session->outlet.broken |= next() >= 250;
-		make_train(&trains[answers.count], &locals[i]);
-		trains[answers.count].local = NULL;
-		answers.items[answers.count++].session = session;
+		replies.sessions[replies.session_count++] = session;
+		session->tx.broken |= next() >= 250;
+		make_train(&trains[replies.count], &locals[i]);
+		trains[replies.count].local = NULL;
+		replies.replies[replies.count++].session = session;
 	}
-	if (!answers.session_count)
+	if (!replies.session_count)
 		return;
-	reply_batch_submit(&answers, 1, w->now_ms);
+	reply_batch_submit(&replies, 1, w->now_ms);
 	flush(w);
-	reply_batch_complete(&answers);
+	reply_batch_complete(&replies);
 }
 
 static void peers_move(struct world *w)
@@ -388,7 +392,7 @@ static void step(struct world *w)
 	unsigned choice = next_up_to(7);
 
 	w->now_ms += next();
-	if (choice < 4 || !w->route.action_state)
+	if (choice < 4 || !w->pipeline.action_state)
 		clients_speak(w);
 	else if (choice < 6)
 		peers_answer(w);
@@ -417,7 +421,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} while (left);
 	finish(&world);
 	check(&world);
-	if (atomic_load(&world.quota.alive))
+	if (atomic_load(&world.quota.open))
 		abort();
 	return 0;
 }

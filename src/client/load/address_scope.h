@@ -1,16 +1,17 @@
-/* How far an address reaches: load is sent only where it can be one's own. */
+/* The scope of an address. Load is sent only to addresses that can belong to the user. */
 #ifndef UDPRELAYD_CLIENT_LOAD_ADDRESS_SCOPE_H
 #define UDPRELAYD_CLIENT_LOAD_ADDRESS_SCOPE_H
 
 #include "base/address.h"
 
-enum scope {
-	SCOPE_NEAR, /* loopback, private (RFC 1918), unique local (RFC 4193), link-local */
-	SCOPE_FAR, /* every other host, and whatever is no host's */
-	SCOPE_MANY, /* a group, or the broadcast address of every network */
+enum address_scope {
+	SCOPE_LOCAL, /* loopback, private (RFC 1918), unique local (RFC 4193), link-local */
+	SCOPE_GLOBAL, /* any other host, and addresses that belong to no host */
+	SCOPE_MULTICAST, /* multicast, or the broadcast address 255.255.255.255 */
 };
 
-/* Of an IPv4 or IPv6 address; a v4-mapped one (RFC 4291, 2.5.5.2) counts as what it holds. */
-enum scope scope_of(const struct address *address);
+/* Returns the scope of an IPv4 or IPv6 address. An IPv4-mapped address (RFC 4291, 2.5.5.2) has the scope of its IPv4
+ * address. */
+enum address_scope address_scope_of(const struct address *address);
 
 #endif

@@ -6,15 +6,15 @@
 
 #include "net/socket.h"
 
-/* Of each socket, each way. */
+/* Send buffer and receive buffer of each socket, in bytes. */
 #define SOCKET_BUFFER (8 << 20)
 
-/* Trains that are sent before it is looked again what came. */
-#define TRAINS_AT_ONCE 64
+/* Largest number of trains that flows_send_due() sends, so that replies are received in between. */
+#define TRAINS_PER_CALL 64
 
 /* --- Sockets --- */
 
-int flows_socket(int family, const struct address *local)
+int flows_open_socket(int family, const struct address *local)
 {
 	int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -32,9 +32,9 @@ int flows_socket(int family, const struct address *local)
 	return fd;
 }
 
-static int open_flow(struct flow *flow, const struct load_plan *plan)
+static int flow_open(struct flow *flow, const struct load_plan *plan)
 {
-	int fd = flows_socket(plan->target.any.sa_family, plan->local.length ? &plan->local : NULL);
+	int fd = flows_open_socket(plan->target.any.sa_family, plan->local.length ? &plan->local : NULL);
 
 	if (fd < 0)
 		return fd;
@@ -46,16 +46,16 @@ int flows_open(struct flows *flows, const struct load_plan *plan, struct load_re
 {
 	int error;
 
-	*flows = (struct flows){.plan = plan, .result = result, .run = probe_new_run()};
-	flows->all = calloc(load_flows_all(plan), sizeof(*flows->all));
+	*flows = (struct flows){.plan = plan, .result = result, .run_id = probe_new_run_id()};
+	flows->all = calloc(load_total_flows(plan), sizeof(*flows->all));
 	if (!flows->all)
 		return -ENOMEM;
-	flows->count = load_flows_all(plan);
+	flows->count = load_total_flows(plan);
 	for (unsigned i = 0; i < flows->count; i++)
 		flows->all[i].fd = -1;
-	error = burst_create(&flows->burst, plan->size, plan->train);
+	error = send_batch_create(&flows->batch, plan->size, plan->train);
 	for (unsigned i = 0; !error && i < flows->count; i++)
-		error = open_flow(&flows->all[i], plan);
+		error = flow_open(&flows->all[i], plan);
 	return error;
 }
 
@@ -66,14 +66,14 @@ void flows_close(struct flows *flows)
 			close(flows->all[i].fd);
 	}
 	free(flows->all);
-	burst_destroy(flows->burst);
+	send_batch_destroy(flows->batch);
 	*flows = (struct flows){0};
 }
 
-/* --- Sending --- */
+/* --- Send --- */
 
-/* ICMP's errors are those of icmp_err_convert (net/ipv4/icmp.c) that a socket is told without IP_RECVERR. */
-void flows_note_error(struct flows *flows, int error)
+/* Without IP_RECVERR, a socket returns only these ICMP errors: see icmp_err_convert in net/ipv4/icmp.c. */
+void flows_count_error(struct flows *flows, int error)
 {
 	struct load_result *result = flows->result;
 
@@ -86,98 +86,100 @@ void flows_note_error(struct flows *flows, int error)
 	case ENOPROTOOPT:
 	case EHOSTUNREACH:
 		result->refused++;
-		if (!result->refusal)
-			result->refusal = error;
+		if (!result->refused_errno)
+			result->refused_errno = error;
 		return;
 	default:
 		result->error = error;
 	}
 }
 
-/* Sends count datagrams of one flow. Returns how many the kernel took. */
-static unsigned send_some(struct flows *flows, uint32_t number, unsigned count, uint64_t time_ns)
+/* Sends count datagrams of one flow. Returns the number that the kernel accepted. */
+static unsigned flows_send(struct flows *flows, uint32_t number, unsigned count, uint64_t time_ns)
 {
 	struct flow *flow = &flows->all[number];
-	int taken = burst_send(flows->burst, flow->fd, (struct probe){flows->run, number, flow->sent, time_ns}, count);
+	int accepted = send_batch_send(flows->batch, flow->fd,
+				       (struct probe){flows->run_id, number, flow->sent, time_ns}, count);
 
-	if (taken < 0) {
-		flows_note_error(flows, -taken);
+	if (accepted < 0) {
+		flows_count_error(flows, -accepted);
 		return 0;
 	}
-	flow->sent += (unsigned)taken;
-	flows->result->sent += (unsigned)taken;
-	return (unsigned)taken;
+	flow->sent += (unsigned)accepted;
+	flows->result->sent += (unsigned)accepted;
+	return (unsigned)accepted;
 }
 
-void flows_greet(struct flows *flows, uint32_t flow)
+void flows_open_session(struct flows *flows, uint32_t flow)
 {
-	flows->result->greetings += send_some(flows, flow, 1, probe_now_ns());
+	flows->result->opening_sent += flows_send(flows, flow, 1, probe_now_ns());
 }
 
 /* --- Closed loop --- */
 
-/* Datagrams of the flow that may be sent now. */
-static unsigned window_room(const struct flow *flow, const struct load_plan *plan)
+/* Returns the number of datagrams that the flow may send now. */
+static unsigned flow_window_space(const struct flow *flow, const struct load_plan *plan)
 {
-	uint64_t back = (flow->answers + flow->written_off) / load_answers_each(plan);
-	uint64_t under_way = flow->sent > back ? flow->sent - back : 0;
+	uint64_t completed = (flow->replies + flow->timed_out) / load_replies_per_datagram(plan);
+	uint64_t in_flight = flow->sent > completed ? flow->sent - completed : 0;
 
-	return under_way < plan->depth ? plan->depth - (unsigned)under_way : 0;
+	return in_flight < plan->depth ? plan->depth - (unsigned)in_flight : 0;
 }
 
-/* By whole trains, once a quarter of the window is free: what is sent together costs the generator less, so that it is
- * not what the servers wait for. */
-void flows_fill(struct flows *flows, uint32_t flow)
+/* Sends whole trains, and only if a quarter of the window is free. Large batches cost the generator less CPU time
+ * per datagram, so that the server does not wait for the generator. */
+void flows_fill_window(struct flows *flows, uint32_t flow)
 {
 	const struct load_plan *plan = flows->plan;
-	unsigned room = window_room(&flows->all[flow], plan), most = burst_max(flows->burst);
+	unsigned space = flow_window_space(&flows->all[flow], plan), capacity = send_batch_capacity(flows->batch);
 
-	if (room < plan->depth / 4)
+	if (space < plan->depth / 4)
 		return;
-	while (room && room >= plan->train) {
-		unsigned sent = send_some(flows, flow, room < most ? room : most, probe_now_ns());
+	while (space && space >= plan->train) {
+		unsigned sent = flows_send(flows, flow, space < capacity ? space : capacity, probe_now_ns());
 
 		if (!sent)
 			return;
-		room -= sent;
+		space -= sent;
 	}
 }
 
-void flows_write_off(struct flows *flows)
+void flows_time_out(struct flows *flows)
 {
 	for (unsigned i = 0; i < flows->count; i++) {
 		struct flow *flow = &flows->all[i];
 
-		flow->written_off = flow->sent * load_answers_each(flows->plan) - flow->answers;
+		flow->timed_out = flow->sent * load_replies_per_datagram(flows->plan) - flow->replies;
 	}
 }
 
 /* --- Paced --- */
 
-/* The first train is due at once. */
-uint64_t flows_next_due(const struct flows *flows)
+/* The first train is due at time 0. */
+uint64_t flows_next_due_ns(const struct flows *flows)
 {
 	const struct load_plan *plan = flows->plan;
 
-	return (uint64_t)((double)flows->trains * plan->train * 1e9 / plan->rate);
+	return (uint64_t)((double)flows->trains_sent * plan->train * 1e9 / plan->rate);
 }
 
-/* A datagram bears the time when it was due: where it had to wait for its turn, that is the target's doing, or this
- * host's, and is not to be left out of the latency. A flow that is stuck does not hold up the others. */
-void flows_pace(struct flows *flows, uint64_t begin_ns, uint64_t elapsed_ns)
+/* Each datagram carries the time at which it was due. If it is sent later, the server or this host caused the delay,
+ * and the latency must include it. A flow that cannot send does not delay the other flows. */
+void flows_send_due(struct flows *flows, uint64_t begin_ns, uint64_t elapsed_ns)
 {
 	const struct load_plan *plan = flows->plan;
 
-	for (unsigned i = 0; i < TRAINS_AT_ONCE && flows_next_due(flows) <= elapsed_ns; i++) {
-		flows->trains += send_some(flows, flows->turn, plan->train, begin_ns + flows_next_due(flows)) > 0;
-		flows->turn = (flows->turn + 1) % plan->flows;
+	for (unsigned i = 0; i < TRAINS_PER_CALL && flows_next_due_ns(flows) <= elapsed_ns; i++) {
+		flows->trains_sent +=
+			flows_send(flows, flows->next_flow, plan->train, begin_ns + flows_next_due_ns(flows)) > 0;
+		flows->next_flow = (flows->next_flow + 1) % plan->flows;
 	}
 }
 
-uint64_t flows_unsent(const struct flows *flows, uint64_t end_ns)
+uint64_t flows_count_unsent(const struct flows *flows, uint64_t end_ns)
 {
 	const struct load_plan *plan = flows->plan;
-	uint64_t next_ns = flows_next_due(flows);
+	uint64_t next_ns = flows_next_due_ns(flows);
 
 	if (next_ns >= end_ns)
 		return 0;

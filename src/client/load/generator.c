@@ -11,38 +11,39 @@
 #include "client/load/receive_batch.h"
 #include "client/load/receivers.h"
 
-/* Where nothing has come back for so long, what is under way is given up as lost. */
+/* After this time without a reply, the datagrams in flight count as lost and the windows are filled again. */
 #define STALL_NS 100000000
 
-/* At the end, what is still under way is waited for until nothing has come for so long; so are the first answers. */
+/* After the end of sending, the generator stops when no reply has arrived for this time. The same timeout applies to
+ * the replies that open sessions. */
 #define DRAIN_NS 500000000
 
-/* From one look at what is beside the load to the next. */
-#define LOOK_NS 50000000
+/* Time between two checks of the stop descriptor and two calls of on_progress(). */
+#define CHECK_INTERVAL_NS 50000000
 
-/* What is less is not slept. */
-#define NAP_NS 1000000
+/* poll(2) counts in milliseconds, so the generator does not sleep for less than one. */
+#define SHORTEST_SLEEP_NS 1000000
 
-/* Sessions that are opened together: no more than any server's buffer holds. */
-#define OPENED_TOGETHER 64
+/* Number of sessions that are opened at the same time. The datagrams fit into the receive buffer of any server. */
+#define SESSIONS_PER_GROUP 64
 
 struct generator {
 	const struct load_plan *plan;
 	struct flows flows;
 	struct receivers receivers;
-	struct inbox *inbox;
-	int *peers; /* sockets of receivers, or of echoing peers */
+	struct receive_batch *batch;
+	int *peers; /* sockets of the receivers or of the echo peers */
 	unsigned peer_count;
-	uint32_t *answered; /* flows to refill */
-	unsigned answered_count;
+	uint32_t *refill_flows; /* flows whose window has space again */
+	unsigned refill_count;
 	struct load_result result;
 };
 
-/* --- Receiving --- */
+/* --- Receive --- */
 
-/* A datagram of this run, which may have come to that receiver, as it was sent. */
-static bool is_ours(const struct generator *generator, const struct receiver *receiver, const struct probe *probe,
-		    uint64_t now)
+/* Returns whether the datagram was sent in this run and may arrive at this receiver. */
+static bool generator_is_own_datagram(const struct generator *generator, const struct receiver *receiver,
+				      const struct probe *probe, uint64_t now)
 {
 	const struct flows *flows = &generator->flows;
 
@@ -51,273 +52,277 @@ static bool is_ours(const struct generator *generator, const struct receiver *re
 	       probe->seq < flows->all[probe->flow].sent && probe->time_ns <= now;
 }
 
-/* Returns when the datagram was sent, or 0 where it is none of ours. */
-static uint64_t take(struct generator *generator, struct receiver *receiver, const uint8_t *data, size_t size,
-		     uint64_t now)
+/* Counts a datagram. Returns the time when it was sent, or 0 if it does not belong to this run. */
+static uint64_t generator_count_datagram(struct generator *generator, struct receiver *receiver, const uint8_t *data,
+					 size_t size, uint64_t now)
 {
 	struct flow *flow;
 	struct probe probe;
 
-	if (size != generator->plan->size || !probe_read(data, size, generator->flows.run, &probe) ||
-	    !is_ours(generator, receiver, &probe, now)) {
-		generator->result.tally.misdelivered++;
+	if (size != generator->plan->size || !probe_read(data, size, generator->flows.run_id, &probe) ||
+	    !generator_is_own_datagram(generator, receiver, &probe, now)) {
+		generator->result.counts.misdelivered++;
 		return 0;
 	}
-	tracker_see(&receiver->trackers[receiver->only_flow == RECEIVER_ALL_FLOWS ? probe.flow : 0], probe.seq,
-		    &generator->result.tally);
+	sequence_tracker_add(&receiver->trackers[receiver->only_flow == RECEIVER_ALL_FLOWS ? probe.flow : 0], probe.seq,
+			     &generator->result.counts);
 	flow = &generator->flows.all[probe.flow];
-	flow->answers++;
-	if (!flow->answered && probe.flow < generator->plan->flows) {
-		flow->answered = true;
-		generator->answered[generator->answered_count++] = probe.flow;
+	flow->replies++;
+	if (!flow->has_replied && probe.flow < generator->plan->flows) {
+		flow->has_replied = true;
+		generator->refill_flows[generator->refill_count++] = probe.flow;
 	}
 	return probe.time_ns;
 }
 
-/* An empty message is a datagram, too. What was sent together and has come together took the same time, which is noted
- * once. */
-static void take_message(struct generator *generator, struct receiver *receiver, unsigned i, uint64_t now)
+/* A message without bytes is also a datagram. Datagrams of a train that were sent at the same time have the same
+ * latency, so they are added to the histogram in one call. */
+static void generator_handle_message(struct generator *generator, struct receiver *receiver, unsigned i, uint64_t now)
 {
-	struct inbox_message message = inbox_message(generator->inbox, i);
+	struct received_message message = receive_batch_get(generator->batch, i);
 	struct histogram *latency = &generator->result.latency;
-	uint64_t since = 0, alike = 0;
+	uint64_t group_sent_ns = 0, group_count = 0;
 	size_t at = 0;
 
 	do {
 		size_t left = message.size - at;
-		uint64_t sent = take(generator, receiver, message.data + at,
-				     left < message.segment ? left : message.segment, now);
+		uint64_t sent_ns = generator_count_datagram(generator, receiver, message.data + at,
+							    left < message.segment ? left : message.segment, now);
 
-		if (sent != since) {
-			histogram_add_many(latency, now - since, alike);
-			since = sent;
-			alike = 0;
+		if (sent_ns != group_sent_ns) {
+			histogram_add_many(latency, now - group_sent_ns, group_count);
+			group_sent_ns = sent_ns;
+			group_count = 0;
 		}
-		alike += sent != 0;
+		group_count += sent_ns != 0;
 		at += message.segment;
 	} while (at < message.size);
-	histogram_add_many(latency, now - since, alike);
+	histogram_add_many(latency, now - group_sent_ns, group_count);
 }
 
-static void receive(struct generator *generator, struct receiver *receiver)
+static void generator_receive(struct generator *generator, struct receiver *receiver)
 {
 	int count;
 
 	do {
-		count = inbox_receive(generator->inbox, receiver->fd);
+		count = receive_batch_receive(generator->batch, receiver->fd);
 		uint64_t now = probe_now_ns();
 
 		for (int i = 0; i < count; i++)
-			take_message(generator, receiver, (unsigned)i, now);
+			generator_handle_message(generator, receiver, (unsigned)i, now);
 		if (count < 0)
-			flows_note_error(&generator->flows, -count);
-	} while (count == INBOX_MAX);
+			flows_count_error(&generator->flows, -count);
+	} while (count == RECEIVE_BATCH_MAX);
 }
 
-static void refill(struct generator *generator, bool more)
+static void generator_refill(struct generator *generator, bool more)
 {
-	for (unsigned i = 0; i < generator->answered_count; i++) {
-		uint32_t flow = generator->answered[i];
+	for (unsigned i = 0; i < generator->refill_count; i++) {
+		uint32_t flow = generator->refill_flows[i];
 
-		generator->flows.all[flow].answered = false;
+		generator->flows.all[flow].has_replied = false;
 		if (more)
-			flows_fill(&generator->flows, flow);
+			flows_fill_window(&generator->flows, flow);
 	}
-	generator->answered_count = 0;
+	generator->refill_count = 0;
 }
 
-/* Takes what has come, and sends what there is room for where more is wanted. Of what echoes, one batch: the flows have
- * their turn before the next. */
-static void serve(struct generator *generator, bool more)
+/* Receives all waiting datagrams and, if more is set, refills the windows of the flows that got replies. An echo
+ * peer handles only one batch, so that it does not delay the flows. */
+static void generator_serve(struct generator *generator, bool more)
 {
 	struct receiver *ready[RECEIVERS_READY_MAX];
 	unsigned count = receivers_ready(&generator->receivers, ready);
 
 	for (unsigned i = 0; i < count; i++) {
 		if (!ready[i]->trackers) {
-			inbox_receive(generator->inbox, ready[i]->fd);
-			inbox_send_back(generator->inbox, ready[i]->fd);
+			receive_batch_receive(generator->batch, ready[i]->fd);
+			receive_batch_echo(generator->batch, ready[i]->fd);
 			continue;
 		}
-		receive(generator, ready[i]);
-		refill(generator, more);
+		generator_receive(generator, ready[i]);
+		generator_refill(generator, more);
 	}
 }
 
-/* --- Greeting --- */
+/* --- Sessions --- */
 
-/* Nothing has come, and nothing will. */
-static bool is_hopeless(const struct generator *generator)
+/* Returns whether no reply has arrived and none will. */
+static bool generator_has_failed(const struct generator *generator)
 {
 	const struct load_result *result = &generator->result;
 
-	return result->error || (result->refused && !result->tally.received);
+	return result->error || (result->refused && !result->counts.received);
 }
 
-static unsigned count_unanswered(const struct generator *generator, unsigned first, unsigned end)
+static unsigned count_unopened_sessions(const struct generator *generator, unsigned first, unsigned end)
 {
 	unsigned count = 0;
 
 	for (unsigned i = first; i < end; i++)
-		count += !generator->flows.all[i].answers;
+		count += !generator->flows.all[i].replies;
 	return count;
 }
 
-/* Opens the sessions of some flows, and waits for the answers. */
-static bool greet_some(struct generator *generator, unsigned first, unsigned end)
+/* Opens the sessions of some flows and waits for the replies. Returns whether any reply arrived. */
+static bool open_session_group(struct generator *generator, unsigned first, unsigned end)
 {
 	uint64_t last = probe_now_ns();
-	unsigned unanswered = end - first;
+	unsigned unopened = end - first;
 
 	for (unsigned i = first; i < end; i++)
-		flows_greet(&generator->flows, i);
-	while (unanswered && probe_now_ns() - last < DRAIN_NS && !is_hopeless(generator)) {
-		serve(generator, false);
-		unsigned count = count_unanswered(generator, first, end);
+		flows_open_session(&generator->flows, i);
+	while (unopened && probe_now_ns() - last < DRAIN_NS && !generator_has_failed(generator)) {
+		generator_serve(generator, false);
+		unsigned count = count_unopened_sessions(generator, first, end);
 
-		if (count != unanswered)
+		if (count != unopened)
 			last = probe_now_ns();
-		unanswered = count;
+		unopened = count;
 	}
-	return unanswered < end - first;
+	return unopened < end - first;
 }
 
-bool generator_greet(struct generator *generator)
+bool generator_open_sessions(struct generator *generator)
 {
 	unsigned count = generator->flows.count;
 
-	for (unsigned i = 0; i < count; i += OPENED_TOGETHER) {
-		if (!greet_some(generator, i, count - i < OPENED_TOGETHER ? count : i + OPENED_TOGETHER))
+	for (unsigned i = 0; i < count; i += SESSIONS_PER_GROUP) {
+		if (!open_session_group(generator, i, count - i < SESSIONS_PER_GROUP ? count : i + SESSIONS_PER_GROUP))
 			return false;
 	}
-	flows_write_off(&generator->flows);
+	flows_time_out(&generator->flows);
 	memset(&generator->result.latency, 0, sizeof(generator->result.latency));
-	generator->result.greeted = generator->result.tally.received;
+	generator->result.opening_received = generator->result.counts.received;
 	return true;
 }
 
-/* --- Running --- */
+/* --- Run --- */
 
-/* In nanoseconds of probe_now_ns(). */
-struct run {
-	uint64_t begin, end; /* of sending */
-	uint64_t last; /* something came, or all was given up */
-	uint64_t answers; /* until then */
-	uint64_t next_look;
-	bool stopped; /* early */
-	bool over; /* nothing more is waited for */
+/* State of one load. Times are in nanoseconds of probe_now_ns(). */
+struct load_run {
+	uint64_t begin_ns, end_ns; /* start and end of sending */
+	uint64_t last_ns; /* last reply, or last time when the datagrams in flight timed out */
+	uint64_t replies; /* number of replies at last_ns */
+	uint64_t next_check_ns;
+	bool stopped; /* sending was stopped before its end */
+	bool over; /* do not wait for outstanding replies */
 };
 
-static uint64_t answers_all(const struct generator *generator)
+/* Returns the number of received replies, including duplicates. */
+static uint64_t generator_total_replies(const struct generator *generator)
 {
-	return generator->result.tally.received + generator->result.tally.duplicated;
+	return generator->result.counts.received + generator->result.counts.duplicated;
 }
 
-static void fill_all(struct generator *generator, const struct run *run)
+static void generator_fill_windows(struct generator *generator, const struct load_run *run)
 {
-	for (unsigned i = 0; i < generator->plan->flows && probe_now_ns() < run->end; i++)
-		flows_fill(&generator->flows, i);
+	for (unsigned i = 0; i < generator->plan->flows && probe_now_ns() < run->end_ns; i++)
+		flows_fill_window(&generator->flows, i);
 }
 
-/* Asked a second time, it does not wait for what is under way either. */
-static void look(struct generator *generator, struct run *run, const struct generator_watch *watch, uint64_t now)
+/* The first stop request ends sending. The second one also ends the wait for outstanding replies. */
+static void generator_check_control(struct generator *generator, struct load_run *run,
+				    const struct generator_control *control, uint64_t now)
 {
-	struct signalfd_siginfo asked;
+	struct signalfd_siginfo signal;
 
-	run->next_look = now + LOOK_NS;
-	if (watch->look)
-		watch->look(watch->data, &generator->result, now - run->begin);
-	if (read(watch->stop_fd, &asked, sizeof(asked)) <= 0)
+	run->next_check_ns = now + CHECK_INTERVAL_NS;
+	if (control->on_progress)
+		control->on_progress(control->data, &generator->result, now - run->begin_ns);
+	if (read(control->stop_fd, &signal, sizeof(signal)) <= 0)
 		return;
 	run->over = run->stopped;
 	run->stopped = true;
-	if (now < run->end)
-		run->end = now;
+	if (now < run->end_ns)
+		run->end_ns = now;
 }
 
-static bool is_under_way(const struct generator *generator, const struct run *run, uint64_t now)
+static bool generator_awaits_replies(const struct generator *generator, const struct load_run *run, uint64_t now)
 {
-	return generator->result.tally.received < load_expected(generator->plan, &generator->result) &&
-	       now - run->last < DRAIN_NS;
+	return generator->result.counts.received < load_expected_replies(generator->plan, &generator->result) &&
+	       now - run->last_ns < DRAIN_NS;
 }
 
-static void note_answers(struct generator *generator, struct run *run, uint64_t now)
+static void generator_track_replies(struct generator *generator, struct load_run *run, uint64_t now)
 {
-	if (answers_all(generator) != run->answers) {
-		run->answers = answers_all(generator);
-		run->last = now;
-		generator->result.receiving_ns = now - run->begin;
-	} else if (!generator->plan->rate && now - run->last > STALL_NS && now < run->end) {
-		flows_write_off(&generator->flows);
-		fill_all(generator, run);
-		run->last = now;
+	if (generator_total_replies(generator) != run->replies) {
+		run->replies = generator_total_replies(generator);
+		run->last_ns = now;
+		generator->result.receiving_ns = now - run->begin_ns;
+	} else if (!generator->plan->rate && now - run->last_ns > STALL_NS && now < run->end_ns) {
+		flows_time_out(&generator->flows);
+		generator_fill_windows(generator, run);
+		run->last_ns = now;
 	}
 }
 
-/* Paced only: until something comes, is due, or is to be looked at. */
-static void nap(const struct generator *generator, struct run *run, const struct generator_watch *watch, uint64_t now)
+/* Paced mode only: waits for a datagram, for the next due time or for the next check. */
+static void generator_sleep(const struct generator *generator, struct load_run *run,
+			    const struct generator_control *control, uint64_t now)
 {
-	struct pollfd fds[] = {{generator->receivers.epoll, POLLIN, 0}, {watch->stop_fd, POLLIN, 0}};
-	uint64_t until = run->last + DRAIN_NS;
+	struct pollfd fds[] = {{generator->receivers.epoll_fd, POLLIN, 0}, {control->stop_fd, POLLIN, 0}};
+	uint64_t until = run->last_ns + DRAIN_NS;
 
-	if (now < run->end) {
-		until = run->begin + flows_next_due(&generator->flows);
-		until = until < run->end ? until : run->end;
+	if (now < run->end_ns) {
+		until = run->begin_ns + flows_next_due_ns(&generator->flows);
+		until = until < run->end_ns ? until : run->end_ns;
 	}
-	until = until < run->next_look ? until : run->next_look;
-	if (until < now + NAP_NS)
+	until = until < run->next_check_ns ? until : run->next_check_ns;
+	if (until < now + SHORTEST_SLEEP_NS)
 		return;
-	poll(fds, 2, (int)((until - now) / NAP_NS));
+	poll(fds, 2, (int)((until - now) / SHORTEST_SLEEP_NS));
 	if (fds[1].revents)
-		run->next_look = 0;
+		run->next_check_ns = 0;
 }
 
-/* What is due up to the end is sent even where it is the end already. */
-static void pace(struct generator *generator, const struct run *run, uint64_t now)
+/* Trains that are due before the end are sent even if the end has passed meanwhile. */
+static void generator_send_due(struct generator *generator, const struct load_run *run, uint64_t now)
 {
-	flows_pace(&generator->flows, run->begin, (now < run->end ? now : run->end - 1) - run->begin);
+	flows_send_due(&generator->flows, run->begin_ns, (now < run->end_ns ? now : run->end_ns - 1) - run->begin_ns);
 }
 
-/* In a closed loop it never sleeps: to wake it would cost the server time that is none of its own, more or less by
- * chance. */
-static void drive(struct generator *generator, struct run *run, const struct generator_watch *watch)
+/* A closed loop never sleeps: waking it up would cost the server CPU time, by an amount that varies at random. */
+static void generator_run_loop(struct generator *generator, struct load_run *run,
+			       const struct generator_control *control)
 {
 	bool paced = generator->plan->rate > 0, sending = true;
-	uint64_t now = run->begin;
+	uint64_t now = run->begin_ns;
 
-	for (; (sending || is_under_way(generator, run, now)) && !run->over && !is_hopeless(generator);
+	for (; (sending || generator_awaits_replies(generator, run, now)) && !run->over &&
+	       !generator_has_failed(generator);
 	     now = probe_now_ns()) {
-		if (now >= run->next_look)
-			look(generator, run, watch, now);
+		if (now >= run->next_check_ns)
+			generator_check_control(generator, run, control, now);
 		if (paced && sending)
-			pace(generator, run, now);
-		if (sending && now >= run->end) {
+			generator_send_due(generator, run, now);
+		if (sending && now >= run->end_ns) {
 			sending = false;
-			run->last = now;
+			run->last_ns = now;
 		}
-		serve(generator, sending && !paced);
-		note_answers(generator, run, now);
+		generator_serve(generator, sending && !paced);
+		generator_track_replies(generator, run, now);
 		if (paced)
-			nap(generator, run, watch, now);
+			generator_sleep(generator, run, control, now);
 	}
 	if (sending)
-		run->end = now;
+		run->end_ns = now;
 }
 
-void generator_run(struct generator *generator, const struct generator_watch *watch)
+void generator_run(struct generator *generator, const struct generator_control *control)
 {
 	struct load_result *result = &generator->result;
-	struct run run = {.begin = probe_now_ns(), .answers = answers_all(generator)};
+	struct load_run run = {.begin_ns = probe_now_ns(), .replies = generator_total_replies(generator)};
 
-	run.end = run.begin + generator->plan->duration_ns;
-	run.last = run.begin;
-	run.next_look = run.begin + LOOK_NS;
+	run.end_ns = run.begin_ns + generator->plan->duration_ns;
+	run.last_ns = run.begin_ns;
+	run.next_check_ns = run.begin_ns + CHECK_INTERVAL_NS;
 	if (!generator->plan->rate)
-		fill_all(generator, &run);
-	drive(generator, &run, watch);
-	result->sending_ns = run.end - run.begin;
+		generator_fill_windows(generator, &run);
+	generator_run_loop(generator, &run, control);
+	result->sending_ns = run.end_ns - run.begin_ns;
 	if (generator->plan->rate)
-		result->unsent = flows_unsent(&generator->flows, result->sending_ns);
+		result->unsent = flows_count_unsent(&generator->flows, result->sending_ns);
 }
 
 const struct load_result *generator_result(const struct generator *generator)
@@ -325,9 +330,9 @@ const struct load_result *generator_result(const struct generator *generator)
 	return &generator->result;
 }
 
-/* --- Setting up --- */
+/* --- Setup --- */
 
-static int open_peers(struct generator *generator)
+static int generator_open_peers(struct generator *generator)
 {
 	const struct load_plan *plan = generator->plan;
 	unsigned count = plan->receivers + plan->echo_peers;
@@ -337,7 +342,7 @@ static int open_peers(struct generator *generator)
 	if (!generator->peers)
 		return -ENOMEM;
 	while (!error && generator->peer_count < count) {
-		int fd = flows_socket(plan->local.any.sa_family, &plan->local);
+		int fd = flows_open_socket(plan->local.any.sa_family, &plan->local);
 
 		if (fd < 0)
 			return fd;
@@ -356,15 +361,15 @@ int generator_create(struct generator **out, const struct load_plan *plan)
 	if (!generator)
 		return -ENOMEM;
 	generator->plan = plan;
-	error = receivers_init(&generator->receivers, load_flows_all(plan) + plan->receivers + plan->echo_peers,
+	error = receivers_init(&generator->receivers, load_total_flows(plan) + plan->receivers + plan->echo_peers,
 			       plan->rate > 0);
-	generator->answered = calloc(plan->flows, sizeof(*generator->answered));
-	if (!error && !generator->answered)
+	generator->refill_flows = calloc(plan->flows, sizeof(*generator->refill_flows));
+	if (!error && !generator->refill_flows)
 		error = -ENOMEM;
 	if (!error)
-		error = inbox_create(&generator->inbox);
+		error = receive_batch_create(&generator->batch);
 	if (!error)
-		error = open_peers(generator);
+		error = generator_open_peers(generator);
 	if (error) {
 		generator_destroy(generator);
 		return error;
@@ -382,19 +387,19 @@ void generator_destroy(struct generator *generator)
 		close(generator->peers[i]);
 	free(generator->peers);
 	receivers_finish(&generator->receivers);
-	inbox_destroy(generator->inbox);
-	free(generator->answered);
+	receive_batch_destroy(generator->batch);
+	free(generator->refill_flows);
 	free(generator);
 }
 
-void generator_peer(const struct generator *generator, unsigned i, struct address *address)
+void generator_peer_address(const struct generator *generator, unsigned i, struct address *address)
 {
 	address->length = sizeof(*address) - offsetof(struct address, any);
 	getsockname(generator->peers[i], &address->any, &address->length);
 }
 
-/* The idle ones are watched however few they are: next to nothing is sent from them. */
-int generator_aim(struct generator *generator)
+/* The sockets of idle flows are always watched, because almost nothing is sent from them. */
+int generator_connect(struct generator *generator)
 {
 	const struct load_plan *plan = generator->plan;
 	int error = flows_open(&generator->flows, plan, &generator->result);

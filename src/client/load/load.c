@@ -1,3 +1,7 @@
+/* `udprelay load`: loads a server and measures what it returns.
+ *
+ * The order is: parse the command line, open the sockets of receivers and echo peers and print their addresses, connect
+ * the flows to the target, open sessions if wanted, run the load, print the report. */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -7,18 +11,18 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/fd_limit.h"
 #include "client/cli.h"
 #include "client/load/generator.h"
 #include "client/load/load_options.h"
 #include "client/load/load_report.h"
-#include "base/fd_limit.h"
 
-/* What is open beside the sockets, and what libraries open. */
+/* Descriptors besides the sockets, including those that libraries open. */
 #define OTHER_DESCRIPTORS 32
 
 static int load_run(int argc, char **argv);
 
-const struct command command_load = {
+const struct cli_command load_command = {
 	.name = "load",
 	.operands = "HOST PORT",
 	.purpose = "Load an echo, a forwarder or a relay, and measure what comes back.\n"
@@ -34,110 +38,112 @@ const struct command command_load = {
 	.run = load_run,
 };
 
-/* --- Before --- */
+/* --- Setup --- */
 
-static int provide_descriptors(const struct load_plan *plan)
+/* Returns -1 to continue, or the exit status after an error message. */
+static int load_raise_fd_limit(const struct load_plan *plan)
 {
-	unsigned sockets = load_flows_all(plan) + plan->receivers + plan->echo_peers;
+	unsigned sockets = load_total_flows(plan) + plan->receivers + plan->echo_peers;
 	uint64_t granted = fd_limit_raise(sockets + OTHER_DESCRIPTORS);
 
 	if (granted >= sockets + OTHER_DESCRIPTORS)
 		return -1;
-	command_tell("%u sockets need %u descriptors, but this process may open only %" PRIu64
-		     ": lower --flows or --idle, or raise the limit (`ulimit -Hn`)",
-		     sockets, sockets + OTHER_DESCRIPTORS, granted);
+	cli_error("%u sockets need %u descriptors, but this process may open only %" PRIu64
+		  ": lower --flows or --idle, or raise the limit (`ulimit -Hn`)",
+		  sockets, sockets + OTHER_DESCRIPTORS, granted);
 	return EX_UNAVAILABLE;
 }
 
-static void print_peers(const struct generator *generator, const struct load_plan *plan)
+static void load_print_peers(const struct generator *generator, const struct load_plan *plan)
 {
 	for (unsigned i = 0; i < plan->receivers + plan->echo_peers; i++) {
 		struct address address;
 		char text[ADDRESS_TEXT_MAX];
 
-		generator_peer(generator, i, &address);
+		generator_peer_address(generator, i, &address);
 		printf("%s%s", i ? " " : "", address_format(&address, text));
 	}
 	putchar('\n');
 	fflush(stdout);
 }
 
-/* Without its end. */
-static bool read_line(char *line, int size, const char *what)
+/* Reads a line without its line end. line_name describes the line in the error message. */
+static bool load_read_line(char *line, int size, const char *line_name)
 {
 	if (!fgets(line, size, stdin)) {
-		command_tell("standard input ended before %s came", what);
+		cli_error("standard input ended before %s came", line_name);
 		return false;
 	}
 	line[strcspn(line, "\r\n")] = '\0';
 	return true;
 }
 
-/* The kernel knows which addresses are the broadcast ones of a network. */
-static int tell_no_socket(const struct load_plan *plan, int error)
+/* connect(2) fails with EACCES for the broadcast address of a network of this host, which only the kernel knows. */
+static int load_report_socket_error(const struct load_plan *plan, int error)
 {
 	char target[ADDRESS_TEXT_MAX], local[ADDRESS_TEXT_MAX] = "";
 	bool any_port = !plan->local.length || !address_port(&plan->local);
 
 	address_format(&plan->target, target);
 	if (error == EACCES) {
-		command_tell("%s is many hosts': a load goes to one", target);
+		cli_error("%s is many hosts': a load goes to one", target);
 		return EX_USAGE;
 	}
 	if (plan->local.length)
 		address_format(&plan->local, local);
 	if (any_port && (error == EAGAIN || error == EADDRINUSE))
-		command_tell("this host has no local ports left for %u sockets: lower --flows or --idle, or widen "
-			     "net.ipv4.ip_local_port_range",
-			     load_flows_all(plan));
+		cli_error("this host has no local ports left for %u sockets: lower --flows or --idle, or widen "
+			  "net.ipv4.ip_local_port_range",
+			  load_total_flows(plan));
 	else
-		command_tell("cannot open a socket%s%s to %s: %s", *local ? " from " : "", local, target,
-			     strerror(error));
+		cli_error("cannot open a socket%s%s to %s: %s", *local ? " from " : "", local, target, strerror(error));
 	return EX_UNAVAILABLE;
 }
 
-static int aim(struct generator *generator, struct load_options *options)
+/* Reads the target if it comes from standard input, and connects the flows. Returns -1 to continue, or the exit status
+ * after an error message. */
+static int load_connect(struct generator *generator, struct load_options *options)
 {
 	char line[512];
 	int status = -1, error;
 
-	if (options->target_later) {
-		if (!read_line(line, sizeof(line), "the target"))
+	if (options->target_on_stdin) {
+		if (!load_read_line(line, sizeof(line), "the target"))
 			return 1;
-		status = load_options_aim(options, &command_load, line);
+		status = load_options_parse_target(options, &load_command, line);
 	}
 	if (status >= 0)
 		return status;
-	error = generator_aim(generator);
-	return error ? tell_no_socket(&options->plan, -error) : -1;
+	error = generator_connect(generator);
+	return error ? load_report_socket_error(&options->plan, -error) : -1;
 }
 
-/* --- After --- */
+/* --- Report --- */
 
-/* What there is to say beside the numbers; returns the exit status. */
-static int conclude(const struct load_plan *plan, const struct load_result *result)
+/* Prints the reason if no reply arrived or the load could not go on. Returns the exit status. */
+static int load_report_outcome(const struct load_plan *plan, const struct load_result *result)
 {
 	char target[ADDRESS_TEXT_MAX];
 
 	address_format(&plan->target, target);
 	if (plan->train > 1 && (result->error == EINVAL || result->error == EMSGSIZE))
-		command_tell(
+		cli_error(
 			"datagrams of %u bytes are too large to go to %s as trains: lower --size or leave --train out",
 			plan->size, target);
 	else if (result->error)
-		command_tell("cannot send to %s: %s", target, strerror(result->error));
-	else if (result->refusal == ECONNREFUSED)
-		command_tell("nobody listens at %s (ICMP)", target);
-	else if (result->refusal)
-		command_tell("%s cannot be reached (ICMP): %s", target, strerror(result->refusal));
-	else if (result->tally.received)
+		cli_error("cannot send to %s: %s", target, strerror(result->error));
+	else if (result->refused_errno == ECONNREFUSED)
+		cli_error("nobody listens at %s (ICMP)", target);
+	else if (result->refused_errno)
+		cli_error("%s cannot be reached (ICMP): %s", target, strerror(result->refused_errno));
+	else if (result->counts.received)
 		return 0;
 	else
-		command_tell("nothing came back from %s", target);
-	return result->error || result->refusal ? EX_UNAVAILABLE : 1;
+		cli_error("nothing came back from %s", target);
+	return result->error || result->refused_errno ? EX_UNAVAILABLE : 1;
 }
 
-static void report(const struct load_options *options, const struct load_result *result)
+static void load_print_report(const struct load_options *options, const struct load_result *result)
 {
 	if (options->json) {
 		load_report_json(stdout, &options->plan, result);
@@ -147,79 +153,80 @@ static void report(const struct load_options *options, const struct load_result 
 	load_report_text(stdout, &options->plan, result);
 }
 
-/* --- Running --- */
+/* --- Run --- */
 
-static void show_progress(void *data, const struct load_result *result, uint64_t elapsed_ns)
+static void load_on_progress(void *data, const struct load_result *result, uint64_t elapsed_ns)
 {
 	load_progress_show(data, result, elapsed_ns);
 }
 
-/* From here on SIGINT and SIGTERM end the load, and not the report. */
-static int run(struct generator *generator, const struct load_options *options)
+/* From here on SIGINT and SIGTERM end the load, but the report is still printed. */
+static int load_run_generator(struct generator *generator, const struct load_options *options)
 {
 	const struct load_result *result = generator_result(generator);
 	struct load_progress progress = {
-		.out = stderr, .plan = &options->plan, .sent = result->sent, .received = result->tally.received};
-	bool shows = !options->quiet && isatty(STDERR_FILENO);
-	struct generator_watch watch = {.look = shows ? show_progress : NULL, .data = &progress};
+		.out = stderr, .plan = &options->plan, .sent = result->sent, .received = result->counts.received};
+	bool show_progress = !options->quiet && isatty(STDERR_FILENO);
+	struct generator_control control = {.on_progress = show_progress ? load_on_progress : NULL, .data = &progress};
 	sigset_t signals;
 
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
-	watch.stop_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-	generator_run(generator, &watch);
-	close(watch.stop_fd);
-	load_progress_end(&progress);
-	report(options, result);
-	return conclude(&options->plan, result);
+	control.stop_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+	generator_run(generator, &control);
+	close(control.stop_fd);
+	load_progress_clear(&progress);
+	load_print_report(options, result);
+	return load_report_outcome(&options->plan, result);
 }
 
-/* Opens the sessions where that is wanted, and waits until the load is. */
-static int hold(struct generator *generator, const struct load_options *options)
+/* Opens the sessions if --hold or --idle is set. With --hold, then waits for a line on standard input. Returns -1 to
+ * continue, or the exit status. */
+static int load_open_sessions(struct generator *generator, const struct load_options *options)
 {
 	char line[512];
 
 	if (!options->hold && !options->plan.idle)
 		return -1;
-	if (!generator_greet(generator))
-		return conclude(&options->plan, generator_result(generator));
+	if (!generator_open_sessions(generator))
+		return load_report_outcome(&options->plan, generator_result(generator));
 	if (!options->hold)
 		return -1;
 	puts("ready");
 	fflush(stdout);
-	return read_line(line, sizeof(line), "a line to begin") ? -1 : 1;
+	return load_read_line(line, sizeof(line), "a line to begin") ? -1 : 1;
 }
 
-static int load_with(struct generator *generator, struct load_options *options)
+static int load_use_generator(struct generator *generator, struct load_options *options)
 {
 	int status;
 
 	if (options->plan.receivers + options->plan.echo_peers)
-		print_peers(generator, &options->plan);
-	status = aim(generator, options);
+		load_print_peers(generator, &options->plan);
+	status = load_connect(generator, options);
 	if (status < 0)
-		status = hold(generator, options);
-	return status < 0 ? run(generator, options) : status;
+		status = load_open_sessions(generator, options);
+	return status < 0 ? load_run_generator(generator, options) : status;
 }
 
 static int load_run(int argc, char **argv)
 {
 	struct load_options options;
 	struct generator *generator;
-	int status = load_options_take(&options, &command_load, argc, argv), error;
+	int status = load_options_parse(&options, &load_command, argc, argv), error;
 
 	if (status < 0)
-		status = provide_descriptors(&options.plan);
+		status = load_raise_fd_limit(&options.plan);
 	if (status >= 0)
 		return status;
 	error = generator_create(&generator, &options.plan);
 	if (error) {
-		command_tell("cannot open the sockets: %s", strerror(-error));
+		cli_error("cannot open the sockets: %s", strerror(-error));
 		return EX_UNAVAILABLE;
 	}
-	status = load_with(generator, &options);
+	status = load_use_generator(generator, &options);
 	generator_destroy(generator);
 	return status;
 }

@@ -5,7 +5,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "client/destination.h"
+#include "client/address_options.h"
 #include "client/load/address_scope.h"
 #include "client/load/send_batch.h"
 
@@ -14,18 +14,18 @@
 #define RATE_MAX 10000000
 #define PEERS_MAX 64
 
-/* Datagrams of all flows that may be under way: they leave at once in the beginning. */
-#define UNDER_WAY_MAX 262144
+/* Limit for the datagrams in flight of all flows: at the start, all of them are sent at once. */
+#define IN_FLIGHT_MAX 262144
 
 #define SECONDS_MIN 0.001
 #define SECONDS_MAX 3600
 
-/* What a receiver knows of every flow takes memory. */
-#define TRACKED_MAX 65536
+/* Each receiver has a sequence tracker for every flow. This limits their memory. */
+#define TRACKERS_MAX 65536
 
-enum { OPTION_IDLE = OPTION_WORDS, OPTION_RECEIVERS, OPTION_ECHO_PEERS, OPTION_HOLD, OPTION_JSON, OPTION_OWN };
+enum { OPTION_IDLE = CLI_LONG_ONLY, OPTION_RECEIVERS, OPTION_ECHO_PEERS, OPTION_HOLD, OPTION_JSON, OPTION_OWN };
 
-const struct option_spec load_option_specs[] = {
+const struct cli_option_spec load_option_specs[] = {
 	{'f', "flows", "N", "send from so many sockets, 1 to 16384 (default: 1)"},
 	{'d', "depth", "N",
 	 "closed loop: keep so many datagrams of each flow under way, 1 to\n"
@@ -59,75 +59,75 @@ const struct option_spec load_option_specs[] = {
 
 /* --- Options --- */
 
-/* What takes the options. */
-struct taking {
-	const struct command *command;
+/* The data of load_handle_option(). */
+struct load_option_context {
+	const struct cli_command *command;
 	struct load_options *options;
 	const char *bind;
 };
 
-static bool take_number(const struct taking *taking, int letter, const char *value, unsigned min, unsigned max,
-			unsigned *result)
+static bool load_parse_number(const struct load_option_context *context, int letter, const char *value, unsigned min,
+			      unsigned max, unsigned *result)
 {
 	uint64_t number;
 
-	if (!command_number(taking->command, letter, value, min, max, &number))
+	if (!cli_parse_number(context->command, letter, value, min, max, &number))
 		return false;
 	*result = (unsigned)number;
 	return true;
 }
 
-/* What has no value. */
-static void take_switch(struct load_options *options, int letter)
+/* Handles an option without an argument. */
+static void load_handle_flag(struct load_options *options, int letter)
 {
 	if (letter == OPTION_HOLD)
 		options->hold = true;
 	else if (letter == OPTION_JSON)
 		options->json = true;
 	else if (letter == OPTION_OWN)
-		options->own = true;
+		options->target_is_own = true;
 	else if (letter == 'q')
 		options->quiet = true;
 	else
 		options->family = letter == '4' ? AF_INET : AF_INET6;
 }
 
-static bool take(void *data, int letter, const char *value)
+static bool load_handle_option(void *data, int letter, const char *value)
 {
-	struct taking *taking = data;
-	struct load_plan *plan = &taking->options->plan;
+	struct load_option_context *context = data;
+	struct load_plan *plan = &context->options->plan;
 
 	switch (letter) {
 	case 'f':
-		return take_number(taking, letter, value, 1, FLOWS_MAX, &plan->flows);
+		return load_parse_number(context, letter, value, 1, FLOWS_MAX, &plan->flows);
 	case 'd':
-		return take_number(taking, letter, value, 1, DEPTH_MAX, &plan->depth);
+		return load_parse_number(context, letter, value, 1, DEPTH_MAX, &plan->depth);
 	case 'r':
-		return take_number(taking, letter, value, 1, RATE_MAX, &plan->rate);
+		return load_parse_number(context, letter, value, 1, RATE_MAX, &plan->rate);
 	case 's':
-		return take_number(taking, letter, value, PROBE_SIZE, LOAD_BYTES_MAX, &plan->size);
+		return load_parse_number(context, letter, value, PROBE_SIZE, LOAD_BYTES_MAX, &plan->size);
 	case 't':
-		return take_number(taking, letter, value, 1, BURST_MAX, &plan->train);
+		return load_parse_number(context, letter, value, 1, SEND_BATCH_MAX, &plan->train);
 	case 'n':
-		return command_seconds(taking->command, letter, value, SECONDS_MIN, SECONDS_MAX, &plan->duration_ns);
+		return cli_parse_seconds(context->command, letter, value, SECONDS_MIN, SECONDS_MAX, &plan->duration_ns);
 	case 'b':
-		taking->bind = value;
+		context->bind = value;
 		return true;
 	case OPTION_IDLE:
-		return take_number(taking, letter, value, 0, FLOWS_MAX, &plan->idle);
+		return load_parse_number(context, letter, value, 0, FLOWS_MAX, &plan->idle);
 	case OPTION_RECEIVERS:
-		return take_number(taking, letter, value, 1, PEERS_MAX, &plan->receivers);
+		return load_parse_number(context, letter, value, 1, PEERS_MAX, &plan->receivers);
 	case OPTION_ECHO_PEERS:
-		return take_number(taking, letter, value, 1, PEERS_MAX, &plan->echo_peers);
+		return load_parse_number(context, letter, value, 1, PEERS_MAX, &plan->echo_peers);
 	default:
-		take_switch(taking->options, letter);
+		load_handle_flag(context->options, letter);
 		return true;
 	}
 }
 
 /* --- Addresses --- */
 
-static bool is_bare_ip(struct address *address, const char *text)
+static bool parse_bare_ip(struct address *address, const char *text)
 {
 	char ip[ADDRESS_HOST_MAX];
 	size_t length = strlen(text);
@@ -141,25 +141,25 @@ static bool is_bare_ip(struct address *address, const char *text)
 	return !address_from_ip(address, ip, 0);
 }
 
-static int take_bind(const struct command *command, const char *text, struct load_plan *plan)
+static int load_parse_bind(const struct cli_command *command, const char *text, struct load_plan *plan)
 {
 	struct address *local = &plan->local;
-	char fault[ADDRESS_FAULT_MAX];
-	const char *wrong = NULL;
+	char fault[ADDRESS_ERROR_MAX];
+	const char *error_text = NULL;
 
-	if (!is_bare_ip(local, text) && address_parse(local, text))
-		wrong = address_fault(text, false, fault);
+	if (!parse_bare_ip(local, text) && address_parse(local, text))
+		error_text = address_error_text(text, false, fault);
 	else if (local->any.sa_family == AF_UNIX)
-		wrong = "write ADDR or ADDR:PORT: load goes by IPv4 or IPv6";
-	else if (address_port(local) && load_flows_all(plan) + plan->receivers + plan->echo_peers > 1)
-		wrong = "a port is for one socket, and there are more: leave it out";
-	if (wrong)
-		command_wrong_value(command, 'b', text, "%s", wrong);
-	return wrong ? EX_USAGE : -1;
+		error_text = "write ADDR or ADDR:PORT: load goes by IPv4 or IPv6";
+	else if (address_port(local) && load_total_flows(plan) + plan->receivers + plan->echo_peers > 1)
+		error_text = "a port is for one socket, and there are more: leave it out";
+	if (error_text)
+		cli_value_error(command, 'b', text, "%s", error_text);
+	return error_text ? EX_USAGE : -1;
 }
 
-/* What this host sends to the target from; connecting a datagram socket sends nothing. */
-static bool find_way(const struct address *target, struct address *local)
+/* Finds the local address from which this host sends to the target. Connecting a datagram socket sends nothing. */
+static bool find_source_address(const struct address *target, struct address *local)
 {
 	int fd = socket(target->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	bool found = fd >= 0 && !connect(fd, &target->any, target->length);
@@ -172,110 +172,110 @@ static bool find_way(const struct address *target, struct address *local)
 	return found;
 }
 
-/* Without -b, only what others are to write to needs an address. */
-static void choose_local(struct load_options *options)
+/* Without --bind, only receivers and echo peers need an address, because others send to them. */
+static void load_choose_local(struct load_options *options)
 {
 	struct load_plan *plan = &options->plan;
-	int family = options->target_later ? options->family : plan->target.any.sa_family;
+	int family = options->target_on_stdin ? options->family : plan->target.any.sa_family;
 
 	if (plan->local.length || !(plan->receivers + plan->echo_peers))
 		return;
-	if (options->target_later || !find_way(&plan->target, &plan->local))
+	if (options->target_on_stdin || !find_source_address(&plan->target, &plan->local))
 		address_from_ip(&plan->local, family == AF_INET6 ? "::1" : "127.0.0.1", 0);
 }
 
-/* Whether the target may be loaded, by what it is and by whose it seems to be. */
-static int check_target(const struct load_options *options, const struct command *command)
+/* Checks that the target is a single host with a usable family and that it seems to belong to the user. */
+static int load_check_target(const struct load_options *options, const struct cli_command *command)
 {
 	const struct address *target = &options->plan.target, *local = &options->plan.local;
-	enum scope scope;
+	enum address_scope scope;
 	char text[ADDRESS_TEXT_MAX];
 
 	address_format(target, text);
 	if (target->any.sa_family == AF_UNIX)
-		return command_wrong(command, "`%s`: load goes by IPv4 or IPv6", text);
+		return cli_usage_error(command, "`%s`: load goes by IPv4 or IPv6", text);
 	if (local->length && local->any.sa_family != target->any.sa_family)
-		return command_wrong(command, "%s is not of the family of what is sent from", text);
-	scope = scope_of(target);
-	if (scope == SCOPE_MANY)
-		command_tell("%s is many hosts': a load goes to one", text);
-	else if (scope == SCOPE_FAR && !options->own)
-		command_tell(
-			"%s is neither loopback, private nor link-local: add --yes-i-own-it if it is yours to load",
-			text);
+		return cli_usage_error(command, "%s is not of the family of what is sent from", text);
+	scope = address_scope_of(target);
+	if (scope == SCOPE_MULTICAST)
+		cli_error("%s is many hosts': a load goes to one", text);
+	else if (scope == SCOPE_GLOBAL && !options->target_is_own)
+		cli_error("%s is neither loopback, private nor link-local: add --yes-i-own-it if it is yours to load",
+			  text);
 	else
 		return -1;
 	return EX_USAGE;
 }
 
-static int take_target(struct load_options *options, const struct command *command, int argc, char **argv)
+static int load_parse_target(struct load_options *options, const struct cli_command *command, int argc, char **argv)
 {
 	int status = 0;
 
-	options->target_later = optind < argc && !strcmp(argv[optind], "-");
-	if (options->target_later)
+	options->target_on_stdin = optind < argc && !strcmp(argv[optind], "-");
+	if (options->target_on_stdin)
 		optind++;
 	else
-		status = destination_take(command, argc, argv, options->family, &options->plan.target);
+		status = address_options_parse_destination(command, argc, argv, options->family, &options->plan.target);
 	if (!status && optind < argc)
-		return command_wrong(command, "`%s` is one word too many", argv[optind]);
+		return cli_usage_error(command, "`%s` is one word too many", argv[optind]);
 	return status ? status : -1;
 }
 
-int load_options_aim(struct load_options *options, const struct command *command, char *text)
+int load_options_parse_target(struct load_options *options, const struct cli_command *command, char *text)
 {
 	char *operands[] = {text, NULL};
 	int status;
 
 	optind = 0;
-	status = destination_take(command, 1, operands, options->family, &options->plan.target);
-	return status ? status : check_target(options, command);
+	status = address_options_parse_destination(command, 1, operands, options->family, &options->plan.target);
+	return status ? status : load_check_target(options, command);
 }
 
-/* --- All --- */
+/* --- Command line --- */
 
-static int check_plan(struct load_plan *plan, const struct command *command)
+static int load_check_plan(struct load_plan *plan, const struct cli_command *command)
 {
 	if (plan->rate && plan->depth)
-		return command_wrong(command, "--depth is a closed loop's, and --rate makes it none: leave one out");
+		return cli_usage_error(command, "--depth is a closed loop's, and --rate makes it none: leave one out");
 	if (!plan->depth)
 		plan->depth = plan->train;
 	if (plan->depth < plan->train)
-		return command_wrong(command, "a window of %u datagrams (--depth) holds no train of %u", plan->depth,
-				     plan->train);
-	if (!plan->rate && plan->flows * plan->depth > UNDER_WAY_MAX)
-		return command_wrong(command, "%u flows of depth %u are too many: their product may be %u", plan->flows,
-				     plan->depth, UNDER_WAY_MAX);
+		return cli_usage_error(command, "a window of %u datagrams (--depth) holds no train of %u", plan->depth,
+				       plan->train);
+	if (!plan->rate && plan->flows * plan->depth > IN_FLIGHT_MAX)
+		return cli_usage_error(command, "%u flows of depth %u are too many: their product may be %u",
+				       plan->flows, plan->depth, IN_FLIGHT_MAX);
 	if (plan->size * plan->train > LOAD_BYTES_MAX)
-		return command_wrong(command, "%u datagrams of %u bytes are no train: it has at most %u bytes",
-				     plan->train, plan->size, LOAD_BYTES_MAX);
+		return cli_usage_error(command, "%u datagrams of %u bytes are no train: it has at most %u bytes",
+				       plan->train, plan->size, LOAD_BYTES_MAX);
 	if (plan->receivers && (plan->echo_peers || plan->idle))
-		return command_wrong(command, "what goes to --receivers does not come back, as --echo-peers and --idle "
-					      "want it");
-	if (plan->receivers * plan->flows > TRACKED_MAX)
-		return command_wrong(command, "%u receivers of %u flows are too many: their product may be %u",
-				     plan->receivers, plan->flows, TRACKED_MAX);
+		return cli_usage_error(command,
+				       "what goes to --receivers does not come back, as --echo-peers and --idle "
+				       "want it");
+	if (plan->receivers * plan->flows > TRACKERS_MAX)
+		return cli_usage_error(command, "%u receivers of %u flows are too many: their product may be %u",
+				       plan->receivers, plan->flows, TRACKERS_MAX);
 	return -1;
 }
 
-int load_options_take(struct load_options *options, const struct command *command, int argc, char **argv)
+int load_options_parse(struct load_options *options, const struct cli_command *command, int argc, char **argv)
 {
-	struct taking taking = {command, options, NULL};
+	struct load_option_context context = {command, options, NULL};
 	int status;
 
 	*options = (struct load_options){
 		.plan = {.flows = 1, .size = 64, .train = 1, .duration_ns = UINT64_C(10000000000)},
 	};
-	status = command_parse(command, argc, argv, take, &taking);
+	status = cli_parse_options(command, argc, argv, load_handle_option, &context);
 	if (status < 0)
-		status = check_plan(&options->plan, command);
-	if (status < 0 && taking.bind)
-		status = take_bind(command, taking.bind, &options->plan);
+		status = load_check_plan(&options->plan, command);
+	if (status < 0 && context.bind)
+		status = load_parse_bind(command, context.bind, &options->plan);
 	if (status < 0)
-		status = take_target(options, command, argc, argv);
-	if (status < 0 && !options->target_later)
-		status = check_target(options, command);
+		status = load_parse_target(options, command, argc, argv);
+	if (status < 0 && !options->target_on_stdin)
+		status = load_check_target(options, command);
 	if (status < 0)
-		choose_local(options);
+		load_choose_local(options);
 	return status;
 }

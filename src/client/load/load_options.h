@@ -9,19 +9,19 @@
 
 struct load_options {
 	struct load_plan plan;
-	int family; /* AF_INET or AF_INET6 where no other will do, else AF_UNSPEC */
-	bool target_later; /* it is read from standard input */
-	bool hold, json, quiet, own;
+	int family; /* AF_INET or AF_INET6 after -4 or -6, else AF_UNSPEC */
+	bool target_on_stdin; /* the target is a line of standard input */
+	bool hold, json, quiet, target_is_own;
 };
 
-/* For command_load. */
-extern const struct option_spec load_option_specs[];
+/* The options of load_command. */
+extern const struct cli_option_spec load_option_specs[];
 
-/* Takes all of the command line, and the target unless it comes later. Returns -1 to go on, or the exit status to leave
- * with, after telling why. */
-int load_options_take(struct load_options *options, const struct command *command, int argc, char **argv);
+/* Parses the command line with all options and, unless it comes from standard input, the target. Fills *options.
+ * Returns -1 to continue, or the exit status after an error message. */
+int load_options_parse(struct load_options *options, const struct cli_command *command, int argc, char **argv);
 
-/* Takes the target that came later, a line of standard input. Returns as load_options_take(). */
-int load_options_aim(struct load_options *options, const struct command *command, char *text);
+/* Parses the target, a line of standard input. text is modified. Returns as load_options_parse() does. */
+int load_options_parse_target(struct load_options *options, const struct cli_command *command, char *text);
 
 #endif

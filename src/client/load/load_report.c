@@ -4,13 +4,13 @@
 
 #include "text/json_writer.h"
 
-/* From one progress line to the next. */
-#define PROGRESS_NS 500000000
+/* Time between two progress lines. */
+#define PROGRESS_INTERVAL_NS 500000000
 
-/* Begins a line that has something in it. */
-#define LINE_AGAIN "\r\033[K"
+/* Returns to the start of the line and clears it. */
+#define CLEAR_LINE "\r\033[K"
 
-/* A number with its unit, and a NUL. */
+/* Size of a number with its unit, including the NUL. */
 #define UNIT_TEXT_MAX 32
 
 /* --- Numbers --- */
@@ -20,14 +20,14 @@ static double per_second(uint64_t count, uint64_t ns)
 	return ns ? (double)count * 1e9 / (double)ns : 0;
 }
 
-/* Of payload. */
-static double bits(const struct load_plan *plan, double datagrams)
+/* Returns the number of payload bits. */
+static double payload_bits(const struct load_plan *plan, double datagrams)
 {
 	return datagrams * plan->size * 8;
 }
 
-/* Three or four digits that tell something. */
-static char *scaled(char text[UNIT_TEXT_MAX], double value, const char *const units[4])
+/* Formats with three or four significant digits. */
+static char *format_scaled(char text[UNIT_TEXT_MAX], double value, const char *const units[4])
 {
 	int i = 0;
 
@@ -37,37 +37,37 @@ static char *scaled(char text[UNIT_TEXT_MAX], double value, const char *const un
 	return text;
 }
 
-static char *bit_rate(char text[UNIT_TEXT_MAX], double rate)
+static char *format_bit_rate(char text[UNIT_TEXT_MAX], double rate)
 {
 	static const char *const units[] = {"bit/s", "kbit/s", "Mbit/s", "Gbit/s"};
 
-	return scaled(text, rate, units);
+	return format_scaled(text, rate, units);
 }
 
-static char *duration(char text[UNIT_TEXT_MAX], uint64_t ns)
+static char *load_report_format_duration(char text[UNIT_TEXT_MAX], uint64_t ns)
 {
 	static const char *const units[] = {"ns", "µs", "ms", "s"};
 
-	return scaled(text, (double)ns, units);
+	return format_scaled(text, (double)ns, units);
 }
 
-/* Sent and received without the greetings, which took a time of their own; and how long the others took. */
-struct rates {
+/* Counts without the session openings, which happen before the load, and the time that the rest took. */
+struct load_rates {
 	uint64_t sent, received, lost;
-	uint64_t receiving_ns; /* to the last that came, but no shorter than sending */
+	uint64_t receiving_ns; /* to the last reply, but at least the time of sending */
 	double lost_percent;
 };
 
-static struct rates rates_of(const struct load_plan *plan, const struct load_result *result)
+static struct load_rates load_rates_of(const struct load_plan *plan, const struct load_result *result)
 {
-	struct rates rates = {.sent = result->sent - result->greetings,
-			      .received = result->tally.received - result->greeted,
-			      .receiving_ns = result->receiving_ns};
-	uint64_t expected = load_expected(plan, result);
+	struct load_rates rates = {.sent = result->sent - result->opening_sent,
+				   .received = result->counts.received - result->opening_received,
+				   .receiving_ns = result->receiving_ns};
+	uint64_t expected = load_expected_replies(plan, result);
 
 	if (rates.receiving_ns < result->sending_ns)
 		rates.receiving_ns = result->sending_ns;
-	rates.lost = expected - result->tally.received;
+	rates.lost = expected - result->counts.received;
 	rates.lost_percent = expected ? (double)rates.lost * 100 / (double)expected : 0;
 	return rates;
 }
@@ -91,16 +91,16 @@ void load_report_plan(FILE *out, const struct load_plan *plan)
 	fprintf(out, ", %g s\n", (double)plan->duration_ns / 1e9);
 }
 
-static void print_way(FILE *out, const struct load_plan *plan, const char *name, uint64_t count, uint64_t ns)
+static void print_direction(FILE *out, const struct load_plan *plan, const char *name, uint64_t count, uint64_t ns)
 {
 	char text[UNIT_TEXT_MAX];
 	double rate = per_second(count, ns);
 
 	fprintf(out, "%-13s%" PRIu64 " datagrams, %.0f a second, %s\n", name, count, rate,
-		bit_rate(text, bits(plan, rate)));
+		format_bit_rate(text, payload_bits(plan, rate)));
 }
 
-static void print_latency(FILE *out, const struct histogram *latency)
+static void load_print_latency(FILE *out, const struct histogram *latency)
 {
 	static const struct {
 		const char *name;
@@ -113,20 +113,20 @@ static void print_latency(FILE *out, const struct histogram *latency)
 	fprintf(out, "%-13s", "latency");
 	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
 		fprintf(out, "%s%s %s", i ? ", " : "", lines[i].name,
-			duration(text, histogram_percentile(latency, lines[i].percent)));
+			load_report_format_duration(text, histogram_percentile(latency, lines[i].percent)));
 	fputc('\n', out);
 }
 
 void load_report_text(FILE *out, const struct load_plan *plan, const struct load_result *result)
 {
-	struct rates rates = rates_of(plan, result);
+	struct load_rates rates = load_rates_of(plan, result);
 
-	print_way(out, plan, "sent", rates.sent, result->sending_ns);
-	print_way(out, plan, plan->receivers ? "arrived" : "back", rates.received, rates.receiving_ns);
+	print_direction(out, plan, "sent", rates.sent, result->sending_ns);
+	print_direction(out, plan, plan->receivers ? "arrived" : "back", rates.received, rates.receiving_ns);
 	fprintf(out, "%-13s%" PRIu64 " (%.3g %%)\n", "lost", rates.lost, rates.lost_percent);
 	fprintf(out, "%-13s%" PRIu64 ", out of order %" PRIu64 ", misdelivered %" PRIu64 "\n", "duplicated",
-		result->tally.duplicated, result->tally.reordered, result->tally.misdelivered);
-	print_latency(out, &result->latency);
+		result->counts.duplicated, result->counts.reordered, result->counts.misdelivered);
+	load_print_latency(out, &result->latency);
 	if (result->unsent)
 		fprintf(out, "%-13s%" PRIu64 " datagrams were due that this host could not send in time\n", "unsent",
 			result->unsent);
@@ -136,7 +136,7 @@ void load_report_text(FILE *out, const struct load_plan *plan, const struct load
 
 /* --- JSON --- */
 
-static void put_plan(struct json_writer *json, const struct load_plan *plan)
+static void load_json_plan(struct json_writer *json, const struct load_plan *plan)
 {
 	char target[ADDRESS_TEXT_MAX];
 
@@ -151,22 +151,22 @@ static void put_plan(struct json_writer *json, const struct load_plan *plan)
 	json_writer_number(json, "train", plan->train);
 }
 
-static void put_counts(struct json_writer *json, const struct load_plan *plan, const struct load_result *result)
+static void load_json_counts(struct json_writer *json, const struct load_plan *plan, const struct load_result *result)
 {
 	json_writer_number(json, "sent", result->sent);
-	json_writer_number(json, "received", result->tally.received);
-	json_writer_number(json, "greeted", result->greeted);
-	json_writer_number(json, "lost", rates_of(plan, result).lost);
-	json_writer_number(json, "duplicated", result->tally.duplicated);
-	json_writer_number(json, "reordered", result->tally.reordered);
-	json_writer_number(json, "misdelivered", result->tally.misdelivered);
+	json_writer_number(json, "received", result->counts.received);
+	json_writer_number(json, "greeted", result->opening_received);
+	json_writer_number(json, "lost", load_rates_of(plan, result).lost);
+	json_writer_number(json, "duplicated", result->counts.duplicated);
+	json_writer_number(json, "reordered", result->counts.reordered);
+	json_writer_number(json, "misdelivered", result->counts.misdelivered);
 	json_writer_number(json, "unsent", result->unsent);
 	json_writer_number(json, "refused", result->refused);
 }
 
-static void put_rates(struct json_writer *json, const struct load_plan *plan, const struct load_result *result)
+static void load_json_rates(struct json_writer *json, const struct load_plan *plan, const struct load_result *result)
 {
-	struct rates rates = rates_of(plan, result);
+	struct load_rates rates = load_rates_of(plan, result);
 	double sent = per_second(rates.sent, result->sending_ns);
 	double received = per_second(rates.received, rates.receiving_ns);
 
@@ -174,11 +174,11 @@ static void put_rates(struct json_writer *json, const struct load_plan *plan, co
 	json_writer_decimal(json, "lost_percent", rates.lost_percent);
 	json_writer_decimal(json, "sent_per_second", sent);
 	json_writer_decimal(json, "received_per_second", received);
-	json_writer_decimal(json, "sent_bits_per_second", bits(plan, sent));
-	json_writer_decimal(json, "received_bits_per_second", bits(plan, received));
+	json_writer_decimal(json, "sent_bits_per_second", payload_bits(plan, sent));
+	json_writer_decimal(json, "received_bits_per_second", payload_bits(plan, received));
 }
 
-static void put_latency(struct json_writer *json, const struct histogram *latency)
+static void load_json_latency(struct json_writer *json, const struct histogram *latency)
 {
 	static const struct {
 		const char *name;
@@ -200,10 +200,10 @@ void load_report_json(FILE *out, const struct load_plan *plan, const struct load
 	struct json_writer json = {.out = out};
 
 	json_writer_begin(&json, NULL, '{');
-	put_plan(&json, plan);
-	put_counts(&json, plan, result);
-	put_rates(&json, plan, result);
-	put_latency(&json, &result->latency);
+	load_json_plan(&json, plan);
+	load_json_counts(&json, plan, result);
+	load_json_rates(&json, plan, result);
+	load_json_latency(&json, &result->latency);
 	json_writer_end(&json, '}');
 	fputc('\n', out);
 }
@@ -213,26 +213,26 @@ void load_report_json(FILE *out, const struct load_plan *plan, const struct load
 void load_progress_show(struct load_progress *progress, const struct load_result *result, uint64_t elapsed_ns)
 {
 	const struct load_plan *plan = progress->plan;
-	uint64_t since = elapsed_ns - progress->shown_ns;
+	uint64_t interval_ns = elapsed_ns - progress->updated_ns;
 	char text[UNIT_TEXT_MAX];
 
-	if (since < PROGRESS_NS)
+	if (interval_ns < PROGRESS_INTERVAL_NS)
 		return;
-	double sent = per_second(result->sent - progress->sent, since);
-	double received = per_second(result->tally.received - progress->received, since);
+	double sent = per_second(result->sent - progress->sent, interval_ns);
+	double received = per_second(result->counts.received - progress->received, interval_ns);
 
-	fprintf(progress->out, LINE_AGAIN "%.1f s of %g s: %.0f sent/s, %.0f %s/s, %s", (double)elapsed_ns / 1e9,
+	fprintf(progress->out, CLEAR_LINE "%.1f s of %g s: %.0f sent/s, %.0f %s/s, %s", (double)elapsed_ns / 1e9,
 		(double)plan->duration_ns / 1e9, sent, received, plan->receivers ? "arrived" : "back",
-		bit_rate(text, bits(plan, received)));
+		format_bit_rate(text, payload_bits(plan, received)));
 	fflush(progress->out);
-	progress->shown_ns = elapsed_ns;
+	progress->updated_ns = elapsed_ns;
 	progress->sent = result->sent;
-	progress->received = result->tally.received;
+	progress->received = result->counts.received;
 }
 
-void load_progress_end(struct load_progress *progress)
+void load_progress_clear(struct load_progress *progress)
 {
-	if (progress->shown_ns)
-		fputs(LINE_AGAIN, progress->out);
+	if (progress->updated_ns)
+		fputs(CLEAR_LINE, progress->out);
 	fflush(progress->out);
 }

@@ -1,4 +1,4 @@
-/* What is told of a load. */
+/* The report of a load: text, JSON and a progress line. */
 #ifndef UDPRELAYD_CLIENT_LOAD_LOAD_REPORT_H
 #define UDPRELAYD_CLIENT_LOAD_LOAD_REPORT_H
 
@@ -6,27 +6,28 @@
 
 #include "client/load/load_plan.h"
 
-/* "127.0.0.1:7788: 20 flows, depth 4, …", a line. */
+/* Prints a line "127.0.0.1:7788: 20 flows, depth 4, …". */
 void load_report_plan(FILE *out, const struct load_plan *plan);
 
-/* For people, several lines. */
+/* Prints the result as several lines of text. */
 void load_report_text(FILE *out, const struct load_plan *plan, const struct load_result *result);
 
-/* For programs: an object in one line. */
+/* Prints the result as one JSON object in one line. */
 void load_report_json(FILE *out, const struct load_plan *plan, const struct load_result *result);
 
-/* A line on a terminal that is written anew about twice a second. */
+/* A progress line on a terminal, which is rewritten about twice a second. */
 struct load_progress {
 	FILE *out;
 	const struct load_plan *plan;
-	uint64_t shown_ns; /* the last time */
-	uint64_t sent, received; /* up to then */
+	uint64_t updated_ns; /* time of the last update */
+	uint64_t sent, received; /* counts at the last update */
 };
 
-/* Is called with what there is by now, so long after the beginning, as often as one likes. */
+/* Updates the progress line if the last update is long enough ago. elapsed_ns is the time since the start of the
+ * load. */
 void load_progress_show(struct load_progress *progress, const struct load_result *result, uint64_t elapsed_ns);
 
-/* Takes the line away. */
-void load_progress_end(struct load_progress *progress);
+/* Clears the progress line. */
+void load_progress_clear(struct load_progress *progress);
 
 #endif

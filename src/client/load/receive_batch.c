@@ -10,102 +10,103 @@
 
 #include "client/load/send_batch.h"
 
-/* More than any message has. */
+/* Larger than any message. */
 #define SLOT_SIZE 65536
 
 #define CONTROL_SIZE 64
 
-static_assert(CONTROL_SIZE >= BURST_CONTROL_SIZE, "a train can go back");
+static_assert(CONTROL_SIZE >= SEND_BATCH_CONTROL_SIZE, "a train can go back");
 
-struct inbox {
-	unsigned count; /* messages that came last */
-	struct mmsghdr messages[INBOX_MAX];
-	struct iovec vectors[INBOX_MAX];
-	struct sockaddr_in6 sources[INBOX_MAX]; /* or a sockaddr_in, which is smaller */
-	_Alignas(struct cmsghdr) uint8_t control[INBOX_MAX][CONTROL_SIZE];
+struct receive_batch {
+	unsigned count; /* messages of the last receive call */
+	struct mmsghdr messages[RECEIVE_BATCH_MAX];
+	struct iovec vectors[RECEIVE_BATCH_MAX];
+	struct sockaddr_in6 sources[RECEIVE_BATCH_MAX]; /* large enough for a sockaddr_in, too */
+	_Alignas(struct cmsghdr) uint8_t control[RECEIVE_BATCH_MAX][CONTROL_SIZE];
 	uint8_t *slots;
 };
 
-/* Before use, and after it: receiving and sending back both leave their sizes there. */
-static void prepare(struct inbox *inbox, unsigned count)
+/* Resets the headers of count messages before a receive call: receiving and echoing both change sizes in them. */
+static void receive_batch_reset(struct receive_batch *batch, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
-		inbox->vectors[i] = (struct iovec){inbox->slots + (size_t)i * SLOT_SIZE, SLOT_SIZE};
-		inbox->messages[i].msg_hdr = (struct msghdr){.msg_name = &inbox->sources[i],
-							     .msg_namelen = sizeof(inbox->sources[i]),
-							     .msg_iov = &inbox->vectors[i],
+		batch->vectors[i] = (struct iovec){batch->slots + (size_t)i * SLOT_SIZE, SLOT_SIZE};
+		batch->messages[i].msg_hdr = (struct msghdr){.msg_name = &batch->sources[i],
+							     .msg_namelen = sizeof(batch->sources[i]),
+							     .msg_iov = &batch->vectors[i],
 							     .msg_iovlen = 1,
-							     .msg_control = inbox->control[i],
+							     .msg_control = batch->control[i],
 							     .msg_controllen = CONTROL_SIZE};
 	}
 }
 
-int inbox_create(struct inbox **out)
+int receive_batch_create(struct receive_batch **out)
 {
-	struct inbox *inbox = calloc(1, sizeof(*inbox));
+	struct receive_batch *batch = calloc(1, sizeof(*batch));
 
-	if (!inbox)
+	if (!batch)
 		return -ENOMEM;
-	inbox->slots = mmap(NULL, INBOX_MAX * SLOT_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (inbox->slots == MAP_FAILED) {
-		free(inbox);
+	batch->slots =
+		mmap(NULL, RECEIVE_BATCH_MAX * SLOT_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (batch->slots == MAP_FAILED) {
+		free(batch);
 		return -ENOMEM;
 	}
-	prepare(inbox, INBOX_MAX);
-	*out = inbox;
+	receive_batch_reset(batch, RECEIVE_BATCH_MAX);
+	*out = batch;
 	return 0;
 }
 
-void inbox_destroy(struct inbox *inbox)
+void receive_batch_destroy(struct receive_batch *batch)
 {
-	if (!inbox)
+	if (!batch)
 		return;
-	munmap(inbox->slots, INBOX_MAX * SLOT_SIZE);
-	free(inbox);
+	munmap(batch->slots, RECEIVE_BATCH_MAX * SLOT_SIZE);
+	free(batch);
 }
 
-int inbox_receive(struct inbox *inbox, int fd)
+int receive_batch_receive(struct receive_batch *batch, int fd)
 {
 	int count;
 
-	prepare(inbox, inbox->count);
-	count = recvmmsg(fd, inbox->messages, INBOX_MAX, MSG_DONTWAIT, NULL);
-	inbox->count = count > 0 ? (unsigned)count : 0;
+	receive_batch_reset(batch, batch->count);
+	count = recvmmsg(fd, batch->messages, RECEIVE_BATCH_MAX, MSG_DONTWAIT, NULL);
+	batch->count = count > 0 ? (unsigned)count : 0;
 	return count < 0 ? -errno : count;
 }
 
-struct inbox_message inbox_message(struct inbox *inbox, unsigned i)
+struct received_message receive_batch_get(struct receive_batch *batch, unsigned i)
 {
-	struct msghdr *header = &inbox->messages[i].msg_hdr;
-	size_t size = inbox->messages[i].msg_len;
+	struct msghdr *header = &batch->messages[i].msg_hdr;
+	size_t size = batch->messages[i].msg_len;
 	int segment = 0;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
 		if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO && c->cmsg_len == CMSG_LEN(sizeof(segment)))
 			memcpy(&segment, CMSG_DATA(c), sizeof(segment));
 	}
-	return (struct inbox_message){inbox->vectors[i].iov_base, size, segment > 0 ? (size_t)segment : size};
+	return (struct received_message){batch->vectors[i].iov_base, size, segment > 0 ? (size_t)segment : size};
 }
 
-/* What came in as a train goes back as one. */
-static void turn_round(struct inbox *inbox, unsigned i)
+/* A train is returned as a train. */
+static void receive_batch_prepare_echo(struct receive_batch *batch, unsigned i)
 {
-	struct inbox_message message = inbox_message(inbox, i);
-	struct msghdr *header = &inbox->messages[i].msg_hdr;
+	struct received_message message = receive_batch_get(batch, i);
+	struct msghdr *header = &batch->messages[i].msg_hdr;
 
-	inbox->vectors[i].iov_len = message.size;
+	batch->vectors[i].iov_len = message.size;
 	header->msg_controllen = 0;
 	if (message.segment < message.size)
-		burst_set_segment(header, inbox->control[i], message.segment);
+		send_batch_set_segment(header, batch->control[i], message.segment);
 }
 
-void inbox_send_back(struct inbox *inbox, int fd)
+void receive_batch_echo(struct receive_batch *batch, int fd)
 {
-	for (unsigned i = 0; i < inbox->count; i++)
-		turn_round(inbox, i);
-	for (unsigned sent = 0; sent < inbox->count;) {
-		int taken = sendmmsg(fd, inbox->messages + sent, inbox->count - sent, MSG_DONTWAIT);
+	for (unsigned i = 0; i < batch->count; i++)
+		receive_batch_prepare_echo(batch, i);
+	for (unsigned sent = 0; sent < batch->count;) {
+		int accepted = sendmmsg(fd, batch->messages + sent, batch->count - sent, MSG_DONTWAIT);
 
-		sent += taken > 0 ? (unsigned)taken : 1;
+		sent += accepted > 0 ? (unsigned)accepted : 1;
 	}
 }

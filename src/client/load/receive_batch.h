@@ -1,36 +1,37 @@
-/* Reception for a load: messages come in batches, and may be sent back as they came. */
+/* A batch of received messages, filled by recvmmsg(2). It can be returned to the senders with sendmmsg(2). */
 #ifndef UDPRELAYD_CLIENT_LOAD_RECEIVE_BATCH_H
 #define UDPRELAYD_CLIENT_LOAD_RECEIVE_BATCH_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Messages that one inbox_receive() may bring. */
-#define INBOX_MAX 64
+/* Largest number of messages of one receive call. */
+#define RECEIVE_BATCH_MAX 64
 
-/* One datagram, or a train of datagrams of segment bytes each, of which the last may be shorter (GRO). */
-struct inbox_message {
-	const uint8_t *data; /* until the next inbox_receive() */
+/* One datagram, or with GRO a train of datagrams. Each datagram of a train has segment bytes; the last one may be
+ * shorter. */
+struct received_message {
+	const uint8_t *data; /* valid until the next receive call */
 	size_t size, segment;
 };
 
-struct inbox;
+struct receive_batch;
 
 /* Returns 0 or -ENOMEM. */
-int inbox_create(struct inbox **inbox);
+int receive_batch_create(struct receive_batch **batch);
 
 /* NULL is accepted. */
-void inbox_destroy(struct inbox *inbox);
+void receive_batch_destroy(struct receive_batch *batch);
 
-/* Reads what waits in the socket, without waiting; what came before is gone. Returns how many messages came, or a
- * negative errno, -EAGAIN where nothing waits. */
-int inbox_receive(struct inbox *inbox, int fd);
+/* Receives waiting messages without blocking. They replace the messages of the last call. Returns their number, or a
+ * negative errno; -EAGAIN if none is waiting. */
+int receive_batch_receive(struct receive_batch *batch, int fd);
 
-/* Message i of those that came last. */
-struct inbox_message inbox_message(struct inbox *inbox, unsigned i);
+/* Returns message i of the last receive call. */
+struct received_message receive_batch_get(struct receive_batch *batch, unsigned i);
 
-/* Sends all that came last back to where it came from, trains as trains. What the kernel does not take is passed over.
- */
-void inbox_send_back(struct inbox *inbox, int fd);
+/* Sends all messages of the last receive call back to their senders, trains as trains. Skips messages that the
+ * kernel does not accept. */
+void receive_batch_echo(struct receive_batch *batch, int fd);
 
 #endif

@@ -5,12 +5,12 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-int receivers_init(struct receivers *receivers, unsigned most, bool waits)
+int receivers_init(struct receivers *receivers, unsigned capacity, bool watch_all)
 {
-	*receivers = (struct receivers){.waits = waits, .epoll = epoll_create1(EPOLL_CLOEXEC)};
-	if (receivers->epoll < 0)
+	*receivers = (struct receivers){.watch_all = watch_all, .epoll_fd = epoll_create1(EPOLL_CLOEXEC)};
+	if (receivers->epoll_fd < 0)
 		return -errno;
-	receivers->all = calloc(most, sizeof(*receivers->all));
+	receivers->all = calloc(capacity, sizeof(*receivers->all));
 	return receivers->all ? 0 : -ENOMEM;
 }
 
@@ -19,32 +19,32 @@ void receivers_finish(struct receivers *receivers)
 	for (unsigned i = 0; i < receivers->count; i++)
 		free(receivers->all[i].trackers);
 	free(receivers->all);
-	if (receivers->epoll >= 0)
-		close(receivers->epoll);
+	if (receivers->epoll_fd >= 0)
+		close(receivers->epoll_fd);
 }
 
-static int watch(struct receivers *receivers, struct receiver *receiver)
+static int receivers_watch(struct receivers *receivers, struct receiver *receiver)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = receiver};
 
 	receivers->watched++;
-	return epoll_ctl(receivers->epoll, EPOLL_CTL_ADD, receiver->fd, &event) ? -errno : 0;
+	return epoll_ctl(receivers->epoll_fd, EPOLL_CTL_ADD, receiver->fd, &event) ? -errno : 0;
 }
 
-int receivers_add(struct receivers *receivers, int fd, unsigned kin, uint32_t only_flow, unsigned flows)
+int receivers_add(struct receivers *receivers, int fd, unsigned group_size, uint32_t only_flow, unsigned flow_count)
 {
 	struct receiver *receiver = &receivers->all[receivers->count];
 
 	*receiver = (struct receiver){.fd = fd, .only_flow = only_flow};
-	if (flows) {
-		receiver->trackers = calloc(flows, sizeof(*receiver->trackers));
+	if (flow_count) {
+		receiver->trackers = calloc(flow_count, sizeof(*receiver->trackers));
 		if (!receiver->trackers)
 			return -ENOMEM;
 	}
 	receivers->count++;
-	if (kin > RECEIVERS_FEW || receivers->waits)
-		return watch(receivers, receiver);
-	receivers->asked[receivers->asked_count++] = receiver;
+	if (group_size > RECEIVERS_UNWATCHED_PER_GROUP || receivers->watch_all)
+		return receivers_watch(receivers, receiver);
+	receivers->unwatched[receivers->unwatched_count++] = receiver;
 	return 0;
 }
 
@@ -52,13 +52,13 @@ unsigned receivers_ready(struct receivers *receivers, struct receiver *ready[REC
 {
 	struct epoll_event events[RECEIVERS_EVENTS];
 	unsigned count = 0;
-	int told = receivers->watched ? epoll_wait(receivers->epoll, events, RECEIVERS_EVENTS, 0) : 0;
+	int event_count = receivers->watched ? epoll_wait(receivers->epoll_fd, events, RECEIVERS_EVENTS, 0) : 0;
 
-	while (count < receivers->asked_count) {
-		ready[count] = receivers->asked[count];
+	while (count < receivers->unwatched_count) {
+		ready[count] = receivers->unwatched[count];
 		count++;
 	}
-	for (int i = 0; i < told; i++)
+	for (int i = 0; i < event_count; i++)
 		ready[count++] = events[i].data.ptr;
 	return count;
 }

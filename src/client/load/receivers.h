@@ -1,50 +1,55 @@
-/* The sockets that a load is received by, and which of them may have something. */
+/* The sockets on which a load receives: those of flows, receivers and echo peers.
+ *
+ * receivers_ready() returns the sockets that may have datagrams. Sockets of a large group are watched with epoll(7).
+ * Sockets of a small group are not: the generator reads them every time. */
 #ifndef UDPRELAYD_CLIENT_LOAD_RECEIVERS_H
 #define UDPRELAYD_CLIENT_LOAD_RECEIVERS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "client/sequence_tracker.h"
+#include "client/probe.h"
 
-/* So few of a kind (peers, flows) are just asked: a socket that epoll(7) watches costs more to send from (sock_wfree()
- * in net/core/sock.c), and it is the servers that are to be measured. */
-#define RECEIVERS_FEW 4
+/* A group (peers or flows) of up to this size is not watched. Sending from a socket that epoll(7) watches is more
+ * expensive (sock_wfree() in net/core/sock.c), and this cost should not distort the measurement of the server. */
+#define RECEIVERS_UNWATCHED_PER_GROUP 4
 
-/* Of two kinds. */
-#define RECEIVERS_ASKED_MAX (2 * RECEIVERS_FEW)
+/* There are two groups: peers and flows. */
+#define RECEIVERS_UNWATCHED_MAX (2 * RECEIVERS_UNWATCHED_PER_GROUP)
 
-/* Sockets that epoll_wait(2) tells of at once. */
+/* Number of sockets that one epoll_wait(2) call returns. */
 #define RECEIVERS_EVENTS 64
 
-#define RECEIVERS_READY_MAX (RECEIVERS_ASKED_MAX + RECEIVERS_EVENTS)
+#define RECEIVERS_READY_MAX (RECEIVERS_UNWATCHED_MAX + RECEIVERS_EVENTS)
 
 struct receiver {
-	int fd; /* the caller's */
-	struct tracker *trackers; /* by flow, or that of the only one; NULL: it sends all back, and looks at nothing */
-	uint32_t only_flow; /* RECEIVER_ALL_FLOWS: takes all */
+	int fd; /* stays the caller's */
+	struct sequence_tracker *trackers; /* one per flow, or only that of only_flow; NULL: an echo peer */
+	uint32_t only_flow; /* RECEIVER_ALL_FLOWS: receives the datagrams of all flows */
 };
 
 #define RECEIVER_ALL_FLOWS UINT32_MAX
 
 struct receivers {
-	int epoll;
-	bool waits; /* all are watched, so that the epoll tells when something comes */
+	int epoll_fd;
+	bool watch_all; /* watch all sockets, so that the epoll descriptor signals every arrival */
 	struct receiver *all;
 	unsigned count, watched;
-	struct receiver *asked[RECEIVERS_ASKED_MAX];
-	unsigned asked_count;
+	struct receiver *unwatched[RECEIVERS_UNWATCHED_MAX];
+	unsigned unwatched_count;
 };
 
-/* Room for so many, at most. Returns 0 or a negative errno; receivers_finish() is wanted in either case. */
-int receivers_init(struct receivers *receivers, unsigned most, bool waits);
+/* Allocates space for capacity receivers. Returns 0 or a negative errno. In both cases the caller calls
+ * receivers_finish(). */
+int receivers_init(struct receivers *receivers, unsigned capacity, bool watch_all);
 void receivers_finish(struct receivers *receivers);
 
-/* Adds one of so many of its kind (UINT32_MAX where next to nothing is sent from them). It knows so many flows: 1 for
- * only_flow, 0 for one that sends all back. Returns 0 or a negative errno. */
-int receivers_add(struct receivers *receivers, int fd, unsigned kin, uint32_t only_flow, unsigned flows);
+/* Adds the socket of a receiver. group_size is the number of sockets of its group; UINT32_MAX forces the socket to
+ * be watched, for sockets that send almost nothing. flow_count is the number of trackers: all flows, 1 with
+ * only_flow, 0 for an echo peer. Returns 0 or a negative errno. */
+int receivers_add(struct receivers *receivers, int fd, unsigned group_size, uint32_t only_flow, unsigned flow_count);
 
-/* Those that may have something. Returns how many. */
+/* Fills ready with the receivers that may have datagrams. Returns their number. */
 unsigned receivers_ready(struct receivers *receivers, struct receiver *ready[RECEIVERS_READY_MAX]);
 
 #endif

@@ -6,69 +6,69 @@
 
 #include "client/load/load_plan.h"
 
-struct burst {
+struct send_batch {
 	unsigned size, train;
-	struct mmsghdr messages[BURST_MAX];
-	struct iovec vectors[BURST_MAX];
-	_Alignas(struct cmsghdr) uint8_t control[BURST_CONTROL_SIZE];
+	struct mmsghdr messages[SEND_BATCH_MAX];
+	struct iovec vectors[SEND_BATCH_MAX];
+	_Alignas(struct cmsghdr) uint8_t control[SEND_BATCH_CONTROL_SIZE];
 	uint8_t data[LOAD_BYTES_MAX];
 };
 
-void burst_set_segment(struct msghdr *message, void *control, size_t size)
+void send_batch_set_segment(struct msghdr *message, void *control, size_t size)
 {
 	struct cmsghdr *c = control;
 	uint16_t segment = (uint16_t)size;
 
 	message->msg_control = control;
-	message->msg_controllen = BURST_CONTROL_SIZE;
+	message->msg_controllen = SEND_BATCH_CONTROL_SIZE;
 	*c = (struct cmsghdr){.cmsg_level = SOL_UDP, .cmsg_type = UDP_SEGMENT, .cmsg_len = CMSG_LEN(sizeof(segment))};
 	memcpy(CMSG_DATA(c), &segment, sizeof(segment));
 }
 
-unsigned burst_max(const struct burst *burst)
+unsigned send_batch_capacity(const struct send_batch *batch)
 {
-	unsigned most = LOAD_BYTES_MAX / burst->size;
+	unsigned capacity = LOAD_BYTES_MAX / batch->size;
 
-	return burst->train > 1 ? burst->train : most < BURST_MAX ? most : BURST_MAX;
+	return batch->train > 1 ? batch->train : capacity < SEND_BATCH_MAX ? capacity : SEND_BATCH_MAX;
 }
 
-int burst_create(struct burst **out, unsigned size, unsigned train)
+int send_batch_create(struct send_batch **out, unsigned size, unsigned train)
 {
-	struct burst *burst = calloc(1, sizeof(*burst));
+	struct send_batch *batch = calloc(1, sizeof(*batch));
 
-	if (!burst)
+	if (!batch)
 		return -ENOMEM;
-	burst->size = size;
-	burst->train = train;
-	memset(burst->data, 'x', sizeof(burst->data));
-	for (unsigned i = 0; i < burst_max(burst); i++) {
-		burst->vectors[i] = (struct iovec){burst->data + i * size, size};
-		burst->messages[i].msg_hdr = (struct msghdr){.msg_iov = &burst->vectors[i], .msg_iovlen = 1};
+	batch->size = size;
+	batch->train = train;
+	memset(batch->data, 'x', sizeof(batch->data));
+	for (unsigned i = 0; i < send_batch_capacity(batch); i++) {
+		batch->vectors[i] = (struct iovec){batch->data + i * size, size};
+		batch->messages[i].msg_hdr = (struct msghdr){.msg_iov = &batch->vectors[i], .msg_iovlen = 1};
 	}
 	if (train > 1)
-		burst_set_segment(&burst->messages[0].msg_hdr, burst->control, size);
-	*out = burst;
+		send_batch_set_segment(&batch->messages[0].msg_hdr, batch->control, size);
+	*out = batch;
 	return 0;
 }
 
-void burst_destroy(struct burst *burst)
+void send_batch_destroy(struct send_batch *batch)
 {
-	free(burst);
+	free(batch);
 }
 
-int burst_send(struct burst *burst, int fd, struct probe first, unsigned count)
+int send_batch_send(struct send_batch *batch, int fd, struct probe first, unsigned count)
 {
-	unsigned messages = burst->train > 1 ? 1 : count;
-	int taken;
+	unsigned messages = batch->train > 1 ? 1 : count;
+	int accepted;
 
 	for (unsigned i = 0; i < count; i++) {
-		probe_write(burst->data + i * burst->size, &first);
+		probe_write(batch->data + i * batch->size, &first);
 		first.seq++;
 	}
-	if (burst->train > 1)
-		burst->vectors[0].iov_len = (size_t)count * burst->size;
-	taken = sendmmsg(fd, burst->messages, messages, MSG_DONTWAIT);
-	if (taken < 0)
+	if (batch->train > 1)
+		batch->vectors[0].iov_len = (size_t)count * batch->size;
+	accepted = sendmmsg(fd, batch->messages, messages, MSG_DONTWAIT);
+	if (accepted < 0)
 		return -errno;
-	return burst->train > 1 ? (int)count : taken;
+	return batch->train > 1 ? (int)count : accepted;
 }

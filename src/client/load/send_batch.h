@@ -1,4 +1,5 @@
-/* Numbered datagrams that leave together: one by one in a single call, or as trains (GSO). */
+/* A batch of numbered datagrams of equal size, sent with one sendmmsg(2) call: as separate datagrams, or as a train
+ * with GSO (UDP_SEGMENT). */
 #ifndef UDPRELAYD_CLIENT_LOAD_SEND_BATCH_H
 #define UDPRELAYD_CLIENT_LOAD_SEND_BATCH_H
 
@@ -7,29 +8,30 @@
 
 #include "client/probe.h"
 
-/* Datagrams that one call sends, at most. */
-#define BURST_MAX 64
+/* Largest number of datagrams of one call. */
+#define SEND_BATCH_MAX 64
 
-/* Room for burst_set_segment(). */
-#define BURST_CONTROL_SIZE CMSG_SPACE(sizeof(uint16_t))
+/* Size of the control buffer of send_batch_set_segment(). */
+#define SEND_BATCH_CONTROL_SIZE CMSG_SPACE(sizeof(uint16_t))
 
-struct burst;
+struct send_batch;
 
-/* Datagrams of size bytes, from PROBE_SIZE on; train: so many leave as a train, 1 for none. A train has at most
- * LOAD_BYTES_MAX bytes and BURST_MAX datagrams. Returns 0 or -ENOMEM. */
-int burst_create(struct burst **burst, unsigned size, unsigned train);
+/* Creates a batch for datagrams of size bytes, at least PROBE_SIZE. train is the number of datagrams in a train, 1
+ * for no trains. A train has at most LOAD_BYTES_MAX bytes and SEND_BATCH_MAX datagrams. Returns 0 or -ENOMEM. */
+int send_batch_create(struct send_batch **batch, unsigned size, unsigned train);
 
 /* NULL is accepted. */
-void burst_destroy(struct burst *burst);
+void send_batch_destroy(struct send_batch *batch);
 
-/* Datagrams that one burst_send() may carry. */
-unsigned burst_max(const struct burst *burst);
+/* Returns the number of datagrams that one send_batch_send() call can send. */
+unsigned send_batch_capacity(const struct send_batch *batch);
 
-/* Sends count datagrams, numbered from the first on, without waiting. Returns how many the kernel took, or a negative
- * errno. */
-int burst_send(struct burst *burst, int fd, struct probe first, unsigned count);
+/* Sends count datagrams without blocking. The first one carries the header first; the sequence numbers count up from
+ * there. Returns the number of datagrams that the kernel accepted, or a negative errno. */
+int send_batch_send(struct send_batch *batch, int fd, struct probe first, unsigned count);
 
-/* Makes the message a train of datagrams of that size; control has room for it. */
-void burst_set_segment(struct msghdr *message, void *control, size_t size);
+/* Makes message a train of datagrams of size bytes. control is a buffer of SEND_BATCH_CONTROL_SIZE bytes, aligned
+ * for a struct cmsghdr, which must stay valid until the message is sent. */
+void send_batch_set_segment(struct msghdr *message, void *control, size_t size);
 
 #endif

@@ -1,3 +1,6 @@
+/* `udprelay ping`: measures round trips to a server that returns datagrams.
+ *
+ * This file parses the command line, opens the socket and prints the report. The ping loop measures. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,19 +15,19 @@
 #include "client/ping/ping_report.h"
 #include "client/probe.h"
 
-/* What UDP carries by IPv4. */
-#define SIZE_MAX_SENT 65507
+/* Largest UDP payload over IPv4, in bytes. */
+#define DATAGRAM_SIZE_MAX 65507
 
 #define COUNT_MAX UINT32_MAX
 
-/* Seconds. The shortest interval is that of ping(8). */
+/* In seconds. The shortest interval is that of ping(8). */
 #define INTERVAL_MIN 0.002
 #define INTERVAL_MAX 3600
 #define TIMEOUT_MAX 3600
 
-enum { OPTION_FLOOD = OPTION_WORDS, OPTION_JSON };
+enum { OPTION_FLOOD = CLI_LONG_ONLY, OPTION_JSON };
 
-static const struct option_spec ping_options[] = {
+static const struct cli_option_spec ping_option_specs[] = {
 	{'c', "count", "N", "send so many datagrams (default: until interrupted)"},
 	{'i', "interval", "SECONDS", "from one to the next (default: 1, least: 0.002)"},
 	{'s', "size", "BYTES", "of each datagram, 24 to 65507 (default: 64)"},
@@ -34,128 +37,128 @@ static const struct option_spec ping_options[] = {
 	 "least; needs --count"},
 	{OPTION_JSON, "json", NULL, "print one JSON object at the end, and nothing else"},
 	{'q', "quiet", NULL, "print only the summary"},
-	ENDS_OPTIONS,
+	ADDRESS_OPTION_SPECS,
 	{0},
 };
 
 static int ping_run(int argc, char **argv);
 
-const struct command command_ping = {
+const struct cli_command ping_command = {
 	.name = "ping",
 	.operands = "HOST PORT",
 	.purpose = "Measure round trips to an echo: time, loss, duplicates, order.\n"
 		   "\n"
 		   "Whatever sends datagrams back will do. HOST PORT may be unix:/path, too. The exit\n"
 		   "status is 0 where an answer came, 1 for silence, 69 where nobody listens.\n",
-	.options = ping_options,
+	.options = ping_option_specs,
 	.example = "-c 5 192.0.2.1 7788",
 	.run = ping_run,
 };
 
-struct ping_request {
-	struct pinger_options options;
+struct ping_options {
+	struct ping_loop_options loop;
 	uint64_t size;
-	bool paced; /* by -i */
+	bool has_interval; /* --interval is set */
 	bool json, quiet;
-	struct ends ends;
+	struct address_options addresses;
 	struct ping_result *result;
 };
 
 /* --- Options --- */
 
-static bool take(void *data, int letter, const char *value)
+static bool ping_handle_option(void *data, int letter, const char *value)
 {
-	struct ping_request *request = data;
-	struct pinger_options *options = &request->options;
+	struct ping_options *options = data;
+	struct ping_loop_options *loop = &options->loop;
 
 	switch (letter) {
 	case 'c':
-		return command_number(&command_ping, 'c', value, 1, COUNT_MAX, &options->count);
+		return cli_parse_number(&ping_command, 'c', value, 1, COUNT_MAX, &loop->count);
 	case 'i':
-		request->paced = true;
-		return command_seconds(&command_ping, 'i', value, INTERVAL_MIN, INTERVAL_MAX, &options->interval_ns);
+		options->has_interval = true;
+		return cli_parse_seconds(&ping_command, 'i', value, INTERVAL_MIN, INTERVAL_MAX, &loop->interval_ns);
 	case 's':
-		return command_number(&command_ping, 's', value, PROBE_SIZE, SIZE_MAX_SENT, &request->size);
+		return cli_parse_number(&ping_command, 's', value, PROBE_SIZE, DATAGRAM_SIZE_MAX, &options->size);
 	case 'W':
-		return command_seconds(&command_ping, 'W', value, 0, TIMEOUT_MAX, &options->timeout_ns);
+		return cli_parse_seconds(&ping_command, 'W', value, 0, TIMEOUT_MAX, &loop->timeout_ns);
 	case OPTION_FLOOD:
-		return options->flood = true;
+		return loop->flood = true;
 	case OPTION_JSON:
-		return request->json = true;
+		return options->json = true;
 	case 'q':
-		return request->quiet = true;
+		return options->quiet = true;
 	default:
-		return ends_take(&request->ends, letter, value);
+		return address_options_handle(&options->addresses, letter, value);
 	}
 }
 
-/* What was asked for fits together. */
-static int check(const struct ping_request *request, int argc, char **argv)
+/* Checks that the options do not contradict each other. */
+static int ping_check_options(const struct ping_options *options, int argc, char **argv)
 {
-	const struct pinger_options *options = &request->options;
+	const struct ping_loop_options *loop = &options->loop;
 
 	if (optind < argc)
-		return command_wrong(&command_ping, "`%s` stands behind host and port", argv[optind]);
-	if (options->flood && !options->count)
-		return command_wrong(&command_ping, "--flood has no end: add --count");
-	if (options->flood && request->paced)
-		return command_wrong(&command_ping, "--flood goes as fast as answers come: leave --interval out");
+		return cli_usage_error(&ping_command, "`%s` stands behind host and port", argv[optind]);
+	if (loop->flood && !loop->count)
+		return cli_usage_error(&ping_command, "--flood has no end: add --count");
+	if (loop->flood && options->has_interval)
+		return cli_usage_error(&ping_command, "--flood goes as fast as answers come: leave --interval out");
 	return 0;
 }
 
-/* --- Running --- */
+/* --- Run --- */
 
-static int set_up(struct ping_request *request, int argc, char **argv)
+static int ping_set_up(struct ping_options *options, int argc, char **argv)
 {
-	int status = ends_find(&request->ends, &command_ping, argc, argv);
+	int status = address_options_resolve(&options->addresses, &ping_command, argc, argv);
 
 	if (!status)
-		status = check(request, argc, argv);
-	return status ? status : ends_open(&request->ends, request->json || request->quiet);
+		status = ping_check_options(options, argc, argv);
+	return status ? status : address_options_open_socket(&options->addresses, options->json || options->quiet);
 }
 
-static void report(const struct ping_request *request)
+static void ping_print_report(const struct ping_options *options)
 {
-	if (request->json) {
-		ping_report_json(stdout, request->result);
+	if (options->json) {
+		ping_report_json(stdout, options->result);
 		return;
 	}
-	ping_report_text(stdout, request->result);
+	ping_report_text(stdout, options->result);
 	if (isatty(STDOUT_FILENO))
-		ping_report_drawing(stdout, request->result);
+		ping_report_chart(stdout, options->result);
 }
 
-static int measure(struct ping_request *request)
+static int ping_measure(struct ping_options *options)
 {
 	int error;
 
-	request->result->to = request->ends.to;
-	request->result->size = request->size;
-	request->options.lines = request->json || request->quiet ? NULL : stdout;
-	error = pinger_run(&request->options, &request->ends.client, request->result);
-	client_socket_close(&request->ends.client);
+	options->result->destination = options->addresses.destination;
+	options->result->size = options->size;
+	options->loop.output = options->json || options->quiet ? NULL : stdout;
+	error = ping_loop_run(&options->loop, &options->addresses.socket, options->result);
+	client_socket_close(&options->addresses.socket);
 	if (error) {
-		command_tell("cannot wait for events: %s", uv_strerror(error));
+		cli_error("cannot wait for events: %s", uv_strerror(error));
 		return 1;
 	}
-	report(request);
-	return ping_result_status(request->result);
+	ping_print_report(options);
+	return ping_result_status(options->result);
 }
 
 static int ping_run(int argc, char **argv)
 {
-	struct ping_request request = {
-		.options = {.interval_ns = 1000000000, .timeout_ns = 2000000000},
+	struct ping_options options = {
+		.loop = {.interval_ns = 1000000000, .timeout_ns = 2000000000},
 		.size = 64,
 	};
-	int status = command_parse(&command_ping, argc, argv, take, &request);
+	int status = cli_parse_options(&ping_command, argc, argv, ping_handle_option, &options);
 
 	if (status >= 0)
 		return status;
-	request.result = xcheck(calloc(1, sizeof(*request.result)));
-	status = set_up(&request, argc, argv);
+	options.result = xcheck(calloc(1, sizeof(*options.result)));
+	status = ping_set_up(&options, argc, argv);
 	if (!status)
-		status = measure(&request);
-	free(request.result);
+		status = ping_measure(&options);
+	free(options.result);
 	return status;
 }

@@ -10,342 +10,343 @@
 #include "client/event_loop.h"
 #include "client/probe.h"
 
-/* Of a flood that gets no answers. */
+/* Longest time between two datagrams of a flood, if no replies arrive. */
 #define FLOOD_INTERVAL_NS 10000000
 
-/* Datagrams that are read at a time: in between, the loop looks at timers and signals. */
-#define READ_AT_ONCE 64
+/* Largest number of datagrams that one event handles, so that timers and signals are not delayed. */
+#define READS_PER_EVENT 64
 
-struct pinger {
-	const struct pinger_options *options;
-	struct client_socket *client;
+struct ping_loop {
+	const struct ping_loop_options *options;
+	struct client_socket *socket;
 	struct ping_result *result;
-	struct tracker tracker;
-	uint32_t run;
-	uint64_t next; /* number */
-	uint64_t began_ns;
-	uint64_t due_ns; /* when the next one goes; after the last, when waiting ends */
-	bool to_many; /* anybody may answer */
-	bool ended;
-	struct loop loop;
-	uv_poll_t poll;
+	struct sequence_tracker tracker;
+	uint32_t run_id;
+	uint64_t next_seq; /* sequence number of the next probe */
+	uint64_t started_ns;
+	uint64_t due_ns; /* time of the next probe; after the last one, the end of the timeout */
+	bool any_source; /* replies to a multicast or broadcast address come from other addresses */
+	bool stopped;
+	struct event_loop events;
+	uv_poll_t socket_poll;
 	uv_timer_t timer;
-	uint8_t datagram[CLIENT_DATAGRAM_MAX], answer[CLIENT_DATAGRAM_MAX];
+	uint8_t datagram[CLIENT_DATAGRAM_MAX], reply[CLIENT_DATAGRAM_MAX];
 };
 
-static bool has_more(const struct pinger *pinger)
+static bool ping_loop_has_more(const struct ping_loop *loop)
 {
-	return !pinger->options->count || pinger->next < pinger->options->count;
+	return !loop->options->count || loop->next_seq < loop->options->count;
 }
 
-static void end(struct pinger *pinger)
+static void ping_loop_stop(struct ping_loop *loop)
 {
-	if (!pinger->ended)
-		loop_end(&pinger->loop);
-	pinger->ended = true;
+	if (!loop->stopped)
+		event_loop_stop(&loop->events);
+	loop->stopped = true;
 }
 
-/* --- Telling --- */
+/* --- Output --- */
 
-/* Lines are seen as they are written. Where nobody reads them, there is nobody to go on for. */
-static void finish_line(struct pinger *pinger)
+/* Each line is flushed at once. If standard output fails, the run ends, because its lines are no longer read. */
+static void ping_loop_flush_line(struct ping_loop *loop)
 {
-	if (fflush(pinger->options->lines) || ferror(pinger->options->lines))
-		end(pinger);
+	if (fflush(loop->options->output) || ferror(loop->options->output))
+		ping_loop_stop(loop);
 }
 
-/* Of a flood only what is told once is told. */
-static bool tells_each(const struct pinger *pinger)
+/* In flood mode, no line per event is printed; only the first foreign datagram is reported. */
+static bool ping_loop_prints_each(const struct ping_loop *loop)
 {
-	return pinger->options->lines && !pinger->options->flood;
+	return loop->options->output && !loop->options->flood;
 }
 
-static void tell_not_sent(struct pinger *pinger, uint64_t seq, int error)
+static void ping_loop_print_not_sent(struct ping_loop *loop, uint64_t seq, int code)
 {
-	if (!tells_each(pinger))
+	if (!ping_loop_prints_each(loop))
 		return;
-	fprintf(pinger->options->lines, "seq=%" PRIu64 ": not sent: %s\n", seq + 1, strerror(error));
-	finish_line(pinger);
+	fprintf(loop->options->output, "seq=%" PRIu64 ": not sent: %s\n", seq + 1, strerror(code));
+	ping_loop_flush_line(loop);
 }
 
-/* seq is NULL where it is not known. */
-static void tell_refusal(struct pinger *pinger, const uint64_t *seq, const struct refusal *refusal)
+/* seq is NULL if it is unknown. */
+static void ping_loop_print_error(struct ping_loop *loop, const uint64_t *seq, const struct send_error *error)
 {
-	char text[REFUSAL_TEXT_MAX];
+	char text[SEND_ERROR_TEXT_MAX];
 
-	if (!tells_each(pinger))
+	if (!ping_loop_prints_each(loop))
 		return;
 	if (seq)
-		fprintf(pinger->options->lines, "seq=%" PRIu64 ": ", *seq + 1);
-	fprintf(pinger->options->lines, "%s\n", refusal_text(refusal, text));
-	finish_line(pinger);
+		fprintf(loop->options->output, "seq=%" PRIu64 ": ", *seq + 1);
+	fprintf(loop->options->output, "%s\n", send_error_format(error, text));
+	ping_loop_flush_line(loop);
 }
 
-static void tell_foreign(struct pinger *pinger, const struct address *source)
+static void ping_loop_print_foreign(struct ping_loop *loop, const struct address *source)
 {
 	char text[ADDRESS_TEXT_MAX];
 
-	if (!pinger->options->lines || pinger->result->foreign > 1)
+	if (!loop->options->output || loop->result->foreign > 1)
 		return;
-	fprintf(pinger->options->lines, "what came from %s answers nothing of this run; more of that is only counted\n",
+	fprintf(loop->options->output, "what came from %s answers nothing of this run; more of that is only counted\n",
 		address_format(source, text));
-	finish_line(pinger);
+	ping_loop_flush_line(loop);
 }
 
-/* --- Sending --- */
+/* --- Send --- */
 
-/* There is no room for it, now; anything else is about where it goes to. */
-static bool is_passing(int error)
+/* Returns whether the error is a temporary lack of buffers on this host. Any other error concerns the destination. */
+static bool is_temporary_error(int code)
 {
-	return error == EAGAIN || error == ENOBUFS || error == ENOMEM;
+	return code == EAGAIN || code == ENOBUFS || code == ENOMEM;
 }
 
-static void take_failure(struct pinger *pinger, uint64_t seq, int error)
+static void ping_loop_on_send_error(struct ping_loop *loop, uint64_t seq, int code)
 {
-	struct refusal refusal = {.error = error, .to = pinger->result->to};
+	struct send_error error = {.code = code, .destination = loop->result->destination};
 
-	if (is_passing(error)) {
-		pinger->result->not_sent++;
-		tell_not_sent(pinger, seq, error);
+	if (is_temporary_error(code)) {
+		loop->result->not_sent++;
+		ping_loop_print_not_sent(loop, seq, code);
 		return;
 	}
-	pinger->result->sent++;
-	pinger->result->refused++;
-	tell_refusal(pinger, &seq, &refusal);
+	loop->result->sent++;
+	loop->result->refused++;
+	ping_loop_print_error(loop, &seq, &error);
 }
 
-static void send_one(struct pinger *pinger)
+static void ping_loop_send_probe(struct ping_loop *loop)
 {
-	struct probe probe = {.run = pinger->run, .seq = pinger->next++, .time_ns = probe_now_ns()};
+	struct probe probe = {.run_id = loop->run_id, .seq = loop->next_seq++, .time_ns = probe_now_ns()};
 	int error;
 
-	probe_write(pinger->datagram, &probe);
-	error = client_socket_send(pinger->client, &pinger->result->to, pinger->datagram, pinger->result->size);
+	probe_write(loop->datagram, &probe);
+	error = client_socket_send(loop->socket, &loop->result->destination, loop->datagram, loop->result->size);
 	if (error)
-		take_failure(pinger, probe.seq, -error);
+		ping_loop_on_send_error(loop, probe.seq, -error);
 	else
-		pinger->result->sent++;
+		loop->result->sent++;
 }
 
-/* --- Time --- */
+/* --- Timer --- */
 
-static void on_timer(uv_timer_t *timer);
+static void ping_loop_on_timer(uv_timer_t *timer);
 
-/* Of libuv's milliseconds the one in which it is due; on_timer() sees to it that this is not too early. */
-static void set_timer(struct pinger *pinger, uint64_t now)
+/* libuv counts in milliseconds, so the wait is rounded up. ping_loop_on_timer() checks the exact time. */
+static void ping_loop_set_timer(struct ping_loop *loop, uint64_t now)
 {
-	uint64_t wait = pinger->due_ns > now ? pinger->due_ns - now : 0;
+	uint64_t wait = loop->due_ns > now ? loop->due_ns - now : 0;
 
-	uv_update_time(&pinger->loop.uv);
-	uv_timer_start(&pinger->timer, on_timer, (wait + 999999) / 1000000, 0);
+	uv_update_time(&loop->events.uv);
+	uv_timer_start(&loop->timer, ping_loop_on_timer, (wait + 999999) / 1000000, 0);
 }
 
-/* Times count from the beginning, so that they do not drift. Those that were missed are left out: what was not sent in
- * time is not sent in a burst either. */
-static uint64_t next_due(uint64_t due, uint64_t now, uint64_t interval)
+/* Send times are multiples of the interval after the start, so they do not drift. Missed send times are skipped and
+ * not made up with a burst. */
+static uint64_t next_send_time(uint64_t due, uint64_t now, uint64_t interval)
 {
 	return due + ((now - due) / interval + 1) * interval;
 }
 
-static void send_next(struct pinger *pinger)
+static void ping_loop_send_next(struct ping_loop *loop)
 {
-	const struct pinger_options *options = pinger->options;
+	const struct ping_loop_options *options = loop->options;
 	uint64_t now;
 
-	send_one(pinger);
-	if (pinger->ended)
+	ping_loop_send_probe(loop);
+	if (loop->stopped)
 		return;
 	now = probe_now_ns();
-	if (!has_more(pinger))
-		pinger->due_ns = now + options->timeout_ns;
+	if (!ping_loop_has_more(loop))
+		loop->due_ns = now + options->timeout_ns;
 	else if (options->flood)
-		pinger->due_ns = now + FLOOD_INTERVAL_NS;
+		loop->due_ns = now + FLOOD_INTERVAL_NS;
 	else
-		pinger->due_ns = next_due(pinger->due_ns, now, options->interval_ns);
-	set_timer(pinger, now);
+		loop->due_ns = next_send_time(loop->due_ns, now, options->interval_ns);
+	ping_loop_set_timer(loop, now);
 }
 
-static void end_if_complete(struct pinger *pinger)
+static void ping_loop_stop_if_complete(struct ping_loop *loop)
 {
-	if (!has_more(pinger) && !ping_result_lost(pinger->result))
-		end(pinger);
+	if (!ping_loop_has_more(loop) && !ping_result_lost(loop->result))
+		ping_loop_stop(loop);
 }
 
-static void on_timer(uv_timer_t *timer)
+static void ping_loop_on_timer(uv_timer_t *timer)
 {
-	struct pinger *pinger = timer->data;
+	struct ping_loop *loop = timer->data;
 	uint64_t now = probe_now_ns();
 
-	if (now < pinger->due_ns) {
-		set_timer(pinger, now);
-	} else if (has_more(pinger)) {
-		send_next(pinger);
-		end_if_complete(pinger);
+	if (now < loop->due_ns) {
+		ping_loop_set_timer(loop, now);
+	} else if (ping_loop_has_more(loop)) {
+		ping_loop_send_next(loop);
+		ping_loop_stop_if_complete(loop);
 	} else {
-		end(pinger);
+		ping_loop_stop(loop);
 	}
 }
 
-/* --- Answers --- */
+/* --- Replies --- */
 
-/* A datagram that was not sent, or from a time before this run, is none of ours, whatever it says. */
-static bool is_answer(const struct pinger *pinger, ssize_t size, uint64_t now, struct probe *probe)
+/* A datagram that this run cannot have sent is not a reply: its sequence number was not sent yet, or its time is not
+ * within this run. */
+static bool ping_loop_is_reply(const struct ping_loop *loop, ssize_t size, uint64_t now, struct probe *probe)
 {
-	return probe_read(pinger->answer, (size_t)size, pinger->run, probe) && !probe->flow &&
-	       probe->seq < pinger->next && probe->time_ns >= pinger->began_ns && probe->time_ns <= now;
+	return probe_read(loop->reply, (size_t)size, loop->run_id, probe) && !probe->flow &&
+	       probe->seq < loop->next_seq && probe->time_ns >= loop->started_ns && probe->time_ns <= now;
 }
 
-/* The tracker has forgotten what came so long ago. */
-static bool is_too_late(const struct pinger *pinger, uint64_t seq)
+/* The reply is older than the window of the tracker. */
+static bool ping_loop_is_too_late(const struct ping_loop *loop, uint64_t seq)
 {
-	return seq < pinger->tracker.next && pinger->tracker.next - seq > TRACKER_WINDOW;
+	return seq < loop->tracker.next && loop->tracker.next - seq > SEQUENCE_TRACKER_WINDOW;
 }
 
-static void count_answer(struct pinger *pinger, const struct probe *probe, struct ping_answer *answer)
+static void ping_loop_count_reply(struct ping_loop *loop, const struct probe *probe, struct ping_reply *reply)
 {
-	struct ping_result *result = pinger->result;
-	struct tally before = result->tally;
+	struct ping_result *result = loop->result;
+	struct delivery_counts before = result->counts;
 
-	answer->other_source = !pinger->to_many && !address_equal(answer->source, &result->to);
-	result->other_source += answer->other_source;
-	result->other_size += answer->size != result->size;
-	answer->too_late = is_too_late(pinger, probe->seq);
-	if (answer->too_late) {
+	reply->other_source = !loop->any_source && !address_equal(reply->source, &result->destination);
+	result->other_source += reply->other_source;
+	result->other_size += reply->size != result->size;
+	reply->too_late = ping_loop_is_too_late(loop, probe->seq);
+	if (reply->too_late) {
 		result->too_late++;
 		return;
 	}
-	tracker_see(&pinger->tracker, probe->seq, &result->tally);
-	answer->duplicate = result->tally.duplicated > before.duplicated;
-	answer->out_of_order = result->tally.reordered > before.reordered;
-	if (!answer->duplicate)
-		ping_result_add(result, answer->time_ns);
+	sequence_tracker_add(&loop->tracker, probe->seq, &result->counts);
+	reply->duplicate = result->counts.duplicated > before.duplicated;
+	reply->out_of_order = result->counts.reordered > before.reordered;
+	if (!reply->duplicate)
+		ping_result_add(result, reply->time_ns);
 }
 
-/* One that comes twice makes a flood no bigger. */
-static void take_answer(struct pinger *pinger, const struct probe *probe, struct ping_answer *answer)
+/* In flood mode, only the first reply to a probe triggers the next one, so that duplicates do not increase the rate. */
+static void ping_loop_on_reply(struct ping_loop *loop, const struct probe *probe, struct ping_reply *reply)
 {
-	count_answer(pinger, probe, answer);
-	if (tells_each(pinger)) {
-		ping_report_answer(pinger->options->lines, pinger->result, answer);
-		finish_line(pinger);
+	ping_loop_count_reply(loop, probe, reply);
+	if (ping_loop_prints_each(loop)) {
+		ping_report_reply(loop->options->output, loop->result, reply);
+		ping_loop_flush_line(loop);
 	}
-	if (pinger->options->flood && !answer->duplicate && !answer->too_late && has_more(pinger) && !pinger->ended)
-		send_next(pinger);
+	if (loop->options->flood && !reply->duplicate && !reply->too_late && ping_loop_has_more(loop) && !loop->stopped)
+		ping_loop_send_next(loop);
 }
 
-/* Returns whether there was one. */
-static bool take_datagram(struct pinger *pinger)
+/* Returns false if no datagram is waiting. */
+static bool ping_loop_receive_datagram(struct ping_loop *loop)
 {
 	struct address source;
 	struct probe probe;
-	ssize_t size = client_socket_receive(pinger->client, pinger->answer, sizeof(pinger->answer), &source);
+	ssize_t size = client_socket_receive(loop->socket, loop->reply, sizeof(loop->reply), &source);
 	uint64_t now = probe_now_ns();
 
 	if (size < 0)
 		return false;
-	if (is_answer(pinger, size, now, &probe)) {
-		struct ping_answer answer = {
+	if (ping_loop_is_reply(loop, size, now, &probe)) {
+		struct ping_reply reply = {
 			.source = &source, .seq = probe.seq + 1, .size = (size_t)size, .time_ns = now - probe.time_ns};
 
-		take_answer(pinger, &probe, &answer);
+		ping_loop_on_reply(loop, &probe, &reply);
 	} else {
-		pinger->result->foreign++;
-		tell_foreign(pinger, &source);
+		loop->result->foreign++;
+		ping_loop_print_foreign(loop, &source);
 	}
 	return true;
 }
 
-static bool take_refusal(struct pinger *pinger)
+static bool ping_loop_receive_error(struct ping_loop *loop)
 {
-	struct refusal refusal;
+	struct send_error error;
 	struct probe probe;
 
-	if (!client_socket_refused(pinger->client, &refusal))
+	if (!client_socket_next_error(loop->socket, &error))
 		return false;
-	pinger->result->refused++;
-	tell_refusal(pinger, probe_read(refusal.head, refusal.head_size, pinger->run, &probe) ? &probe.seq : NULL,
-		     &refusal);
+	loop->result->refused++;
+	ping_loop_print_error(loop, probe_read(error.head, error.head_size, loop->run_id, &probe) ? &probe.seq : NULL,
+			      &error);
 	return true;
 }
 
-static void hear(struct pinger *pinger)
+static void ping_loop_read_socket(struct ping_loop *loop)
 {
-	for (int i = 0; i < READ_AT_ONCE && take_refusal(pinger); i++)
+	for (int i = 0; i < READS_PER_EVENT && ping_loop_receive_error(loop); i++)
 		;
-	for (int i = 0; i < READ_AT_ONCE && take_datagram(pinger); i++)
+	for (int i = 0; i < READS_PER_EVENT && ping_loop_receive_datagram(loop); i++)
 		;
 }
 
-static int watch(struct pinger *pinger);
+static int ping_loop_watch_socket(struct ping_loop *loop);
 
-static void on_event(uv_poll_t *poll, int status, int events)
+static void ping_loop_on_event(uv_poll_t *poll, int status, int events)
 {
-	struct pinger *pinger = poll->data;
+	struct ping_loop *loop = poll->data;
 
 	(void)events;
-	hear(pinger);
-	end_if_complete(pinger);
-	if (status && !pinger->ended) /* which has ended the watch */
-		watch(pinger);
+	ping_loop_read_socket(loop);
+	ping_loop_stop_if_complete(loop);
+	if (status && !loop->stopped) /* uv_poll stops after an error */
+		ping_loop_watch_socket(loop);
 }
 
-/* A refusal is something to read, out of band (client_socket_open()). */
-static int watch(struct pinger *pinger)
+/* POLLPRI signals a queued ICMP error; client_socket_open() enables this. */
+static int ping_loop_watch_socket(struct ping_loop *loop)
 {
-	return uv_poll_start(&pinger->poll, UV_READABLE | UV_PRIORITIZED, on_event);
+	return uv_poll_start(&loop->socket_poll, UV_READABLE | UV_PRIORITIZED, ping_loop_on_event);
 }
 
-/* --- Life --- */
+/* --- Run --- */
 
-static void on_interrupt(void *data)
+static void ping_loop_on_interrupt(void *data)
 {
-	end(data);
+	ping_loop_stop(data);
 }
 
-static int start(struct pinger *pinger)
+static int ping_loop_start(struct ping_loop *loop)
 {
-	int error = uv_timer_init(&pinger->loop.uv, &pinger->timer);
+	int error = uv_timer_init(&loop->events.uv, &loop->timer);
 
-	pinger->timer.data = pinger;
-	pinger->poll.data = pinger;
+	loop->timer.data = loop;
+	loop->socket_poll.data = loop;
 	if (!error)
-		error = uv_poll_init(&pinger->loop.uv, &pinger->poll, pinger->client->fd);
+		error = uv_poll_init(&loop->events.uv, &loop->socket_poll, loop->socket->fd);
 	if (!error)
-		error = watch(pinger);
-	return error ? error : uv_timer_start(&pinger->timer, on_timer, 0, 0);
+		error = ping_loop_watch_socket(loop);
+	return error ? error : uv_timer_start(&loop->timer, ping_loop_on_timer, 0, 0);
 }
 
-/* What came in time counts, even where the loop was too busy to look. */
-static int run_loop(struct pinger *pinger)
+/* Replies that arrived in time count, even if the loop has not read them yet. */
+static int ping_loop_run_events(struct ping_loop *loop)
 {
-	int error = loop_init(&pinger->loop);
+	int error = event_loop_init(&loop->events);
 
 	if (error)
 		return error;
-	pinger->began_ns = pinger->due_ns = probe_now_ns();
-	error = start(pinger);
+	loop->started_ns = loop->due_ns = probe_now_ns();
+	error = ping_loop_start(loop);
 	if (error)
-		end(pinger);
-	loop_run(&pinger->loop);
-	hear(pinger);
-	pinger->result->elapsed_ns = probe_now_ns() - pinger->began_ns;
+		ping_loop_stop(loop);
+	event_loop_run(&loop->events);
+	ping_loop_read_socket(loop);
+	loop->result->elapsed_ns = probe_now_ns() - loop->started_ns;
 	return error;
 }
 
-int pinger_run(const struct pinger_options *options, struct client_socket *client, struct ping_result *result)
+int ping_loop_run(const struct ping_loop_options *options, struct client_socket *socket, struct ping_result *result)
 {
-	struct pinger *pinger = xcheck(calloc(1, sizeof(*pinger)));
+	struct ping_loop *loop = xcheck(calloc(1, sizeof(*loop)));
 	int error;
 
-	pinger->options = options;
-	pinger->client = client;
-	pinger->loop.interrupted = on_interrupt;
-	pinger->loop.data = pinger;
-	pinger->result = result;
-	pinger->to_many = client_socket_reaches_many(&result->to);
-	pinger->run = probe_new_run();
-	memset(pinger->datagram, 'x', sizeof(pinger->datagram));
-	error = run_loop(pinger);
-	free(pinger);
+	loop->options = options;
+	loop->socket = socket;
+	loop->events.on_interrupt = ping_loop_on_interrupt;
+	loop->events.data = loop;
+	loop->result = result;
+	loop->any_source = client_socket_reaches_many(&result->destination);
+	loop->run_id = probe_new_run_id();
+	memset(loop->datagram, 'x', sizeof(loop->datagram));
+	error = ping_loop_run_events(loop);
+	free(loop);
 	return error;
 }

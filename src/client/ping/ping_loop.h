@@ -1,4 +1,7 @@
-/* A run of ping: sends numbered datagrams at fixed times, and takes what comes back. */
+/* One run of `udprelay ping`: sends numbered datagrams at fixed times, receives the replies and fills a ping_result.
+ *
+ * The run owns its event loop and uses the socket of the caller. Errors of single datagrams are counted and printed;
+ * only a failure of the event loop ends the run with an error. */
 #ifndef UDPRELAYD_CLIENT_PING_PING_LOOP_H
 #define UDPRELAYD_CLIENT_PING_PING_LOOP_H
 
@@ -9,16 +12,17 @@
 #include "client/client_socket.h"
 #include "client/ping/ping_report.h"
 
-struct pinger_options {
-	uint64_t count; /* datagrams; 0: until interrupted */
-	uint64_t interval_ns; /* between them */
-	uint64_t timeout_ns; /* for which the last answers are waited for */
-	bool flood; /* the next one goes when an answer came, and 100 times a second at least */
-	FILE *lines; /* where what happens is told; NULL: nowhere */
+struct ping_loop_options {
+	uint64_t count; /* number of datagrams; 0: until interrupted */
+	uint64_t interval_ns; /* time between two datagrams */
+	uint64_t timeout_ns; /* time to wait for replies after the last datagram */
+	bool flood; /* send the next datagram when a reply arrives, and at least 100 per second */
+	FILE *output; /* stream for a line per event; NULL: no lines */
 };
 
-/* Sends datagrams of result->size bytes, PROBE_SIZE to CLIENT_DATAGRAM_MAX, to result->to. Ends when there is nothing
- * more to wait for, by SIGINT or SIGTERM, or where nobody reads the lines any more. Returns 0 or a negative errno. */
-int pinger_run(const struct pinger_options *options, struct client_socket *client, struct ping_result *result);
+/* Sends datagrams of result->size bytes, from PROBE_SIZE to CLIENT_DATAGRAM_MAX, to result->destination. The caller
+ * fills these two members. Ends after the last reply or its timeout, after SIGINT or SIGTERM, or if writing to
+ * options->output fails. Returns 0 or a negative errno. */
+int ping_loop_run(const struct ping_loop_options *options, struct client_socket *socket, struct ping_result *result);
 
 #endif

@@ -1,4 +1,6 @@
-/* What a run of ping has found, as text, as JSON, and drawn. */
+/* The result of a ping run, and its reports: lines of text, JSON and a bar chart.
+ *
+ * The ping loop fills struct ping_result. The functions that print only read it. */
 #ifndef UDPRELAYD_CLIENT_PING_PING_REPORT_H
 #define UDPRELAYD_CLIENT_PING_PING_REPORT_H
 
@@ -8,51 +10,52 @@
 
 #include "base/address.h"
 #include "client/histogram.h"
-#include "client/sequence_tracker.h"
+#include "client/probe.h"
 
-/* Zeroed but for to and size, nothing has happened yet. */
+/* The owner sets destination and size; the rest is zero at first. */
 struct ping_result {
-	struct address to;
-	size_t size; /* of each datagram */
-	uint64_t sent; /* refused ones among them */
-	uint64_t not_sent; /* there was no room, or no memory */
+	struct address destination;
+	size_t size; /* bytes of each datagram */
+	uint64_t sent; /* includes datagrams that were refused */
+	uint64_t not_sent; /* no buffer space or no memory */
 	uint64_t refused;
-	uint64_t foreign; /* datagrams that are no answers of this run */
-	uint64_t other_size, other_source; /* answers that are otherwise than what was asked for */
-	uint64_t too_late; /* answers of which nobody knows any more whether they are the first; not in the tally */
-	struct tally tally;
+	uint64_t foreign; /* datagrams that are not replies of this run */
+	uint64_t other_size, other_source; /* replies with another size, or from another address */
+	uint64_t too_late; /* replies before the window of the tracker, which may be duplicates; not in counts */
+	struct delivery_counts counts;
 	uint64_t elapsed_ns;
-	struct histogram times; /* of the first answer to each */
-	uint64_t last_ns; /* the latest of them */
-	uint64_t differences_ns; /* between each and the one before, together */
+	struct histogram round_trips; /* round-trip times of the first reply to each datagram, in nanoseconds */
+	uint64_t last_ns; /* the latest round-trip time */
+	uint64_t jitter_sum_ns; /* sum of the differences between successive round-trip times */
 };
 
-struct ping_answer {
+struct ping_reply {
 	const struct address *source;
-	uint64_t seq; /* from 1 on */
+	uint64_t seq; /* counts from 1 */
 	size_t size;
 	uint64_t time_ns;
 	bool duplicate, out_of_order, too_late, other_source;
 };
 
-/* Takes the round-trip time of a first answer into account. */
+/* Adds the round-trip time of the first reply to a datagram. */
 void ping_result_add(struct ping_result *result, uint64_t time_ns);
 
-/* Sent, but neither answered nor refused. */
+/* Returns the number of datagrams with neither a reply nor an error. */
 uint64_t ping_result_lost(const struct ping_result *result);
 
-/* The exit status: 0 where there was an answer, EX_UNAVAILABLE where there were only refusals, 1 for silence. */
+/* Returns the exit status: 0 after at least one reply, EX_UNAVAILABLE after errors only, 1 after neither. */
 int ping_result_status(const struct ping_result *result);
 
-/* One line an answer, with what is remarkable about it. */
-void ping_report_answer(FILE *out, const struct ping_result *result, const struct ping_answer *answer);
+/* Prints a line about one reply, with its anomalies. */
+void ping_report_reply(FILE *out, const struct ping_result *result, const struct ping_reply *reply);
 
+/* Prints the summary as several lines of text. */
 void ping_report_text(FILE *out, const struct ping_result *result);
 
-/* One object, and the end of its line. */
+/* Prints one JSON object and a line end. */
 void ping_report_json(FILE *out, const struct ping_result *result);
 
-/* How often which times were seen. Nothing for a single one. */
-void ping_report_drawing(FILE *out, const struct ping_result *result);
+/* Prints the distribution of the round-trip times as a bar chart. Prints nothing for fewer than two replies. */
+void ping_report_chart(FILE *out, const struct ping_result *result);
 
 #endif

@@ -16,21 +16,21 @@
 
 #include "base/xalloc.h"
 
-/* Lines that are remembered. */
-#define REMEMBERED 1000
+/* Number of lines in the history. */
+#define HISTORY_LINES 1000
 
-/* What ends the input at the beginning of a line (Ctrl-D). */
+/* Ctrl-D, which ends the input at the beginning of a line. */
 #define END_KEY 4
 
 struct line_editor {
 	EditLine *edit;
 	History *history;
 	const char *prompt;
-	bool active; /* the terminal gives key by key */
-	bool shown; /* the prompt, and what stands behind it */
+	bool active; /* the terminal delivers single keys (EL_UNBUFFERED) */
+	bool shown; /* the prompt and the edited line are visible */
 };
 
-static char *prompt_of(EditLine *edit)
+static char *line_editor_prompt(EditLine *edit)
 {
 	struct line_editor *editor;
 
@@ -38,31 +38,31 @@ static char *prompt_of(EditLine *edit)
 	return (char *)editor->prompt;
 }
 
-/* Whatever the locale: what is typed is UTF-8. */
-static void use_utf8(void)
+/* The input is UTF-8 in every locale. */
+static void line_editor_set_locale(void)
 {
 	if (!setlocale(LC_CTYPE, "C.UTF-8"))
 		setlocale(LC_CTYPE, "");
 }
 
-static void set_up(struct line_editor *editor)
+static void line_editor_configure(struct line_editor *editor)
 {
 	HistEvent event;
 
-	history(editor->history, &event, H_SETSIZE, REMEMBERED);
+	history(editor->history, &event, H_SETSIZE, HISTORY_LINES);
 	history(editor->history, &event, H_SETUNIQUE, 1);
 	el_set(editor->edit, EL_CLIENTDATA, editor);
-	el_set(editor->edit, EL_PROMPT, prompt_of);
+	el_set(editor->edit, EL_PROMPT, line_editor_prompt);
 	el_set(editor->edit, EL_EDITOR, "emacs");
 	el_set(editor->edit, EL_HIST, history, editor->history);
-	el_source(editor->edit, NULL); /* ~/.editrc */
+	el_source(editor->edit, NULL); /* reads ~/.editrc */
 }
 
 struct line_editor *line_editor_create(const char *prompt)
 {
 	struct line_editor *editor = xcheck(calloc(1, sizeof(*editor)));
 
-	use_utf8();
+	line_editor_set_locale();
 	editor->prompt = prompt;
 	editor->edit = el_init("udprelay", stdin, stdout, stderr);
 	editor->history = history_init();
@@ -70,7 +70,7 @@ struct line_editor *line_editor_create(const char *prompt)
 		line_editor_destroy(editor);
 		return NULL;
 	}
-	set_up(editor);
+	line_editor_configure(editor);
 	return editor;
 }
 
@@ -89,15 +89,15 @@ void line_editor_destroy(struct line_editor *editor)
 	free(editor);
 }
 
-/* For libedit an empty line and a terminal that cannot be read any more are the same, but for errno. */
-static bool is_gone(int error)
+/* libedit returns the same for an empty line and for a terminal that cannot be read; only errno differs. */
+static bool terminal_is_gone(int error)
 {
 	struct pollfd terminal = {STDIN_FILENO, POLLIN, 0};
 
 	return error == EIO || (poll(&terminal, 1, 0) > 0 && terminal.revents & (POLLHUP | POLLERR | POLLNVAL));
 }
 
-enum line_editor_state line_editor_read(struct line_editor *editor, const char **line, size_t *length)
+enum line_editor_result line_editor_read(struct line_editor *editor, const char **line, size_t *length)
 {
 	HistEvent event;
 	int count = 0;
@@ -105,29 +105,29 @@ enum line_editor_state line_editor_read(struct line_editor *editor, const char *
 	errno = 0;
 	*line = el_gets(editor->edit, &count);
 	if (!*line || count <= 0)
-		return is_gone(errno) ? EDITOR_END : EDITOR_MORE;
+		return terminal_is_gone(errno) ? LINE_EDITOR_END : LINE_EDITOR_INCOMPLETE;
 	if (count == 1 && **line == END_KEY)
-		return EDITOR_END;
+		return LINE_EDITOR_END;
 	if ((*line)[count - 1] != '\n' && (*line)[count - 1] != '\r')
-		return EDITOR_MORE;
+		return LINE_EDITOR_INCOMPLETE;
 	*length = (size_t)count - 1;
 	if (*length)
 		history(editor->history, &event, H_ENTER, *line);
 	el_set(editor->edit, EL_UNBUFFERED, 0);
 	editor->active = editor->shown = false;
-	return EDITOR_LINE;
+	return LINE_EDITOR_LINE;
 }
 
-/* As libedit shows it: a control character as ^X, another one that cannot be printed as \U+XXXX. */
-static int width_of(wchar_t c)
+/* libedit shows a control character as ^X, and other characters that are not printable as \U+XXXX. */
+static int displayed_width(wchar_t c)
 {
 	int width = wcwidth(c);
 
 	return width >= 0 ? width : c < 0x80 ? 2 : 7;
 }
 
-/* How many rows the cursor is below the prompt. */
-static int row_of_cursor(const struct line_editor *editor)
+/* Returns the number of rows from the prompt down to the cursor. */
+static int line_editor_cursor_row(const struct line_editor *editor)
 {
 	const LineInfoW *line = el_wline(editor->edit);
 	int columns = 0, column = (int)strlen(editor->prompt), row = 0;
@@ -135,18 +135,18 @@ static int row_of_cursor(const struct line_editor *editor)
 	if (el_get(editor->edit, EL_GETTC, "co", &columns) || columns <= 0)
 		return 0;
 	for (const wchar_t *c = line->buffer; c < line->cursor; c++) {
-		if (column + width_of(*c) > columns) {
+		if (column + displayed_width(*c) > columns) {
 			row++;
 			column = 0;
 		}
-		column += width_of(*c);
+		column += displayed_width(*c);
 	}
 	return row + (column == columns);
 }
 
 void line_editor_hide(struct line_editor *editor)
 {
-	for (int row = editor->shown ? row_of_cursor(editor) : 0; row > 0; row--)
+	for (int row = editor->shown ? line_editor_cursor_row(editor) : 0; row > 0; row--)
 		fputs("\033[A", stdout);
 	if (editor->shown)
 		fputs(LINE_EDITOR_CLEAR, stdout);
@@ -178,12 +178,12 @@ void line_editor_destroy(struct line_editor *editor)
 	(void)editor;
 }
 
-enum line_editor_state line_editor_read(struct line_editor *editor, const char **line, size_t *length)
+enum line_editor_result line_editor_read(struct line_editor *editor, const char **line, size_t *length)
 {
 	(void)editor;
 	(void)line;
 	(void)length;
-	return EDITOR_END;
+	return LINE_EDITOR_END;
 }
 
 void line_editor_hide(struct line_editor *editor)

@@ -1,4 +1,4 @@
-/* The keys of a terminal, as libedit understands them, one after another. */
+/* A line editor on the terminal, based on libedit. It reads one key at a time, so that an event loop can call it. */
 #ifndef UDPRELAYD_CLIENT_SEND_LINE_EDITOR_H
 #define UDPRELAYD_CLIENT_SEND_LINE_EDITOR_H
 
@@ -7,22 +7,27 @@
 
 struct line_editor;
 
-/* On standard input and output. Returns NULL where libedit is not built in, or cannot work. */
+/* Uses standard input and standard output. prompt stays the caller's and must outlive the editor. Returns NULL if
+ * libedit is not built in or cannot be initialised. */
 struct line_editor *line_editor_create(const char *prompt);
 
-/* Leaves the terminal as it was, at the beginning of a line. NULL is accepted. */
+/* Restores the terminal and moves the cursor to the beginning of a line. NULL is accepted. */
 void line_editor_destroy(struct line_editor *editor);
 
-/* Shows the prompt, and what has been typed behind it; from the end of a line until then the terminal is left alone. */
+/* Shows the prompt and the text of the line. Between the end of a line and this call, the terminal is in its normal
+ * mode. */
 void line_editor_show(struct line_editor *editor);
 
-/* Takes that away, so that others may write to the terminal, until it is shown again. */
+/* Clears the row of the cursor and all rows below. */
 #define LINE_EDITOR_CLEAR "\r\033[J"
+
+/* Hides the prompt and the text until the next line_editor_show(), so that other output can be written. */
 void line_editor_hide(struct line_editor *editor);
 
-enum line_editor_state { EDITOR_MORE, EDITOR_LINE, EDITOR_END };
+enum line_editor_result { LINE_EDITOR_INCOMPLETE, LINE_EDITOR_LINE, LINE_EDITOR_END };
 
-/* Reads a key. When a line is done it stands in *line, valid until the next call. */
-enum line_editor_state line_editor_read(struct line_editor *editor, const char **line, size_t *length);
+/* Reads one key. At the end of a line, *line is the line, valid until the next call, and *length its size in bytes
+ * without the line end. */
+enum line_editor_result line_editor_read(struct line_editor *editor, const char **line, size_t *length);
 
 #endif

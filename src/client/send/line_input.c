@@ -9,21 +9,22 @@
 #include "base/xalloc.h"
 #include "client/send/line_editor.h"
 
-#define PIECE_SIZE 65536
+/* Size of one read call in bytes. */
+#define READ_SIZE 65536
 
 struct line_input {
 	int fd;
-	const char *prompt; /* NULL: no terminal, or nobody would see it */
-	struct line_editor *editor; /* NULL: the terminal edits as it can, or there is none */
-	bool prompted;
-	bool ended; /* nothing more is to be read */
-	int error; /* for which it ended, a positive errno */
-	bool skips; /* the rest of a line that is too long */
+	const char *prompt; /* NULL: input or output is not a terminal */
+	struct line_editor *editor; /* NULL: there is no terminal, or only the kernel edits the line */
+	bool prompt_shown;
+	bool at_end; /* end of input or read error */
+	int error; /* the read error, a positive errno */
+	bool discards_line; /* the rest of a line that is too long is skipped */
 
-	/* Of an editor, the line that it has done; else what has been read, of which the first part is gone. */
+	/* With an editor: the finished line. Without: the bytes between begin and end of the buffer. */
 	const char *line;
 	size_t length;
-	char *buffer; /* LINE_INPUT_MAX, and a piece more */
+	char *buffer; /* LINE_INPUT_MAX + READ_SIZE bytes */
 	size_t begin, end;
 };
 
@@ -36,7 +37,7 @@ void line_input_create(struct line_input **out, int fd, const char *prompt)
 		input->prompt = prompt;
 	if (input->prompt && fd == STDIN_FILENO)
 		input->editor = line_editor_create(prompt);
-	input->buffer = xcheck(malloc(LINE_INPUT_MAX + PIECE_SIZE));
+	input->buffer = xcheck(malloc(LINE_INPUT_MAX + READ_SIZE));
 	*out = input;
 }
 
@@ -44,110 +45,111 @@ void line_input_destroy(struct line_input *input)
 {
 	if (!input)
 		return;
-	if (input->prompted)
+	if (input->prompt_shown)
 		putchar('\n');
 	line_editor_destroy(input->editor);
 	free(input->buffer);
 	free(input);
 }
 
-/* --- With an editor --- */
+/* --- Lines from the editor --- */
 
-static void read_key(struct line_input *input)
+static void line_input_read_key(struct line_input *input)
 {
 	switch (line_editor_read(input->editor, &input->line, &input->length)) {
-	case EDITOR_END:
-		input->ended = true;
+	case LINE_EDITOR_END:
+		input->at_end = true;
 		break;
-	case EDITOR_MORE:
+	case LINE_EDITOR_INCOMPLETE:
 		input->line = NULL;
 		break;
-	case EDITOR_LINE:
+	case LINE_EDITOR_LINE:
 		break;
 	}
 }
 
-static enum line_state next_edited(struct line_input *input, const char **line, size_t *length)
+static enum line_input_state line_input_next_edited(struct line_input *input, const char **line, size_t *length)
 {
-	if (!input->line || input->ended)
-		return input->ended ? LINE_END : LINE_WANTED;
+	if (!input->line || input->at_end)
+		return input->at_end ? LINE_INPUT_END : LINE_INPUT_NEED_DATA;
 	*line = input->line;
 	*length = input->length;
 	input->line = NULL;
-	return LINE_READY;
+	return LINE_INPUT_READY;
 }
 
-/* --- Without --- */
+/* --- Lines from a buffer --- */
 
-/* There is room: a line that would fill it is too long, and is not kept. */
-static void read_piece(struct line_input *input)
+/* The buffer always has space for READ_SIZE bytes: a line longer than LINE_INPUT_MAX is discarded. */
+static void line_input_read_bytes(struct line_input *input)
 {
 	ssize_t size;
 
 	memmove(input->buffer, input->buffer + input->begin, input->end - input->begin);
 	input->end -= input->begin;
 	input->begin = 0;
-	size = read(input->fd, input->buffer + input->end, PIECE_SIZE);
+	size = read(input->fd, input->buffer + input->end, READ_SIZE);
 	if (size > 0) {
 		input->end += (size_t)size;
-		input->prompted = false;
+		input->prompt_shown = false;
 	} else if (size == 0 || (errno != EINTR && errno != EAGAIN)) {
-		input->ended = true;
+		input->at_end = true;
 		input->error = size ? errno : 0;
 	}
 }
 
-/* What has come of a line that has no end yet. */
-static enum line_state next_unended(struct line_input *input, const char **line, size_t *length)
+/* Handles the bytes of a line whose end has not been read yet. */
+static enum line_input_state line_input_next_partial(struct line_input *input, const char **line, size_t *length)
 {
 	size_t size = input->end - input->begin;
 
-	if (size > LINE_INPUT_MAX || input->skips) {
-		bool told = input->skips;
+	if (size > LINE_INPUT_MAX || input->discards_line) {
+		bool already_reported = input->discards_line;
 
-		input->skips = true;
+		input->discards_line = true;
 		input->begin = input->end;
-		if (!told)
-			return LINE_TOO_LONG;
-	} else if (input->ended && size) {
+		if (!already_reported)
+			return LINE_INPUT_TOO_LONG;
+	} else if (input->at_end && size) {
 		*line = input->buffer + input->begin;
 		*length = size;
 		input->begin = input->end;
-		return LINE_READY;
+		return LINE_INPUT_READY;
 	}
-	return input->ended ? LINE_END : LINE_WANTED;
+	return input->at_end ? LINE_INPUT_END : LINE_INPUT_NEED_DATA;
 }
 
-static enum line_state next_buffered(struct line_input *input, const char **line, size_t *length)
+static enum line_input_state line_input_next_buffered(struct line_input *input, const char **line, size_t *length)
 {
 	const char *begin = input->buffer + input->begin;
 	const char *newline = memchr(begin, '\n', input->end - input->begin);
-	bool skipped = input->skips;
+	bool discarded = input->discards_line;
 
 	if (!newline)
-		return next_unended(input, line, length);
+		return line_input_next_partial(input, line, length);
 	*line = begin;
 	*length = (size_t)(newline - begin);
 	input->begin += *length + 1;
-	input->skips = false;
-	if (skipped)
-		return next_buffered(input, line, length);
-	return *length > LINE_INPUT_MAX ? LINE_TOO_LONG : LINE_READY;
+	input->discards_line = false;
+	if (discarded)
+		return line_input_next_buffered(input, line, length);
+	return *length > LINE_INPUT_MAX ? LINE_INPUT_TOO_LONG : LINE_INPUT_READY;
 }
 
-/* --- Both --- */
+/* --- Public functions --- */
 
 void line_input_read(struct line_input *input)
 {
 	if (input->editor)
-		read_key(input);
+		line_input_read_key(input);
 	else
-		read_piece(input);
+		line_input_read_bytes(input);
 }
 
-enum line_state line_input_next(struct line_input *input, const char **line, size_t *length)
+enum line_input_state line_input_next(struct line_input *input, const char **line, size_t *length)
 {
-	return input->editor ? next_edited(input, line, length) : next_buffered(input, line, length);
+	return input->editor ? line_input_next_edited(input, line, length)
+			     : line_input_next_buffered(input, line, length);
 }
 
 int line_input_error(const struct line_input *input)
@@ -159,8 +161,8 @@ void line_input_show(struct line_input *input)
 {
 	if (input->editor) {
 		line_editor_show(input->editor);
-	} else if (input->prompt && !input->prompted) {
-		input->prompted = true;
+	} else if (input->prompt && !input->prompt_shown) {
+		input->prompt_shown = true;
 		fputs(input->prompt, stdout);
 		fflush(stdout);
 	}
@@ -170,8 +172,8 @@ void line_input_hide(struct line_input *input)
 {
 	if (input->editor) {
 		line_editor_hide(input->editor);
-	} else if (input->prompted) {
-		input->prompted = false;
+	} else if (input->prompt_shown) {
+		input->prompt_shown = false;
 		fputs(LINE_EDITOR_CLEAR, stdout);
 		fflush(stdout);
 	}

@@ -1,40 +1,41 @@
-/* Lines, as they come from a file, a pipe or a terminal. On a terminal they are edited with the keys, and remembered,
- * where libedit is built in. */
+/* Reads lines from a file, a pipe or a terminal. On a terminal, the user can edit lines and recall earlier ones if
+ * libedit is built in. Lines may contain NUL bytes; the last line may lack a line end. */
 #ifndef UDPRELAYD_CLIENT_SEND_LINE_INPUT_H
 #define UDPRELAYD_CLIENT_SEND_LINE_INPUT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Bytes of a line: enough for the hex digits of any datagram, with blanks between them. */
+/* Largest length of a line in bytes. The hex digits of any datagram fit, with blanks between the bytes. */
 #define LINE_INPUT_MAX (256 << 10)
 
 struct line_input;
 
-enum line_state {
-	LINE_READY,
-	LINE_WANTED, /* read more */
-	LINE_TOO_LONG, /* that one is left out */
-	LINE_END,
+enum line_input_state {
+	LINE_INPUT_READY,
+	LINE_INPUT_NEED_DATA, /* call line_input_read() */
+	LINE_INPUT_TOO_LONG, /* that line was discarded */
+	LINE_INPUT_END,
 };
 
-/* Reads from fd, and nothing else does until the end; prompt is shown where fd and standard output are terminals. */
+/* Creates an input that reads from fd; nothing else may read from it until line_input_destroy(). Shows prompt if fd
+ * and standard output are terminals. fd and prompt stay the caller's. Aborts when out of memory. */
 void line_input_create(struct line_input **input, int fd, const char *prompt);
 
-/* Leaves the terminal as it was, at the beginning of a line. NULL is accepted. */
+/* Restores the terminal and moves the cursor to the beginning of a line. NULL is accepted. */
 void line_input_destroy(struct line_input *input);
 
-/* Reads once, which may block where nothing waits. */
+/* Reads from the descriptor once. Blocks if nothing can be read. */
 void line_input_read(struct line_input *input);
 
-/* The next line, without its end; valid until the next call of anything here. A last line needs no end. */
-enum line_state line_input_next(struct line_input *input, const char **line, size_t *length);
+/* Returns the next line without its line end. *line is valid until the next call of any function here. The last line
+ * needs no line end. */
+enum line_input_state line_input_next(struct line_input *input, const char **line, size_t *length);
 
-/* After the end: 0, or the positive errno for which nothing more could be read. */
+/* Returns 0 after the end of the input, or the positive errno of a read error. */
 int line_input_error(const struct line_input *input);
 
-/* On a terminal: shows the prompt, and takes it away for a while, together with what has been typed behind it, so that
- * others may write there. */
+/* On a terminal, shows the prompt and the text of the line, or hides them, so that other output can be written. */
 void line_input_show(struct line_input *input);
 void line_input_hide(struct line_input *input);
 

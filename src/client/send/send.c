@@ -1,3 +1,7 @@
+/* `udprelay send`: sends texts as datagrams and prints the replies.
+ *
+ * This file parses the command line and prepares the payload, the socket, the encoder and the printer. The send loop
+ * does the rest. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -14,9 +18,9 @@
 
 #define WAIT_MAX 86400 /* seconds */
 
-enum { OPTION_ERRORS = OPTION_WORDS, OPTION_RAW, OPTION_NEWLINE };
+enum { OPTION_ERRORS = CLI_LONG_ONLY, OPTION_RAW, OPTION_NEWLINE };
 
-static const struct option_spec send_options[] = {
+static const struct cli_option_spec send_option_specs[] = {
 	{'e', "encoding", "NAME", "write in this charset (default: utf-8)"},
 	{'d', "decoding", "NAMES", "read answers in these charsets, the first that fits (default: as -e)"},
 	{OPTION_ERRORS, "errors", "RULE",
@@ -30,96 +34,96 @@ static const struct option_spec send_options[] = {
 	 "wait that long for as many answers as datagrams, and end with\n"
 	 "status 1 where they are fewer"},
 	{OPTION_RAW, "raw", NULL, "write answers byte by byte, with nothing around them"},
-	ENDS_OPTIONS,
+	ADDRESS_OPTION_SPECS,
 	{'q', "quiet", NULL, "do not say which port is sent from"},
 	{0},
 };
 
 static int send_run(int argc, char **argv);
 
-const struct command command_send = {
+const struct cli_command send_command = {
 	.name = "send",
 	.operands = "HOST PORT [TEXT …]",
 	.purpose = "Send texts, and show what comes back.\n"
 		   "\n"
 		   "TEXT is sent as one datagram; without it, each line of standard input is. On a\n"
 		   "terminal lines can be edited and called back. HOST PORT may be unix:/path, too.\n",
-	.options = send_options,
+	.options = send_option_specs,
 	.example = "-w 1 192.0.2.1 7788 hello",
 	.run = send_run,
 };
 
-struct send_request {
+struct send_options {
 	const char *encoding, *decoding, *file;
 	enum codec_errors errors;
-	bool has_errors, hex, newline, raw, quiet, waits;
+	bool has_errors, hex, newline, raw, quiet, wait_for_replies;
 	uint64_t wait_ns;
 
-	struct ends ends;
-	struct exchange_plan plan;
-	uint8_t *data; /* what is sent, unless it is lines */
+	struct address_options addresses;
+	struct send_loop_plan plan;
+	uint8_t *data; /* the file content, if --file is set */
 };
 
 /* --- Options --- */
 
-static bool take_errors(struct send_request *request, const char *value)
+static bool send_handle_errors_option(struct send_options *options, const char *value)
 {
 	unsigned rule;
 
 	if (!value_choice(value, codec_errors_names, &rule))
-		return command_wrong_value(&command_send, OPTION_ERRORS, value,
-					   "write strict, replace, ignore or backslashreplace");
-	request->errors = (enum codec_errors)rule;
-	request->has_errors = true;
+		return cli_value_error(&send_command, OPTION_ERRORS, value,
+				       "write strict, replace, ignore or backslashreplace");
+	options->errors = (enum codec_errors)rule;
+	options->has_errors = true;
 	return true;
 }
 
-static bool take_wait(struct send_request *request, const char *value)
+static bool send_handle_wait_option(struct send_options *options, const char *value)
 {
-	request->waits = true;
-	return command_seconds(&command_send, 'w', value, 0, WAIT_MAX, &request->wait_ns);
+	options->wait_for_replies = true;
+	return cli_parse_seconds(&send_command, 'w', value, 0, WAIT_MAX, &options->wait_ns);
 }
 
-static bool take(void *data, int letter, const char *value)
+static bool send_handle_option(void *data, int letter, const char *value)
 {
-	struct send_request *request = data;
+	struct send_options *options = data;
 
 	switch (letter) {
 	case 'e':
-		request->encoding = value;
+		options->encoding = value;
 		return true;
 	case 'd':
-		request->decoding = value;
+		options->decoding = value;
 		return true;
 	case OPTION_ERRORS:
-		return take_errors(request, value);
+		return send_handle_errors_option(options, value);
 	case 'x':
-		return request->hex = true;
+		return options->hex = true;
 	case 'f':
-		request->file = value;
+		options->file = value;
 		return true;
 	case OPTION_NEWLINE:
-		return request->newline = true;
+		return options->newline = true;
 	case 'w':
-		return take_wait(request, value);
+		return send_handle_wait_option(options, value);
 	case OPTION_RAW:
-		return request->raw = true;
+		return options->raw = true;
 	case 'q':
-		return request->quiet = true;
+		return options->quiet = true;
 	default:
-		return ends_take(&request->ends, letter, value);
+		return address_options_handle(&options->addresses, letter, value);
 	}
 }
 
-/* --- What is sent --- */
+/* --- Payload --- */
 
-static int open_file(const char *path)
+static int send_open_file(const char *path)
 {
 	return strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
 }
 
-/* Reads at most capacity bytes. Returns how many, or a negative errno. */
-static ssize_t read_all(int fd, uint8_t *data, size_t capacity)
+/* Reads up to capacity bytes. Returns their number, or a negative errno. */
+static ssize_t send_read_fd(int fd, uint8_t *data, size_t capacity)
 {
 	size_t size = 0;
 	ssize_t more = 1;
@@ -133,26 +137,26 @@ static ssize_t read_all(int fd, uint8_t *data, size_t capacity)
 	return (ssize_t)size;
 }
 
-static int take_file(struct send_request *request)
+static int send_read_file(struct send_options *options)
 {
-	int fd = open_file(request->file);
+	int fd = send_open_file(options->file);
 	ssize_t size;
 
-	request->data = xcheck(malloc(WORDING_MAX + 1));
-	size = fd < 0 ? -errno : read_all(fd, request->data, WORDING_MAX + 1);
+	options->data = xcheck(malloc(PAYLOAD_MAX + 1));
+	size = fd < 0 ? -errno : send_read_fd(fd, options->data, PAYLOAD_MAX + 1);
 	if (fd > STDERR_FILENO)
 		close(fd);
 	if (size < 0)
-		command_tell("cannot read `%s`: %s", request->file, strerror((int)-size));
-	else if (size > WORDING_MAX)
-		command_tell("`%s` has more bytes than a datagram carries", request->file);
-	request->plan.data = request->data;
-	request->plan.size = (size_t)size;
-	return size < 0 || size > WORDING_MAX;
+		cli_error("cannot read `%s`: %s", options->file, strerror((int)-size));
+	else if (size > PAYLOAD_MAX)
+		cli_error("`%s` has more bytes than a datagram carries", options->file);
+	options->plan.data = options->data;
+	options->plan.size = (size_t)size;
+	return size < 0 || size > PAYLOAD_MAX;
 }
 
-/* All words become one text, as echo(1) has it. */
-static char *join(char **words, int count)
+/* Joins the words with blanks, as echo(1) does. */
+static char *join_words(char **words, int count)
 {
 	size_t size = 1;
 	char *text, *end;
@@ -166,116 +170,118 @@ static char *join(char **words, int count)
 	return text;
 }
 
-static int take_text(struct send_request *request, char **words, int count)
+static int send_encode_words(struct send_options *options, char **words, int count)
 {
-	char *text = join(words, count);
+	char *text = join_words(words, count);
 	const uint8_t *bytes;
-	const char *fault;
-	ssize_t size = wording_say(request->plan.wording, text, strlen(text), &bytes, &fault);
+	const char *error_text;
+	ssize_t size = payload_encode(options->plan.encoder, text, strlen(text), &bytes, &error_text);
 
 	if (size < 0)
-		command_tell("nothing is sent: %s", fault);
-	request->plan.data = bytes;
-	request->plan.size = (size_t)size;
+		cli_error("nothing is sent: %s", error_text);
+	options->plan.data = bytes;
+	options->plan.size = (size_t)size;
 	free(text);
 	return size < 0;
 }
 
-static void take_lines(struct send_request *request)
+static void send_open_input(struct send_options *options)
 {
-	line_input_create(&request->plan.input, STDIN_FILENO, "> ");
-	request->plan.input_fd = STDIN_FILENO;
+	line_input_create(&options->plan.input, STDIN_FILENO, "> ");
+	options->plan.input_fd = STDIN_FILENO;
 }
 
-/* Returns 0, or the exit status after telling why. */
-static int take_payload(struct send_request *request, char **words, int count)
+/* Returns 0, or the exit status after an error message. */
+static int send_prepare_payload(struct send_options *options, char **words, int count)
 {
-	if (request->file)
-		return take_file(request);
+	if (options->file)
+		return send_read_file(options);
 	if (count)
-		return take_text(request, words, count);
-	take_lines(request);
+		return send_encode_words(options, words, count);
+	send_open_input(options);
 	return 0;
 }
 
-/* --- How --- */
+/* --- Setup --- */
 
-static int open_wording(struct send_request *request)
+static int send_create_encoder(struct send_options *options)
 {
-	if (!wording_create(&request->plan.wording, request->encoding, request->errors, request->hex, request->newline))
+	if (!payload_encoder_create(&options->plan.encoder, options->encoding, options->errors, options->hex,
+				    options->newline))
 		return 0;
-	return command_wrong(&command_send, "--encoding: `%s` is no charset that is known: write such as utf-8 or gbk",
-			     request->encoding);
+	return cli_usage_error(&send_command,
+			       "--encoding: `%s` is no charset that is known: write such as utf-8 or gbk",
+			       options->encoding);
 }
 
-static int open_transcript(struct send_request *request)
+static int send_create_printer(struct send_options *options)
 {
-	const char *names = request->decoding ? request->decoding : request->encoding;
-	enum codec_errors errors = request->has_errors ? request->errors : CODEC_BACKSLASHREPLACE;
+	const char *names = options->decoding ? options->decoding : options->encoding;
+	enum codec_errors errors = options->has_errors ? options->errors : CODEC_BACKSLASHREPLACE;
 
-	if (!transcript_create(&request->plan.transcript, names, errors, request->raw))
+	if (!message_printer_create(&options->plan.printer, names, errors, options->raw))
 		return 0;
-	return command_wrong(&command_send,
-			     "--decoding: `%s` has a charset that is not known: write such as utf-8, gbk", names);
+	return cli_usage_error(&send_command,
+			       "--decoding: `%s` has a charset that is not known: write such as utf-8, gbk", names);
 }
 
-static int open_client(struct send_request *request)
+static int send_open_socket(struct send_options *options)
 {
-	int status = ends_open(&request->ends, request->quiet);
+	int status = address_options_open_socket(&options->addresses, options->quiet);
 
-	request->plan.client = status ? NULL : &request->ends.client;
+	options->plan.socket = status ? NULL : &options->addresses.socket;
 	return status;
 }
 
-/* What was asked for fits together. */
-static int check(const struct send_request *request, int words)
+/* Checks that options and operands do not contradict each other. */
+static int send_check_options(const struct send_options *options, int words)
 {
-	if (request->file && words)
-		return command_wrong(&command_send, "there is a text beside --file: write one of them");
-	if (request->file && (request->hex || request->newline))
-		return command_wrong(&command_send, "--file sends bytes as they are: leave --hex and --newline out");
+	if (options->file && words)
+		return cli_usage_error(&send_command, "there is a text beside --file: write one of them");
+	if (options->file && (options->hex || options->newline))
+		return cli_usage_error(&send_command, "--file sends bytes as they are: leave --hex and --newline out");
 	return 0;
 }
 
-static int set_up(struct send_request *request, int argc, char **argv)
+static int send_set_up(struct send_options *options, int argc, char **argv)
 {
-	int status = ends_find(&request->ends, &command_send, argc, argv);
+	int status = address_options_resolve(&options->addresses, &send_command, argc, argv);
 
 	if (!status)
-		status = check(request, argc - optind);
+		status = send_check_options(options, argc - optind);
 	if (!status)
-		status = open_wording(request);
+		status = send_create_encoder(options);
 	if (!status)
-		status = open_transcript(request);
+		status = send_create_printer(options);
 	if (!status)
-		status = open_client(request);
-	return status ? status : take_payload(request, argv + optind, argc - optind);
+		status = send_open_socket(options);
+	return status ? status : send_prepare_payload(options, argv + optind, argc - optind);
 }
 
-static void clean_up(struct send_request *request)
+static void send_clean_up(struct send_options *options)
 {
-	if (request->plan.client)
-		client_socket_close(&request->ends.client);
-	line_input_destroy(request->plan.input);
-	transcript_destroy(request->plan.transcript);
-	wording_destroy(request->plan.wording);
-	free(request->data);
+	if (options->plan.socket)
+		client_socket_close(&options->addresses.socket);
+	line_input_destroy(options->plan.input);
+	message_printer_destroy(options->plan.printer);
+	payload_encoder_destroy(options->plan.encoder);
+	free(options->data);
 }
 
 static int send_run(int argc, char **argv)
 {
-	struct send_request request = {.encoding = "utf-8", .errors = CODEC_STRICT};
-	int status = command_parse(&command_send, argc, argv, take, &request);
+	struct send_options options = {.encoding = "utf-8", .errors = CODEC_STRICT};
+	int status = cli_parse_options(&send_command, argc, argv, send_handle_option, &options);
 
 	if (status >= 0)
 		return status;
-	request.plan.to = &request.ends.to;
-	status = set_up(&request, argc, argv);
+	options.plan.destination = &options.addresses.destination;
+	status = send_set_up(&options, argc, argv);
 	if (!status) {
-		request.plan.waits = request.waits;
-		request.plan.wait_ns = request.wait_ns;
-		status = exchange_run(&request.plan);
+		options.plan.wait_for_replies = options.wait_for_replies;
+		options.plan.wait_ns = options.wait_ns;
+		status = send_loop_run(&options.plan);
 	}
-	clean_up(&request);
+	send_clean_up(&options);
 	return status;
 }

@@ -11,359 +11,357 @@
 #include "base/xalloc.h"
 #include "client/cli.h"
 #include "client/event_loop.h"
-#include "client/fd_watcher.h"
 
-/* Answers that are shown before keys and lines have their turn again. */
-#define ANSWERS_AT_ONCE 64
+/* Largest number of replies that one event handles, so that keys and input lines are not delayed. */
+#define REPLIES_PER_EVENT 64
 
-/* An AF_UNIX socket that is not connected can always be written to, as poll(2) has it, whether the receiver has room or
- * not: so it is asked again and again. */
-#define ROOM_MS 1
+/* poll(2) reports an unconnected AF_UNIX socket as writable even if the receiver has no space. A timer retries
+ * sending to it at this interval, in milliseconds. */
+#define RETRY_MS 1
 
-struct exchange {
-	const struct exchange_plan *plan;
-	struct loop loop;
-	uv_poll_t socket;
-	uv_timer_t patience, room;
-	struct readable readable;
+struct send_loop {
+	const struct send_loop_plan *plan;
+	struct event_loop events;
+	uv_poll_t socket_poll;
+	uv_timer_t wait_timer, retry_timer;
+	struct fd_watcher input_watcher;
 
-	const uint8_t *data; /* what is to be sent now */
+	const uint8_t *data; /* the datagram to send next */
 	size_t size;
-	bool waits_for_room; /* in the send buffer */
-	bool sent_all; /* nothing more is to be sent */
-	bool ending;
-	uint64_t line; /* number of the last one */
-	uint64_t sent, answers, refusals;
-	bool to_many; /* anybody may answer */
-	bool failed; /* to send something */
-	bool absent; /* nobody was there */
+	bool blocked; /* the send buffer is full; the datagram must be sent again */
+	bool sent_all; /* there is nothing more to send */
+	bool stopping;
+	uint64_t line_number; /* number of the last input line */
+	uint64_t sent, replies, errors;
+	bool any_source; /* replies to a multicast or broadcast address come from other addresses */
+	bool send_failed; /* a datagram could not be sent */
+	bool unreachable; /* an error said that the destination is unreachable */
 	uint8_t buffer[CLIENT_DATAGRAM_MAX];
 };
 
-/* --- Ending --- */
+/* --- End --- */
 
-static void end(struct exchange *exchange)
+static void send_loop_stop(struct send_loop *loop)
 {
-	if (exchange->ending)
+	if (loop->stopping)
 		return;
-	exchange->ending = true;
-	if (exchange->plan->input)
-		readable_close(&exchange->readable);
-	loop_end(&exchange->loop);
+	loop->stopping = true;
+	if (loop->plan->input)
+		fd_watcher_close(&loop->input_watcher);
+	event_loop_stop(&loop->events);
 }
 
-/* What was refused is not answered. */
-static bool has_all_answers(const struct exchange *exchange)
+/* A datagram that was refused gets no reply. */
+static bool send_loop_has_all_replies(const struct send_loop *loop)
 {
-	return !exchange->plan->waits || exchange->answers + exchange->refusals >= exchange->sent;
+	return !loop->plan->wait_for_replies || loop->replies + loop->errors >= loop->sent;
 }
 
-static void end_if_done(struct exchange *exchange)
+static void send_loop_stop_if_done(struct send_loop *loop)
 {
-	if (exchange->sent_all && has_all_answers(exchange))
-		end(exchange);
+	if (loop->sent_all && send_loop_has_all_replies(loop))
+		send_loop_stop(loop);
 }
 
-static void on_patience(uv_timer_t *timer)
+static void send_loop_on_wait_timeout(uv_timer_t *timer)
 {
-	end(timer->data);
+	send_loop_stop(timer->data);
 }
 
-static void end_sending(struct exchange *exchange)
+static void send_loop_finish_sending(struct send_loop *loop)
 {
-	exchange->sent_all = true;
-	if (exchange->plan->input)
-		readable_stop(&exchange->readable);
-	end_if_done(exchange);
-	if (!exchange->ending)
-		uv_timer_start(&exchange->patience, on_patience, exchange->plan->wait_ns / 1000000, 0);
+	loop->sent_all = true;
+	if (loop->plan->input)
+		fd_watcher_stop(&loop->input_watcher);
+	send_loop_stop_if_done(loop);
+	if (!loop->stopping)
+		uv_timer_start(&loop->wait_timer, send_loop_on_wait_timeout, loop->plan->wait_ns / 1000000, 0);
 }
 
-static void on_interrupt(void *data)
+static void send_loop_on_interrupt(void *data)
 {
-	end(data);
+	send_loop_stop(data);
 }
 
-/* --- Showing --- */
+/* --- Output --- */
 
-static void begin_output(struct exchange *exchange)
+static void send_loop_hide_input(struct send_loop *loop)
 {
-	if (exchange->plan->input)
-		line_input_hide(exchange->plan->input);
+	if (loop->plan->input)
+		line_input_hide(loop->plan->input);
 }
 
-static void end_output(struct exchange *exchange)
+static void send_loop_show_input(struct send_loop *loop)
 {
-	if (exchange->plan->input && !exchange->sent_all && !exchange->ending)
-		line_input_show(exchange->plan->input);
+	if (loop->plan->input && !loop->sent_all && !loop->stopping)
+		line_input_show(loop->plan->input);
 }
 
-static void tell_fault(struct exchange *exchange, const char *fault)
+static void send_loop_report_unsent(struct send_loop *loop, const char *error_text)
 {
-	begin_output(exchange);
-	if (exchange->plan->input)
-		command_tell("line %" PRIu64 " is not sent: %s", exchange->line, fault);
+	send_loop_hide_input(loop);
+	if (loop->plan->input)
+		cli_error("line %" PRIu64 " is not sent: %s", loop->line_number, error_text);
 	else
-		command_tell("nothing is sent: %s", fault);
-	exchange->failed = true;
+		cli_error("nothing is sent: %s", error_text);
+	loop->send_failed = true;
 }
 
-static void tell_unread(struct exchange *exchange, int error)
+static void send_loop_report_read_error(struct send_loop *loop, int error)
 {
-	begin_output(exchange);
-	command_tell("cannot read standard input: %s", strerror(error));
-	exchange->failed = true;
+	send_loop_hide_input(loop);
+	cli_error("cannot read standard input: %s", strerror(error));
+	loop->send_failed = true;
 }
 
-static bool tells_of_absence(int error)
+static bool means_unreachable(int code)
 {
-	return error == ECONNREFUSED || error == ENOENT || error == EHOSTUNREACH || error == ENETUNREACH;
+	return code == ECONNREFUSED || code == ENOENT || code == EHOSTUNREACH || code == ENETUNREACH;
 }
 
-static void tell_refusal(struct exchange *exchange, const struct refusal *refusal)
+static void send_loop_on_icmp_error(struct send_loop *loop, const struct send_error *error)
 {
-	char text[REFUSAL_TEXT_MAX];
+	char text[SEND_ERROR_TEXT_MAX];
 
-	begin_output(exchange);
-	command_tell("%s", refusal_text(refusal, text));
-	exchange->absent |= tells_of_absence(refusal->error);
-	exchange->refusals++;
-	end_if_done(exchange);
-	end_output(exchange);
+	send_loop_hide_input(loop);
+	cli_error("%s", send_error_format(error, text));
+	loop->unreachable |= means_unreachable(error->code);
+	loop->errors++;
+	send_loop_stop_if_done(loop);
+	send_loop_show_input(loop);
 }
 
-/* --- Sending --- */
+/* --- Send --- */
 
-static void on_socket(uv_poll_t *poll, int status, int events);
-static void on_room(uv_timer_t *timer);
+static void send_loop_on_socket(uv_poll_t *poll, int status, int events);
+static void send_loop_on_retry(uv_timer_t *timer);
 
-static void watch_socket(struct exchange *exchange)
+static void send_loop_watch_socket(struct send_loop *loop)
 {
-	bool can_tell = exchange->plan->to->any.sa_family != AF_UNIX;
-	int events = UV_READABLE | UV_PRIORITIZED | (exchange->waits_for_room && can_tell ? UV_WRITABLE : 0);
+	bool poll_reports_space = loop->plan->destination->any.sa_family != AF_UNIX;
+	int events = UV_READABLE | UV_PRIORITIZED | (loop->blocked && poll_reports_space ? UV_WRITABLE : 0);
 
-	uv_poll_start(&exchange->socket, events, on_socket);
-	if (exchange->waits_for_room && !can_tell)
-		uv_timer_start(&exchange->room, on_room, ROOM_MS, ROOM_MS);
+	uv_poll_start(&loop->socket_poll, events, send_loop_on_socket);
+	if (loop->blocked && !poll_reports_space)
+		uv_timer_start(&loop->retry_timer, send_loop_on_retry, RETRY_MS, RETRY_MS);
 	else
-		uv_timer_stop(&exchange->room);
+		uv_timer_stop(&loop->retry_timer);
 }
 
-static void tell_unsent(struct exchange *exchange, int error)
+static void send_loop_report_send_error(struct send_loop *loop, int code)
 {
-	struct refusal refusal = {.error = error, .to = *exchange->plan->to};
-	char text[REFUSAL_TEXT_MAX];
+	struct send_error error = {.code = code, .destination = *loop->plan->destination};
+	char text[SEND_ERROR_TEXT_MAX];
 
-	tell_fault(exchange, refusal_text(&refusal, text));
-	exchange->absent |= tells_of_absence(error);
+	send_loop_report_unsent(loop, send_error_format(&error, text));
+	loop->unreachable |= means_unreachable(code);
 }
 
-/* Returns whether the datagram is done with; if not, there is no room for it yet. */
-static bool send_now(struct exchange *exchange)
+/* Returns whether the datagram was sent or failed. Returns false if it must be sent again later. */
+static bool send_loop_send_datagram(struct send_loop *loop)
 {
-	const struct exchange_plan *plan = exchange->plan;
-	int error = client_socket_send(plan->client, plan->to, exchange->data, exchange->size);
-	bool waited = exchange->waits_for_room;
+	const struct send_loop_plan *plan = loop->plan;
+	int error = client_socket_send(plan->socket, plan->destination, loop->data, loop->size);
+	bool was_blocked = loop->blocked;
 
-	exchange->waits_for_room = error == -EAGAIN;
-	if (exchange->waits_for_room != waited)
-		watch_socket(exchange);
-	if (exchange->waits_for_room)
+	loop->blocked = error == -EAGAIN;
+	if (loop->blocked != was_blocked)
+		send_loop_watch_socket(loop);
+	if (loop->blocked)
 		return false;
 	if (error)
-		tell_unsent(exchange, -error);
+		send_loop_report_send_error(loop, -error);
 	else
-		exchange->sent++;
+		loop->sent++;
 	return true;
 }
 
-/* Returns whether the next line may follow. */
-static bool send_line(struct exchange *exchange, const char *line, size_t length)
+/* Returns whether the next line may be sent. */
+static bool send_loop_send_line(struct send_loop *loop, const char *line, size_t length)
 {
-	const char *fault;
-	ssize_t size = wording_say(exchange->plan->wording, line, length, &exchange->data, &fault);
+	const char *error_text;
+	ssize_t size = payload_encode(loop->plan->encoder, line, length, &loop->data, &error_text);
 
 	if (size < 0) {
-		tell_fault(exchange, fault);
+		send_loop_report_unsent(loop, error_text);
 		return true;
 	}
-	exchange->size = (size_t)size;
-	return send_now(exchange);
+	loop->size = (size_t)size;
+	return send_loop_send_datagram(loop);
 }
 
-static void send_lines(struct exchange *exchange)
+static void send_loop_send_lines(struct send_loop *loop)
 {
-	bool more = true;
+	bool send_next = true;
 
-	while (more && !exchange->ending) {
+	while (send_next && !loop->stopping) {
 		const char *line;
 		size_t length;
 
-		switch (line_input_next(exchange->plan->input, &line, &length)) {
-		case LINE_READY:
-			exchange->line++;
-			more = send_line(exchange, line, length);
+		switch (line_input_next(loop->plan->input, &line, &length)) {
+		case LINE_INPUT_READY:
+			loop->line_number++;
+			send_next = send_loop_send_line(loop, line, length);
 			break;
-		case LINE_TOO_LONG:
-			exchange->line++;
-			tell_fault(exchange, "it has more bytes than a datagram carries");
+		case LINE_INPUT_TOO_LONG:
+			loop->line_number++;
+			send_loop_report_unsent(loop, "it has more bytes than a datagram carries");
 			break;
-		case LINE_WANTED:
-			line_input_show(exchange->plan->input);
-			readable_start(&exchange->readable);
+		case LINE_INPUT_NEED_DATA:
+			line_input_show(loop->plan->input);
+			fd_watcher_start(&loop->input_watcher);
 			return;
-		case LINE_END:
-			if (line_input_error(exchange->plan->input))
-				tell_unread(exchange, line_input_error(exchange->plan->input));
-			end_sending(exchange);
+		case LINE_INPUT_END:
+			if (line_input_error(loop->plan->input))
+				send_loop_report_read_error(loop, line_input_error(loop->plan->input));
+			send_loop_finish_sending(loop);
 			return;
 		}
 	}
-	readable_stop(&exchange->readable);
+	fd_watcher_stop(&loop->input_watcher);
 }
 
-static void on_input(void *data)
+static void send_loop_on_input(void *data)
 {
-	struct exchange *exchange = data;
+	struct send_loop *loop = data;
 
-	line_input_read(exchange->plan->input);
-	send_lines(exchange);
+	line_input_read(loop->plan->input);
+	send_loop_send_lines(loop);
 }
 
-static void go_on_sending(struct exchange *exchange)
+static void send_loop_resume(struct send_loop *loop)
 {
-	if (!send_now(exchange))
+	if (!send_loop_send_datagram(loop))
 		return;
-	if (exchange->plan->input)
-		send_lines(exchange);
+	if (loop->plan->input)
+		send_loop_send_lines(loop);
 	else
-		end_sending(exchange);
+		send_loop_finish_sending(loop);
 }
 
-static void on_room(uv_timer_t *timer)
+static void send_loop_on_retry(uv_timer_t *timer)
 {
-	go_on_sending(timer->data);
+	send_loop_resume(timer->data);
 }
 
-/* --- Hearing --- */
+/* --- Replies --- */
 
-static void take_answer(struct exchange *exchange, const struct address *source, size_t size)
+static void send_loop_on_reply(struct send_loop *loop, const struct address *source, size_t size)
 {
 	char text[ADDRESS_TEXT_MAX];
 
-	begin_output(exchange);
-	if (size > sizeof(exchange->buffer))
-		command_tell("%s: a datagram of %zu bytes is too large to be shown", address_format(source, text),
-			     size);
+	send_loop_hide_input(loop);
+	if (size > sizeof(loop->buffer))
+		cli_error("%s: a datagram of %zu bytes is too large to be shown", address_format(source, text), size);
 	else
-		transcript_write(exchange->plan->transcript, stdout, source, exchange->buffer, size);
-	exchange->answers += exchange->to_many || address_equal(source, exchange->plan->to);
+		message_printer_print(loop->plan->printer, stdout, source, loop->buffer, size);
+	loop->replies += loop->any_source || address_equal(source, loop->plan->destination);
 	if (ferror(stdout))
-		end(exchange);
-	end_if_done(exchange);
-	end_output(exchange);
+		send_loop_stop(loop);
+	send_loop_stop_if_done(loop);
+	send_loop_show_input(loop);
 }
 
-static void hear(struct exchange *exchange)
+static void send_loop_read_socket(struct send_loop *loop)
 {
-	struct client_socket *client = exchange->plan->client;
+	struct client_socket *socket = loop->plan->socket;
 	struct address source;
-	struct refusal refusal;
+	struct send_error error;
 	ssize_t size;
 
-	for (int i = 0; i < ANSWERS_AT_ONCE && !exchange->ending; i++) {
-		size = client_socket_receive(client, exchange->buffer, sizeof(exchange->buffer), &source);
+	for (int i = 0; i < REPLIES_PER_EVENT && !loop->stopping; i++) {
+		size = client_socket_receive(socket, loop->buffer, sizeof(loop->buffer), &source);
 		if (size < 0)
 			break;
-		take_answer(exchange, &source, (size_t)size);
+		send_loop_on_reply(loop, &source, (size_t)size);
 	}
-	while (client_socket_refused(client, &refusal))
-		tell_refusal(exchange, &refusal);
+	while (client_socket_next_error(socket, &error))
+		send_loop_on_icmp_error(loop, &error);
 }
 
-static void on_socket(uv_poll_t *poll, int status, int events)
+static void send_loop_on_socket(uv_poll_t *poll, int status, int events)
 {
-	struct exchange *exchange = poll->data;
+	struct send_loop *loop = poll->data;
 
-	hear(exchange);
-	if (status && !exchange->ending) /* which has ended the watch */
-		watch_socket(exchange);
-	if (events & UV_WRITABLE && exchange->waits_for_room && !exchange->ending)
-		go_on_sending(exchange);
+	send_loop_read_socket(loop);
+	if (status && !loop->stopping) /* uv_poll stops after an error */
+		send_loop_watch_socket(loop);
+	if (events & UV_WRITABLE && loop->blocked && !loop->stopping)
+		send_loop_resume(loop);
 }
 
-/* --- Running --- */
+/* --- Run --- */
 
-static int set_up(struct exchange *exchange)
+static int send_loop_init_handles(struct send_loop *loop)
 {
-	const struct exchange_plan *plan = exchange->plan;
-	int error = uv_timer_init(&exchange->loop.uv, &exchange->patience);
+	const struct send_loop_plan *plan = loop->plan;
+	int error = uv_timer_init(&loop->events.uv, &loop->wait_timer);
 
 	if (!error)
-		error = uv_timer_init(&exchange->loop.uv, &exchange->room);
-	exchange->patience.data = exchange;
-	exchange->room.data = exchange;
-	exchange->socket.data = exchange;
-	exchange->readable.call = on_input;
-	exchange->readable.data = exchange;
+		error = uv_timer_init(&loop->events.uv, &loop->retry_timer);
+	loop->wait_timer.data = loop;
+	loop->retry_timer.data = loop;
+	loop->socket_poll.data = loop;
+	loop->input_watcher.on_readable = send_loop_on_input;
+	loop->input_watcher.data = loop;
 	if (!error)
-		error = uv_poll_init(&exchange->loop.uv, &exchange->socket, plan->client->fd);
+		error = uv_poll_init(&loop->events.uv, &loop->socket_poll, plan->socket->fd);
 	if (!error && plan->input)
-		error = readable_init(&exchange->readable, &exchange->loop.uv, plan->input_fd);
+		error = fd_watcher_init(&loop->input_watcher, &loop->events.uv, plan->input_fd);
 	return error;
 }
 
-static void begin(struct exchange *exchange)
+static void send_loop_start(struct send_loop *loop)
 {
-	watch_socket(exchange);
-	if (exchange->plan->input) {
-		send_lines(exchange);
+	send_loop_watch_socket(loop);
+	if (loop->plan->input) {
+		send_loop_send_lines(loop);
 		return;
 	}
-	exchange->data = exchange->plan->data;
-	exchange->size = exchange->plan->size;
-	go_on_sending(exchange);
+	loop->data = loop->plan->data;
+	loop->size = loop->plan->size;
+	send_loop_resume(loop);
 }
 
-static int status_of(const struct exchange *exchange)
+static int send_loop_exit_status(const struct send_loop *loop)
 {
-	bool missing = exchange->plan->waits && exchange->answers < exchange->sent;
+	bool replies_missing = loop->plan->wait_for_replies && loop->replies < loop->sent;
 
-	if (exchange->absent)
+	if (loop->unreachable)
 		return EX_UNAVAILABLE;
-	return exchange->failed || missing;
+	return loop->send_failed || replies_missing;
 }
 
-static int run(struct exchange *exchange)
+static int send_loop_run_events(struct send_loop *loop)
 {
-	int error = loop_init(&exchange->loop);
+	int error = event_loop_init(&loop->events);
 
 	if (error)
 		return error;
-	error = set_up(exchange);
+	error = send_loop_init_handles(loop);
 	if (error)
-		loop_end(&exchange->loop);
+		event_loop_stop(&loop->events);
 	else
-		begin(exchange);
-	loop_run(&exchange->loop);
-	hear(exchange);
+		send_loop_start(loop);
+	event_loop_run(&loop->events);
+	send_loop_read_socket(loop);
 	return error;
 }
 
-int exchange_run(const struct exchange_plan *plan)
+int send_loop_run(const struct send_loop_plan *plan)
 {
-	struct exchange *exchange = xcheck(calloc(1, sizeof(*exchange)));
+	struct send_loop *loop = xcheck(calloc(1, sizeof(*loop)));
 	int error, status = 1;
 
-	exchange->plan = plan;
-	exchange->to_many = client_socket_reaches_many(plan->to);
-	exchange->loop.interrupted = on_interrupt;
-	exchange->loop.data = exchange;
-	error = run(exchange);
+	loop->plan = plan;
+	loop->any_source = client_socket_reaches_many(plan->destination);
+	loop->events.on_interrupt = send_loop_on_interrupt;
+	loop->events.data = loop;
+	error = send_loop_run_events(loop);
 	if (error)
-		command_tell("cannot wait for events: %s", uv_strerror(error));
+		cli_error("cannot wait for events: %s", uv_strerror(error));
 	else
-		status = status_of(exchange);
-	free(exchange);
+		status = send_loop_exit_status(loop);
+	free(loop);
 	return status;
 }

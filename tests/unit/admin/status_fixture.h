@@ -1,5 +1,5 @@
-/* A status with numbers that tell each other apart, for the tests of what prints one. The file includes cmocka.h before
- * this. */
+/* A status in which each number is different, for the tests of its output formats. Include cmocka.h before this file.
+ */
 #ifndef UDPRELAYD_STATUS_FIXTURE_H
 #define UDPRELAYD_STATUS_FIXTURE_H
 
@@ -13,30 +13,30 @@ struct status_fixture {
 	struct config *config;
 	struct listen_socket bound;
 	struct listen_sockets sockets;
-	struct status_source view;
+	struct status_source source;
 	struct status_listener listeners[2];
 	struct status_peer peers[2];
 	uint64_t stalled_ms[2];
-	endpoint_epoch news;
+	endpoint_epoch epoch;
 	struct status status;
 };
 
-/* Member by member: first, first + 1 and so on. */
+/* Sets the counters to first, first + 1 and so on. */
 static inline void fill_counters(counter *counters, size_t bytes, uint64_t first)
 {
 	for (size_t i = 0; i < bytes / sizeof(counter); i++)
 		counters[i] = first + i;
 }
 
-static inline void fixture_make_targets(struct status_fixture *f)
+static inline void fixture_create_endpoints(struct status_fixture *f)
 {
-	struct endpoint *target = endpoint_create(&f->config->peers[1], &f->config->peers[1].address, &f->news);
-	struct peer_endpoints targets[2] = {{0}, {&target, 1}};
+	struct endpoint *endpoint = endpoint_create(&f->config->peers[1], &f->config->peers[1].address, &f->epoch);
+	struct peer_endpoints endpoints[2] = {{0}, {&endpoint, 1}};
 
-	f->status.snapshot = endpoints_snapshot_create(targets, 2);
-	endpoint_put(target);
+	f->status.snapshot = endpoints_snapshot_create(endpoints, 2);
+	endpoint_put(endpoint);
 	for (size_t i = 0; i < 2; i++)
-		f->peers[i].targets = &f->status.snapshot->peers[i];
+		f->peers[i].endpoints = &f->status.snapshot->peers[i];
 }
 
 static inline void fixture_fill(struct status_fixture *f)
@@ -56,8 +56,8 @@ static inline void fixture_fill(struct status_fixture *f)
 	f->listeners[1].sessions_max = 16384;
 }
 
-/* A listener that echoes and one that relays; a peer whose name has no address yet, and one whose path has all that
- * needs an escape. */
+/* Two listeners, an echo and a relay. Two peers: the name of the first has no address yet, and the path of the second
+ * needs escapes. */
 static inline void fixture_begin(struct status_fixture *f)
 {
 	*f = (struct status_fixture){.config = good("[listener:e]\naddress = 127.0.0.1:7\naction = echo\n"
@@ -67,14 +67,14 @@ static inline void fixture_begin(struct status_fixture *f)
 	f->bound = (struct listen_socket){.config = &f->config->listeners[0], .fd = -1};
 	assert_int_equal(address_parse(&f->bound.local, "127.0.0.1:7"), 0);
 	f->sockets = (struct listen_sockets){.items = &f->bound, .count = 1};
-	f->view = (struct status_source){.config = f->config,
-					 .generation = 1,
-					 .reloads_failed = 4,
-					 .last_reload_failed = true,
-					 .sockets = &f->sockets,
-					 .start_wall_us = UINT64_C(1500000),
-					 .start_ms = 1000};
-	f->status = (struct status){.view = &f->view,
+	f->source = (struct status_source){.config = f->config,
+					   .generation = 1,
+					   .reloads_failed = 4,
+					   .last_reload_failed = true,
+					   .sockets = &f->sockets,
+					   .start_wall_us = UINT64_C(1500000),
+					   .start_ms = 1000};
+	f->status = (struct status){.source = &f->source,
 				    .now_ms = 3500,
 				    .generation = 1,
 				    .listeners = f->listeners,
@@ -85,7 +85,7 @@ static inline void fixture_begin(struct status_fixture *f)
 				    .worker_count = 2,
 				    .datagram_log = {true, 11, 12, 13}};
 	fixture_fill(f);
-	fixture_make_targets(f);
+	fixture_create_endpoints(f);
 }
 
 static inline void fixture_end(struct status_fixture *f)

@@ -50,7 +50,7 @@ static void labels_are_escaped(void **state)
 	assert_label("a\nb\\n", "a\\nb\\\\n");
 }
 
-static void every_counter_is_there(void **state)
+static void all_counters_are_written(void **state)
 {
 	struct status_fixture f;
 	char *text;
@@ -93,7 +93,7 @@ static void every_counter_is_there(void **state)
 	fixture_end(&f);
 }
 
-static void the_health_of_addresses(void **state)
+static void peer_addresses_have_their_state(void **state)
 {
 	static const char up[] = "udprelayd_peer_up{peer=\"p\",address=\"unix:/a\\\"b\\\\x5cc\\\\xff\"} 1";
 	static const char down[] = "udprelayd_peer_up{peer=\"p\",address=\"unix:/a\\\"b\\\\x5cc\\\\xff\"} 0";
@@ -115,8 +115,8 @@ static void the_health_of_addresses(void **state)
 	fixture_end(&f);
 }
 
-/* Each bucket has what is in those below it, too. */
-static void buckets_grow(void **state)
+/* Each bucket includes all smaller buckets. */
+static void buckets_are_cumulative(void **state)
 {
 	struct status_fixture f;
 	char *text;
@@ -142,8 +142,8 @@ static void buckets_grow(void **state)
 	fixture_end(&f);
 }
 
-/* What there is none of has no family. */
-static void nothing_is_told_of_nothing(void **state)
+/* A family without items is not written. */
+static void empty_families_are_omitted(void **state)
 {
 	struct status_fixture f;
 	char *text;
@@ -164,9 +164,11 @@ static void nothing_is_told_of_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(labels_are_escaped),         cmocka_unit_test(every_counter_is_there),
-		cmocka_unit_test(the_health_of_addresses),    cmocka_unit_test(buckets_grow),
-		cmocka_unit_test(nothing_is_told_of_nothing),
+		cmocka_unit_test(labels_are_escaped),
+		cmocka_unit_test(all_counters_are_written),
+		cmocka_unit_test(peer_addresses_have_their_state),
+		cmocka_unit_test(buckets_are_cumulative),
+		cmocka_unit_test(empty_families_are_omitted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Sums over workers, and the judgement of health. The workers are the test's own (-Wl,--wrap). */
+/* Sums over workers, and health. The test replaces the functions of the workers (-Wl,--wrap). */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -18,8 +18,8 @@ static struct {
 	uint64_t heartbeat_ms;
 } workers[WORKERS];
 
-/* A worker is its number, from 1. */
-static size_t number(const struct worker *worker)
+/* A worker is represented by its index plus 1. */
+static size_t worker_index(const struct worker *worker)
 {
 	return (size_t)(uintptr_t)worker - 1;
 }
@@ -33,22 +33,22 @@ uint64_t __wrap_worker_heartbeat_ms(const struct worker *worker);
 
 const struct listener_counters *__wrap_worker_listener_counters(const struct worker *worker, size_t listener)
 {
-	return &workers[number(worker)].listeners[listener];
+	return &workers[worker_index(worker)].listeners[listener];
 }
 
 const struct relay_counters *__wrap_worker_relay_counters(const struct worker *worker, size_t listener)
 {
-	return &workers[number(worker)].relays[listener];
+	return &workers[worker_index(worker)].relays[listener];
 }
 
 const struct peer_counters *__wrap_worker_peer_counters(const struct worker *worker, size_t peer)
 {
-	return &workers[number(worker)].peers[peer];
+	return &workers[worker_index(worker)].peers[peer];
 }
 
 const struct receive_counters *__wrap_worker_receive_counters(const struct worker *worker)
 {
-	return &workers[number(worker)].receives;
+	return &workers[worker_index(worker)].receives;
 }
 
 uint64_t __wrap_listen_sockets_kernel_drops(const struct listen_sockets *sockets, size_t listener)
@@ -59,20 +59,20 @@ uint64_t __wrap_listen_sockets_kernel_drops(const struct listen_sockets *sockets
 
 uint64_t __wrap_worker_heartbeat_ms(const struct worker *worker)
 {
-	return workers[number(worker)].heartbeat_ms;
+	return workers[worker_index(worker)].heartbeat_ms;
 }
 
 static struct worker *const handles[WORKERS] = {(struct worker *)1, (struct worker *)2, (struct worker *)3};
-static struct listener_limits shared[2] = {{.quota = {.max = 10}}, {.quota = {.max = 20}}};
+static struct listener_limits limits[2] = {{.quota = {.max = 10}}, {.quota = {.max = 20}}};
 
 static int set_up(void **state)
 {
 	static struct status_fixture f;
 
 	fixture_begin(&f);
-	f.view.workers = handles;
-	f.view.worker_count = WORKERS;
-	f.view.shared = shared;
+	f.source.workers = handles;
+	f.source.worker_count = WORKERS;
+	f.source.limits = limits;
 	for (size_t i = 0; i < WORKERS; i++) {
 		fill_counters((counter *)&workers[i], offsetof(__typeof__(workers[0]), heartbeat_ms), i);
 		workers[i].heartbeat_ms = clock_monotonic_ms();
@@ -87,16 +87,16 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* The same counter of the workers 0, 1, 2 has n, n + 1 and n + 2. */
+/* A counter has the values n, n + 1 and n + 2 in the workers 0, 1 and 2. */
 static void assert_sum(const counter *sum, const counter *of_first)
 {
 	assert_int_equal(counter_get(sum), 3 * counter_get(of_first) + 3);
 }
 
-static void sums_are_over_all_workers(void **state)
+static void counters_are_summed_over_workers(void **state)
 {
 	struct status_fixture *f = *state;
-	struct status *status = status_collect(&f->view);
+	struct status *status = status_collect(&f->source);
 
 	assert_non_null(status);
 	assert_int_equal(status->listener_count, 2);
@@ -109,13 +109,13 @@ static void sums_are_over_all_workers(void **state)
 			   &workers[0].listeners[i].dropped[DROP_SEND_ERROR]);
 		assert_int_equal(listener->dropped, drops_total(listener->counters.dropped));
 		assert_int_equal(listener->kernel_dropped, 600 + 3 * i);
-		assert_sum(&status->peers[i].counters.answer_bytes, &workers[0].peers[i].answer_bytes);
+		assert_sum(&status->peers[i].counters.reply_bytes, &workers[0].peers[i].reply_bytes);
 		assert_int_equal(status->peers[i].dropped, drops_total(status->peers[i].counters.dropped));
 	}
-	assert_sum(&status->listeners[1].relay.answers, &workers[0].relays[1].answers);
-	assert_int_equal(status->listeners[1].answers_dropped, drops_total(status->listeners[1].relay.dropped));
+	assert_sum(&status->listeners[1].relay.replies, &workers[0].relays[1].replies);
+	assert_int_equal(status->listeners[1].replies_dropped, drops_total(status->listeners[1].relay.dropped));
 	assert_int_equal(status->listeners[1].sessions_max, 20);
-	assert_int_equal(counter_get(&status->listeners[0].relay.answers), 0);
+	assert_int_equal(counter_get(&status->listeners[0].relay.replies), 0);
 	assert_int_equal(status->listeners[0].sessions_max, 0);
 	assert_sum(&status->receives.datagrams, &workers[0].receives.datagrams);
 	assert_false(status->datagram_log.on);
@@ -123,8 +123,8 @@ static void sums_are_over_all_workers(void **state)
 	status_destroy(status);
 }
 
-/* The writer adds to started first: a reader may find them the other way round, but never less than no session. */
-static void sessions_are_never_less_than_none(void **state)
+/* A worker increments started first, but a reader may see the new value of ended before that of started. */
+static void session_count_is_never_negative(void **state)
 {
 	struct status_fixture *f = *state;
 	struct status *status;
@@ -132,50 +132,50 @@ static void sessions_are_never_less_than_none(void **state)
 	for (size_t i = 0; i < WORKERS; i++)
 		workers[i].relays[1].started = workers[i].relays[1].ended = 7;
 	workers[1].relays[1].started = 9;
-	status = status_collect(&f->view);
+	status = status_collect(&f->source);
 	assert_int_equal(status->listeners[1].sessions, 2);
 	status_destroy(status);
 	workers[1].relays[1].started = 6;
-	status = status_collect(&f->view);
+	status = status_collect(&f->source);
 	assert_int_equal(status->listeners[1].sessions, 0);
 	status_destroy(status);
 }
 
-static void note(const char *fault, void *data)
+static void append_problem(const char *problem, void *data)
 {
 	char *text = data;
 
-	strcat(text, fault);
+	strcat(text, problem);
 	strcat(text, "\n");
 }
 
-static void assert_faults(const struct status_source *view, size_t count, const char *expected)
+static void assert_problems(const struct status_source *source, size_t count, const char *expected)
 {
 	char text[512] = "";
-	struct status *status = status_collect(view);
+	struct status *status = status_collect(source);
 
 	assert_int_equal(status_health_problems(status, NULL, NULL), count);
-	assert_int_equal(status_health_problems(status, note, text), count);
+	assert_int_equal(status_health_problems(status, append_problem, text), count);
 	if (strncmp(text, expected, strlen(expected)))
 		fail_msg("expected `%s`, not `%s`", expected, text);
 	status_destroy(status);
 }
 
-static void a_listener_is_bound_with_all_addresses(void **state)
+static void listener_needs_all_addresses(void **state)
 {
 	struct status_fixture *f = *state;
 	struct listen_socket sockets[] = {f->bound, f->bound, f->bound};
 
-	assert_faults(&f->view, 1, "listener r: not bound\n");
+	assert_problems(&f->source, 1, "listener r: not bound\n");
 	f->sockets.items = sockets;
 	f->sockets.count = 3;
 	sockets[1].config = sockets[2].config = &f->config->listeners[1];
-	assert_faults(&f->view, 0, "");
+	assert_problems(&f->source, 0, "");
 	sockets[0].worker = sockets[1].worker = 1;
-	assert_faults(&f->view, 1, "listener e: not bound\n");
+	assert_problems(&f->source, 1, "listener e: not bound\n");
 }
 
-static void a_worker_that_stands_still_is_told(void **state)
+static void stalled_worker_is_a_problem(void **state)
 {
 	struct status_fixture *f = *state;
 	struct listen_socket sockets[] = {f->bound, f->bound};
@@ -184,14 +184,14 @@ static void a_worker_that_stands_still_is_told(void **state)
 	f->sockets.items = sockets;
 	f->sockets.count = 2;
 	workers[1].heartbeat_ms -= STATUS_STALL_MS - 1000;
-	assert_faults(&f->view, 0, "");
+	assert_problems(&f->source, 0, "");
 	workers[1].heartbeat_ms -= 1001;
-	assert_faults(&f->view, 1, "worker 1: stands still since 5");
+	assert_problems(&f->source, 1, "worker 1: stands still since 5");
 	workers[1].heartbeat_ms = clock_monotonic_ms() + 1000;
-	assert_faults(&f->view, 0, "");
+	assert_problems(&f->source, 0, "");
 }
 
-static void rates(void **state)
+static void rate_is_growth_per_second(void **state)
 {
 	struct status before = {.now_ms = 1000}, now = {.now_ms = 1500};
 
@@ -207,11 +207,9 @@ static void rates(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		with_workers(sums_are_over_all_workers),
-		with_workers(sessions_are_never_less_than_none),
-		with_workers(a_listener_is_bound_with_all_addresses),
-		with_workers(a_worker_that_stands_still_is_told),
-		with_workers(rates),
+		with_workers(counters_are_summed_over_workers), with_workers(session_count_is_never_negative),
+		with_workers(listener_needs_all_addresses),     with_workers(stalled_worker_is_a_problem),
+		with_workers(rate_is_growth_per_second),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

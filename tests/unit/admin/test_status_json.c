@@ -27,7 +27,7 @@ static void assert_part(const char *text, const char *part)
 		fail_msg("there is no `%s` in:\n%s", part, text ? text : "");
 }
 
-static void everything_is_there(void **state)
+static void all_members_are_written(void **state)
 {
 	struct status_fixture f;
 	char *text, pid[32];
@@ -53,7 +53,7 @@ static void everything_is_there(void **state)
 	fixture_end(&f);
 }
 
-static void any_path_is_escaped(void **state)
+static void paths_are_escaped(void **state)
 {
 	struct status_fixture f;
 	char *text;
@@ -70,8 +70,8 @@ static void any_path_is_escaped(void **state)
 	fixture_end(&f);
 }
 
-/* 1000 datagrams more in two seconds and a half. */
-static void rates_are_those_since_before(void **state)
+/* 1000 more datagrams within 2.5 seconds. */
+static void rates_are_averages_since_the_earlier_status(void **state)
 {
 	struct status_fixture f, before;
 	char *text;
@@ -95,7 +95,7 @@ static void rates_are_those_since_before(void **state)
 	fixture_end(&f);
 }
 
-static void faults_and_no_log(void **state)
+static void problems_and_a_disabled_datagram_log(void **state)
 {
 	struct status_fixture f;
 	char *text;
@@ -114,10 +114,10 @@ static void faults_and_no_log(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(everything_is_there),
-		cmocka_unit_test(any_path_is_escaped),
-		cmocka_unit_test(rates_are_those_since_before),
-		cmocka_unit_test(faults_and_no_log),
+		cmocka_unit_test(all_members_are_written),
+		cmocka_unit_test(paths_are_escaped),
+		cmocka_unit_test(rates_are_averages_since_the_earlier_status),
+		cmocka_unit_test(problems_and_a_disabled_datagram_log),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 
-static void a_time_reads_as_rfc_3339_has_it(void **state)
+static void test_times_have_rfc_3339_form(void **state)
 {
 	char text[CLOCK_TEXT_MAX];
 
@@ -19,10 +19,10 @@ static void a_time_reads_as_rfc_3339_has_it(void **state)
 	assert_string_equal(clock_format(UINT64_C(253402300799999999), text), "9999-12-31T23:59:59.999999Z");
 }
 
-static void every_day_is_that_of_the_c_library(void **state)
+static void test_every_day_matches_c_library(void **state)
 {
 	(void)state;
-	for (uint64_t day = 0; day < 2932897; day++) { /* to the end of 9999 */
+	for (uint64_t day = 0; day < 2932897; day++) { /* up to the end of the year 9999 */
 		time_t seconds = (time_t)(day * 86400 + day % 86400);
 		char text[CLOCK_TEXT_MAX], expected[32];
 		struct tm tm;
@@ -32,23 +32,23 @@ static void every_day_is_that_of_the_c_library(void **state)
 	}
 }
 
-static void a_deadline_lies_that_far_ahead(void **state)
+static void test_deadline_is_in_the_future(void **state)
 {
 	uint64_t before = clock_monotonic_ms();
 	struct timespec deadline = clock_deadline(1999);
-	uint64_t at = (uint64_t)deadline.tv_sec * 1000 + (uint64_t)deadline.tv_nsec / 1000000;
+	uint64_t deadline_ms = (uint64_t)deadline.tv_sec * 1000 + (uint64_t)deadline.tv_nsec / 1000000;
 
 	(void)state;
-	assert_in_range(at, before + 1999, clock_monotonic_ms() + 1999);
+	assert_in_range(deadline_ms, before + 1999, clock_monotonic_ms() + 1999);
 	assert_in_range(deadline.tv_nsec, 0, 999999999);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_time_reads_as_rfc_3339_has_it),
-		cmocka_unit_test(every_day_is_that_of_the_c_library),
-		cmocka_unit_test(a_deadline_lies_that_far_ahead),
+		cmocka_unit_test(test_times_have_rfc_3339_form),
+		cmocka_unit_test(test_every_day_matches_c_library),
+		cmocka_unit_test(test_deadline_is_in_the_future),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

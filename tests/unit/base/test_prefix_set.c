@@ -19,8 +19,8 @@ static struct prefix parse(const char *text)
 	return prefix;
 }
 
-/* Prefixes with blanks between them, which get the lines 1, 2 and so on. */
-static struct prefix_set *set_of(const char *texts)
+/* Creates a set of prefixes that are separated by blanks. Their lines are 1, 2 and so on. */
+static struct prefix_set *create_set(const char *texts)
 {
 	char *copy = strdup(texts), *rest = copy, *text;
 	struct prefix prefixes[32];
@@ -50,11 +50,11 @@ static const char *find(const struct prefix_set *set, const char *ip)
 	return prefix ? prefix_format(prefix, text) : "none";
 }
 
-#define finds(set, ip, expected) assert_string_equal(find(set, ip), expected)
+#define assert_finds(set, ip, expected) assert_string_equal(find(set, ip), expected)
 
-/* --- Texts --- */
+/* --- Text --- */
 
-static void a_prefix_is_written_as_it_is_read(void **state)
+static void test_formatted_prefixes_parse(void **state)
 {
 	static const char *const texts[] = {"192.0.2.0/24", "0.0.0.0/0",         "192.0.2.1/32",
 					    "128.0.0.0/1",  "2001:db8::/32",     "::/0",
@@ -77,7 +77,7 @@ static void a_prefix_is_written_as_it_is_read(void **state)
 	assert_string_equal(prefix_format(&prefix, text), "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128");
 }
 
-static void what_is_wrong_is_told_with_a_remedy(void **state)
+static void test_faults_name_the_correct_form(void **state)
 {
 	static const char *const faults[][2] = {
 		{"all", "this is no prefix: write one such as 192.0.2.0/24 or 2001:db8::/32"},
@@ -119,86 +119,88 @@ static void what_is_wrong_is_told_with_a_remedy(void **state)
 
 /* --- Sets --- */
 
-static void nothing_is_in_an_empty_set(void **state)
+static void test_empty_set(void **state)
 {
 	struct prefix_set *set = prefix_set_create(NULL, 0);
 
 	(void)state;
-	finds(set, "0.0.0.0", "none");
-	finds(set, "255.255.255.255", "none");
-	finds(set, "::", "none");
-	finds(set, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "none");
+	assert_finds(set, "0.0.0.0", "none");
+	assert_finds(set, "255.255.255.255", "none");
+	assert_finds(set, "::", "none");
+	assert_finds(set, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "none");
 	prefix_set_destroy(set);
-	finds(NULL, "192.0.2.1", "none");
+	assert_finds(NULL, "192.0.2.1", "none");
 	prefix_set_destroy(NULL);
 }
 
-static void the_longest_prefix_is_found(void **state)
+static void test_longest_prefix_is_found(void **state)
 {
-	struct prefix_set *set = set_of("10.1.2.3 10.0.0.0/8 10.1.0.0/16 10.1.2.0/24 10.255.255.255/32 10.0.0.0/32 "
-					"10.0.0.0/24 2001:db8:1::/48 2001:db8::/32 2001:db8:1:2::/64 2001:db8:1:2::3");
+	struct prefix_set *set =
+		create_set("10.1.2.3 10.0.0.0/8 10.1.0.0/16 10.1.2.0/24 10.255.255.255/32 10.0.0.0/32 "
+			   "10.0.0.0/24 2001:db8:1::/48 2001:db8::/32 2001:db8:1:2::/64 2001:db8:1:2::3");
 
 	(void)state;
-	finds(set, "9.255.255.255", "none");
-	finds(set, "10.0.0.0", "10.0.0.0/32");
-	finds(set, "10.0.0.1", "10.0.0.0/24");
-	finds(set, "10.0.1.0", "10.0.0.0/8");
-	finds(set, "10.1.1.255", "10.1.0.0/16");
-	finds(set, "10.1.2.2", "10.1.2.0/24");
-	finds(set, "10.1.2.3", "10.1.2.3/32");
-	finds(set, "10.1.2.4", "10.1.2.0/24");
-	finds(set, "10.1.3.0", "10.1.0.0/16");
-	finds(set, "10.2.0.0", "10.0.0.0/8");
-	finds(set, "10.255.255.254", "10.0.0.0/8");
-	finds(set, "10.255.255.255", "10.255.255.255/32");
-	finds(set, "11.0.0.0", "none");
-	finds(set, "2001:db8:0:ffff:ffff:ffff:ffff:ffff", "2001:db8::/32");
-	finds(set, "2001:db8:1:2::2", "2001:db8:1:2::/64");
-	finds(set, "2001:db8:1:2::3", "2001:db8:1:2::3/128");
-	finds(set, "2001:db8:1:2::4", "2001:db8:1:2::/64");
-	finds(set, "2001:db8:1:3::", "2001:db8:1::/48");
-	finds(set, "2001:db8:2::", "2001:db8::/32");
-	finds(set, "2001:db9::", "none");
+	assert_finds(set, "9.255.255.255", "none");
+	assert_finds(set, "10.0.0.0", "10.0.0.0/32");
+	assert_finds(set, "10.0.0.1", "10.0.0.0/24");
+	assert_finds(set, "10.0.1.0", "10.0.0.0/8");
+	assert_finds(set, "10.1.1.255", "10.1.0.0/16");
+	assert_finds(set, "10.1.2.2", "10.1.2.0/24");
+	assert_finds(set, "10.1.2.3", "10.1.2.3/32");
+	assert_finds(set, "10.1.2.4", "10.1.2.0/24");
+	assert_finds(set, "10.1.3.0", "10.1.0.0/16");
+	assert_finds(set, "10.2.0.0", "10.0.0.0/8");
+	assert_finds(set, "10.255.255.254", "10.0.0.0/8");
+	assert_finds(set, "10.255.255.255", "10.255.255.255/32");
+	assert_finds(set, "11.0.0.0", "none");
+	assert_finds(set, "2001:db8:0:ffff:ffff:ffff:ffff:ffff", "2001:db8::/32");
+	assert_finds(set, "2001:db8:1:2::2", "2001:db8:1:2::/64");
+	assert_finds(set, "2001:db8:1:2::3", "2001:db8:1:2::3/128");
+	assert_finds(set, "2001:db8:1:2::4", "2001:db8:1:2::/64");
+	assert_finds(set, "2001:db8:1:3::", "2001:db8:1::/48");
+	assert_finds(set, "2001:db8:2::", "2001:db8::/32");
+	assert_finds(set, "2001:db9::", "none");
 	prefix_set_destroy(set);
 }
 
-static void ranges_may_touch(void **state)
+static void test_adjacent_ranges(void **state)
 {
-	struct prefix_set *set = set_of("192.0.2.128/25 192.0.2.0/25 192.0.3.0/24 2001:db8::/33 2001:db8:8000::/33");
+	struct prefix_set *set =
+		create_set("192.0.2.128/25 192.0.2.0/25 192.0.3.0/24 2001:db8::/33 2001:db8:8000::/33");
 
 	(void)state;
-	finds(set, "192.0.1.255", "none");
-	finds(set, "192.0.2.0", "192.0.2.0/25");
-	finds(set, "192.0.2.127", "192.0.2.0/25");
-	finds(set, "192.0.2.128", "192.0.2.128/25");
-	finds(set, "192.0.2.255", "192.0.2.128/25");
-	finds(set, "192.0.3.0", "192.0.3.0/24");
-	finds(set, "192.0.4.0", "none");
-	finds(set, "2001:db8:7fff:ffff:ffff:ffff:ffff:ffff", "2001:db8::/33");
-	finds(set, "2001:db8:8000::", "2001:db8:8000::/33");
-	finds(set, "2001:db9::", "none");
+	assert_finds(set, "192.0.1.255", "none");
+	assert_finds(set, "192.0.2.0", "192.0.2.0/25");
+	assert_finds(set, "192.0.2.127", "192.0.2.0/25");
+	assert_finds(set, "192.0.2.128", "192.0.2.128/25");
+	assert_finds(set, "192.0.2.255", "192.0.2.128/25");
+	assert_finds(set, "192.0.3.0", "192.0.3.0/24");
+	assert_finds(set, "192.0.4.0", "none");
+	assert_finds(set, "2001:db8:7fff:ffff:ffff:ffff:ffff:ffff", "2001:db8::/33");
+	assert_finds(set, "2001:db8:8000::", "2001:db8:8000::/33");
+	assert_finds(set, "2001:db9::", "none");
 	prefix_set_destroy(set);
 }
 
-static void a_prefix_may_be_all_or_one(void **state)
+static void test_shortest_and_longest_prefixes(void **state)
 {
-	struct prefix_set *set = set_of("0.0.0.0/0 0.0.0.0/32 255.255.255.255/32 ::/0 ::/128 "
-					"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 128.0.0.0/1");
+	struct prefix_set *set = create_set("0.0.0.0/0 0.0.0.0/32 255.255.255.255/32 ::/0 ::/128 "
+					    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 128.0.0.0/1");
 
 	(void)state;
-	finds(set, "0.0.0.0", "0.0.0.0/32");
-	finds(set, "0.0.0.1", "0.0.0.0/0");
-	finds(set, "255.255.255.254", "128.0.0.0/1");
-	finds(set, "255.255.255.255", "255.255.255.255/32");
-	finds(set, "::", "::/128");
-	finds(set, "::1", "::/0");
-	finds(set, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe", "::/0");
-	finds(set, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128");
+	assert_finds(set, "0.0.0.0", "0.0.0.0/32");
+	assert_finds(set, "0.0.0.1", "0.0.0.0/0");
+	assert_finds(set, "255.255.255.254", "128.0.0.0/1");
+	assert_finds(set, "255.255.255.255", "255.255.255.255/32");
+	assert_finds(set, "::", "::/128");
+	assert_finds(set, "::1", "::/0");
+	assert_finds(set, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe", "::/0");
+	assert_finds(set, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128");
 	prefix_set_destroy(set);
 }
 
-/* Every length there is, one in the other. */
-static void prefixes_nest_to_any_depth(void **state)
+/* A prefix of every length, each inside the one before. */
+static void test_prefixes_nest_to_any_depth(void **state)
 {
 	struct prefix prefixes[129 + 33] = {0};
 	struct prefix_set *set;
@@ -209,25 +211,25 @@ static void prefixes_nest_to_any_depth(void **state)
 	for (unsigned bits = 0; bits <= 32; bits++)
 		prefixes[129 + bits] = (struct prefix){.family = AF_INET, .bits = (uint8_t)bits};
 	set = prefix_set_create(prefixes, 129 + 33);
-	finds(set, "::", "::/128");
-	finds(set, "::1", "::/127");
-	finds(set, "::1:0:0:0", "::/79");
-	finds(set, "8000::", "::/0");
-	finds(set, "0.0.0.0", "0.0.0.0/32");
-	finds(set, "0.0.0.2", "0.0.0.0/30");
-	finds(set, "128.0.0.0", "0.0.0.0/0");
+	assert_finds(set, "::", "::/128");
+	assert_finds(set, "::1", "::/127");
+	assert_finds(set, "::1:0:0:0", "::/79");
+	assert_finds(set, "8000::", "::/0");
+	assert_finds(set, "0.0.0.0", "0.0.0.0/32");
+	assert_finds(set, "0.0.0.2", "0.0.0.0/30");
+	assert_finds(set, "128.0.0.0", "0.0.0.0/0");
 	prefix_set_destroy(set);
 }
 
-static void a_family_does_not_know_the_other(void **state)
+static void test_families_are_separate(void **state)
 {
-	struct prefix_set *v4 = set_of("0.0.0.0/0"), *v6 = set_of("::/0");
+	struct prefix_set *v4 = create_set("0.0.0.0/0"), *v6 = create_set("::/0");
 	struct address address;
 
 	(void)state;
-	finds(v4, "::1", "none");
-	finds(v4, "::192.0.2.1", "none");
-	finds(v6, "192.0.2.1", "none");
+	assert_finds(v4, "::1", "none");
+	assert_finds(v4, "::192.0.2.1", "none");
+	assert_finds(v6, "192.0.2.1", "none");
 	assert_int_equal(address_parse(&address, "unix:/run/x"), 0);
 	assert_null(prefix_set_find(v4, &address));
 	assert_null(prefix_set_find(v6, &address));
@@ -235,20 +237,21 @@ static void a_family_does_not_know_the_other(void **state)
 	prefix_set_destroy(v6);
 }
 
-static void ipv6_clothes_hide_nobody(void **state)
+static void test_mapped_address_is_found_as_ipv4(void **state)
 {
-	struct prefix_set *set = set_of("192.0.2.0/24 ::/0");
+	struct prefix_set *set = create_set("192.0.2.0/24 ::/0");
 
 	(void)state;
-	finds(set, "::ffff:192.0.2.1", "192.0.2.0/24");
-	finds(set, "::ffff:192.0.3.1", "none");
-	finds(set, "::fffe:192.0.2.1", "::/0");
+	assert_finds(set, "::ffff:192.0.2.1", "192.0.2.0/24");
+	assert_finds(set, "::ffff:192.0.3.1", "none");
+	assert_finds(set, "::fffe:192.0.2.1", "::/0");
 	prefix_set_destroy(set);
 }
 
-static void of_the_same_the_first_line_counts(void **state)
+static void test_equal_prefixes_keep_first_line(void **state)
 {
-	struct prefix_set *set = set_of("10.0.0.0/8 192.0.2.0/24 10.0.0.0/8 192.0.2.0/24 192.0.2.0/25 192.0.2.0/24");
+	struct prefix_set *set =
+		create_set("10.0.0.0/8 192.0.2.0/24 10.0.0.0/8 192.0.2.0/24 192.0.2.0/25 192.0.2.0/24");
 	struct address address;
 
 	(void)state;
@@ -261,7 +264,7 @@ static void of_the_same_the_first_line_counts(void **state)
 	prefix_set_destroy(set);
 }
 
-/* --- Against a plain search --- */
+/* --- Comparison with a linear search --- */
 
 #define MANY 50000
 #define LOOKUPS 1000
@@ -298,7 +301,7 @@ static bool covers(const struct prefix *prefix, const struct address *address)
 	return prefix->family == address->any.sa_family;
 }
 
-/* Few different first bytes, so that many are one in the other. */
+/* Uses few different first bytes, so that many prefixes are inside others. */
 static void random_ip(uint8_t *ip, size_t size)
 {
 	for (size_t i = 0; i < size; i++)
@@ -322,25 +325,25 @@ static struct prefix random_prefix(unsigned line)
 	return prefix;
 }
 
-/* Half of them within a prefix, or just outside. */
-static struct address random_address(const struct prefix *near)
+/* Half of the addresses are inside the prefix, or differ from it only in its last bit. */
+static struct address random_address(const struct prefix *prefix)
 {
-	bool v4 = near->family == AF_INET;
+	bool v4 = prefix->family == AF_INET;
 	struct address address = {0};
 	uint8_t *ip;
 
-	address.any.sa_family = near->family;
+	address.any.sa_family = prefix->family;
 	ip = (uint8_t *)bytes_of(&address);
 	random_ip(ip, v4 ? 4 : 16);
 	if (random_number() % 2)
 		return address;
-	memcpy(ip, &near->v6, v4 ? 4 : 16);
-	for (unsigned i = near->bits ? near->bits - random_number() % 2 : 0; i < (v4 ? 32u : 128u); i++)
+	memcpy(ip, &prefix->v6, v4 ? 4 : 16);
+	for (unsigned i = prefix->bits ? prefix->bits - random_number() % 2 : 0; i < (v4 ? 32u : 128u); i++)
 		ip[i / 8] ^= (uint8_t)(random_number() % 2 << (7 - i % 8));
 	return address;
 }
 
-static const struct prefix *find_plainly(const struct prefix *prefixes, size_t count, const struct address *address)
+static const struct prefix *find_linearly(const struct prefix *prefixes, size_t count, const struct address *address)
 {
 	const struct prefix *best = NULL;
 
@@ -351,7 +354,7 @@ static const struct prefix *find_plainly(const struct prefix *prefixes, size_t c
 	return best;
 }
 
-static void many_prefixes_are_found_like_a_plain_search_finds_them(void **state)
+static void test_lookup_matches_linear_search(void **state)
 {
 	struct prefix *prefixes = calloc(MANY, sizeof(*prefixes));
 	struct prefix_set *set;
@@ -363,7 +366,7 @@ static void many_prefixes_are_found_like_a_plain_search_finds_them(void **state)
 	set = prefix_set_create(prefixes, MANY);
 	for (unsigned i = 0; i < LOOKUPS; i++) {
 		struct address address = random_address(&prefixes[random_number() % MANY]);
-		const struct prefix *expected = find_plainly(prefixes, MANY, &address);
+		const struct prefix *expected = find_linearly(prefixes, MANY, &address);
 		const struct prefix *found = prefix_set_find(set, &address);
 
 		assert_int_equal(!expected, !found);
@@ -379,17 +382,17 @@ static void many_prefixes_are_found_like_a_plain_search_finds_them(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_prefix_is_written_as_it_is_read),
-		cmocka_unit_test(what_is_wrong_is_told_with_a_remedy),
-		cmocka_unit_test(nothing_is_in_an_empty_set),
-		cmocka_unit_test(the_longest_prefix_is_found),
-		cmocka_unit_test(ranges_may_touch),
-		cmocka_unit_test(a_prefix_may_be_all_or_one),
-		cmocka_unit_test(prefixes_nest_to_any_depth),
-		cmocka_unit_test(a_family_does_not_know_the_other),
-		cmocka_unit_test(ipv6_clothes_hide_nobody),
-		cmocka_unit_test(of_the_same_the_first_line_counts),
-		cmocka_unit_test(many_prefixes_are_found_like_a_plain_search_finds_them),
+		cmocka_unit_test(test_formatted_prefixes_parse),
+		cmocka_unit_test(test_faults_name_the_correct_form),
+		cmocka_unit_test(test_empty_set),
+		cmocka_unit_test(test_longest_prefix_is_found),
+		cmocka_unit_test(test_adjacent_ranges),
+		cmocka_unit_test(test_shortest_and_longest_prefixes),
+		cmocka_unit_test(test_prefixes_nest_to_any_depth),
+		cmocka_unit_test(test_families_are_separate),
+		cmocka_unit_test(test_mapped_address_is_found_as_ipv4),
+		cmocka_unit_test(test_equal_prefixes_keep_first_line),
+		cmocka_unit_test(test_lookup_matches_linear_search),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

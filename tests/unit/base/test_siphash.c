@@ -6,9 +6,8 @@
 
 #include "base/siphash.h"
 
-/* The key and some of the outputs that the reference implementation's vectors.h has, for inputs 00, 01, 02 and so on.
- */
-static void outputs_are_those_of_the_reference(void **state)
+/* Key and hashes are from vectors.h of the reference implementation. The inputs are the bytes 00, 01, 02 and so on. */
+static void test_hashes_match_reference(void **state)
 {
 	const struct siphash_key key = {UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)};
 	uint8_t input[64];
@@ -23,7 +22,7 @@ static void outputs_are_those_of_the_reference(void **state)
 	assert_true(siphash(&key, input, 63) == UINT64_C(0x958a324ceb064572));
 }
 
-static void keys_differ(void **state)
+static void test_random_keys_differ(void **state)
 {
 	struct siphash_key a, b;
 
@@ -37,8 +36,8 @@ static void keys_differ(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(outputs_are_those_of_the_reference),
-		cmocka_unit_test(keys_differ),
+		cmocka_unit_test(test_hashes_match_reference),
+		cmocka_unit_test(test_random_keys_differ),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

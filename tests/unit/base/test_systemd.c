@@ -1,18 +1,22 @@
-/* What the service manager would read from NOTIFY_SOCKET. */
+/* The test reads the messages for systemd from a socket of its own in NOTIFY_SOCKET. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/systemd.h"
 
 struct fixture {
@@ -48,11 +52,11 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void assert_told(struct fixture *f, const char *expected)
+static void assert_message(struct fixture *f, const char *expected)
 {
 	char text[256] = "";
 
-	if (!systemd_built_in()) {
+	if (!systemd_is_built_in()) {
 		assert_int_equal(recv(f->fd, text, sizeof(text) - 1, 0), -1);
 		return;
 	}
@@ -60,19 +64,19 @@ static void assert_told(struct fixture *f, const char *expected)
 	assert_string_equal(text, expected);
 }
 
-static void it_is_told_that_we_are_ready(void **state)
+static void test_ready(void **state)
 {
 	systemd_notify_ready("listeners: 1");
-	assert_told(*state, "READY=1\nSTATUS=listeners: 1");
+	assert_message(*state, "READY=1\nSTATUS=listeners: 1");
 }
 
-static void it_is_told_that_we_end(void **state)
+static void test_stopping(void **state)
 {
 	systemd_notify_stopping();
-	assert_told(*state, "STOPPING=1\nSTATUS=ending");
+	assert_message(*state, "STOPPING=1\nSTATUS=ending");
 }
 
-/* The descriptor that came with the last message, or -1. */
+/* Receives a message and returns its descriptor, or -1. */
 static int receive_with_fd(int fd, char *text, size_t size)
 {
 	union {
@@ -92,7 +96,7 @@ static int receive_with_fd(int fd, char *text, size_t size)
 	return passed;
 }
 
-static void a_socket_is_stored_and_removed(void **state)
+static void test_socket_is_stored_and_removed(void **state)
 {
 	struct fixture *f = *state;
 	int fd = socket(AF_INET, SOCK_DGRAM, 0), copy;
@@ -101,7 +105,7 @@ static void a_socket_is_stored_and_removed(void **state)
 
 	systemd_store_add("stored 0", fd);
 	copy = receive_with_fd(f->fd, text, sizeof(text));
-	if (systemd_built_in()) {
+	if (systemd_is_built_in()) {
 		assert_string_equal(text, "FDSTORE=1\nFDPOLL=0\nFDNAME=stored 0");
 		assert_int_equal(fstat(fd, &first) | fstat(copy, &second), 0);
 		assert_int_equal(first.st_ino, second.st_ino);
@@ -111,10 +115,79 @@ static void a_socket_is_stored_and_removed(void **state)
 	}
 	close(fd);
 	systemd_store_remove("stored 0");
-	assert_told(f, "FDSTOREREMOVE=1\nFDNAME=stored 0");
+	assert_message(f, "FDSTOREREMOVE=1\nFDNAME=stored 0");
 }
 
-static void without_systemd_nothing_is_passed(void **state)
+static void test_reloading_has_the_time(void **state)
+{
+	struct fixture *f = *state;
+	char text[256] = "";
+	uint64_t before_us = clock_monotonic_us(), sent_us = 0;
+
+	systemd_notify_reloading();
+	recv(f->fd, text, sizeof(text) - 1, 0);
+	if (!systemd_is_built_in()) {
+		assert_string_equal(text, "");
+		return;
+	}
+	assert_int_equal(sscanf(text, "RELOADING=1\nMONOTONIC_USEC=%" SCNu64 "\n", &sent_us), 1);
+	assert_in_range(sent_us, before_us, clock_monotonic_us());
+	assert_non_null(strstr(text, "\nSTATUS=loading the configuration"));
+}
+
+static void test_watchdog(void **state)
+{
+	unsetenv("WATCHDOG_PID");
+	unsetenv("WATCHDOG_USEC");
+	assert_int_equal(systemd_watchdog_ms(), 0);
+	setenv("WATCHDOG_USEC", "2500000", 1);
+	assert_int_equal(systemd_watchdog_ms(), systemd_is_built_in() ? 2500 : 0);
+	unsetenv("WATCHDOG_USEC");
+	systemd_notify_watchdog();
+	assert_message(*state, "WATCHDOG=1");
+}
+
+/* Runs in a child, because systemd passes fixed descriptor numbers. Returns 0, or the number of the failed check. */
+static int check_passed_descriptors(void)
+{
+	char **names, pid[16];
+	int first, fds[2];
+
+	if (pipe(fds) || dup2(fds[0], 3) != 3 || dup2(fds[1], 4) != 4)
+		return 1;
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	setenv("LISTEN_PID", pid, 1);
+	setenv("LISTEN_FDS", "2", 1);
+	setenv("LISTEN_FDNAMES", "one:two", 1);
+	if (systemd_listen_fds(&first, &names) != 2 || first != 3)
+		return 2;
+	if (strcmp(names[0], "one") || strcmp(names[1], "two") || names[2])
+		return 3;
+	if (!(fcntl(3, F_GETFD) & FD_CLOEXEC) || !(fcntl(4, F_GETFD) & FD_CLOEXEC))
+		return 4;
+	free(names[0]);
+	free(names[1]);
+	free(names);
+	return systemd_listen_fds(&first, &names) || names ? 5 : 0;
+}
+
+static void test_passed_descriptors_have_names(void **state)
+{
+	int status;
+	pid_t child;
+
+	(void)state;
+	if (!systemd_is_built_in())
+		return;
+	child = fork();
+	if (!child)
+		_exit(check_passed_descriptors());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void test_no_descriptors_without_systemd(void **state)
 {
 	char **names;
 	int first;
@@ -127,10 +200,13 @@ static void without_systemd_nothing_is_passed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(it_is_told_that_we_are_ready, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(it_is_told_that_we_end, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_socket_is_stored_and_removed, set_up, tear_down),
-		cmocka_unit_test(without_systemd_nothing_is_passed),
+		cmocka_unit_test_setup_teardown(test_ready, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_stopping, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_socket_is_stored_and_removed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_reloading_has_the_time, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_watchdog, set_up, tear_down),
+		cmocka_unit_test(test_passed_descriptors_have_names),
+		cmocka_unit_test(test_no_descriptors_without_systemd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@
 
 #include "base/thread.h"
 
-static void *look(void *data)
+static void *get_blocked_signals(void *data)
 {
 	sigset_t *blocked = data;
 
@@ -17,28 +17,28 @@ static void *look(void *data)
 	return data;
 }
 
-static void signals_are_left_to_the_main_thread(void **state)
+static void test_signals_are_blocked(void **state)
 {
 	sigset_t before, after, blocked;
 	pthread_t thread;
 
 	(void)state;
 	pthread_sigmask(SIG_SETMASK, NULL, &before);
-	assert_int_equal(thread_start(&thread, "test", look, &blocked), 0);
+	assert_int_equal(thread_start(&thread, "test", get_blocked_signals, &blocked), 0);
 	pthread_join(thread, NULL);
 	assert_true(sigismember(&blocked, SIGTERM) && sigismember(&blocked, SIGUSR1));
 	pthread_sigmask(SIG_SETMASK, NULL, &after);
 	assert_int_equal(sigismember(&after, SIGTERM), sigismember(&before, SIGTERM));
 }
 
-static void *wait_for_it(void *data)
+static void *wait_for_mutex(void *data)
 {
 	pthread_mutex_lock(data);
 	pthread_mutex_unlock(data);
 	return NULL;
 }
 
-static void a_thread_has_a_name(void **state)
+static void test_thread_has_name(void **state)
 {
 	pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 	pthread_t thread;
@@ -46,7 +46,7 @@ static void a_thread_has_a_name(void **state)
 
 	(void)state;
 	pthread_mutex_lock(&mutex);
-	assert_int_equal(thread_start(&thread, "named", wait_for_it, &mutex), 0);
+	assert_int_equal(thread_start(&thread, "named", wait_for_mutex, &mutex), 0);
 	assert_int_equal(pthread_getname_np(thread, name, sizeof(name)), 0);
 	pthread_mutex_unlock(&mutex);
 	pthread_join(thread, NULL);
@@ -56,8 +56,8 @@ static void a_thread_has_a_name(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(signals_are_left_to_the_main_thread),
-		cmocka_unit_test(a_thread_has_a_name),
+		cmocka_unit_test(test_signals_are_blocked),
+		cmocka_unit_test(test_thread_has_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,87 +12,87 @@
 
 #include "client/cli.h"
 
-enum { OPTION_LOUD = OPTION_WORDS };
+enum { OPTION_LOUD = CLI_LONG_ONLY };
 
-static const struct option_spec options[] = {{'n', "number", "N", "a number"},
-					     {'x', "hex", NULL, "two\nlines"},
-					     {OPTION_LOUD, "loud", NULL, "no letter"},
-					     {0}};
+static const struct cli_option_spec options[] = {{'n', "number", "N", "a number"},
+						 {'x', "hex", NULL, "two\nlines"},
+						 {OPTION_LOUD, "loud", NULL, "no letter"},
+						 {0}};
 
-static const struct command command = {
+static const struct cli_command command = {
 	.name = "test", .operands = "HOST", .purpose = "Tests.\n", .options = options, .example = "-n 1 h"};
 
-/* What was taken, as text. */
-struct taken {
+/* The options that the handler received, as text. */
+struct received {
 	char text[128];
 };
 
-static bool take(void *data, int letter, const char *value)
+static bool record_option(void *data, int letter, const char *value)
 {
-	struct taken *taken = data;
+	struct received *received = data;
 	char one[64];
 
 	snprintf(one, sizeof(one), "%d=%s;", letter, value ? value : "");
-	strcat(taken->text, one);
+	strcat(received->text, one);
 	return !value || strcmp(value, "bad") != 0;
 }
 
-/* Standard error goes nowhere meanwhile: what is said there is what integration tests look at. */
-static int parse(struct taken *taken, int argc, char **argv)
+/* Standard error is discarded meanwhile; the integration tests check the messages. */
+static int parse(struct received *received, int argc, char **argv)
 {
-	int kept = dup(STDERR_FILENO), status;
+	int saved = dup(STDERR_FILENO), status;
 
-	*taken = (struct taken){0};
+	*received = (struct received){0};
 	optind = 0;
 	assert_non_null(freopen("/dev/null", "w", stderr));
-	status = command_parse(&command, argc, argv, take, taken);
+	status = cli_parse_options(&command, argc, argv, record_option, received);
 	fflush(stderr);
-	dup2(kept, STDERR_FILENO);
-	close(kept);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
 	return status;
 }
 
-static void options_and_operands(void **state)
+static void test_options_and_operands(void **state)
 {
 	char *argv[] = {(char *)"test",   (char *)"-x", (char *)"host", (char *)"--number", (char *)"5",
 			(char *)"--loud", NULL};
-	struct taken taken;
+	struct received received;
 
 	(void)state;
-	assert_int_equal(parse(&taken, 6, argv), -1);
-	assert_string_equal(taken.text, "120=;110=5;256=;");
+	assert_int_equal(parse(&received, 6, argv), -1);
+	assert_string_equal(received.text, "120=;110=5;256=;");
 	assert_int_equal(optind, 5);
 	assert_string_equal(argv[optind], "host");
 	assert_string_equal(argv[0], "test");
 }
 
-static void wrong_ones(void **state)
+static void test_wrong_options_are_rejected(void **state)
 {
 	static const char *const wrong[] = {"-y", "--unknown", "-n", "--hex=1", "-nbad"};
-	struct taken taken;
+	struct received received;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		char *argv[] = {(char *)"test", (char *)wrong[i], NULL};
 
-		assert_int_equal(parse(&taken, 2, argv), EX_USAGE);
+		assert_int_equal(parse(&received, 2, argv), EX_USAGE);
 	}
 }
 
-static void numbers(void **state)
+static void test_number_range(void **state)
 {
 	uint64_t number = 0;
 
 	(void)state;
-	assert_true(command_number(&command, 'n', "7", 1, 10, &number));
+	assert_true(cli_parse_number(&command, 'n', "7", 1, 10, &number));
 	assert_int_equal(number, 7);
-	assert_false(command_number(&command, 'n', "11", 1, 10, &number));
-	assert_false(command_number(&command, 'n', "0", 1, 10, &number));
-	assert_false(command_number(&command, 'n', "seven", 1, 10, &number));
+	assert_false(cli_parse_number(&command, 'n', "11", 1, 10, &number));
+	assert_false(cli_parse_number(&command, 'n', "0", 1, 10, &number));
+	assert_false(cli_parse_number(&command, 'n', "seven", 1, 10, &number));
 	assert_int_equal(number, 7);
 }
 
-static void seconds(void **state)
+static void test_seconds_format(void **state)
 {
 	static const struct {
 		const char *text;
@@ -105,20 +105,20 @@ static void seconds(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		assert_true(command_seconds(&command, 'n', good[i].text, 0, 60, &ns));
+		assert_true(cli_parse_seconds(&command, 'n', good[i].text, 0, 60, &ns));
 		assert_int_equal(ns, good[i].ns);
 	}
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-		assert_false(command_seconds(&command, 'n', wrong[i], 0, 60, &ns));
+		assert_false(cli_parse_seconds(&command, 'n', wrong[i], 0, 60, &ns));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(options_and_operands),
-		cmocka_unit_test(wrong_ones),
-		cmocka_unit_test(numbers),
-		cmocka_unit_test(seconds),
+		cmocka_unit_test(test_options_and_operands),
+		cmocka_unit_test(test_wrong_options_are_rejected),
+		cmocka_unit_test(test_number_range),
+		cmocka_unit_test(test_seconds_format),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,7 @@
 #include "client/client_socket.h"
 #include "tests/unit/support/loopback.h"
 
-#define PATIENCE_MS 20000
+#define DEADLINE_MS 20000
 
 struct fixture {
 	struct address server;
@@ -43,14 +43,14 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void await(const struct fixture *f, short events)
+static void wait_for_event(const struct fixture *f, short events)
 {
 	struct pollfd event = {.fd = f->client.fd, .events = events};
 
-	assert_int_equal(poll(&event, 1, PATIENCE_MS), 1);
+	assert_int_equal(poll(&event, 1, DEADLINE_MS), 1);
 }
 
-static void there_and_back(void **state)
+static void test_send_and_receive(void **state)
 {
 	struct fixture *f = *state;
 	struct address source;
@@ -63,47 +63,47 @@ static void there_and_back(void **state)
 	assert_int_equal(recvfrom(f->fd, data, sizeof(data), 0, &source.any, &source.length), 5);
 	assert_int_equal(address_port(&source), address_port(&f->client.local));
 	assert_int_equal(sendto(f->fd, "what a long answer", 18, 0, &source.any, source.length), 18);
-	await(f, POLLIN);
+	wait_for_event(f, POLLIN);
 	assert_int_equal(client_socket_receive(&f->client, data, sizeof(data), &source), 18);
 	assert_memory_equal(data, "what a l", 8);
 	assert_true(address_equal(&source, &f->server));
 }
 
-/* Of the refused datagram itself, and not of the next one, which goes where somebody listens. */
-static void a_refusal(void **state)
+/* The error belongs to the refused datagram, and does not affect the next one, which has a receiver. */
+static void test_icmp_error_names_its_datagram(void **state)
 {
 	struct fixture *f = *state;
-	struct address deaf;
-	struct refusal refusal;
-	char text[REFUSAL_TEXT_MAX], wanted[REFUSAL_TEXT_MAX], to[ADDRESS_TEXT_MAX], data[8];
+	struct address closed;
+	struct send_error error;
+	char text[SEND_ERROR_TEXT_MAX], expected[SEND_ERROR_TEXT_MAX], to[ADDRESS_TEXT_MAX], data[8];
 
-	close(bound(&deaf));
-	assert_int_equal(client_socket_send(&f->client, &deaf, "one", 3), 0);
-	await(f, POLLPRI);
+	close(bound(&closed));
+	assert_int_equal(client_socket_send(&f->client, &closed, "one", 3), 0);
+	wait_for_event(f, POLLPRI);
 	assert_int_equal(client_socket_send(&f->client, &f->server, "two", 3), 0);
 	assert_int_equal(recv(f->fd, data, sizeof(data), 0), 3);
-	assert_true(client_socket_refused(&f->client, &refusal));
-	assert_int_equal(refusal.error, ECONNREFUSED);
-	assert_true(address_equal(&refusal.to, &deaf));
-	assert_int_equal(refusal.head_size, 3);
-	assert_memory_equal(refusal.head, "one", 3);
-	snprintf(wanted, sizeof(wanted), "nobody listens at %s (ICMP from 127.0.0.1)", address_format(&deaf, to));
-	assert_string_equal(refusal_text(&refusal, text), wanted);
-	assert_false(client_socket_refused(&f->client, &refusal));
+	assert_true(client_socket_next_error(&f->client, &error));
+	assert_int_equal(error.code, ECONNREFUSED);
+	assert_true(address_equal(&error.destination, &closed));
+	assert_int_equal(error.head_size, 3);
+	assert_memory_equal(error.head, "one", 3);
+	snprintf(expected, sizeof(expected), "nobody listens at %s (ICMP from 127.0.0.1)", address_format(&closed, to));
+	assert_string_equal(send_error_format(&error, text), expected);
+	assert_false(client_socket_next_error(&f->client, &error));
 }
 
-/* The send itself says so; there is no refusal besides. */
-static void too_large(void **state)
+/* The send call itself returns this error, so it is not reported a second time. */
+static void test_oversized_datagram_is_rejected(void **state)
 {
 	struct fixture *f = *state;
-	struct refusal refusal;
+	struct send_error error;
 	static const char data[65508];
 
 	assert_int_equal(client_socket_send(&f->client, &f->server, data, sizeof(data)), -EMSGSIZE);
-	assert_false(client_socket_refused(&f->client, &refusal));
+	assert_false(client_socket_next_error(&f->client, &error));
 }
 
-static void families_that_do_not_meet(void **state)
+static void test_families_must_match(void **state)
 {
 	struct fixture *f = *state;
 	struct client_socket client;
@@ -113,7 +113,7 @@ static void families_that_do_not_meet(void **state)
 	assert_int_equal(client_socket_open(&client, &f->server, &from), -EAFNOSUPPORT);
 }
 
-static void what_is_taken(void **state)
+static void test_busy_port_is_reported(void **state)
 {
 	struct fixture *f = *state;
 	struct client_socket client;
@@ -121,7 +121,7 @@ static void what_is_taken(void **state)
 	assert_int_equal(client_socket_open(&client, &f->server, &f->server), -EADDRINUSE);
 }
 
-static void paths(void **state)
+static void test_unix_sockets(void **state)
 {
 	char directory[] = "/tmp/client_socketXXXXXX", text[64];
 	struct address to, from, source;
@@ -148,7 +148,7 @@ static void paths(void **state)
 	rmdir(directory);
 }
 
-static void whom_it_reaches(void **state)
+static void test_multicast_and_broadcast_reach_many(void **state)
 {
 	static const struct {
 		const char *text;
@@ -167,7 +167,7 @@ static void whom_it_reaches(void **state)
 	}
 }
 
-static void what_refusals_say(void **state)
+static void test_error_texts(void **state)
 {
 	static const struct {
 		int error;
@@ -178,33 +178,33 @@ static void what_refusals_say(void **state)
 		     {EACCES, "a firewall forbids what goes to 192.0.2.1:7788 (ICMP from 198.51.100.1)"},
 		     {EMSGSIZE, "it is too large for the way to 192.0.2.1:7788 (ICMP from 198.51.100.1)"},
 		     {EPROTO, "Protocol error: 192.0.2.1:7788"}};
-	struct refusal refusal = {0};
-	char text[REFUSAL_TEXT_MAX];
+	struct send_error error = {0};
+	char text[SEND_ERROR_TEXT_MAX];
 
 	(void)state;
-	address_from_ip(&refusal.to, "192.0.2.1", 7788);
-	address_from_ip(&refusal.by, "198.51.100.1", 0);
+	address_from_ip(&error.destination, "192.0.2.1", 7788);
+	address_from_ip(&error.reporter, "198.51.100.1", 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		refusal.error = cases[i].error;
-		assert_string_equal(refusal_text(&refusal, text), cases[i].text);
+		error.code = cases[i].error;
+		assert_string_equal(send_error_format(&error, text), cases[i].text);
 	}
-	refusal.error = ENETUNREACH;
-	refusal.by.length = 0;
-	assert_string_equal(refusal_text(&refusal, text),
+	error.code = ENETUNREACH;
+	error.reporter.length = 0;
+	assert_string_equal(send_error_format(&error, text),
 			    "there is no way to the network of 192.0.2.1:7788 (so says this host)");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(there_and_back, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_refusal, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(too_large, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(families_that_do_not_meet, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(what_is_taken, set_up, tear_down),
-		cmocka_unit_test(paths),
-		cmocka_unit_test(whom_it_reaches),
-		cmocka_unit_test(what_refusals_say),
+		cmocka_unit_test_setup_teardown(test_send_and_receive, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_icmp_error_names_its_datagram, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_oversized_datagram_is_rejected, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_families_must_match, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_busy_port_is_reported, set_up, tear_down),
+		cmocka_unit_test(test_unix_sockets),
+		cmocka_unit_test(test_multicast_and_broadcast_reach_many),
+		cmocka_unit_test(test_error_texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

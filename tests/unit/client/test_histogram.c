@@ -11,7 +11,7 @@
 
 #define VALUES 20000
 
-static struct histogram *empty(void **state)
+static struct histogram *clear_histogram(void **state)
 {
 	struct histogram *histogram = *state;
 
@@ -31,9 +31,9 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void nothing_is_zero(void **state)
+static void test_empty_histogram_returns_zero(void **state)
 {
-	const struct histogram *histogram = empty(state);
+	const struct histogram *histogram = clear_histogram(state);
 	struct histogram_bin bins[10];
 
 	assert_int_equal(histogram_count(histogram), 0);
@@ -45,9 +45,9 @@ static void nothing_is_zero(void **state)
 	assert_int_equal(histogram_bins(histogram, bins, 10), 0);
 }
 
-static void many_of_a_value_are_as_many_values(void **state)
+static void test_add_many_equals_single_adds(void **state)
 {
-	struct histogram *histogram = empty(state), *one_by_one = malloc(sizeof(*one_by_one));
+	struct histogram *histogram = clear_histogram(state), *one_by_one = malloc(sizeof(*one_by_one));
 
 	assert_non_null(one_by_one);
 	*one_by_one = (struct histogram){0};
@@ -62,10 +62,10 @@ static void many_of_a_value_are_as_many_values(void **state)
 	free(one_by_one);
 }
 
-static void one_value_is_all(void **state)
+static void test_single_value(void **state)
 {
 	static const double percents[] = {0, 0.1, 50, 99.9, 100};
-	struct histogram *histogram = empty(state);
+	struct histogram *histogram = clear_histogram(state);
 
 	histogram_add(histogram, 123456789);
 	for (size_t i = 0; i < sizeof(percents) / sizeof(*percents); i++)
@@ -75,9 +75,9 @@ static void one_value_is_all(void **state)
 	assert_true(histogram_mean(histogram) == 123456789);
 }
 
-static void small_values_are_exact(void **state)
+static void test_small_values_are_exact(void **state)
 {
-	struct histogram *histogram = empty(state);
+	struct histogram *histogram = clear_histogram(state);
 
 	for (uint64_t i = 0; i < 256; i++)
 		histogram_add(histogram, i);
@@ -86,8 +86,8 @@ static void small_values_are_exact(void **state)
 		assert_int_equal(histogram_percentile(histogram, (double)i / 2.56), i - 1);
 }
 
-/* The middle one of three, at both ends of every bucket and of every power of two. */
-static void every_value_is_known_to_less_than_half_a_percent(void **state)
+/* Reads the median of three values, at both ends of every bucket of every power of two. */
+static void test_bucket_error_is_below_half_a_percent(void **state)
 {
 	struct histogram *histogram = *state;
 
@@ -96,7 +96,7 @@ static void every_value_is_known_to_less_than_half_a_percent(void **state)
 			uint64_t value = (UINT64_C(1) << (bits - 1)) + (i << bits >> 9);
 
 			value -= value > 1 && i % 2;
-			empty(state);
+			clear_histogram(state);
 			histogram_add(histogram, 0);
 			histogram_add(histogram, value);
 			histogram_add(histogram, HISTOGRAM_VALUE_MAX);
@@ -114,11 +114,11 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Against the values themselves, sorted. */
-static void percentiles_are_as_good_as_promised(void **state)
+/* Compares with the exact percentiles of the sorted values. */
+static void test_percentile_error_is_bounded(void **state)
 {
 	static const double percents[] = {0.01, 1, 10, 50, 90, 99, 99.9, 99.99};
-	struct histogram *histogram = empty(state);
+	struct histogram *histogram = clear_histogram(state);
 	uint64_t *values = malloc(VALUES * sizeof(*values)), random = 88172645463325252;
 	double sum = 0;
 
@@ -143,9 +143,9 @@ static void percentiles_are_as_good_as_promised(void **state)
 	free(values);
 }
 
-static void what_is_too_great_counts_as_the_greatest(void **state)
+static void test_large_values_are_limited(void **state)
 {
-	struct histogram *histogram = empty(state);
+	struct histogram *histogram = clear_histogram(state);
 
 	histogram_add(histogram, UINT64_MAX);
 	histogram_add(histogram, HISTOGRAM_VALUE_MAX + 1);
@@ -155,9 +155,9 @@ static void what_is_too_great_counts_as_the_greatest(void **state)
 	assert_true(HISTOGRAM_VALUE_MAX > UINT64_C(3600) * 1000000000);
 }
 
-static void bins_grow_and_hold_everything(void **state)
+static void test_bins_cover_all_values(void **state)
 {
-	struct histogram *histogram = empty(state);
+	struct histogram *histogram = clear_histogram(state);
 	struct histogram_bin bins[3];
 
 	histogram_add(histogram, 1000);
@@ -178,9 +178,9 @@ static void bins_grow_and_hold_everything(void **state)
 	assert_int_equal(bins[2].count, 2);
 }
 
-static void bins_are_no_narrower_than_buckets(void **state)
+static void test_bins_are_not_narrower_than_buckets(void **state)
 {
-	struct histogram *histogram = empty(state);
+	struct histogram *histogram = clear_histogram(state);
 	struct histogram_bin bins[10];
 
 	histogram_add(histogram, 7);
@@ -195,9 +195,9 @@ static void bins_are_no_narrower_than_buckets(void **state)
 	assert_int_equal(bins[1].count, 1);
 }
 
-static void bins_never_stand_still(void **state)
+static void test_bins_are_never_empty_ranges(void **state)
 {
-	struct histogram *histogram = empty(state);
+	struct histogram *histogram = clear_histogram(state);
 	struct histogram_bin bins[10];
 
 	for (uint64_t i = 0; i < 1000; i++) {
@@ -220,16 +220,16 @@ static void bins_never_stand_still(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(nothing_is_zero),
-		cmocka_unit_test(many_of_a_value_are_as_many_values),
-		cmocka_unit_test(one_value_is_all),
-		cmocka_unit_test(small_values_are_exact),
-		cmocka_unit_test(every_value_is_known_to_less_than_half_a_percent),
-		cmocka_unit_test(percentiles_are_as_good_as_promised),
-		cmocka_unit_test(what_is_too_great_counts_as_the_greatest),
-		cmocka_unit_test(bins_grow_and_hold_everything),
-		cmocka_unit_test(bins_are_no_narrower_than_buckets),
-		cmocka_unit_test(bins_never_stand_still),
+		cmocka_unit_test(test_empty_histogram_returns_zero),
+		cmocka_unit_test(test_add_many_equals_single_adds),
+		cmocka_unit_test(test_single_value),
+		cmocka_unit_test(test_small_values_are_exact),
+		cmocka_unit_test(test_bucket_error_is_below_half_a_percent),
+		cmocka_unit_test(test_percentile_error_is_bounded),
+		cmocka_unit_test(test_large_values_are_limited),
+		cmocka_unit_test(test_bins_cover_all_values),
+		cmocka_unit_test(test_bins_are_not_narrower_than_buckets),
+		cmocka_unit_test(test_bins_are_never_empty_ranges),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

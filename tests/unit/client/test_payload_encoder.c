@@ -11,46 +11,46 @@
 #include "client/payload_encoder.h"
 #include "client/send/line_input.h"
 
-static struct wording *open_wording(const char *encoding, enum codec_errors errors, bool hex, bool newline)
+static struct payload_encoder *create_encoder(const char *encoding, enum codec_errors errors, bool hex, bool newline)
 {
-	struct wording *wording;
+	struct payload_encoder *encoder;
 
-	assert_int_equal(wording_create(&wording, encoding, errors, hex, newline), 0);
-	return wording;
+	assert_int_equal(payload_encoder_create(&encoder, encoding, errors, hex, newline), 0);
+	return encoder;
 }
 
-static void says(struct wording *wording, const char *text, const char *wanted, size_t size)
+static void assert_encoded(struct payload_encoder *encoder, const char *text, const char *expected, size_t size)
 {
 	const uint8_t *bytes;
-	const char *fault;
+	const char *error_text;
 
-	assert_int_equal(wording_say(wording, text, strlen(text), &bytes, &fault), size);
-	assert_memory_equal(bytes, wanted, size);
+	assert_int_equal(payload_encode(encoder, text, strlen(text), &bytes, &error_text), size);
+	assert_memory_equal(bytes, expected, size);
 }
 
-static void fails(struct wording *wording, const char *text, size_t length, const char *why)
+static void assert_error(struct payload_encoder *encoder, const char *text, size_t length, const char *expected)
 {
 	const uint8_t *bytes;
-	const char *fault;
+	const char *error_text;
 
-	assert_int_equal(wording_say(wording, text, length, &bytes, &fault), -1);
-	assert_non_null(strstr(fault, why));
+	assert_int_equal(payload_encode(encoder, text, length, &bytes, &error_text), -1);
+	assert_non_null(strstr(error_text, expected));
 }
 
-static void texts(void **state)
+static void test_text_is_encoded(void **state)
 {
-	struct wording *wording = open_wording("gbk", CODEC_STRICT, false, false);
+	struct payload_encoder *encoder = create_encoder("gbk", CODEC_STRICT, false, false);
 
 	(void)state;
-	says(wording, "\xe4\xbd\xa0\xe5\xa5\xbd", "\xc4\xe3\xba\xc3", 4);
-	says(wording, "", "", 0);
-	fails(wording, "\xf0\x9f\x99\x82", 4, "it cannot be written in gbk");
-	fails(wording, "\xff", 1, "it is no UTF-8");
-	says(wording, "good again", "good again", 10);
-	wording_destroy(wording);
+	assert_encoded(encoder, "\xe4\xbd\xa0\xe5\xa5\xbd", "\xc4\xe3\xba\xc3", 4);
+	assert_encoded(encoder, "", "", 0);
+	assert_error(encoder, "\xf0\x9f\x99\x82", 4, "it cannot be written in gbk");
+	assert_error(encoder, "\xff", 1, "it is no UTF-8");
+	assert_encoded(encoder, "good again", "good again", 10);
+	payload_encoder_destroy(encoder);
 }
 
-static void rules(void **state)
+static void test_error_rules(void **state)
 {
 	static const struct {
 		enum codec_errors errors;
@@ -59,79 +59,82 @@ static void rules(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct wording *wording = open_wording("gbk", cases[i].errors, false, false);
+		struct payload_encoder *encoder = create_encoder("gbk", cases[i].errors, false, false);
 
-		says(wording,
-		     "a\xf0\x9f\x99\x82"
-		     "b",
-		     cases[i].bytes, strlen(cases[i].bytes));
-		wording_destroy(wording);
+		assert_encoded(encoder,
+			       "a\xf0\x9f\x99\x82"
+			       "b",
+			       cases[i].bytes, strlen(cases[i].bytes));
+		payload_encoder_destroy(encoder);
 	}
 }
 
-static void a_newline_is_of_the_charset(void **state)
+static void test_newline_is_encoded(void **state)
 {
-	struct wording *wording = open_wording("utf-16-le", CODEC_STRICT, false, true);
+	struct payload_encoder *encoder = create_encoder("utf-16-le", CODEC_STRICT, false, true);
 
 	(void)state;
-	says(wording, "a", "a\0\n\0", 4);
-	wording_destroy(wording);
+	assert_encoded(encoder, "a", "a\0\n\0", 4);
+	payload_encoder_destroy(encoder);
 }
 
-static void hex(void **state)
+static void test_hex_digits(void **state)
 {
-	struct wording *wording = open_wording("utf-8", CODEC_STRICT, true, false);
+	struct payload_encoder *encoder = create_encoder("utf-8", CODEC_STRICT, true, false);
 
 	(void)state;
-	says(wording, "00 ff,0A\t01", "\x00\xff\x0a\x01", 4);
-	says(wording, "", "", 0);
-	fails(wording, "0 0", 3, "`0` has an odd number");
-	fails(wording, "00 0x", 5, "`0x` is no hex number");
-	fails(wording,
-	      "00\0"
-	      "00",
-	      5, "there is a NUL byte");
-	wording_destroy(wording);
+	assert_encoded(encoder, "00 ff,0A\t01", "\x00\xff\x0a\x01", 4);
+	assert_encoded(encoder, "", "", 0);
+	assert_error(encoder, "0 0", 3, "`0` has an odd number");
+	assert_error(encoder, "00 0x", 5, "`0x` is no hex number");
+	assert_error(encoder,
+		     "00\0"
+		     "00",
+		     5, "there is a NUL byte");
+	payload_encoder_destroy(encoder);
 }
 
-/* What does not fit into a datagram is told before the kernel is asked. */
-static void too_much(void **state)
+/* The encoder rejects a payload that does not fit into a datagram, before the kernel does. */
+static void test_oversized_payload_is_rejected(void **state)
 {
-	struct wording *text = open_wording("utf-8", CODEC_STRICT, false, false);
-	struct wording *digits = open_wording("utf-8", CODEC_STRICT, true, false);
-	char *much = malloc(LINE_INPUT_MAX + 1), *most = malloc(WORDING_MAX + 1);
+	struct payload_encoder *text = create_encoder("utf-8", CODEC_STRICT, false, false);
+	struct payload_encoder *digits = create_encoder("utf-8", CODEC_STRICT, true, false);
+	char *much = malloc(LINE_INPUT_MAX + 1), *most = malloc(PAYLOAD_MAX + 1);
 
 	(void)state;
 	memset(much, '0', LINE_INPUT_MAX + 1);
-	memset(most, '0', WORDING_MAX);
-	most[WORDING_MAX] = '\0';
-	says(text, most, most, WORDING_MAX);
-	fails(text, much, WORDING_MAX + 1, "more bytes than a datagram carries");
-	fails(text, much, LINE_INPUT_MAX, "more bytes than a datagram carries");
-	fails(text, much, LINE_INPUT_MAX + 1, "it is too long");
-	fails(digits, much, LINE_INPUT_MAX, "more bytes than a datagram carries");
+	memset(most, '0', PAYLOAD_MAX);
+	most[PAYLOAD_MAX] = '\0';
+	assert_encoded(text, most, most, PAYLOAD_MAX);
+	assert_error(text, much, PAYLOAD_MAX + 1, "more bytes than a datagram carries");
+	assert_error(text, much, LINE_INPUT_MAX, "more bytes than a datagram carries");
+	assert_error(text, much, LINE_INPUT_MAX + 1, "it is too long");
+	assert_error(digits, much, LINE_INPUT_MAX, "more bytes than a datagram carries");
 	free(much);
 	free(most);
-	wording_destroy(text);
-	wording_destroy(digits);
+	payload_encoder_destroy(text);
+	payload_encoder_destroy(digits);
 }
 
-static void unknown_charsets(void **state)
+static void test_unknown_charsets_are_rejected(void **state)
 {
-	struct wording *wording;
+	struct payload_encoder *encoder;
 
 	(void)state;
-	assert_int_equal(wording_create(&wording, "klingon", CODEC_STRICT, false, false), -EINVAL);
-	assert_int_equal(wording_create(&wording, "hex", CODEC_STRICT, false, false), -EINVAL);
-	wording_destroy(NULL);
+	assert_int_equal(payload_encoder_create(&encoder, "klingon", CODEC_STRICT, false, false), -EINVAL);
+	assert_int_equal(payload_encoder_create(&encoder, "hex", CODEC_STRICT, false, false), -EINVAL);
+	payload_encoder_destroy(NULL);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(texts),    cmocka_unit_test(rules),
-		cmocka_unit_test(hex),      cmocka_unit_test(a_newline_is_of_the_charset),
-		cmocka_unit_test(too_much), cmocka_unit_test(unknown_charsets),
+		cmocka_unit_test(test_text_is_encoded),
+		cmocka_unit_test(test_error_rules),
+		cmocka_unit_test(test_hex_digits),
+		cmocka_unit_test(test_newline_is_encoded),
+		cmocka_unit_test(test_oversized_payload_is_rejected),
+		cmocka_unit_test(test_unknown_charsets_are_rejected),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,12 @@
-/* What the daemon knows, for a check of what is written about it:
+/* Prints the keys, values and drop reasons of the daemon, so that test_documented_keys.py can compare them with the
+ * documentation:
  *
  *     config_cli keys             a line for each key: [SECTION] KEY
- *     config_cli values FILE      a line for each key of each section that FILE makes: [SECTION] KEY VALUE
- *     config_cli reasons          a line for each reason for a drop
+ *     config_cli values FILE      a line for each key of each section that FILE creates: [SECTION] KEY VALUE
+ *     config_cli reasons          a line for each drop reason
  *
- * A value is what the configuration holds, such as milliseconds for a duration; "unset" where it holds nothing.
+ * A value is printed as it is stored in the configuration, for example a duration in milliseconds. "unset" means that
+ * nothing is stored. Exits with 78 if the configuration is invalid, and with 64 after wrong arguments.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,7 +18,7 @@
 #include "config/setters.h"
 #include "net/drop_reason.h"
 
-/* The section whose keys are printed. */
+/* The section whose keys are printed. At most one of listener and peer is set. */
 struct section {
 	const struct config *config;
 	const struct listener_config *listener; /* NULL: none */
@@ -39,7 +41,7 @@ static void print_nothing(size_t count)
 		fputs("unset", stdout);
 }
 
-/* --- Values that are more than a number --- */
+/* --- Values that are more than a number. `field` is the member of the section's struct. --- */
 
 static void print_user(const struct section *section, const void *field)
 {
@@ -159,7 +161,7 @@ static void print_http_listen(const struct section *section, const void *field)
 }
 
 static const struct {
-	bool (*set)(struct config_field *scope, const char *value);
+	bool (*set)(struct config_field *field, const char *value);
 	void (*print)(const struct section *section, const void *field);
 } printers[] = {
 	{set_user, print_user},

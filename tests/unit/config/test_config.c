@@ -13,7 +13,7 @@
 
 #define ECHO "[listener:e]\naddress = *:7788\naction = echo\n"
 
-static void what_is_not_written_has_its_default(void **state)
+static void missing_keys_have_defaults(void **state)
 {
 	struct config *config = good(ECHO);
 	const struct listener_config *listener = &config->listeners[0];
@@ -46,7 +46,7 @@ static void what_is_not_written_has_its_default(void **state)
 
 #define RELAY "[listener:r]\naddress = *:7788\naction = relay\npeers = p\n[peer:p]\naddress = 192.0.2.1:1\n"
 
-static void a_relay_and_its_peer_have_defaults_too(void **state)
+static void relays_and_peers_have_defaults(void **state)
 {
 	struct config *config = good(RELAY);
 	const struct listener_config *listener = &config->listeners[0];
@@ -75,7 +75,7 @@ static void a_relay_and_its_peer_have_defaults_too(void **state)
 	config_destroy(config);
 }
 
-static void what_was_written_has_its_line(void **state)
+static void keys_have_lines(void **state)
 {
 	struct config *config = good("\n" RELAY "\n[listener:e]\nmax_datagram = 9\naddress = *:7789\n"
 				     "action = echo\nallow = ::1,\n ::2\nlog = all\n");
@@ -94,7 +94,7 @@ static void what_was_written_has_its_line(void **state)
 	config_destroy(config);
 }
 
-static void a_relay_refuses_the_ports_that_it_is_told(void **state)
+static void relay_refuses_only_configured_ports(void **state)
 {
 	struct config *config = good("[listener:e]\naddress = *:7789\naction = echo\n" RELAY
 				     "[listener:s]\naddress = *:7790\naction = relay\npeers = p\n"
@@ -108,7 +108,7 @@ static void a_relay_refuses_the_ports_that_it_is_told(void **state)
 	config_destroy(config);
 }
 
-static void an_echo_refuses_low_ports_and_those_of_all_echoes(void **state)
+static void echo_refuses_low_ports_and_echo_ports(void **state)
 {
 	struct config *config = good(ECHO "[listener:f]\naddress = [::1]:9000\naction = echo\n"
 					  "[listener:s]\naddress = *:9001\naction = sink\n");
@@ -125,7 +125,7 @@ static void an_echo_refuses_low_ports_and_those_of_all_echoes(void **state)
 	config_destroy(config);
 }
 
-static void listeners_and_peers_stand_in_the_order_of_the_file(void **state)
+static void listeners_and_peers_keep_file_order(void **state)
 {
 	struct config *config = good("[listener:b]\naddress = *:2\naction = forward\npeers = y, x\n"
 				     "[peer:x]\naddress = 192.0.2.1:1\n[peer:y]\naddress = host.example.:2\n"
@@ -143,7 +143,7 @@ static void listeners_and_peers_stand_in_the_order_of_the_file(void **state)
 	config_destroy(config);
 }
 
-static void sections_must_be_known(void **state)
+static void unknown_sections_are_rejected(void **state)
 {
 	(void)state;
 	refused(ECHO "[listner:x]\n", "4: [listner:x]: there is no such section: did you mean [listener:NAME]?");
@@ -155,7 +155,7 @@ static void sections_must_be_known(void **state)
 	refused(ECHO "[]\n", "4: []: there is no such section");
 }
 
-static void names_have_bounds(void **state)
+static void section_names_are_checked(void **state)
 {
 	(void)state;
 	config_destroy(good("[listener:aZ09-_.]\naddress = *:7788\naction = echo\n"));
@@ -164,8 +164,8 @@ static void names_have_bounds(void **state)
 	refused(ECHO "[peer:a:b]\naddress = 192.0.2.1:1\n", "4: [peer:a:b]: the name is to have");
 }
 
-/* libinih would cut it, and two would be one. */
-static void names_that_are_too_long_stay_whole(void **state)
+/* libinih cuts long names, so that two sections could get the same name. */
+static void long_section_names_are_not_cut(void **state)
 {
 	char text[1000], name[301];
 
@@ -177,7 +177,7 @@ static void names_that_are_too_long_stay_whole(void **state)
 		"4: [listener:nnn");
 }
 
-static void keys_must_be_known(void **state)
+static void unknown_keys_are_rejected(void **state)
 {
 	(void)state;
 	refused(ECHO "adress = *:1\n", "4: [listener:e] adress: there is no such key: did you mean `address`?");
@@ -186,7 +186,7 @@ static void keys_must_be_known(void **state)
 		"4: [listener:e] colour_of_the_sky: there is no such key in this section: remove it");
 }
 
-static void keys_of_other_sections_are_sent_there(void **state)
+static void misplaced_keys_name_their_section(void **state)
 {
 	(void)state;
 	refused(ECHO "level = info\n", "4: [listener:e] level: the key belongs to [log]: write it there");
@@ -195,7 +195,7 @@ static void keys_of_other_sections_are_sent_there(void **state)
 	refused(ECHO "[log]\npeers = p\n", "5: [log] peers: the key belongs to [listener:NAME]: write it there");
 }
 
-static void lost_commas_and_equals_signs_are_guessed(void **state)
+static void missing_commas_and_equals_signs_are_suggested(void **state)
 {
 	(void)state;
 	refused("[listener:e]\naction = echo\naddress = 127.0.0.1:1\n  127.0.0.2:77\n",
@@ -208,7 +208,7 @@ static void lost_commas_and_equals_signs_are_guessed(void **state)
 	refused(ECHO "adress: *:1\n", "4: [listener:e] adress: there is no such key: did you mean `address`?");
 }
 
-static void nothing_is_written_twice(void **state)
+static void duplicates_are_rejected(void **state)
 {
 	(void)state;
 	refused(ECHO "action = sink\n", "4: [listener:e] action: the key is in line 3 already: remove one");
@@ -219,7 +219,7 @@ static void nothing_is_written_twice(void **state)
 		"6: [log]: the section is in line 1 already: write all of its keys there");
 }
 
-static void what_is_needed_must_be_written(void **state)
+static void required_keys_are_reported(void **state)
 {
 	(void)state;
 	refused("", " there is no listener: add a section [listener:NAME]");
@@ -230,8 +230,8 @@ static void what_is_needed_must_be_written(void **state)
 	refused(ECHO "[log]\nlevel = ; info\n", "5: [log] level: there is no value");
 }
 
-/* What follows from an error that was told is not told as another. */
-static void one_mistake_is_told_once(void **state)
+/* An error that only follows from an earlier one is not reported. */
+static void follow_up_errors_are_suppressed(void **state)
 {
 	(void)state;
 	refused("[listener:e]\naddress = nowhere\naction = ech\npeers = p\nmulticast = 239.1.1.1\n"
@@ -239,7 +239,7 @@ static void one_mistake_is_told_once(void **state)
 		"2: [listener:e] address: ", "3: [listener:e] action: ");
 }
 
-static void all_is_told_at_once_by_line(void **state)
+static void all_errors_are_reported_in_line_order(void **state)
 {
 	(void)state;
 	refused("[log]\nlevel = loud\n"
@@ -255,7 +255,7 @@ static void all_is_told_at_once_by_line(void **state)
 		"11: [udprelayd] workers: `0` is wrong: write auto, or a number from 1 to 256");
 }
 
-static void what_is_no_text_is_told_once(void **state)
+static void binary_files_give_one_error(void **state)
 {
 	static const char utf16[] = "\xff\xfe[\0l\0o\0g\0]\0\n\0x\0", png[] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\n\0";
 
@@ -264,7 +264,7 @@ static void what_is_no_text_is_told_once(void **state)
 	refused_bytes(png, sizeof(png), (const char *const[]){"3: this is no text file: save it as UTF-8", NULL});
 }
 
-static void what_is_quoted_cannot_harm_a_terminal(void **state)
+static void quoted_text_is_escaped(void **state)
 {
 	char *errors;
 
@@ -277,6 +277,61 @@ static void what_is_quoted_cannot_harm_a_terminal(void **state)
 	assert_non_null(strstr(errors, "[\\xff]"));
 	assert_non_null(strstr(errors, "[\xc3\xa4]"));
 	free(errors);
+}
+
+/* --- Lookups --- */
+
+static void binds_have_one_address_or_one_per_family(void **state)
+{
+	struct config *config = good("[listener:e]\naction = sink\naddress = 192.0.2.1:7, *:9\n");
+	struct address addresses[BIND_ADDRESSES_MAX];
+	char text[ADDRESS_TEXT_MAX];
+
+	(void)state;
+	assert_int_equal(config_bind_addresses(&config->listeners[0].binds[0], addresses), 1);
+	assert_string_equal(address_format(&addresses[0], text), "192.0.2.1:7");
+	assert_int_equal(config_bind_addresses(&config->listeners[0].binds[1], addresses), 2);
+	assert_string_equal(address_format(&addresses[0], text), "0.0.0.0:9");
+	assert_string_equal(address_format(&addresses[1], text), "[::]:9");
+	config_destroy(config);
+}
+
+static void systemd_binds_have_no_address(void **state)
+{
+	struct bind_config bind = {.fd_name = (char *)"dns"};
+	struct address addresses[BIND_ADDRESSES_MAX];
+
+	(void)state;
+	assert_int_equal(config_bind_addresses(&bind, addresses), 0);
+}
+
+static void listeners_and_peers_are_found_by_name(void **state)
+{
+	struct config *config = good(RELAY "[peer:q]\naddress = 192.0.2.2:1\n[listener:s]\naddress = *:9001\n"
+					   "action = sink\n");
+
+	(void)state;
+	assert_int_equal(config_find_listener(config, "r"), 0);
+	assert_int_equal(config_find_listener(config, "s"), 1);
+	assert_int_equal(config_find_listener(config, "p"), 2);
+	assert_int_equal(config_find_peer(config, "p"), 0);
+	assert_int_equal(config_find_peer(config, "q"), 1);
+	assert_int_equal(config_find_peer(config, "Q"), 2);
+	config_destroy(config);
+}
+
+static void max_sessions_are_summed_over_relays(void **state)
+{
+	struct config *config =
+		good(RELAY "[listener:s]\naddress = *:9001\naction = relay\npeers = p\nmax_sessions = 10\n"
+			   "[listener:e]\naddress = *:9002\naction = echo\n");
+
+	(void)state;
+	assert_int_equal(config_max_sessions(config), 16384 + 10);
+	config_destroy(config);
+	config = good(ECHO);
+	assert_int_equal(config_max_sessions(config), 0);
+	config_destroy(config);
 }
 
 /* --- Files --- */
@@ -296,7 +351,7 @@ static void assert_unreadable(const char *path, const char *why)
 	free(errors);
 }
 
-static void some_paths_are_no_files(void **state)
+static void unusable_paths_are_reported(void **state)
 {
 	(void)state;
 	assert_unreadable("/nonexistent/x.ini", "cannot be opened: No such file or directory: write it");
@@ -306,8 +361,8 @@ static void some_paths_are_no_files(void **state)
 	assert_unreadable("", "is no name of a file: write one, such as udprelayd.ini");
 }
 
-/* Nor would anybody wait for their writer. */
-static void pipes_and_sockets_are_no_files(void **state)
+/* Opening a pipe must not block until a writer opens it. */
+static void pipes_and_sockets_are_rejected(void **state)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/tmp/test_config.XXXXXX"};
 	int fd = mkstemp(address.sun_path);
@@ -326,7 +381,7 @@ static void pipes_and_sockets_are_no_files(void **state)
 	unlink(address.sun_path);
 }
 
-static void a_link_to_a_file_is_one(void **state)
+static void symbolic_links_are_followed(void **state)
 {
 	char path[] = "/tmp/test_config.XXXXXX", link[sizeof(path) + 5];
 	int fd = mkstemp(path);
@@ -343,7 +398,7 @@ static void a_link_to_a_file_is_one(void **state)
 	config_destroy(config);
 }
 
-static void a_file_may_be_unreadable(void **state)
+static void unreadable_files_are_reported(void **state)
 {
 	char path[] = "/tmp/test_config.XXXXXX";
 	int fd = mkstemp(path);
@@ -367,28 +422,32 @@ static void a_file_may_be_unreadable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_not_written_has_its_default),
-		cmocka_unit_test(a_relay_and_its_peer_have_defaults_too),
-		cmocka_unit_test(what_was_written_has_its_line),
-		cmocka_unit_test(a_relay_refuses_the_ports_that_it_is_told),
-		cmocka_unit_test(an_echo_refuses_low_ports_and_those_of_all_echoes),
-		cmocka_unit_test(listeners_and_peers_stand_in_the_order_of_the_file),
-		cmocka_unit_test(sections_must_be_known),
-		cmocka_unit_test(names_have_bounds),
-		cmocka_unit_test(names_that_are_too_long_stay_whole),
-		cmocka_unit_test(keys_must_be_known),
-		cmocka_unit_test(keys_of_other_sections_are_sent_there),
-		cmocka_unit_test(lost_commas_and_equals_signs_are_guessed),
-		cmocka_unit_test(nothing_is_written_twice),
-		cmocka_unit_test(what_is_needed_must_be_written),
-		cmocka_unit_test(one_mistake_is_told_once),
-		cmocka_unit_test(all_is_told_at_once_by_line),
-		cmocka_unit_test(what_is_no_text_is_told_once),
-		cmocka_unit_test(what_is_quoted_cannot_harm_a_terminal),
-		cmocka_unit_test(some_paths_are_no_files),
-		cmocka_unit_test(pipes_and_sockets_are_no_files),
-		cmocka_unit_test(a_link_to_a_file_is_one),
-		cmocka_unit_test(a_file_may_be_unreadable),
+		cmocka_unit_test(missing_keys_have_defaults),
+		cmocka_unit_test(relays_and_peers_have_defaults),
+		cmocka_unit_test(keys_have_lines),
+		cmocka_unit_test(relay_refuses_only_configured_ports),
+		cmocka_unit_test(echo_refuses_low_ports_and_echo_ports),
+		cmocka_unit_test(listeners_and_peers_keep_file_order),
+		cmocka_unit_test(unknown_sections_are_rejected),
+		cmocka_unit_test(section_names_are_checked),
+		cmocka_unit_test(long_section_names_are_not_cut),
+		cmocka_unit_test(unknown_keys_are_rejected),
+		cmocka_unit_test(misplaced_keys_name_their_section),
+		cmocka_unit_test(missing_commas_and_equals_signs_are_suggested),
+		cmocka_unit_test(duplicates_are_rejected),
+		cmocka_unit_test(required_keys_are_reported),
+		cmocka_unit_test(follow_up_errors_are_suppressed),
+		cmocka_unit_test(all_errors_are_reported_in_line_order),
+		cmocka_unit_test(binary_files_give_one_error),
+		cmocka_unit_test(quoted_text_is_escaped),
+		cmocka_unit_test(binds_have_one_address_or_one_per_family),
+		cmocka_unit_test(systemd_binds_have_no_address),
+		cmocka_unit_test(listeners_and_peers_are_found_by_name),
+		cmocka_unit_test(max_sessions_are_summed_over_relays),
+		cmocka_unit_test(unusable_paths_are_reported),
+		cmocka_unit_test(pipes_and_sockets_are_rejected),
+		cmocka_unit_test(symbolic_links_are_followed),
+		cmocka_unit_test(unreadable_files_are_reported),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,7 +33,7 @@ add_entry(struct diagnostics *diagnostics, unsigned line, const char *section, c
 	va_end(arguments);
 }
 
-static void none_writes_nothing(void **state)
+static void empty_collection_writes_nothing(void **state)
 {
 	struct diagnostics diagnostics = {.path = "t.ini"};
 
@@ -41,7 +41,7 @@ static void none_writes_nothing(void **state)
 	assert_written(&diagnostics, "");
 }
 
-static void lines_are_sorted_and_keep_their_order(void **state)
+static void errors_are_sorted_by_line(void **state)
 {
 	struct diagnostics diagnostics = {.path = "a/t.ini"};
 
@@ -54,7 +54,7 @@ static void lines_are_sorted_and_keep_their_order(void **state)
 	assert_written(&diagnostics, "a/t.ini: whole\na/t.ini:2: a 1\na/t.ini:2: a 2\na/t.ini:12: c\na/t.ini:12: b\n");
 }
 
-static void entries_have_their_place(void **state)
+static void entries_name_section_and_key(void **state)
 {
 	struct diagnostics diagnostics = {.path = "t"};
 
@@ -66,7 +66,7 @@ static void entries_have_their_place(void **state)
 	assert_written(&diagnostics, "t:1: [s] k: 5%\nt:2: [s]: x\nt:3: k: x\nt:4: x\n");
 }
 
-static void quoted_bytes_are_safe(void **state)
+static void control_bytes_are_escaped(void **state)
 {
 	struct diagnostics diagnostics = {.path = "t"};
 
@@ -75,7 +75,7 @@ static void quoted_bytes_are_safe(void **state)
 	assert_written(&diagnostics, "t:1: [%n\\x0a] %s\\x1b: \\x09\\x7f\\xc2\\x85 \xe4\xbd\xa0\\xff\\xe4\\xbd \"\\\n");
 }
 
-static void what_cannot_be_seen_is_written_out(void **state)
+static void invisible_characters_are_escaped(void **state)
 {
 	struct diagnostics diagnostics = {.path = "t"};
 
@@ -85,7 +85,7 @@ static void what_cannot_be_seen_is_written_out(void **state)
 				     "\\xef\\xbb\\xbf\u00e4\n");
 }
 
-static void no_line_is_told_twice(void **state)
+static void repeated_errors_are_dropped(void **state)
 {
 	struct diagnostics diagnostics = {.path = "t"};
 
@@ -97,7 +97,7 @@ static void no_line_is_told_twice(void **state)
 	assert_written(&diagnostics, "t:1: a\nt:1: b\nt:2: a\n");
 }
 
-static void many_are_counted(void **state)
+static void errors_beyond_twenty_are_counted(void **state)
 {
 	struct diagnostics diagnostics = {.path = "t"};
 	char expected[400] = "";
@@ -112,7 +112,7 @@ static void many_are_counted(void **state)
 	assert_written(&diagnostics, expected);
 }
 
-static void one_more_is_an_error(void **state)
+static void one_remaining_error_is_singular(void **state)
 {
 	struct diagnostics diagnostics = {.path = "t"};
 	char *text;
@@ -129,8 +129,8 @@ static void one_more_is_an_error(void **state)
 	diagnostics_finish(&diagnostics);
 }
 
-/* A file that is no configuration at all does not cost memory without end. */
-static void very_many_are_only_counted(void **state)
+/* A file that is not a configuration at all must not use unbounded memory. */
+static void stored_errors_are_bounded(void **state)
 {
 	struct diagnostics diagnostics = {.path = "t"};
 	char *text;
@@ -148,25 +148,25 @@ static void very_many_are_only_counted(void **state)
 	diagnostics_finish(&diagnostics);
 }
 
-static void long_ones_keep_their_ends(void **state)
+static void long_texts_keep_both_ends(void **state)
 {
 	struct diagnostics diagnostics = {.path = "t"};
 	char *text = calloc(1, 100001);
-	const char *told;
+	const char *stored;
 
 	(void)state;
 	memset(text, '\x01', 100000);
 	add_entry(&diagnostics, 1, "s", "k", "`%s` is wrong", text);
-	told = diagnostics.items[0].text;
-	assert_in_range(strlen(told), 1000, 4100);
-	assert_int_equal(strncmp(told, "[s] k: `\\x01", 12), 0);
-	assert_non_null(strstr(told, "\\x01\u2026\\x01"));
-	assert_string_equal(told + strlen(told) - 14, "\\x01` is wrong");
+	stored = diagnostics.items[0].text;
+	assert_in_range(strlen(stored), 1000, 4100);
+	assert_int_equal(strncmp(stored, "[s] k: `\\x01", 12), 0);
+	assert_non_null(strstr(stored, "\\x01\u2026\\x01"));
+	assert_string_equal(stored + strlen(stored) - 14, "\\x01` is wrong");
 	free(text);
 	diagnostics_finish(&diagnostics);
 }
 
-static void the_path_is_safe_too(void **state)
+static void path_is_escaped(void **state)
 {
 	struct diagnostics diagnostics = {.path = "a\x1b[2J\xff.ini"};
 
@@ -176,23 +176,23 @@ static void the_path_is_safe_too(void **state)
 	assert_written(&diagnostics, "a\\x1b[2J\\xff.ini: y\na\\x1b[2J\\xff.ini:1: x\n");
 }
 
-/* Around where they begin to be cut, which must make them shorter: otherwise they would not fit where they are. */
-static void none_is_cut_to_become_longer(void **state)
+/* Tests all lengths around the limit. A text is cut in place, so it must not become longer. */
+static void cutting_never_lengthens_a_text(void **state)
 {
 	char text[1101];
 
 	(void)state;
 	for (size_t length = 990; length < sizeof(text); length++) {
 		struct diagnostics diagnostics = {.path = "t"};
-		size_t told;
+		size_t stored;
 
 		memset(text, 'x', length);
 		text[length] = '\0';
 		diagnostics_add(&diagnostics, 1, "%s", text);
-		told = strlen(diagnostics.items[0].text);
-		assert_true(told <= length);
-		assert_true(told <= 1004);
-		assert_true(told == length || strstr(diagnostics.items[0].text, "…"));
+		stored = strlen(diagnostics.items[0].text);
+		assert_true(stored <= length);
+		assert_true(stored <= 1004);
+		assert_true(stored == length || strstr(diagnostics.items[0].text, "…"));
 		diagnostics_finish(&diagnostics);
 	}
 }
@@ -200,20 +200,18 @@ static void none_is_cut_to_become_longer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(none_writes_nothing),
-		cmocka_unit_test(lines_are_sorted_and_keep_their_order),
-		cmocka_unit_test(entries_have_their_place),
-		cmocka_unit_test(quoted_bytes_are_safe),
-		cmocka_unit_test(very_many_are_only_counted),
-		cmocka_unit_test(what_cannot_be_seen_is_written_out),
-		cmocka_unit_test(none_is_cut_to_become_longer),
-		cmocka_unit_test(long_ones_keep_their_ends),
-		cmocka_unit_test(what_cannot_be_seen_is_written_out),
-		cmocka_unit_test(the_path_is_safe_too),
-		cmocka_unit_test(what_cannot_be_seen_is_written_out),
-		cmocka_unit_test(no_line_is_told_twice),
-		cmocka_unit_test(many_are_counted),
-		cmocka_unit_test(one_more_is_an_error),
+		cmocka_unit_test(empty_collection_writes_nothing),
+		cmocka_unit_test(errors_are_sorted_by_line),
+		cmocka_unit_test(entries_name_section_and_key),
+		cmocka_unit_test(control_bytes_are_escaped),
+		cmocka_unit_test(stored_errors_are_bounded),
+		cmocka_unit_test(invisible_characters_are_escaped),
+		cmocka_unit_test(cutting_never_lengthens_a_text),
+		cmocka_unit_test(long_texts_keep_both_ends),
+		cmocka_unit_test(path_is_escaped),
+		cmocka_unit_test(repeated_errors_are_dropped),
+		cmocka_unit_test(errors_beyond_twenty_are_counted),
+		cmocka_unit_test(one_remaining_error_is_singular),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

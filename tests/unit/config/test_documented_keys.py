@@ -1,7 +1,7 @@
-"""The manual and the example configuration name the keys and defaults that the daemon has, all of them and no others.
+"""Compares the keys and defaults in the manual and the example configuration with those of the daemon.
 
-A default is compared by the daemon's own reading: a configuration with the key set to it has the same values as one
-without the key. An example makes a difference.
+The daemon itself compares a default: a configuration that sets the key to the documented default must have the same
+values as a configuration without the key. A documented example must change the value.
 
 Usage: test_documented_keys.py UDPRELAYD.INI.5 UDPRELAYD.8 UDPRELAYD.INI; the environment has CONFIG_CLI
 """
@@ -23,8 +23,8 @@ BASE = {
     "peer:spare": {"address": "192.0.2.54:53"},
 }
 
-# Where the keys of a kind of section are tried, and what some of them do not go without. An action that takes a key
-# away from others is tried where there is none.
+# The section of BASE in which the keys of a kind of section are tried, and the other keys that some keys require. The
+# key `action` is tried in the echo, because other actions would invalidate the other keys of the relay.
 PLACES = {"listener": "listener:relay", "peer": "peer:resolver", ("listener", "action"): "listener:echo"}
 COMPANIONS = {
     ("udprelayd", "group"): {"user": "daemon"},
@@ -45,7 +45,7 @@ def ask(*arguments):
 
 
 def known_keys():
-    """Each (section, key)."""
+    """Returns all keys of the daemon as a set of (section, key)."""
     return {re.fullmatch(r"\[(\w+)(?::NAME)?\] (\w+)", line).groups() for line in ask("keys").stdout.splitlines()}
 
 
@@ -54,7 +54,7 @@ def place_of(setting):
 
 
 class Configuration:
-    """Sections and keys as they would be written; with_key() and without_key() make others."""
+    """The sections and keys of a configuration file. Immutable: with_key() and without_key() return a copy."""
 
     def __init__(self, sections):
         self.sections = sections
@@ -83,7 +83,7 @@ def base_for(setting):
 
 class DocumentedTest(unittest.TestCase):
     def values(self, configuration):
-        """{(section, key): value}."""
+        """Returns the values of the configuration as {(section, key): value}."""
         done = configuration.run()
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return {(section, key): value for section, key, value in
@@ -95,7 +95,7 @@ class DocumentedTest(unittest.TestCase):
         self.assertIn(f"] {setting[1]}: missing", done.stderr)
 
     def assert_unset(self, setting):
-        """In an echo: of the listeners in BASE, the one that has nothing but what it must have."""
+        """Tests a listener key in the echo, which is the listener in BASE that has only required keys."""
         section, key = setting
         place = {"listener": "listener:echo", "peer": "peer:resolver"}.get(section, section)
         self.assertEqual(self.values(Configuration(BASE))[place, key], "unset")
@@ -114,7 +114,7 @@ class DocumentedTest(unittest.TestCase):
 
 class ManualTest(DocumentedTest):
     def items(self):
-        """Each (section, key) of the manual, with the lines that explain it."""
+        """Returns [((section, key), lines)] for each key in the manual, with the lines that describe it."""
         items, section = [], None
         for line in read(INI_5).splitlines():
             if head := re.match(r"\.Ss \[(\w+)", line):
@@ -128,7 +128,7 @@ class ManualTest(DocumentedTest):
         return items
 
     def test_the_keys(self):
-        """What is to come is not explained yet."""
+        """The manual describes exactly the keys of this build."""
         named = [setting for setting, _ in self.items()]
         built = known_keys()
         self.assertTrue(built)
@@ -148,7 +148,7 @@ class ManualTest(DocumentedTest):
                     self.assert_unset(setting)
 
     def test_the_ports_that_an_echo_refuses(self):
-        """The one default that differs between actions."""
+        """This is the only default that depends on the action."""
         lines = dict(self.items())["listener", "refuse_source_ports"]
         self.assertIn("for a relay; for an echo, 0-1023 and the ports of all echo listeners.", lines)
         base = Configuration(BASE)
@@ -163,7 +163,7 @@ class ManualTest(DocumentedTest):
                 self.assert_example(setting, examples[0][2])
 
     def test_whole_configurations(self):
-        """Those between .Bd and .Ed."""
+        """Tests the complete configurations in the manual, between .Bd and .Ed."""
         displays = re.findall(r"^\.Bd -literal.*\n((?:.*\n)*?)\.Ed$", read(INI_5), re.MULTILINE)
         self.assertEqual(len(displays), 3)
         for text in displays:
@@ -180,8 +180,8 @@ class ManualTest(DocumentedTest):
 
 class ExampleTest(DocumentedTest):
     def settings(self):
-        """Each (section, key) where it stands for the first time, its value, whether it is switched off by ";", and the
-        comment that explains it: the nearest block above it."""
+        """Returns {(section, key): (value, whether ";" disables it, comment)} for the first occurrence of each key. The
+        comment is the nearest block of comment lines above the key."""
         found, section, comment, fresh = {}, None, "", False
         lines = iter(read(EXAMPLE).splitlines())
         for line in lines:
@@ -203,7 +203,7 @@ class ExampleTest(DocumentedTest):
         self.assertEqual(set(self.settings()), known_keys())
 
     def test_the_defaults(self):
-        """A setting that is switched off shows the default, or its comment tells that."""
+        """A disabled setting shows the default, unless its comment states another default."""
         optional = {setting: found for setting, found in self.settings().items() if found[1]}
         for setting, (value, _, comment) in optional.items():
             with self.subTest(setting=setting):

@@ -33,7 +33,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void preview_payload(struct fixture *f, const char *text, size_t size)
+static void read_bytes(struct fixture *f, const char *text, size_t size)
 {
 	FILE *in = fmemopen((char *)text, size, "r");
 
@@ -44,7 +44,7 @@ static void preview_payload(struct fixture *f, const char *text, size_t size)
 
 static void read_text(struct fixture *f, const char *text)
 {
-	preview_payload(f, text, strlen(text));
+	read_bytes(f, text, strlen(text));
 }
 
 static void assert_entry(const struct fixture *f, size_t i, const char *section, const char *key, const char *value,
@@ -62,7 +62,7 @@ static void assert_entry(const struct fixture *f, size_t i, const char *section,
 		assert_null(entry->value);
 }
 
-static void assert_told(const struct fixture *f, size_t i, unsigned line, const char *text)
+static void assert_error(const struct fixture *f, size_t i, unsigned line, const char *text)
 {
 	assert_true(i < f->diagnostics.count);
 	assert_int_equal(f->diagnostics.items[i].line, line);
@@ -87,7 +87,7 @@ static void entries_have_sections_and_lines(void **state)
 	assert_null(ini_file_find(&f->file, 1, "l"));
 }
 
-static void comments_end_lines(void **state)
+static void comments_are_removed(void **state)
 {
 	struct fixture *f = *state;
 
@@ -99,7 +99,7 @@ static void comments_end_lines(void **state)
 	assert_entry(f, 3, "b", "n", "", 6);
 }
 
-static void marks_and_line_ends_of_other_systems_are_taken(void **state)
+static void byte_order_mark_and_crlf_are_accepted(void **state)
 {
 	struct fixture *f = *state;
 
@@ -110,7 +110,7 @@ static void marks_and_line_ends_of_other_systems_are_taken(void **state)
 	assert_entry(f, 1, "a", "l", "x", 5);
 }
 
-static void a_comma_goes_on_in_the_next_line(void **state)
+static void comma_continues_in_next_line(void **state)
 {
 	struct fixture *f = *state;
 
@@ -123,7 +123,7 @@ static void a_comma_goes_on_in_the_next_line(void **state)
 	assert_entry(f, 3, "b", "n", "7", 11);
 }
 
-static void each_piece_of_a_value_has_its_line(void **state)
+static void continuations_have_lines(void **state)
 {
 	struct fixture *f = *state;
 	const struct ini_entry *entry;
@@ -140,7 +140,7 @@ static void each_piece_of_a_value_has_its_line(void **state)
 	assert_int_equal(ini_entry_line(&f->file.entries[1], 0), 7);
 }
 
-static void an_indent_alone_goes_on_with_nothing(void **state)
+static void indentation_alone_is_no_continuation(void **state)
 {
 	struct fixture *f = *state;
 
@@ -148,10 +148,10 @@ static void an_indent_alone_goes_on_with_nothing(void **state)
 	assert_entry(f, 0, "a", "k", "1", 2);
 	assert_entry(f, 1, "a", "l", "2", 3);
 	assert_int_equal(f->diagnostics.count, 1);
-	assert_told(f, 0, 4, "[a]: `stray` is neither [section] nor key = value");
+	assert_error(f, 0, 4, "[a]: `stray` is neither [section] nor key = value");
 }
 
-static void a_comma_may_be_missing(void **state)
+static void missing_commas_are_suggested(void **state)
 {
 	struct fixture *f = *state;
 	static const char comma[] = "does the line before it lack a comma?";
@@ -159,15 +159,15 @@ static void a_comma_may_be_missing(void **state)
 	read_text(f, "[a]\nk = 1\n 2\n 3, 4\n 5 ,6\n[::1]:7\n::1:8\nsome words\n[b]\n9\n");
 	assert_int_equal(f->diagnostics.count, 7);
 	for (unsigned i = 0; i < 5; i++)
-		assert_told(f, i, i + 3, comma);
-	assert_told(f, 3, 6, "[a]: `[::1]:7` is neither [section] nor key = value");
-	assert_told(f, 5, 8, "nor key = value: complete it, or begin it with ;");
-	assert_told(f, 6, 10, "nor key = value: complete it, or begin it with ;");
+		assert_error(f, i, i + 3, comma);
+	assert_error(f, 3, 6, "[a]: `[::1]:7` is neither [section] nor key = value");
+	assert_error(f, 5, 8, "nor key = value: complete it, or begin it with ;");
+	assert_error(f, 6, 10, "nor key = value: complete it, or begin it with ;");
 	assert_int_equal(f->file.section_count, 2);
 	assert_int_equal(f->file.entry_count, 1);
 }
 
-static void colons_are_kept_in_mind(void **state)
+static void colon_separators_are_recorded(void **state)
 {
 	struct fixture *f = *state;
 
@@ -179,8 +179,8 @@ static void colons_are_kept_in_mind(void **state)
 	assert_true(f->file.entries[2].colon);
 }
 
-/* Such a file has NUL bytes before anything that we could read. */
-static void reading_ends_where_there_is_no_text(void **state)
+/* A binary file has NUL bytes before the first section. */
+static void binary_file_is_rejected(void **state)
 {
 	struct fixture *f = *state;
 	static const char text[] = "stray\nmore\n; x\0\n[a]\nk = 1\n";
@@ -189,12 +189,12 @@ static void reading_ends_where_there_is_no_text(void **state)
 	assert_false(ini_file_read(&f->file, in, &f->diagnostics));
 	fclose(in);
 	assert_int_equal(f->diagnostics.count, 1);
-	assert_told(f, 0, 3, "this is no text file: save it as UTF-8");
+	assert_error(f, 0, 3, "this is no text file: save it as UTF-8");
 	assert_int_equal(f->file.section_count, 0);
 	assert_string_equal(f->diagnostics.path, "t.ini");
 }
 
-static void lines_have_a_bound(void **state)
+static void line_length_is_limited(void **state)
 {
 	struct fixture *f = *state;
 	char text[2000], value[INI_FILE_LINE_MAX + 1];
@@ -205,9 +205,9 @@ static void lines_have_a_bound(void **state)
 		 INI_FILE_LINE_MAX + 1, value);
 	read_text(f, text);
 	assert_int_equal(f->diagnostics.count, 3);
-	assert_told(f, 0, 3, "[a] l: the line has 197 bytes, more than the 196 that can be read");
-	assert_told(f, 1, 4, "[a] m: the line has");
-	assert_told(f, 2, 7, "[a] n: the line has");
+	assert_error(f, 0, 3, "[a] l: the line has 197 bytes, more than the 196 that can be read");
+	assert_error(f, 1, 4, "[a] m: the line has");
+	assert_error(f, 2, 7, "[a] n: the line has");
 	assert_int_equal(f->file.entry_count, 5);
 	assert_int_equal(strlen(f->file.entries[0].value), INI_FILE_LINE_MAX - 4);
 	for (size_t i = 1; i < 4; i++)
@@ -215,8 +215,8 @@ static void lines_have_a_bound(void **state)
 	assert_entry(f, 4, "a", "o", "4", 9);
 }
 
-/* libinih reads what is beyond its buffer as a line of its own. */
-static void a_long_comment_is_a_comment(void **state)
+/* libinih parses the part of a line that exceeds its buffer as a separate line. */
+static void long_comments_are_ignored(void **state)
 {
 	struct fixture *f = *state;
 	char text[3000], spaces[400];
@@ -235,75 +235,76 @@ static void a_long_comment_is_a_comment(void **state)
 	}
 }
 
-static void control_characters_are_refused(void **state)
+static void control_characters_are_rejected(void **state)
 {
 	struct fixture *f = *state;
 	static const char text[] =
 		"[a]\nk = 1\0 2\n; \0\n\0\nl = \x1b[0m\nm = a\rb\n[\0b]\nn\t=\to\177\n o = 1,\n2\1,\n3\n";
 
-	preview_payload(f, text, sizeof(text) - 1);
+	read_bytes(f, text, sizeof(text) - 1);
 	assert_int_equal(f->diagnostics.count, 9);
-	assert_told(f, 0, 2, "[a] k: column 6 is the control character 0x00: remove it");
-	assert_told(f, 1, 3, "[a]: column 3 is the control character 0x00");
-	assert_told(f, 2, 4, "[a]: column 1 is the control character 0x00");
-	assert_told(f, 3, 5, "[a] l: column 5 is the control character 0x1b");
-	assert_told(f, 4, 6, "[a] m: column 6 is the control character 0x0d");
-	assert_told(f, 5, 7, "[]: the section's name is not closed");
-	assert_told(f, 6, 7, "[]: column 2 is the control character 0x00");
-	assert_told(f, 7, 8, "[] n: column 6 is the control character 0x7f");
-	assert_told(f, 8, 10, "[] o: column 2 is the control character 0x01");
+	assert_error(f, 0, 2, "[a] k: column 6 is the control character 0x00: remove it");
+	assert_error(f, 1, 3, "[a]: column 3 is the control character 0x00");
+	assert_error(f, 2, 4, "[a]: column 1 is the control character 0x00");
+	assert_error(f, 3, 5, "[a] l: column 5 is the control character 0x1b");
+	assert_error(f, 4, 6, "[a] m: column 6 is the control character 0x0d");
+	assert_error(f, 5, 7, "[]: the section's name is not closed");
+	assert_error(f, 6, 7, "[]: column 2 is the control character 0x00");
+	assert_error(f, 7, 8, "[] n: column 6 is the control character 0x7f");
+	assert_error(f, 8, 10, "[] o: column 2 is the control character 0x01");
 	for (size_t i = 0; i < f->file.entry_count; i++)
 		assert_null(f->file.entries[i].value);
 }
 
-static void sections_are_closed_and_alone(void **state)
+static void malformed_sections_are_reported(void **state)
 {
 	struct fixture *f = *state;
 
 	read_text(f, "[a\nk = 1\n[b] c\nl = 2\n[c ;]\n");
 	assert_int_equal(f->diagnostics.count, 3);
-	assert_told(f, 0, 1, "[a]: the section's name is not closed: write [name]");
-	assert_told(f, 1, 3, "[b]: `c` follows the section's name");
-	assert_told(f, 2, 5, "[c]: the section's name is not closed");
+	assert_error(f, 0, 1, "[a]: the section's name is not closed: write [name]");
+	assert_error(f, 1, 3, "[b]: `c` follows the section's name");
+	assert_error(f, 2, 5, "[c]: the section's name is not closed");
 	assert_entry(f, 0, "a", "k", "1", 2);
 	assert_entry(f, 1, "b", "l", "2", 4);
 }
 
-static void a_repeated_section_joins_the_first(void **state)
+static void repeated_sections_are_merged(void **state)
 {
 	struct fixture *f = *state;
 
 	read_text(f, "[a]\nk = 1\n[b]\nk = 2\n[a]\nk = 3,\n4\nl = 5\n");
 	assert_int_equal(f->diagnostics.count, 2);
-	assert_told(f, 0, 5, "[a]: the section is in line 1 already");
-	assert_told(f, 1, 6, "[a] k: the key is in line 2 already: remove one");
+	assert_error(f, 0, 5, "[a]: the section is in line 1 already");
+	assert_error(f, 1, 6, "[a] k: the key is in line 2 already: remove one");
 	assert_int_equal(f->file.entry_count, 3);
 	assert_entry(f, 0, "a", "k", "1", 2);
 	assert_entry(f, 1, "b", "k", "2", 4);
 	assert_entry(f, 2, "a", "l", "5", 8);
 }
 
-static void keys_need_a_section_and_a_name(void **state)
+static void entries_need_section_and_key(void **state)
 {
 	struct fixture *f = *state;
 
 	read_text(f, "k = 1,\n2\n[a]\n= 3,\n4\n: 5\nl ; = 6\n");
 	assert_int_equal(f->diagnostics.count, 4);
-	assert_told(f, 0, 1, "k: the key stands before any section: write [udprelayd]");
-	assert_told(f, 1, 4, "[a]: there is no key before `=`");
-	assert_told(f, 2, 6, "[a]: there is no key before `:`");
-	assert_told(f, 3, 7, "[a]: `l` is neither");
+	assert_error(f, 0, 1, "k: the key stands before any section: write [udprelayd]");
+	assert_error(f, 1, 4, "[a]: there is no key before `=`");
+	assert_error(f, 2, 6, "[a]: there is no key before `:`");
+	assert_error(f, 3, 7, "[a]: `l` is neither");
 	assert_int_equal(f->file.entry_count, 0);
 }
 
-/* Whatever is submitted to us, an answer comes soon, and memory is bounded. */
+/* --- Limits: any input is rejected quickly, and with bounded memory --- */
 
-static void assert_hopeless(struct fixture *f, FILE *in, unsigned line, const char *why)
+/* The diagnostics must contain only this error. Finishes the fixture, so that a test can use it again. */
+static void assert_aborted(struct fixture *f, FILE *in, unsigned line, const char *why)
 {
 	assert_false(ini_file_read(&f->file, in, &f->diagnostics));
 	fclose(in);
 	assert_int_equal(f->diagnostics.count, 1);
-	assert_told(f, 0, line, why);
+	assert_error(f, 0, line, why);
 	ini_file_finish(&f->file);
 	diagnostics_finish(&f->diagnostics);
 }
@@ -314,17 +315,17 @@ static ssize_t read_endlessly(void *cookie, char *out, size_t size)
 	return (ssize_t)size;
 }
 
-static void a_file_has_an_end(void **state)
+static void file_size_is_limited(void **state)
 {
 	static char bytes[] = {'x', '\0'};
 
 	for (size_t i = 0; i < sizeof(bytes); i++)
-		assert_hopeless(*state, fopencookie(&bytes[i], "r", (cookie_io_functions_t){.read = read_endlessly}), 1,
-				"the file has more than 16 MiB");
+		assert_aborted(*state, fopencookie(&bytes[i], "r", (cookie_io_functions_t){.read = read_endlessly}), 1,
+			       "the file has more than 16 MiB");
 }
 
-/* "[a]", and then a line for each number. */
-static FILE *many(const char *format, unsigned count)
+/* Returns a file with "[a]" and then one line for each number from 1 to count. The caller closes it. */
+static FILE *numbered_lines(const char *format, unsigned count)
 {
 	FILE *file = tmpfile();
 
@@ -336,22 +337,22 @@ static FILE *many(const char *format, unsigned count)
 	return file;
 }
 
-static void keys_and_sections_have_a_number(void **state)
+static void number_of_keys_and_sections_is_limited(void **state)
 {
 	struct fixture *f = *state;
-	FILE *in = many("k%u = 1\n", INI_FILE_KEYS_MAX);
+	FILE *in = numbered_lines("k%u = 1\n", INI_FILE_KEYS_MAX);
 
 	assert_true(ini_file_read(&f->file, in, &f->diagnostics));
 	fclose(in);
 	assert_int_equal(f->diagnostics.count, 0);
 	assert_non_null(ini_file_find(&f->file, 0, "k1000"));
 	ini_file_finish(&f->file);
-	assert_hopeless(f, many("k%u = 1\n", INI_FILE_KEYS_MAX + 2), INI_FILE_KEYS_MAX + 2,
-			"the section has too many keys");
-	assert_hopeless(f, many("k%u = 1\n", INI_FILE_KEYS_MAX + 1), INI_FILE_KEYS_MAX + 2,
-			"the section has too many keys");
-	assert_hopeless(f, many("[s%u]\n", INI_FILE_SECTIONS_MAX), INI_FILE_SECTIONS_MAX + 1,
-			"the file has too many sections");
+	assert_aborted(f, numbered_lines("k%u = 1\n", INI_FILE_KEYS_MAX + 2), INI_FILE_KEYS_MAX + 2,
+		       "the section has too many keys");
+	assert_aborted(f, numbered_lines("k%u = 1\n", INI_FILE_KEYS_MAX + 1), INI_FILE_KEYS_MAX + 2,
+		       "the section has too many keys");
+	assert_aborted(f, numbered_lines("[s%u]\n", INI_FILE_SECTIONS_MAX), INI_FILE_SECTIONS_MAX + 1,
+		       "the file has too many sections");
 }
 
 static ssize_t fail_to_read(void *cookie, char *out, size_t size)
@@ -367,7 +368,7 @@ static ssize_t fail_to_read(void *cookie, char *out, size_t size)
 	return 4;
 }
 
-static void a_failing_disk_is_no_end(void **state)
+static void read_errors_are_reported(void **state)
 {
 	struct fixture *f = *state;
 	int reads = 0;
@@ -376,7 +377,7 @@ static void a_failing_disk_is_no_end(void **state)
 	ini_file_read(&f->file, in, &f->diagnostics);
 	fclose(in);
 	assert_int_equal(f->diagnostics.count, 1);
-	assert_told(f, 0, 0, "reading failed after line 1: Input/output error");
+	assert_error(f, 0, 0, "reading failed after line 1: Input/output error");
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -385,23 +386,23 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(entries_have_sections_and_lines),
-		test(comments_end_lines),
-		test(marks_and_line_ends_of_other_systems_are_taken),
-		test(a_comma_goes_on_in_the_next_line),
-		test(each_piece_of_a_value_has_its_line),
-		test(an_indent_alone_goes_on_with_nothing),
-		test(a_comma_may_be_missing),
-		test(colons_are_kept_in_mind),
-		test(reading_ends_where_there_is_no_text),
-		test(lines_have_a_bound),
-		test(a_long_comment_is_a_comment),
-		test(control_characters_are_refused),
-		test(sections_are_closed_and_alone),
-		test(a_repeated_section_joins_the_first),
-		test(keys_need_a_section_and_a_name),
-		test(a_file_has_an_end),
-		test(keys_and_sections_have_a_number),
-		test(a_failing_disk_is_no_end),
+		test(comments_are_removed),
+		test(byte_order_mark_and_crlf_are_accepted),
+		test(comma_continues_in_next_line),
+		test(continuations_have_lines),
+		test(indentation_alone_is_no_continuation),
+		test(missing_commas_are_suggested),
+		test(colon_separators_are_recorded),
+		test(binary_file_is_rejected),
+		test(line_length_is_limited),
+		test(long_comments_are_ignored),
+		test(control_characters_are_rejected),
+		test(malformed_sections_are_reported),
+		test(repeated_sections_are_merged),
+		test(entries_need_section_and_key),
+		test(file_size_is_limited),
+		test(number_of_keys_and_sections_is_limited),
+		test(read_errors_are_reported),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

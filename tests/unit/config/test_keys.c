@@ -5,171 +5,76 @@
 #include <cmocka.h>
 
 #include <pwd.h>
-#include <arpa/inet.h>
 
-#include "base/systemd.h"
-#include "build_config.h"
 #include "config/keys.h"
-#include "tests/unit/support/config_text.h"
-
-#define ECHO "[listener:e]\naddress = *:7788\naction = echo\n"
-#define PEER "[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\naddress = 192.0.2.1:1\n"
-#define CHECKED PEER "check = on\n"
-#define RELAY "[peer:p]\naddress = 192.0.2.1:1\n[listener:e]\naddress = *:7788\naction = relay\npeers = p\n"
-
-static const struct listener_config *listener(const struct config *config)
-{
-	return &config->listeners[0];
-}
-
-static const struct peer_config *peer(const struct config *config)
-{
-	return &config->peers[0];
-}
-
-/* Reads text with one line more; what is checked of it stands before config_destroy(). */
-#define with(text, line, check)                                                                                        \
-	do {                                                                                                           \
-		struct config *c = good(text line "\n");                                                               \
-		assert_true(check);                                                                                    \
-		config_destroy(c);                                                                                     \
-	} while (0)
-
-static void wrong(const char *begin, const char *key, const char *values, const char *expected)
-{
-	char *copy = strdup(values), *rest = copy, *value, text[512], place[128], lines = 1;
-
-	for (const char *c = begin; *c; c++)
-		lines = (char)(lines + (*c == '\n'));
-	while ((value = strsep(&rest, "|"))) {
-		snprintf(text, sizeof(text), "%s%s = %s\n", begin, key, value);
-		snprintf(place, sizeof(place), "%d: %s", lines, expected);
-		refused(text, place);
-	}
-	free(copy);
-}
+#include "tests/unit/config/key_values.h"
 
 static void workers(void **state)
 {
 	(void)state;
-	with(ECHO, "[udprelayd]\nworkers = 4", c->workers == 4);
-	with(ECHO, "[udprelayd]\nworkers = AUTO", c->workers == 0);
-	with(ECHO, "[udprelayd]\nworkers = 256", c->workers == 256);
-	wrong(ECHO "[udprelayd]\n", "workers", "0|257|-1|+1|two|1.5|1 2|99999999999999999999",
-	      "[udprelayd] workers: `");
+	assert_loaded(ECHO, "[udprelayd]\nworkers = 4", c->workers == 4);
+	assert_loaded(ECHO, "[udprelayd]\nworkers = AUTO", c->workers == 0);
+	assert_loaded(ECHO, "[udprelayd]\nworkers = 256", c->workers == 256);
+	assert_rejected(ECHO "[udprelayd]\n", "workers", "0|257|-1|+1|two|1.5|1 2|99999999999999999999",
+			"[udprelayd] workers: `");
 }
 
 static void log_keys(void **state)
 {
 	(void)state;
-	with(ECHO, "[log]\nlevel = error", c->log_level == LOG_LEVEL_ERROR);
-	with(ECHO, "[log]\nlevel = warning", c->log_level == LOG_LEVEL_WARNING);
-	with(ECHO, "[log]\nlevel = notice", c->log_level == LOG_LEVEL_NOTICE);
-	with(ECHO, "[log]\nlevel = info", c->log_level == LOG_LEVEL_INFO);
-	with(ECHO, "[log]\nlevel = Debug", c->log_level == LOG_LEVEL_DEBUG);
-	with(ECHO, "[log]\nformat = json", c->log_format == LOG_FORMAT_JSON);
-	with(ECHO, "[log]\nformat = text", c->log_format == LOG_FORMAT_TEXT);
-	wrong(ECHO "[log]\n", "level", "warn|3|info debug", "[log] level: `");
-	wrong(ECHO "[log]\n", "format", "xml", "[log] format: `xml` is wrong: write text or json");
+	assert_loaded(ECHO, "[log]\nlevel = error", c->log_level == LOG_LEVEL_ERROR);
+	assert_loaded(ECHO, "[log]\nlevel = warning", c->log_level == LOG_LEVEL_WARNING);
+	assert_loaded(ECHO, "[log]\nlevel = notice", c->log_level == LOG_LEVEL_NOTICE);
+	assert_loaded(ECHO, "[log]\nlevel = info", c->log_level == LOG_LEVEL_INFO);
+	assert_loaded(ECHO, "[log]\nlevel = Debug", c->log_level == LOG_LEVEL_DEBUG);
+	assert_loaded(ECHO, "[log]\nformat = json", c->log_format == LOG_FORMAT_JSON);
+	assert_loaded(ECHO, "[log]\nformat = text", c->log_format == LOG_FORMAT_TEXT);
+	assert_rejected(ECHO "[log]\n", "level", "warn|3|info debug", "[log] level: `");
+	assert_rejected(ECHO "[log]\n", "format", "xml", "[log] format: `xml` is wrong: write text or json");
 }
 
 static void datagram_log_keys(void **state)
 {
 	(void)state;
-	with(ECHO, "[datagram_log]\ntarget = off", c->datagram_log.target == LOG_TARGET_OFF);
-	with(ECHO, "[datagram_log]\ntarget = stderr", c->datagram_log.target == LOG_TARGET_STDERR);
-	with(ECHO, "[datagram_log]\ntarget = stdout", c->datagram_log.target == LOG_TARGET_STDOUT);
-	with(ECHO, "[datagram_log]\ntarget = /v/x y.log",
-	     c->datagram_log.target == LOG_TARGET_FILE && !strcmp(c->datagram_log.path, "/v/x y.log"));
-	with(ECHO, "[datagram_log]\nformat = json", c->datagram_log.format == LOG_FORMAT_JSON);
-	with(ECHO, "[datagram_log]\npayload = 0", c->datagram_log.payload == 0);
-	with(ECHO, "[datagram_log]\npayload = 2k", c->datagram_log.payload == 2048);
-	with(ECHO, "[datagram_log]\npayload = 65527", c->datagram_log.payload == 65527);
-	with(ECHO, "[datagram_log]\nqueue = 16", c->datagram_log.queue == 16);
-	with(ECHO, "[datagram_log]\nqueue = 1048576", c->datagram_log.queue == 1 << 20);
-	wrong(ECHO "[datagram_log]\n", "target", "sdterr|log", "[datagram_log] target: `");
-	wrong(ECHO "[datagram_log]\n", "format", "csv", "[datagram_log] format: `csv` is wrong: write text or json");
-	wrong(ECHO "[datagram_log]\n", "payload", "65528|64K|-1|all", "[datagram_log] payload: `");
-	wrong(ECHO "[datagram_log]\n", "queue", "15|1048577|16K", "[datagram_log] queue: `");
-}
-
-static void addresses_to_listen_on(void **state)
-{
-	struct config *config = good("[listener:e]\naction = sink\naddress = 192.0.2.1:1, [2001:db8::1]:2,\n"
-				     " *:0, unix:/run/x\n");
-	const struct bind_config *binds = listener(config)->binds;
-
-	(void)state;
-	assert_int_equal(listener(config)->bind_count, 4);
-	assert_int_equal(binds[0].address.any.sa_family, AF_INET);
-	assert_int_equal(address_port(&binds[0].address), 1);
-	assert_int_equal(binds[1].address.any.sa_family, AF_INET6);
-	assert_true(binds[2].any && !binds[1].any);
-	assert_int_equal(address_port(&binds[2].address), 0);
-	assert_string_equal(binds[3].text, "unix:/run/x");
-	assert_string_equal(binds[3].address.local.sun_path, "/run/x");
-	assert_int_equal(binds[3].line, 3);
-	config_destroy(config);
-	wrong("[listener:e]\naction = sink\n", "address",
-	      "7788|*|localhost:1|1.2.3.4|1.2.3:4|1.2.3.4:65536|1.2.3.4:01|::1:80|[::1]|[1.2.3.4]:5|unix:x|unix:|*:",
-	      "[listener:e] address: `");
-	wrong("[listener:e]\naction = sink\n", "address", "[::ffff:192.0.2.1]:1",
-	      "[listener:e] address: `[::ffff:192.0.2.1]:1` is an IPv4 address in IPv6 clothes");
-	wrong("[listener:e]\naction = sink\n", "address", ",|*:1,|,*:1|*:1,,*:2|*:1,,,*:2", "[listener:e] address: `");
-	wrong("[listener:e]\naction = sink\n", "address", "localhost:1",
-	      "[listener:e] address: `localhost:1`: names are not accepted here: write an IP address");
-	wrong("[listener:e]\naction = sink\n", "address", "::1:77", "[listener:e] address: `::1:77`: write [::1]:77");
-}
-
-static void sockets_from_systemd(void **state)
-{
-	struct config *config;
-
-	(void)state;
-	if (!systemd_built_in()) {
-		wrong("[listener:e]\naction = sink\n", "address", "fd:echo",
-		      "[listener:e] address: `fd:echo`: this udprelayd is built without systemd");
-		return;
-	}
-	config = good("[listener:e]\naction = sink\naddress = fd:dns, *:1, fd:a.b@c-1\n");
-	assert_int_equal(listener(config)->bind_count, 3);
-	assert_string_equal(listener(config)->binds[0].fd_name, "dns");
-	assert_null(listener(config)->binds[1].fd_name);
-	assert_string_equal(listener(config)->binds[2].fd_name, "a.b@c-1");
-	config_destroy(config);
-	wrong("[listener:e]\naction = sink\n", "address", "fd:|fd:a b|fd:a:b|fd:\xc3\xa4", "[listener:e] address: `");
-	wrong("[listener:e]\naction = sink\n", "address",
-	      "fd:", "[listener:e] address: `fd:`: write fd:NAME, with the FileDescriptorName= of");
-	wrong("[listener:e]\naction = sink\n", "address", "fd:a, fd:a",
-	      "[listener:e] address: `fd:a` is listed twice: remove one");
-	wrong("[listener:e]\naction = sink\naddress = fd:a\n", "interface", "lo",
-	      "[listener:e] interface: a socket of fd:NAME has its interface from systemd: remove this, and write "
-	      "BindToDevice=");
-	wrong("[listener:e]\naction = sink\naddress = fd:a\n", "freebind", "on",
-	      "[listener:e] freebind: a socket of fd:NAME is bound by systemd: remove this, and write FreeBind=yes");
+	assert_loaded(ECHO, "[datagram_log]\ntarget = off", c->datagram_log.target == LOG_TARGET_OFF);
+	assert_loaded(ECHO, "[datagram_log]\ntarget = stderr", c->datagram_log.target == LOG_TARGET_STDERR);
+	assert_loaded(ECHO, "[datagram_log]\ntarget = stdout", c->datagram_log.target == LOG_TARGET_STDOUT);
+	assert_loaded(ECHO, "[datagram_log]\ntarget = /v/x y.log",
+		      c->datagram_log.target == LOG_TARGET_FILE && !strcmp(c->datagram_log.path, "/v/x y.log"));
+	assert_loaded(ECHO, "[datagram_log]\nformat = json", c->datagram_log.format == LOG_FORMAT_JSON);
+	assert_loaded(ECHO, "[datagram_log]\npayload = 0", c->datagram_log.payload == 0);
+	assert_loaded(ECHO, "[datagram_log]\npayload = 2k", c->datagram_log.payload == 2048);
+	assert_loaded(ECHO, "[datagram_log]\npayload = 65527", c->datagram_log.payload == 65527);
+	assert_loaded(ECHO, "[datagram_log]\nqueue = 16", c->datagram_log.queue == 16);
+	assert_loaded(ECHO, "[datagram_log]\nqueue = 1048576", c->datagram_log.queue == 1 << 20);
+	assert_rejected(ECHO "[datagram_log]\n", "target", "sdterr|log", "[datagram_log] target: `");
+	assert_rejected(ECHO "[datagram_log]\n", "format", "csv",
+			"[datagram_log] format: `csv` is wrong: write text or json");
+	assert_rejected(ECHO "[datagram_log]\n", "payload", "65528|64K|-1|all", "[datagram_log] payload: `");
+	assert_rejected(ECHO "[datagram_log]\n", "queue", "15|1048577|16K", "[datagram_log] queue: `");
 }
 
 static void actions(void **state)
 {
 	(void)state;
-	with("[listener:e]\naddress = *:1\n", "action = sink", listener(c)->action == ACTION_SINK);
-	with("[listener:e]\naddress = *:1\n", "action = echo", listener(c)->action == ACTION_ECHO);
-	with("[peer:p]\naddress = 192.0.2.1:1\n[listener:e]\naddress = *:1\npeers = p\n", "action = forward",
-	     listener(c)->action == ACTION_FORWARD && listener(c)->peers[0] == peer(c));
-	with("[peer:p]\naddress = 192.0.2.1:1\n[listener:e]\naddress = *:1\npeers = p\n", "action = Relay",
-	     listener(c)->action == ACTION_RELAY && listener(c)->peers[0] == peer(c));
-	wrong("[listener:e]\naddress = *:1\n", "action", "drop|relays", "[listener:e] action: `");
-	wrong("[listener:e]\naddress = *:1\n", "action", "drop",
-	      "[listener:e] action: `drop` is wrong: write sink, echo, forward or relay");
+	assert_loaded("[listener:e]\naddress = *:1\n", "action = sink", listener(c)->action == ACTION_SINK);
+	assert_loaded("[listener:e]\naddress = *:1\n", "action = echo", listener(c)->action == ACTION_ECHO);
+	assert_loaded("[peer:p]\naddress = 192.0.2.1:1\n[listener:e]\naddress = *:1\npeers = p\n", "action = forward",
+		      listener(c)->action == ACTION_FORWARD && listener(c)->peers[0] == peer(c));
+	assert_loaded("[peer:p]\naddress = 192.0.2.1:1\n[listener:e]\naddress = *:1\npeers = p\n", "action = Relay",
+		      listener(c)->action == ACTION_RELAY && listener(c)->peers[0] == peer(c));
+	assert_rejected("[listener:e]\naddress = *:1\n", "action", "drop|relays", "[listener:e] action: `");
+	assert_rejected("[listener:e]\naddress = *:1\n", "action", "drop",
+			"[listener:e] action: `drop` is wrong: write sink, echo, forward or relay");
 }
 
 static void peers_of_a_listener(void **state)
 {
 	(void)state;
-	wrong(PEER "[listener:f]\naddress = *:1\naction = forward\n", "peers", "q|P",
-	      "[listener:f] peers: there is no peer `");
-	wrong(PEER "[listener:f]\naddress = *:1\naction = forward\n", "peers", "p, p",
-	      "[listener:f] peers: `p` is named twice: remove one");
+	assert_rejected(PEER "[listener:f]\naddress = *:1\naction = forward\n", "peers", "q|P",
+			"[listener:f] peers: there is no peer `");
+	assert_rejected(PEER "[listener:f]\naddress = *:1\naction = forward\n", "peers", "p, p",
+			"[listener:f] peers: `p` is named twice: remove one");
 }
 
 static void encodings(void **state)
@@ -182,258 +87,142 @@ static void encodings(void **state)
 	assert_string_equal(listener(config)->encodings[1], "Big5");
 	assert_string_equal(listener(config)->encodings[2], "hex");
 	config_destroy(config);
-	wrong(ECHO, "encoding", "klingon|utf-8//TRANSLIT", "[listener:e] encoding: `");
-	with(ECHO, "errors = strict", listener(c)->errors == CODEC_STRICT);
-	with(ECHO, "errors = replace", listener(c)->errors == CODEC_REPLACE);
-	with(ECHO, "errors = ignore", listener(c)->errors == CODEC_IGNORE);
-	with(ECHO, "errors = backslashreplace", listener(c)->errors == CODEC_BACKSLASHREPLACE);
-	wrong(ECHO, "errors", "xmlcharrefreplace", "[listener:e] errors: `xmlcharrefreplace` is wrong: write strict");
+	assert_rejected(ECHO, "encoding", "klingon|utf-8//TRANSLIT", "[listener:e] encoding: `");
+	assert_loaded(ECHO, "errors = strict", listener(c)->errors == CODEC_STRICT);
+	assert_loaded(ECHO, "errors = replace", listener(c)->errors == CODEC_REPLACE);
+	assert_loaded(ECHO, "errors = ignore", listener(c)->errors == CODEC_IGNORE);
+	assert_loaded(ECHO, "errors = backslashreplace", listener(c)->errors == CODEC_BACKSLASHREPLACE);
+	assert_rejected(ECHO, "errors", "xmlcharrefreplace",
+			"[listener:e] errors: `xmlcharrefreplace` is wrong: write strict");
 }
 
-static void sampling(void **state)
+static void log_sampling(void **state)
 {
 	(void)state;
-	with(ECHO, "log = all", listener(c)->log_every == 1);
-	with(ECHO, "log = none", listener(c)->log_every == 0);
-	with(ECHO, "log = 1/1000", listener(c)->log_every == 1000);
-	wrong(ECHO, "log", "1/0|2/3|1/|1/-1|0.1|some|1/4294967296", "[listener:e] log: `");
-}
-
-static void network_keys(void **state)
-{
-	struct config *config = good(ECHO "multicast = 239.1.2.3, 224.0.0.1%eth0,\nff02::1234%br-lan\n");
-	const struct multicast_config *groups = listener(config)->groups;
-
-	(void)state;
-	assert_int_equal(listener(config)->group_count, 3);
-	assert_int_equal(groups[0].group.v4.sin_addr.s_addr, inet_addr("239.1.2.3"));
-	assert_string_equal(groups[0].interface, "");
-	assert_string_equal(groups[1].interface, "eth0");
-	assert_int_equal(groups[2].group.any.sa_family, AF_INET6);
-	assert_string_equal(groups[2].interface, "br-lan");
-	config_destroy(config);
-	wrong(ECHO, "multicast", "192.0.2.1|239.1.2.3:5000|all|2001:db8::1|224.0.0.1%|ff02::1%a/b",
-	      "[listener:e] multicast: `");
-	with(ECHO, "multicast = 239.1.2.3%a, 239.1.2.3%b, 239.1.2.3", listener(c)->group_count == 3);
-	wrong(ECHO, "multicast", "239.1.2.3, 239.1.2.3",
-	      "[listener:e] multicast: `239.1.2.3` is listed twice: remove one");
-	wrong(ECHO, "multicast", "ff02::1%a, ff02::1%b, ff02::1%a",
-	      "[listener:e] multicast: `ff02::1%a` is listed twice: remove one");
-	with(ECHO, "interface = eth0.100", !strcmp(listener(c)->interface, "eth0.100"));
-	wrong(ECHO, "interface", "sixteen-letters.|a b|a/b|..", "[listener:e] interface: `");
-	with(ECHO, "freebind = yes", listener(c)->freebind);
-	with(ECHO, "freebind = off", !listener(c)->freebind);
-	wrong(ECHO, "freebind", "1|maybe", "[listener:e] freebind: `");
+	assert_loaded(ECHO, "log = all", listener(c)->log_every == 1);
+	assert_loaded(ECHO, "log = none", listener(c)->log_every == 0);
+	assert_loaded(ECHO, "log = 1/1000", listener(c)->log_every == 1000);
+	assert_rejected(ECHO, "log", "1/0|2/3|1/|1/-1|0.1|some|1/4294967296", "[listener:e] log: `");
 }
 
 static void sizes(void **state)
 {
 	(void)state;
-	with(ECHO, "receive_buffer = 4K", listener(c)->receive_buffer == 4096);
-	with(ECHO, "receive_buffer = 1023M", listener(c)->receive_buffer == 1023 << 20);
-	with(ECHO, "send_buffer = 8M", listener(c)->send_buffer == 8 << 20);
-	wrong(ECHO, "receive_buffer", "4095|1G|1072693249|2G|1T|4 M|0", "[listener:e] receive_buffer: `");
-	wrong(ECHO, "send_buffer", "17179869184G|big", "[listener:e] send_buffer: `");
-	with(ECHO, "max_datagram = 1", listener(c)->max_datagram == 1);
-	with(ECHO, "max_datagram = 65527", listener(c)->max_datagram == 65527);
-	wrong(ECHO, "max_datagram", "0|65528|64K", "[listener:e] max_datagram: `");
+	assert_loaded(ECHO, "receive_buffer = 4K", listener(c)->receive_buffer == 4096);
+	assert_loaded(ECHO, "receive_buffer = 1023M", listener(c)->receive_buffer == 1023 << 20);
+	assert_loaded(ECHO, "send_buffer = 8M", listener(c)->send_buffer == 8 << 20);
+	assert_rejected(ECHO, "receive_buffer", "4095|1G|1072693249|2G|1T|4 M|0", "[listener:e] receive_buffer: `");
+	assert_rejected(ECHO, "send_buffer", "17179869184G|big", "[listener:e] send_buffer: `");
+	assert_loaded(ECHO, "max_datagram = 1", listener(c)->max_datagram == 1);
+	assert_loaded(ECHO, "max_datagram = 65527", listener(c)->max_datagram == 65527);
+	assert_rejected(ECHO, "max_datagram", "0|65528|64K", "[listener:e] max_datagram: `");
 }
 
 static void guard_keys(void **state)
 {
 	(void)state;
-	with(ECHO, "loop_guard = no", !listener(c)->loop_guard);
-	with(ECHO, "loop_guard = TRUE", listener(c)->loop_guard);
-	wrong(ECHO, "loop_guard", "none", "[listener:e] loop_guard: `none` is wrong: write on or off");
-	with(ECHO, "ring_guard = off", !listener(c)->ring_guard);
-	with(ECHO, "ring_guard = on", listener(c)->ring_guard);
-	with(ECHO, "source_limit = 0", !listener(c)->source_limit);
-	with(ECHO, "source_limit = 100", listener(c)->source_limit == 100 && !listener(c)->source_burst);
-	with(ECHO "source_burst = 200\n", "source_limit = 4294967295",
-	     listener(c)->source_limit == UINT32_MAX && listener(c)->source_burst == 200);
-	wrong(ECHO, "source_limit", "-1|1K|4294967296", "[listener:e] source_limit: `");
-	wrong(ECHO "source_limit = 1\n", "source_burst", "many|-1", "[listener:e] source_burst: `");
-	with(ECHO, "refuse_source_ports = none", !port_set_has(listener(c)->refuse_source_ports, 0));
-	with(ECHO, "refuse_source_ports = 19, 100-102, 65535",
-	     port_set_has(listener(c)->refuse_source_ports, 19) &&
-		     port_set_has(listener(c)->refuse_source_ports, 102) &&
-		     port_set_has(listener(c)->refuse_source_ports, 65535) &&
-		     !port_set_has(listener(c)->refuse_source_ports, 103) &&
-		     !port_set_has(listener(c)->refuse_source_ports, 7788));
-	wrong(ECHO, "refuse_source_ports", "65536|2-1|1-|-1|a|1,|1;2", "[listener:e] refuse_source_ports: `");
+	assert_loaded(ECHO, "loop_guard = no", !listener(c)->loop_guard);
+	assert_loaded(ECHO, "loop_guard = TRUE", listener(c)->loop_guard);
+	assert_rejected(ECHO, "loop_guard", "none", "[listener:e] loop_guard: `none` is wrong: write on or off");
+	assert_loaded(ECHO, "ring_guard = off", !listener(c)->ring_guard);
+	assert_loaded(ECHO, "ring_guard = on", listener(c)->ring_guard);
+	assert_loaded(ECHO, "source_limit = 0", !listener(c)->source_limit);
+	assert_loaded(ECHO, "source_limit = 100", listener(c)->source_limit == 100 && !listener(c)->source_burst);
+	assert_loaded(ECHO "source_burst = 200\n", "source_limit = 4294967295",
+		      listener(c)->source_limit == UINT32_MAX && listener(c)->source_burst == 200);
+	assert_rejected(ECHO, "source_limit", "-1|1K|4294967296", "[listener:e] source_limit: `");
+	assert_rejected(ECHO "source_limit = 1\n", "source_burst", "many|-1", "[listener:e] source_burst: `");
+	assert_loaded(ECHO, "refuse_source_ports = none", !port_set_has(listener(c)->refuse_source_ports, 0));
+	assert_loaded(ECHO, "refuse_source_ports = 19, 100-102, 65535",
+		      port_set_has(listener(c)->refuse_source_ports, 19) &&
+			      port_set_has(listener(c)->refuse_source_ports, 102) &&
+			      port_set_has(listener(c)->refuse_source_ports, 65535) &&
+			      !port_set_has(listener(c)->refuse_source_ports, 103) &&
+			      !port_set_has(listener(c)->refuse_source_ports, 7788));
+	assert_rejected(ECHO, "refuse_source_ports", "65536|2-1|1-|-1|a|1,|1;2", "[listener:e] refuse_source_ports: `");
 }
 
-/* The line of the prefix that the address is found under, or 0. */
-static unsigned line_of(const struct prefix_set *set, const char *ip)
-{
-	const struct prefix *prefix;
-	struct address address;
-
-	assert_int_equal(address_from_ip(&address, ip, 1), 0);
-	prefix = prefix_set_find(set, &address);
-	return prefix ? prefix->line : 0;
-}
-
-static void lists_of_sources(void **state)
+static void peer_encoding_and_resolve_interval(void **state)
 {
 	(void)state;
-	with(ECHO, "", !listener(c)->allow && !listener(c)->deny);
-	with(ECHO, "allow = 192.0.2.0/24, 2001:db8::/32",
-	     !listener(c)->deny && line_of(listener(c)->allow, "192.0.2.9") == 4 &&
-		     line_of(listener(c)->allow, "2001:db8::9") == 4 && !line_of(listener(c)->allow, "192.0.3.1"));
-	with(ECHO, "deny = 192.0.2.1, 192.0.2.1, 192.0.2.0/24, 192.0.2.0/24",
-	     !listener(c)->allow && line_of(listener(c)->deny, "192.0.2.1") == 4);
-	wrong(ECHO, "allow", "192.0.2.0/33|all|::/129|1.2.3.4/|192.0.2", "[listener:e] allow: `");
-	wrong(ECHO, "deny", "0.0.0.0/-1|0.0.0.0/00|fe80::%lo/10|*", "[listener:e] deny: `");
-	wrong(ECHO, "deny", "192.0.2.1/24",
-	      "[listener:e] deny: `192.0.2.1/24`: there are bits set behind the prefix's length: write 192.0.2.0/24");
-	wrong(ECHO, "allow", "::ffff:192.0.2.0/120",
-	      "[listener:e] allow: `::ffff:192.0.2.0/120`: this is IPv4 in IPv6 clothes: write 192.0.2.0/24");
-	wrong(ECHO, "allow", "192.0.2.1,|,|1.2.3.4,,5.6.7.8", "[listener:e] allow: the list has an empty item");
+	assert_loaded(PEER, "encoding = gb18030", !strcmp(peer(c)->encoding, "gb18030"));
+	assert_loaded(PEER, "", !peer(c)->encoding && peer(c)->resolve_interval_ms == 30000);
+	assert_rejected(PEER, "encoding", "hex|klingon", "[peer:p] encoding: `");
+	assert_rejected(PEER, "encoding", "utf-8, gbk", "[peer:p] encoding: `utf-8, gbk` is a list: write one charset");
+	assert_loaded(PEER, "resolve_interval = 1s", peer(c)->resolve_interval_ms == 1000);
+	assert_loaded(PEER, "resolve_interval = 24h", peer(c)->resolve_interval_ms == 24 * 3600 * 1000);
+	assert_loaded(PEER, "resolve_interval = 2m", peer(c)->resolve_interval_ms == 120000);
+	assert_rejected(PEER, "resolve_interval", "999ms|25h|30|0s|1.5s", "[peer:p] resolve_interval: `");
+	assert_rejected(PEER, "resolve_interval", "10",
+			"[peer:p] resolve_interval: `10` is wrong: write a duration from 1s to 24h, such as 30s");
 }
 
-static void a_list_of_sources_may_be_long(void **state)
-{
-	struct config *config = good(ECHO "deny = 192.0.2.0/24, ; where it begins\n  198.51.100.0/24, 203.0.113.0/24,\n"
-					  "; nothing\n\n  2001:db8::/32,\n  192.0.2.7\n");
-	const struct prefix_set *deny = listener(config)->deny;
-
-	(void)state;
-	assert_int_equal(line_of(deny, "192.0.2.1"), 4);
-	assert_int_equal(line_of(deny, "192.0.2.7"), 9);
-	assert_int_equal(line_of(deny, "198.51.100.1"), 5);
-	assert_int_equal(line_of(deny, "203.0.113.1"), 5);
-	assert_int_equal(line_of(deny, "2001:db8::1"), 8);
-	config_destroy(config);
-	refused(ECHO "allow = 192.0.2.0/24,\n  192.0.2/24,\n\n  ::/0, ::1/0\n",
-		"5: [listener:e] allow: `192.0.2/24`: this is no prefix: write one such as ",
-		"7: [listener:e] allow: `::1/0`: there are bits set behind the prefix's length: write ::/0");
-}
-
-/* One in each line, as other programs write them. */
-static void or_very_long(void **state)
-{
-	struct config *config;
-	char *text;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-
-	(void)state;
-	fputs(ECHO "deny = 192.0.2.0/24", out);
-	for (unsigned i = 0; i < 50000; i++)
-		fprintf(out, ",\n 10.%u.%u.0/24", i / 256, i % 256);
-	fclose(out);
-	config = good(text);
-	free(text);
-	assert_int_equal(line_of(listener(config)->deny, "10.0.0.9"), 5);
-	assert_int_equal(line_of(listener(config)->deny, "10.195.79.9"), 50004);
-	assert_int_equal(line_of(listener(config)->deny, "10.195.80.9"), 0);
-	config_destroy(config);
-}
-
-static void where_a_peer_is(void **state)
-{
-	const char *begin = "[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n";
-
-	(void)state;
-	with("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = host-1.example_net:514",
-	     !strcmp(peer(c)->host, "host-1.example_net") && address_port(&peer(c)->address) == 514 &&
-		     peer(c)->line == 5);
-	with("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = [2001:db8::1]:514",
-	     !peer(c)->host && peer(c)->address.any.sa_family == AF_INET6);
-	with("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = unix:/dev/log",
-	     !strcmp(peer(c)->address_text, "unix:/dev/log"));
-	with("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = 3com.com.:1",
-	     peer(c)->host != NULL);
-	wrong(begin, "address", "a.example|a.example:0|192.0.2.1:0|*:5|0.0.0.0:5|[::]:5|a b:5|:5|a:5:6",
-	      "[peer:p] address: `");
-	wrong(begin, "address", "192.0.2:5|1:5|0x7f.1:5|127.0.0.1.:5|a.0x7f000001:5|a.1:5|.:5|[::ffff:192.0.2.1]:5",
-	      "[peer:p] address: `");
-	wrong(begin, "address", "*:5", "[peer:p] address: `*:5` is nobody's address: write where the peer listens");
-	wrong(begin, "address", "a.example", "[peer:p] address: `a.example`: the port is missing");
-}
-
-static void other_keys_of_a_peer(void **state)
+static void relay_keys(void **state)
 {
 	(void)state;
-	with(PEER, "encoding = gb18030", !strcmp(peer(c)->encoding, "gb18030"));
-	with(PEER, "", !peer(c)->encoding && peer(c)->resolve_interval_ms == 30000);
-	wrong(PEER, "encoding", "hex|klingon", "[peer:p] encoding: `");
-	wrong(PEER, "encoding", "utf-8, gbk", "[peer:p] encoding: `utf-8, gbk` is a list: write one charset");
-	with(PEER, "resolve_interval = 1s", peer(c)->resolve_interval_ms == 1000);
-	with(PEER, "resolve_interval = 24h", peer(c)->resolve_interval_ms == 24 * 3600 * 1000);
-	with(PEER, "resolve_interval = 2m", peer(c)->resolve_interval_ms == 120000);
-	wrong(PEER, "resolve_interval", "999ms|25h|30|0s|1.5s", "[peer:p] resolve_interval: `");
-	wrong(PEER, "resolve_interval", "10",
-	      "[peer:p] resolve_interval: `10` is wrong: write a duration from 1s to 24h, such as 30s");
+	assert_loaded(RELAY, "balance = hash", listener(c)->balance == BALANCE_HASH);
+	assert_loaded(RELAY, "balance = round-robin", listener(c)->balance == BALANCE_ROUND_ROBIN);
+	assert_loaded(RELAY, "balance = random", listener(c)->balance == BALANCE_RANDOM);
+	assert_loaded(RELAY, "balance = Least-Sessions", listener(c)->balance == BALANCE_LEAST_SESSIONS);
+	assert_loaded(RELAY, "balance = failover", listener(c)->balance == BALANCE_FAILOVER);
+	assert_rejected(RELAY, "balance", "roundrobin|0|hash, random", "[listener:e] balance: `");
+	assert_loaded(RELAY, "idle_timeout = 1ms", listener(c)->idle_timeout_ms == 1);
+	assert_loaded(RELAY, "idle_timeout = 24h", listener(c)->idle_timeout_ms == 24 * 3600 * 1000);
+	assert_rejected(RELAY, "idle_timeout", "60|0s|86401s|1.5s|never", "[listener:e] idle_timeout: `");
+	assert_loaded(RELAY, "max_sessions = 1", listener(c)->max_sessions == 1);
+	assert_loaded(RELAY, "max_sessions = 1000000", listener(c)->max_sessions == 1000000);
+	assert_rejected(RELAY, "max_sessions", "0|1000001|16K|unlimited", "[listener:e] max_sessions: `");
 }
 
-static void keys_of_a_relay(void **state)
-{
-	(void)state;
-	with(RELAY, "balance = hash", listener(c)->balance == BALANCE_HASH);
-	with(RELAY, "balance = round-robin", listener(c)->balance == BALANCE_ROUND_ROBIN);
-	with(RELAY, "balance = random", listener(c)->balance == BALANCE_RANDOM);
-	with(RELAY, "balance = Least-Sessions", listener(c)->balance == BALANCE_LEAST_SESSIONS);
-	with(RELAY, "balance = failover", listener(c)->balance == BALANCE_FAILOVER);
-	wrong(RELAY, "balance", "roundrobin|0|hash, random", "[listener:e] balance: `");
-	with(RELAY, "idle_timeout = 1ms", listener(c)->idle_timeout_ms == 1);
-	with(RELAY, "idle_timeout = 24h", listener(c)->idle_timeout_ms == 24 * 3600 * 1000);
-	wrong(RELAY, "idle_timeout", "60|0s|86401s|1.5s|never", "[listener:e] idle_timeout: `");
-	with(RELAY, "max_sessions = 1", listener(c)->max_sessions == 1);
-	with(RELAY, "max_sessions = 1000000", listener(c)->max_sessions == 1000000);
-	wrong(RELAY, "max_sessions", "0|1000001|16K|unlimited", "[listener:e] max_sessions: `");
-}
-
-/* Nothing is not everything. */
+/* 0 does not mean unlimited. */
 static void responses(void **state)
 {
 	(void)state;
-	with(RELAY, "responses = 0", listener(c)->responses == 0);
-	with(RELAY, "responses = 1", listener(c)->responses == 1);
-	with(RELAY, "responses = 4294967294", listener(c)->responses == UINT32_MAX - 1);
-	with(RELAY, "responses = Unlimited", listener(c)->responses == RESPONSES_UNLIMITED);
-	wrong(RELAY, "responses", "-1|4294967295|all|1.5|1s", "[listener:e] responses: `");
-	wrong(RELAY, "responses", "auto",
-	      "[listener:e] responses: `auto` is wrong: write unlimited, or a number of datagrams from 0 to "
-	      "4294967294");
+	assert_loaded(RELAY, "responses = 0", listener(c)->responses == 0);
+	assert_loaded(RELAY, "responses = 1", listener(c)->responses == 1);
+	assert_loaded(RELAY, "responses = 4294967294", listener(c)->responses == UINT32_MAX - 1);
+	assert_loaded(RELAY, "responses = Unlimited", listener(c)->responses == RESPONSES_UNLIMITED);
+	assert_rejected(RELAY, "responses", "-1|4294967295|all|1.5|1s", "[listener:e] responses: `");
+	assert_rejected(RELAY, "responses", "auto",
+			"[listener:e] responses: `auto` is wrong: write unlimited, or a number of datagrams from 0 to "
+			"4294967294");
 }
 
-static void the_part_of_a_peer_in_a_relay(void **state)
+static void relay_keys_of_a_peer(void **state)
 {
 	(void)state;
-	with(PEER, "weight = 2", peer(c)->weight == 2);
-	with(PEER, "weight = 1000000", peer(c)->weight == 1000000);
-	wrong(PEER, "weight", "0|1000001|-1|1.5|heavy", "[peer:p] weight: `");
-	with(PEER, "backup = on", peer(c)->backup);
-	with(PEER, "backup = no", !peer(c)->backup);
-	wrong(PEER, "backup", "maybe|1", "[peer:p] backup: `");
-	with(PEER, "max_fails = 0", peer(c)->max_fails == 0);
-	with(PEER, "max_fails = 1000000", peer(c)->max_fails == 1000000);
-	wrong(PEER, "max_fails", "-1|1000001|none", "[peer:p] max_fails: `");
-	with(PEER, "fail_timeout = 1ms", peer(c)->fail_timeout_ms == 1);
-	with(PEER, "fail_timeout = 2m", peer(c)->fail_timeout_ms == 120000);
-	wrong(PEER, "fail_timeout", "10 s|0ms|25h|3", "[peer:p] fail_timeout: `");
+	assert_loaded(PEER, "weight = 2", peer(c)->weight == 2);
+	assert_loaded(PEER, "weight = 1000000", peer(c)->weight == 1000000);
+	assert_rejected(PEER, "weight", "0|1000001|-1|1.5|heavy", "[peer:p] weight: `");
+	assert_loaded(PEER, "backup = on", peer(c)->backup);
+	assert_loaded(PEER, "backup = no", !peer(c)->backup);
+	assert_rejected(PEER, "backup", "maybe|1", "[peer:p] backup: `");
+	assert_loaded(PEER, "max_fails = 0", peer(c)->max_fails == 0);
+	assert_loaded(PEER, "max_fails = 1000000", peer(c)->max_fails == 1000000);
+	assert_rejected(PEER, "max_fails", "-1|1000001|none", "[peer:p] max_fails: `");
+	assert_loaded(PEER, "fail_timeout = 1ms", peer(c)->fail_timeout_ms == 1);
+	assert_loaded(PEER, "fail_timeout = 2m", peer(c)->fail_timeout_ms == 120000);
+	assert_rejected(PEER, "fail_timeout", "10 s|0ms|25h|3", "[peer:p] fail_timeout: `");
 }
 
-static void checks(void **state)
+static void check_keys(void **state)
 {
 	(void)state;
-	with(PEER, "check = on", peer(c)->check.on);
-	with(PEER, "check = off", !peer(c)->check.on);
-	wrong(PEER, "check", "udp|2", "[peer:p] check: `");
-	with(CHECKED, "check_interval = 24h", peer(c)->check.interval_ms == 24 * 3600 * 1000);
-	with(CHECKED "check_timeout = 1ms\n", "check_interval = 1ms",
-	     peer(c)->check.interval_ms == 1 && peer(c)->check.timeout_ms == 1);
-	wrong(CHECKED, "check_interval", "5|0s|25h", "[peer:p] check_interval: `");
-	with(CHECKED, "check_timeout = 500ms", peer(c)->check.timeout_ms == 500);
-	wrong(CHECKED, "check_timeout", "1|0ms|25h", "[peer:p] check_timeout: `");
-	with(CHECKED, "check_rise = 1", peer(c)->check.rise == 1);
-	with(CHECKED, "check_rise = 1000", peer(c)->check.rise == 1000);
-	wrong(CHECKED, "check_rise", "0|1001|x", "[peer:p] check_rise: `");
-	with(CHECKED, "check_fall = 1", peer(c)->check.fall == 1);
-	with(CHECKED, "check_fall = 1000", peer(c)->check.fall == 1000);
-	wrong(CHECKED, "check_fall", "0|1001|-2", "[peer:p] check_fall: `");
+	assert_loaded(PEER, "check = on", peer(c)->check.on);
+	assert_loaded(PEER, "check = off", !peer(c)->check.on);
+	assert_rejected(PEER, "check", "udp|2", "[peer:p] check: `");
+	assert_loaded(CHECKED, "check_interval = 24h", peer(c)->check.interval_ms == 24 * 3600 * 1000);
+	assert_loaded(CHECKED "check_timeout = 1ms\n", "check_interval = 1ms",
+		      peer(c)->check.interval_ms == 1 && peer(c)->check.timeout_ms == 1);
+	assert_rejected(CHECKED, "check_interval", "5|0s|25h", "[peer:p] check_interval: `");
+	assert_loaded(CHECKED, "check_timeout = 500ms", peer(c)->check.timeout_ms == 500);
+	assert_rejected(CHECKED, "check_timeout", "1|0ms|25h", "[peer:p] check_timeout: `");
+	assert_loaded(CHECKED, "check_rise = 1", peer(c)->check.rise == 1);
+	assert_loaded(CHECKED, "check_rise = 1000", peer(c)->check.rise == 1000);
+	assert_rejected(CHECKED, "check_rise", "0|1001|x", "[peer:p] check_rise: `");
+	assert_loaded(CHECKED, "check_fall = 1", peer(c)->check.fall == 1);
+	assert_loaded(CHECKED, "check_fall = 1000", peer(c)->check.fall == 1000);
+	assert_rejected(CHECKED, "check_fall", "0|1001|-2", "[peer:p] check_fall: `");
 }
 
 static bool holds(const struct payload *payload, const char *bytes, size_t size)
@@ -441,39 +230,45 @@ static bool holds(const struct payload *payload, const char *bytes, size_t size)
 	return payload->size == size && !memcmp(payload->bytes, bytes, size);
 }
 
-static void what_a_check_says(void **state)
+static void check_payloads_as_text(void **state)
 {
 	(void)state;
-	with(CHECKED, "", !peer(c)->check.send.bytes && !peer(c)->check.send.size);
-	with(CHECKED, "check_send = p",
-	     holds(&peer(c)->check.send, "p", 1) && !peer(c)->check.expect.bytes && !peer(c)->check.expect.size);
-	with(CHECKED, "check_expect = pong", holds(&peer(c)->check.expect, "pong", 4) && !peer(c)->check.send.bytes);
-	with(CHECKED, "check_send =  ping \\n, \xe4\xbd\xa0=0x1 ; for all",
-	     holds(&peer(c)->check.send, "ping \\n, \xe4\xbd\xa0=0x1", 16));
-	with(CHECKED, "check_send = hexagon", holds(&peer(c)->check.send, "hexagon", 7));
-	with(CHECKED, "check_send = hex", holds(&peer(c)->check.send, "hex", 3));
-	wrong(CHECKED, "check_send", "", "[peer:p] check_send: there is no value: write a text, or hex:");
+	assert_loaded(CHECKED, "", !peer(c)->check.send.bytes && !peer(c)->check.send.size);
+	assert_loaded(CHECKED, "check_send = p",
+		      holds(&peer(c)->check.send, "p", 1) && !peer(c)->check.expect.bytes &&
+			      !peer(c)->check.expect.size);
+	assert_loaded(CHECKED, "check_expect = pong",
+		      holds(&peer(c)->check.expect, "pong", 4) && !peer(c)->check.send.bytes);
+	assert_loaded(CHECKED, "check_send =  ping \\n, \xe4\xbd\xa0=0x1 ; for all",
+		      holds(&peer(c)->check.send, "ping \\n, \xe4\xbd\xa0=0x1", 16));
+	assert_loaded(CHECKED, "check_send = hexagon", holds(&peer(c)->check.send, "hexagon", 7));
+	assert_loaded(CHECKED, "check_send = hex", holds(&peer(c)->check.send, "hex", 3));
+	assert_rejected(CHECKED, "check_send", "", "[peer:p] check_send: there is no value: write a text, or hex:");
 }
 
-static void a_check_may_be_hex(void **state)
+static void check_payloads_as_hex(void **state)
 {
 	(void)state;
-	with(CHECKED, "check_send = hex:0009afAF", holds(&peer(c)->check.send, "\0\x09\xaf\xaf", 4));
-	with(CHECKED, "check_expect = HEX: 00 01  ff7f\tfe", holds(&peer(c)->check.expect, "\0\1\xff\x7f\xfe", 5));
-	with(CHECKED, "check_send = hex: 00 01,\n 02 03,\n 04", holds(&peer(c)->check.send, "\0\1\2\3\4", 5));
-	wrong(CHECKED, "check_send", "hex:001|hex:00 1|hex:0 0|hex: f", "[peer:p] check_send: `");
-	wrong(CHECKED, "check_send", "hex:00 001 02",
-	      "[peer:p] check_send: `001` has an odd number of hex digits: write two for each byte");
-	wrong(CHECKED, "check_expect", "hex:00 zz|hex:zz00", "[peer:p] check_expect: `zz");
-	wrong(CHECKED, "check_expect", "hex:0x00|hex:00 0x00",
-	      "[peer:p] check_expect: `0x00` is no hex number: write two digits for each byte, such as `00 ff`");
-	wrong(CHECKED, "check_expect", "hex:-1|hex:+1|hex:00:01|hex:0\xc3\xa9", "[peer:p] check_expect: `");
-	wrong(CHECKED, "check_send", "hex:|hex: ; 00",
-	      "[peer:p] check_send: no bytes follow `hex:`: write some, such as `hex: 00 ff`");
-	wrong(CHECKED, "check_send", "hex:00,,01|hex: 00,,01", "[peer:p] check_send: `00,,01` has an empty item");
+	assert_loaded(CHECKED, "check_send = hex:0009afAF", holds(&peer(c)->check.send, "\0\x09\xaf\xaf", 4));
+	assert_loaded(CHECKED, "check_expect = HEX: 00 01  ff7f\tfe",
+		      holds(&peer(c)->check.expect, "\0\1\xff\x7f\xfe", 5));
+	assert_loaded(CHECKED, "check_send = hex: 00 01,\n 02 03,\n 04", holds(&peer(c)->check.send, "\0\1\2\3\4", 5));
+	assert_rejected(CHECKED, "check_send", "hex:001|hex:00 1|hex:0 0|hex: f", "[peer:p] check_send: `");
+	assert_rejected(CHECKED, "check_send", "hex:00 001 02",
+			"[peer:p] check_send: `001` has an odd number of hex digits: write two for each byte");
+	assert_rejected(CHECKED, "check_expect", "hex:00 zz|hex:zz00", "[peer:p] check_expect: `zz");
+	assert_rejected(
+		CHECKED, "check_expect", "hex:0x00|hex:00 0x00",
+		"[peer:p] check_expect: `0x00` is no hex number: write two digits for each byte, such as `00 ff`");
+	assert_rejected(CHECKED, "check_expect", "hex:-1|hex:+1|hex:00:01|hex:0\xc3\xa9", "[peer:p] check_expect: `");
+	assert_rejected(CHECKED, "check_send", "hex:|hex: ; 00",
+			"[peer:p] check_send: no bytes follow `hex:`: write some, such as `hex: 00 ff`");
+	assert_rejected(CHECKED, "check_send", "hex:00,,01|hex: 00,,01",
+			"[peer:p] check_send: `00,,01` has an empty item");
 }
 
-/* check_send over many lines: pieces that each become 64 bytes of it, and a last one. */
+/* Returns a configuration in which check_send has `count` lines of 64 bytes each, and then `last`. The caller frees it.
+ */
 static char *long_send(const char *prefix, const char *piece, int count, const char *last)
 {
 	char *text;
@@ -488,7 +283,7 @@ static char *long_send(const char *prefix, const char *piece, int count, const c
 	return text;
 }
 
-static void a_check_has_bounds(void **state)
+static void check_payload_size_is_limited(void **state)
 {
 	char piece[63] = {0}, hex[129] = {0}, last[66] = {0};
 	char *texts[4];
@@ -525,67 +320,48 @@ static void users_and_groups(void **state)
 	config = good(ECHO "[udprelayd]\nuser = nobody\ngroup = root\n");
 	assert_int_equal(config->user.gid, 0);
 	config_destroy(config);
-	wrong(ECHO "[udprelayd]\n", "user", "a b|a,b|a:b|/", "[udprelayd] user: `");
-	wrong(ECHO "[udprelayd]\n", "user", "root|0", "[udprelayd] user: `");
-	wrong(ECHO "[udprelayd]\n", "user", "4294967295|-1|nobodyy", "[udprelayd] user: there is no user `");
-	wrong(ECHO "[udprelayd]\nuser = nobody\n", "group", "a b|a, b", "[udprelayd] group: `");
-	wrong(ECHO "[udprelayd]\nuser = nobody\n", "group", "4294967295|-1|nogroupp",
-	      "[udprelayd] group: there is no group `");
+	assert_rejected(ECHO "[udprelayd]\n", "user", "a b|a,b|a:b|/", "[udprelayd] user: `");
+	assert_rejected(ECHO "[udprelayd]\n", "user", "root|0", "[udprelayd] user: `");
+	assert_rejected(ECHO "[udprelayd]\n", "user", "4294967295|-1|nobodyy", "[udprelayd] user: there is no user `");
+	assert_rejected(ECHO "[udprelayd]\nuser = nobody\n", "group", "a b|a, b", "[udprelayd] group: `");
+	assert_rejected(ECHO "[udprelayd]\nuser = nobody\n", "group", "4294967295|-1|nogroupp",
+			"[udprelayd] group: there is no group `");
 }
 
-/* Without the library the key is refused, after what is wrong with its value. */
-static void where_http_listens(void **state)
+/* --- The table --- */
+
+static void every_row_is_found_by_section_and_name(void **state)
 {
-	static const char *const good_ones[] = {"127.0.0.1:9100", "[::1]:9100", "192.0.2.1:0", "unix:/run/http"};
-	char text[256];
+	const struct config_key *key;
+	size_t count = 0;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(good_ones) / sizeof(good_ones[0]); i++) {
-		snprintf(text, sizeof(text), ECHO "[http]\nlisten = %s\n", good_ones[i]);
-		if (!HAVE_LIBMICROHTTPD) {
-			refused(text, "5: [http] listen: this udprelayd was built without libmicrohttpd: write off");
-			continue;
+	for (; (key = config_key_at(count)); count++) {
+		assert_ptr_equal(config_key_find(key->section, key->name), key);
+		assert_non_null(key->set);
+		assert_true(key->expected && *key->expected);
+	}
+	assert_in_range(count, 40, 1000);
+	assert_null(config_key_at(count));
+	assert_null(config_key_at(SIZE_MAX));
+	assert_null(config_key_find(SECTION_HTTP, "workers"));
+}
+
+/* The message about a wrong value lists the words by hand. */
+static void messages_list_every_word_of_a_choice(void **state)
+{
+	const struct config_key *key;
+
+	(void)state;
+	for (size_t i = 0; (key = config_key_at(i)); i++) {
+		for (const char *const *word = key->words; word && *word; word++) {
+			if (!strstr(key->expected, *word))
+				fail_msg("%s: `%s` is not in `%s`", key->name, *word, key->expected);
 		}
-		struct config *config = good(text);
-		struct address address;
-
-		assert_string_equal(config->http.text, good_ones[i]);
-		assert_int_equal(config->http.line, 5);
-		assert_int_equal(address_parse(&address, good_ones[i]), 0);
-		assert_true(address_equal(&config->http.address, &address));
-		config_destroy(config);
 	}
 }
 
-static void http_is_off(void **state)
-{
-	static const char *const texts[] = {ECHO, ECHO "[http]\n", ECHO "[http]\nlisten = off\n",
-					    ECHO "[http]\nlisten = OFF\n"};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		struct config *config = good(texts[i]);
-
-		assert_null(config->http.text);
-		config_destroy(config);
-	}
-}
-
-static void http_asks_for_an_address(void **state)
-{
-	(void)state;
-	wrong(ECHO "[http]\n", "listen", "on|127.0.0.1|localhost:9100|127.0.0.1:65536|/run/http|unix:http|[::1]",
-	      "[http] listen: `");
-	wrong(ECHO "[http]\n", "listen", "::ffff:127.0.0.1:9100|[::ffff:127.0.0.1]:9100|239.1.2.3:9100|[fe80::1]:9100",
-	      "[http] listen: `");
-	refused(ECHO "[http]\nlisten = *:9100\n", "5: [http] listen: `*:9100` lets everybody ask");
-	refused(ECHO "[http]\nlisten = 9100\n", "5: [http] listen: `9100` lets everybody ask");
-	refused(ECHO "[http]\nlisten = :9100\n", "5: [http] listen: `:9100` lets everybody ask");
-	refused(ECHO "[http]\nlisten = 0.0.0.0:9100\n", "5: [http] listen: `0.0.0.0:9100` lets everybody ask");
-	refused(ECHO "[http]\nlisten = [::]:9100\n", "5: [http] listen: `[::]:9100` lets everybody ask");
-}
-
-static void mistyped_keys_have_a_neighbour(void **state)
+static void nearest_key_is_suggested(void **state)
 {
 	(void)state;
 	assert_string_equal(config_key_nearest(SECTION_LISTENER, "adress")->name, "address");
@@ -607,31 +383,23 @@ int main(void)
 		cmocka_unit_test(users_and_groups),
 		cmocka_unit_test(log_keys),
 		cmocka_unit_test(datagram_log_keys),
-		cmocka_unit_test(addresses_to_listen_on),
-		cmocka_unit_test(sockets_from_systemd),
 		cmocka_unit_test(actions),
 		cmocka_unit_test(peers_of_a_listener),
 		cmocka_unit_test(encodings),
-		cmocka_unit_test(sampling),
-		cmocka_unit_test(network_keys),
+		cmocka_unit_test(log_sampling),
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(guard_keys),
-		cmocka_unit_test(lists_of_sources),
-		cmocka_unit_test(a_list_of_sources_may_be_long),
-		cmocka_unit_test(or_very_long),
-		cmocka_unit_test(where_a_peer_is),
-		cmocka_unit_test(other_keys_of_a_peer),
-		cmocka_unit_test(keys_of_a_relay),
+		cmocka_unit_test(peer_encoding_and_resolve_interval),
+		cmocka_unit_test(relay_keys),
 		cmocka_unit_test(responses),
-		cmocka_unit_test(the_part_of_a_peer_in_a_relay),
-		cmocka_unit_test(checks),
-		cmocka_unit_test(what_a_check_says),
-		cmocka_unit_test(a_check_may_be_hex),
-		cmocka_unit_test(a_check_has_bounds),
-		cmocka_unit_test(where_http_listens),
-		cmocka_unit_test(http_is_off),
-		cmocka_unit_test(http_asks_for_an_address),
-		cmocka_unit_test(mistyped_keys_have_a_neighbour),
+		cmocka_unit_test(relay_keys_of_a_peer),
+		cmocka_unit_test(check_keys),
+		cmocka_unit_test(check_payloads_as_text),
+		cmocka_unit_test(check_payloads_as_hex),
+		cmocka_unit_test(check_payload_size_is_limited),
+		cmocka_unit_test(every_row_is_found_by_section_and_name),
+		cmocka_unit_test(messages_list_every_word_of_a_choice),
+		cmocka_unit_test(nearest_key_is_suggested),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,16 +10,16 @@
 #include "build_config.h"
 #include "tests/unit/support/config_text.h"
 
-static void accepted(const char *text)
+static void assert_accepted(const char *text)
 {
 	config_destroy(good(text));
 }
 
-/* Two listeners with these lines, or one peer and a listener on *:7788. */
+/* Two listeners with these lines, or a listener with a peer at the address `to`. */
 #define TWO(a, b) "[listener:a]\naction = sink\n" a "\n[listener:b]\naction = sink\n" b "\n"
 #define AND_PEER(bind, to) "[listener:a]\naction = echo\n" bind "\n[peer:p]\naddress = " to "\n"
 
-static void an_address_is_for_one_listener(void **state)
+static void duplicate_addresses_are_rejected(void **state)
 {
 	(void)state;
 	refused(TWO("address = *:1", "address = *:1"),
@@ -30,8 +30,8 @@ static void an_address_is_for_one_listener(void **state)
 	refused(TWO("address = unix:/x", "address = unix:/x"), "6: [listener:b] address: `unix:/x` is taken");
 }
 
-/* As the kernel sees it: each of them could be bound, but not both. */
-static void a_wildcard_takes_the_port_of_all_addresses(void **state)
+/* The kernel can bind each of the two addresses, but not both. */
+static void wildcard_conflicts_with_single_addresses(void **state)
 {
 	(void)state;
 	refused(TWO("address = *:1", "address = 127.0.0.1:1"),
@@ -41,11 +41,11 @@ static void a_wildcard_takes_the_port_of_all_addresses(void **state)
 	refused(TWO("address = 0.0.0.0:1, 127.0.0.1:1", "address = *:3"),
 		"3: [listener:a] address: `127.0.0.1:1` covers the same address as `0.0.0.0:1`: remove one");
 	refused(TWO("address = *:1\ninterface = eth0", "address = 127.0.0.1:1"), "7: [listener:b] address: ");
-	accepted(TWO("address = 0.0.0.0:1", "address = [::1]:1"));
-	accepted(TWO("address = *:1\ninterface = eth0", "address = 127.0.0.1:1\ninterface = eth1"));
+	assert_accepted(TWO("address = 0.0.0.0:1", "address = [::1]:1"));
+	assert_accepted(TWO("address = *:1\ninterface = eth0", "address = 127.0.0.1:1\ninterface = eth1"));
 }
 
-static void an_address_is_listed_once(void **state)
+static void repeated_addresses_of_a_listener_are_rejected(void **state)
 {
 	(void)state;
 	refused(TWO("address = *:1, *:1, *:1", "address = *:3"),
@@ -56,19 +56,19 @@ static void an_address_is_listed_once(void **state)
 		"3: [listener:a] address: `*:2` covers the same address as `0.0.0.0:2`: remove one");
 }
 
-static void different_addresses_live_together(void **state)
+static void different_addresses_are_accepted(void **state)
 {
 	(void)state;
-	accepted(TWO("address = *:1", "address = *:2"));
-	accepted(TWO("address = *:0", "address = *:0, *:0"));
-	accepted(TWO("address = 0.0.0.0:1", "address = [::]:1"));
-	accepted(TWO("address = 192.0.2.1:1", "address = 192.0.2.2:1"));
-	accepted(TWO("address = unix:/x", "address = unix:/y"));
-	accepted(TWO("address = *:1\ninterface = eth0", "address = *:1\ninterface = eth1"));
+	assert_accepted(TWO("address = *:1", "address = *:2"));
+	assert_accepted(TWO("address = *:0", "address = *:0, *:0"));
+	assert_accepted(TWO("address = 0.0.0.0:1", "address = [::]:1"));
+	assert_accepted(TWO("address = 192.0.2.1:1", "address = 192.0.2.2:1"));
+	assert_accepted(TWO("address = unix:/x", "address = unix:/y"));
+	assert_accepted(TWO("address = *:1\ninterface = eth0", "address = *:1\ninterface = eth1"));
 	refused(TWO("address = *:1\ninterface = eth0", "address = *:1\ninterface = eth0"), "7: [listener:b] address: ");
 }
 
-static void a_peer_is_somebody_else(void **state)
+static void peer_must_not_be_own_listener(void **state)
 {
 	(void)state;
 	refused(AND_PEER("address = 192.0.2.1:7788", "192.0.2.1:7788"),
@@ -82,19 +82,19 @@ static void a_peer_is_somebody_else(void **state)
 		"5: [peer:p] address: `LocalHost.:7788` is our");
 	refused(AND_PEER("address = unix:/x", "unix:/x"), "5: [peer:p] address: ");
 	refused(AND_PEER("address = *:7788\nmulticast = 239.1.1.1", "239.1.1.1:7788"), "6: [peer:p] address: ");
-	accepted(AND_PEER("address = *:7788", "127.0.0.1:7789"));
-	accepted(AND_PEER("address = *:7788", "localhost:7789"));
-	accepted(AND_PEER("address = *:7788", "localhost.test:7788"));
-	accepted(AND_PEER("address = 192.0.2.1:7788", "localhost:7788"));
-	accepted(AND_PEER("address = *:7788", "198.51.100.99:7788"));
-	accepted(AND_PEER("address = *:7788\nmulticast = 239.1.1.1", "239.1.1.2:7788"));
-	accepted(AND_PEER("address = 192.0.2.1:7788", "127.0.0.1:7788"));
-	accepted(AND_PEER("address = 0.0.0.0:7788", "[::1]:7788"));
-	accepted(AND_PEER("address = unix:/x", "unix:/y"));
+	assert_accepted(AND_PEER("address = *:7788", "127.0.0.1:7789"));
+	assert_accepted(AND_PEER("address = *:7788", "localhost:7789"));
+	assert_accepted(AND_PEER("address = *:7788", "localhost.test:7788"));
+	assert_accepted(AND_PEER("address = 192.0.2.1:7788", "localhost:7788"));
+	assert_accepted(AND_PEER("address = *:7788", "198.51.100.99:7788"));
+	assert_accepted(AND_PEER("address = *:7788\nmulticast = 239.1.1.1", "239.1.1.2:7788"));
+	assert_accepted(AND_PEER("address = 192.0.2.1:7788", "127.0.0.1:7788"));
+	assert_accepted(AND_PEER("address = 0.0.0.0:7788", "[::1]:7788"));
+	assert_accepted(AND_PEER("address = unix:/x", "unix:/y"));
 }
 
-/* A wildcard is all of the host's addresses. */
-static void nor_one_of_our_interfaces(void **state)
+/* A listener on a wildcard address receives datagrams to every address of the host. */
+static void peer_must_not_be_own_interface(void **state)
 {
 	char text[256], ip[INET_ADDRSTRLEN];
 	struct ifaddrs *first;
@@ -111,7 +111,7 @@ static void nor_one_of_our_interfaces(void **state)
 	freeifaddrs(first);
 }
 
-static void peers_are_for_forward_and_relay(void **state)
+static void peers_need_forward_or_relay(void **state)
 {
 	(void)state;
 	refused("[listener:a]\naddress = *:1\naction = echo\npeers = p\n[peer:p]\naddress = 192.0.2.1:9\n",
@@ -139,23 +139,24 @@ static void peers_are_for_forward_and_relay(void **state)
 	"[listener:a]\naddress = *:1\naction = relay\npeers = " peers "\n[peer:p]\naddress = 192.0.2.1:9\n" p          \
 	"\n[peer:q]\naddress = 192.0.2.2:9\n" q "\n"
 
-static void not_every_peer_is_a_backup(void **state)
+static void relay_needs_a_peer_that_is_no_backup(void **state)
 {
 	(void)state;
-	accepted(RELAY("p, q", "", "backup = on"));
-	accepted(RELAY("p, q", "backup = on", "backup = off"));
+	assert_accepted(RELAY("p, q", "", "backup = on"));
+	assert_accepted(RELAY("p, q", "backup = on", "backup = off"));
 	refused(RELAY("p, q", "backup = on", "backup = yes"),
 		"4: [listener:a] peers: every peer is a backup: remove `backup = on` from one of them");
 	refused(RELAY("q", "", "backup = on"), "4: [listener:a] peers: every peer is a backup: ");
 	refused(RELAY("p, r", "backup = on", ""), "4: [listener:a] peers: there is no peer `r`: ");
 	refused(RELAY("p, p", "backup = on", ""), "4: [listener:a] peers: `p` is named twice: ");
-	accepted("[listener:a]\naddress = *:1\naction = forward\npeers = p\n"
-		 "[peer:p]\naddress = 192.0.2.1:9\nbackup = on\n");
-	accepted(AND_PEER("address = *:1", "192.0.2.1:9\nbackup = on\nweight = 7\nmax_fails = 0\nfail_timeout = 1s\n"
-					   "check = on"));
+	assert_accepted("[listener:a]\naddress = *:1\naction = forward\npeers = p\n"
+			"[peer:p]\naddress = 192.0.2.1:9\nbackup = on\n");
+	assert_accepted(AND_PEER("address = *:1",
+				 "192.0.2.1:9\nbackup = on\nweight = 7\nmax_fails = 0\nfail_timeout = 1s\n"
+				 "check = on"));
 }
 
-static void only_a_relay_has_sessions(void **state)
+static void session_keys_need_relay(void **state)
 {
 	(void)state;
 	refused("[listener:a]\naddress = *:1\naction = echo\nbalance = random\nidle_timeout = 1s\n"
@@ -172,14 +173,14 @@ static void only_a_relay_has_sessions(void **state)
 	refused("[listener:a]\naddress = *:1\nbalance = hash\naction = rely\n", "4: [listener:a] action: `rely` is");
 	refused("[listener:a]\naddress = *:1\nbalance = hash\n", "1: [listener:a] action: missing: ");
 	refused("[listener:a]\naddress = *:1\naction = echo\nbalance = hush\n", "4: [listener:a] balance: `hush` is");
-	accepted(RELAY("p", "", "") "[listener:b]\naddress = *:2\naction = relay\npeers = p\nbalance = random\n"
-				    "idle_timeout = 1s\nmax_sessions = 9\nresponses = 0\n");
+	assert_accepted(RELAY("p", "", "") "[listener:b]\naddress = *:2\naction = relay\npeers = p\nbalance = random\n"
+					   "idle_timeout = 1s\nmax_sessions = 9\nresponses = 0\n");
 }
 
-/* What stands behind the address of the peer in line 5. */
+/* Keys of the peer, after its address in line 5. */
 #define PEER(keys) AND_PEER("address = *:1", "192.0.2.1:9\n" keys)
 
-static void check_keys_need_a_check(void **state)
+static void check_keys_need_check(void **state)
 {
 	(void)state;
 	refused(PEER("check_send = a\ncheck_expect = b\ncheck_interval = 9s\ncheck_timeout = 1s\ncheck_rise = 1\n"
@@ -195,13 +196,14 @@ static void check_keys_need_a_check(void **state)
 	refused(PEER("check_rise = 0"), "6: [peer:p] check_rise: `0` is wrong");
 	refused(PEER("check_interval = 1s\ncheck_timeout = 2s"), "6: [peer:p] check_interval: does nothing ",
 		"7: [peer:p] check_timeout: does nothing ");
-	accepted(PEER("check_send = a\ncheck_expect = b\ncheck_interval = 9s\ncheck_timeout = 1s\ncheck_rise = 1\n"
-		      "check_fall = 1\ncheck = on"));
+	assert_accepted(
+		PEER("check_send = a\ncheck_expect = b\ncheck_interval = 9s\ncheck_timeout = 1s\ncheck_rise = 1\n"
+		     "check_fall = 1\ncheck = on"));
 	refused("[listener:a]\naddress = *:1\naction = sink\n[peer:p]\naddress = host.example:9\ncheck_fall = 1\n",
 		"6: [peer:p] check_fall: does nothing without `check = on`: ");
 }
 
-static void a_check_ends_before_the_next(void **state)
+static void check_timeout_fits_into_interval(void **state)
 {
 	(void)state;
 	refused(PEER("check = on\ncheck_interval = 1s\ncheck_timeout = 1001ms"),
@@ -214,11 +216,11 @@ static void a_check_ends_before_the_next(void **state)
 	refused(PEER("check = on\ncheck_interval = 1\ncheck_timeout = 6s"), "7: [peer:p] check_interval: `1` is wrong");
 	refused(PEER("check = on\ncheck_interval = 1s\ncheck_timeout = 0s"),
 		"8: [peer:p] check_timeout: `0s` is wrong");
-	accepted(PEER("check = on\ncheck_interval = 1s\ncheck_timeout = 1000ms"));
-	accepted(PEER("check = on\ncheck_interval = 2s"));
+	assert_accepted(PEER("check = on\ncheck_interval = 1s\ncheck_timeout = 1000ms"));
+	assert_accepted(PEER("check = on\ncheck_interval = 2s"));
 }
 
-static void hex_is_not_converted(void **state)
+static void hex_cannot_be_converted(void **state)
 {
 	(void)state;
 	refused("[listener:a]\naddress = *:1\naction = forward\npeers = p, q\nencoding = utf-8, HEX\n"
@@ -227,11 +229,11 @@ static void hex_is_not_converted(void **state)
 	refused("[listener:a]\naddress = *:1\naction = relay\npeers = p\nencoding = hex\n"
 		"[peer:p]\naddress = 192.0.2.1:9\nencoding = gbk\n",
 		"5: [listener:a] encoding: `hex` is no charset that peer `p` could get gbk from");
-	accepted("[listener:a]\naddress = *:1\naction = forward\npeers = p\nencoding = utf-8, hex\n"
-		 "[peer:p]\naddress = 192.0.2.1:9\n");
+	assert_accepted("[listener:a]\naddress = *:1\naction = forward\npeers = p\nencoding = utf-8, hex\n"
+			"[peer:p]\naddress = 192.0.2.1:9\n");
 }
 
-static void network_keys_need_a_network(void **state)
+static void network_keys_need_ip_addresses(void **state)
 {
 	(void)state;
 	refused("[listener:a]\naddress = unix:/x\naction = sink\ninterface = eth0\n",
@@ -244,13 +246,13 @@ static void network_keys_need_a_network(void **state)
 		"`239.1.1.1:PORT`");
 	refused("[listener:a]\naddress = 127.0.0.1:1, 239.1.1.2:1\naction = sink\nmulticast = 239.1.1.1%lo\n",
 		"4: [listener:a] multicast: no address of the listener hears `239.1.1.1`: ");
-	accepted("[listener:a]\naddress = *:1\naction = sink\nmulticast = 239.1.1.1, ff05::1\n");
-	accepted("[listener:a]\naddress = 127.0.0.1:1, 239.1.1.1:2\naction = sink\nmulticast = 239.1.1.1%lo\n");
-	accepted("[listener:a]\naddress = [::]:1\naction = sink\nmulticast = ff05::1\n");
-	accepted("[listener:a]\naddress = [ff02::1%lo]:1\naction = sink\nmulticast = ff02::1%lo\n");
+	assert_accepted("[listener:a]\naddress = *:1\naction = sink\nmulticast = 239.1.1.1, ff05::1\n");
+	assert_accepted("[listener:a]\naddress = 127.0.0.1:1, 239.1.1.1:2\naction = sink\nmulticast = 239.1.1.1%lo\n");
+	assert_accepted("[listener:a]\naddress = [::]:1\naction = sink\nmulticast = ff05::1\n");
+	assert_accepted("[listener:a]\naddress = [ff02::1%lo]:1\naction = sink\nmulticast = ff02::1%lo\n");
 }
 
-static void a_burst_needs_a_limit(void **state)
+static void source_burst_needs_source_limit(void **state)
 {
 	(void)state;
 	refused(TWO("address = *:1\nsource_burst = 5", "address = *:2"),
@@ -262,11 +264,11 @@ static void a_burst_needs_a_limit(void **state)
 		"5: [listener:a] source_limit: `x` is wrong");
 	refused(TWO("address = unix:/x\nsource_limit = 5", "address = *:2"),
 		"4: [listener:a] source_limit: senders to unix: addresses are not limited: remove it");
-	accepted(TWO("address = *:1\nsource_burst = 5\nsource_limit = 1", "address = *:2\nsource_limit = 1"));
-	accepted(TWO("address = unix:/x, *:1\nsource_limit = 5", "address = unix:/y\nsource_limit = 0"));
+	assert_accepted(TWO("address = *:1\nsource_burst = 5\nsource_limit = 1", "address = *:2\nsource_limit = 1"));
+	assert_accepted(TWO("address = unix:/x, *:1\nsource_limit = 5", "address = unix:/y\nsource_limit = 0"));
 }
 
-static void lists_of_sources_need_a_network(void **state)
+static void source_lists_need_ip_addresses(void **state)
 {
 	(void)state;
 	refused("[listener:a]\naddress = unix:/x, unix:/y\naction = sink\nallow = 192.0.2.1,\n 192.0.2.2\n"
@@ -275,7 +277,7 @@ static void lists_of_sources_need_a_network(void **state)
 		"6: [listener:a] deny: unix: addresses have no prefixes: remove it");
 	refused("[listener:a]\naddress = unix:/x\naction = sink\nallow = 192.0.2\n",
 		"4: [listener:a] allow: `192.0.2`");
-	accepted("[listener:a]\naddress = unix:/x, *:1\naction = sink\nallow = 192.0.2.1\ndeny = ::/0\n");
+	assert_accepted("[listener:a]\naddress = unix:/x, *:1\naction = sink\nallow = 192.0.2.1\ndeny = ::/0\n");
 }
 
 static void link_local_addresses_need_an_interface(void **state)
@@ -284,13 +286,13 @@ static void link_local_addresses_need_an_interface(void **state)
 	refused(AND_PEER("address = [fe80::1]:1", "[fe80::2]:1"),
 		"3: [listener:a] address: `[fe80::1]:1` is link-local: write its interface, as in [fe80::1%eth0]:7788",
 		"5: [peer:p] address: `[fe80::2]:1` is link-local");
-	accepted(AND_PEER("address = [fe80::1%lo]:1", "[fe80::2%lo]:1"));
-	accepted(AND_PEER("address = [fe80::1]:1\ninterface = eth0", "192.0.2.1:1"));
+	assert_accepted(AND_PEER("address = [fe80::1%lo]:1", "[fe80::2%lo]:1"));
+	assert_accepted(AND_PEER("address = [fe80::1]:1\ninterface = eth0", "192.0.2.1:1"));
 }
 
 #define ECHO "[listener:e]\naddress = 127.0.0.1:0\naction = echo\n"
 
-static void a_group_belongs_to_a_user(void **state)
+static void group_needs_user(void **state)
 {
 	struct config *config = good(ECHO "[udprelayd]\ngroup = 4321\nuser = 123456\n");
 
@@ -308,13 +310,13 @@ static void a_group_belongs_to_a_user(void **state)
 	refused(ECHO "[udprelayd]\nuser = 123456\ngroup = no-such-group\n", "6: [udprelayd] group: there is no group");
 }
 
-static void a_path_is_for_one_socket(void **state)
+static void http_path_must_not_be_a_listener(void **state)
 {
 	(void)state;
 	if (!HAVE_LIBMICROHTTPD)
 		return; /* the key is refused */
-	accepted("[listener:a]\naddress = unix:/x\naction = sink\n[http]\nlisten = unix:/y\n");
-	accepted("[listener:a]\naddress = 127.0.0.1:9100\naction = sink\n[http]\nlisten = 127.0.0.1:9100\n");
+	assert_accepted("[listener:a]\naddress = unix:/x\naction = sink\n[http]\nlisten = unix:/y\n");
+	assert_accepted("[listener:a]\naddress = 127.0.0.1:9100\naction = sink\n[http]\nlisten = 127.0.0.1:9100\n");
 	refused("[listener:a]\naddress = unix:/x\naction = sink\n[http]\nlisten = unix:/x\n",
 		"5: [http] listen: `unix:/x` is taken by listener `a`: choose another path");
 }
@@ -322,24 +324,24 @@ static void a_path_is_for_one_socket(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_group_belongs_to_a_user),
-		cmocka_unit_test(an_address_is_for_one_listener),
-		cmocka_unit_test(a_wildcard_takes_the_port_of_all_addresses),
-		cmocka_unit_test(an_address_is_listed_once),
-		cmocka_unit_test(different_addresses_live_together),
-		cmocka_unit_test(a_peer_is_somebody_else),
-		cmocka_unit_test(nor_one_of_our_interfaces),
-		cmocka_unit_test(peers_are_for_forward_and_relay),
-		cmocka_unit_test(not_every_peer_is_a_backup),
-		cmocka_unit_test(only_a_relay_has_sessions),
-		cmocka_unit_test(check_keys_need_a_check),
-		cmocka_unit_test(a_check_ends_before_the_next),
-		cmocka_unit_test(hex_is_not_converted),
-		cmocka_unit_test(network_keys_need_a_network),
-		cmocka_unit_test(a_burst_needs_a_limit),
-		cmocka_unit_test(lists_of_sources_need_a_network),
+		cmocka_unit_test(group_needs_user),
+		cmocka_unit_test(duplicate_addresses_are_rejected),
+		cmocka_unit_test(wildcard_conflicts_with_single_addresses),
+		cmocka_unit_test(repeated_addresses_of_a_listener_are_rejected),
+		cmocka_unit_test(different_addresses_are_accepted),
+		cmocka_unit_test(peer_must_not_be_own_listener),
+		cmocka_unit_test(peer_must_not_be_own_interface),
+		cmocka_unit_test(peers_need_forward_or_relay),
+		cmocka_unit_test(relay_needs_a_peer_that_is_no_backup),
+		cmocka_unit_test(session_keys_need_relay),
+		cmocka_unit_test(check_keys_need_check),
+		cmocka_unit_test(check_timeout_fits_into_interval),
+		cmocka_unit_test(hex_cannot_be_converted),
+		cmocka_unit_test(network_keys_need_ip_addresses),
+		cmocka_unit_test(source_burst_needs_source_limit),
+		cmocka_unit_test(source_lists_need_ip_addresses),
 		cmocka_unit_test(link_local_addresses_need_an_interface),
-		cmocka_unit_test(a_path_is_for_one_socket),
+		cmocka_unit_test(http_path_must_not_be_a_listener),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -146,18 +146,49 @@ static void interfaces(void **state)
 	assert_true(value_interface("br-lan.100@x", result));
 }
 
+static void hex_digits(void **state)
+{
+	uint8_t bytes[4] = {1, 2, 3, 4};
+
+	(void)state;
+	assert_null(value_hex("00fFa9", bytes));
+	assert_memory_equal(bytes, "\x00\xff\xa9\x04", 4);
+	assert_null(value_hex("", bytes));
+	assert_string_equal(value_hex("123", bytes), "has an odd number of hex digits: write two for each byte");
+	assert_string_equal(value_hex("12 3", bytes),
+			    "is no hex number: write two digits for each byte, such as `00 ff`");
+	assert_memory_equal(bytes, "\x00\xff\xa9\x04", 4);
+}
+
+static void words_of_hex_digits(void **state)
+{
+	char text[] = "00 ff,\n0a0b\t7f", odd[] = "00 0a0 ff", letters[] = "0a0b zz";
+	uint8_t bytes[sizeof(text)];
+	const char *word = NULL;
+	size_t size = UNTOUCHED;
+
+	(void)state;
+	assert_null(value_hex_words(text, bytes, &size, &word));
+	assert_int_equal(size, 5);
+	assert_memory_equal(bytes, "\x00\xff\x0a\x0b\x7f", 5);
+	assert_non_null(strstr(value_hex_words(odd, bytes, &size, &word), "odd number"));
+	assert_string_equal(word, "0a0");
+	assert_non_null(strstr(value_hex_words(letters, bytes, &size, &word), "no hex number"));
+	assert_string_equal(word, "zz");
+}
+
 static void lists(void **state)
 {
 	char text[] = " a , b c\t,,d,", *cursor = text;
 
 	(void)state;
-	assert_string_equal(value_next(&cursor), "a");
-	assert_string_equal(value_next(&cursor), "b c");
-	assert_string_equal(value_next(&cursor), "");
-	assert_string_equal(value_next(&cursor), "d");
-	assert_string_equal(value_next(&cursor), "");
-	assert_null(value_next(&cursor));
-	assert_null(value_next(&cursor));
+	assert_string_equal(value_next_item(&cursor), "a");
+	assert_string_equal(value_next_item(&cursor), "b c");
+	assert_string_equal(value_next_item(&cursor), "");
+	assert_string_equal(value_next_item(&cursor), "d");
+	assert_string_equal(value_next_item(&cursor), "");
+	assert_null(value_next_item(&cursor));
+	assert_null(value_next_item(&cursor));
 }
 
 static void distances(void **state)
@@ -180,9 +211,17 @@ static void distances(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(booleans),   cmocka_unit_test(numbers), cmocka_unit_test(sizes),
-		cmocka_unit_test(durations),  cmocka_unit_test(choices), cmocka_unit_test(ports),
-		cmocka_unit_test(interfaces), cmocka_unit_test(lists),   cmocka_unit_test(distances),
+		cmocka_unit_test(booleans),
+		cmocka_unit_test(numbers),
+		cmocka_unit_test(sizes),
+		cmocka_unit_test(durations),
+		cmocka_unit_test(choices),
+		cmocka_unit_test(ports),
+		cmocka_unit_test(interfaces),
+		cmocka_unit_test(lists),
+		cmocka_unit_test(distances),
+		cmocka_unit_test(hex_digits),
+		cmocka_unit_test(words_of_hex_digits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* The order in which rights are dropped, and what is noticed, under a kernel that the test plays (-Wl,--wrap). */
+/* The order in which privileges are dropped, and the checks afterwards. The test replaces the system calls
+ * (-Wl,--wrap). */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -12,23 +13,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #include "daemon/privileges.h"
+#include "tests/unit/support/captured_log.h"
 
-/* --- The kernel --- */
+/* --- System calls --- */
 
 static struct {
 	uid_t uid, saved_uid;
 	gid_t gid;
 	int groups;
 	uint32_t capabilities;
-	bool returns; /* root can be had again */
-	const char *fails; /* this call */
+	bool can_regain_root; /* setuid(0) succeeds */
+	const char *failing_call; /* name of the call that fails; NULL: none */
 	char calls[128];
 } process;
 
@@ -46,7 +47,7 @@ long __wrap_syscall(long number, void *header, struct __user_cap_data_struct *da
 static int called(const char *name)
 {
 	strcat(strcat(process.calls, name), " ");
-	if (!process.fails || strcmp(process.fails, name))
+	if (!process.failing_call || strcmp(process.failing_call, name))
 		return 0;
 	errno = EPERM;
 	return -1;
@@ -112,7 +113,7 @@ int __wrap_getgroups(int size, gid_t *list)
 int __wrap_setuid(uid_t uid)
 {
 	assert_int_equal(uid, 0);
-	return process.returns ? 0 : -1;
+	return process.can_regain_root ? 0 : -1;
 }
 
 long __wrap_syscall(long number, void *header, struct __user_cap_data_struct *data)
@@ -123,13 +124,11 @@ long __wrap_syscall(long number, void *header, struct __user_cap_data_struct *da
 	return 0;
 }
 
-/* --- What is told --- */
+/* --- Fixture --- */
 
 struct fixture {
 	struct config config;
-	struct log *log;
-	int fd;
-	char text[4096];
+	struct captured_log log;
 };
 
 static int set_up(void **state)
@@ -140,50 +139,34 @@ static int set_up(void **state)
 	process.groups = 3;
 	f->config = (struct config){.path = (char *)"t.ini",
 				    .user = {.name = (char *)"someone", .line = 7, .uid = 1234, .gid = 5678}};
-	f->fd = memfd_create("log", MFD_CLOEXEC);
-	return log_create(&f->log, f->fd, LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+	captured_log_open(&f->log, LOG_LEVEL_INFO);
+	return 0;
 }
 
 static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	log_destroy(f->log, 1000);
-	close(f->fd);
+	captured_log_close(&f->log);
 	free(f);
 	return 0;
 }
 
-static const char *said(struct fixture *f)
-{
-	ssize_t size = pread(f->fd, f->text, sizeof(f->text) - 1, 0);
-
-	assert_true(size >= 0);
-	f->text[size] = '\0';
-	return f->text;
-}
-
-static void assert_said(struct fixture *f, const char *text)
-{
-	if (!strstr(said(f), text))
-		fail_msg("expected `%s`, not `%s`", text, f->text);
-}
-
 /* --- Tests --- */
 
-static void groups_go_before_the_user(void **state)
+static void groups_change_before_the_user(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(privileges_drop(&f->config, f->log), 0);
+	assert_int_equal(privileges_drop(&f->config, f->log.log), 0);
 	assert_string_equal(process.calls, "setgroups setresgid setresuid ");
 	assert_int_equal(process.uid, 1234);
 	assert_int_equal(process.gid, 5678);
 	assert_int_equal(process.groups, 0);
-	assert_said(f, "info: running as user someone (1234), group 5678");
+	assert_logged(&f->log, "info: running as user someone (1234), group 5678");
 }
 
-static void what_fails_is_told(void **state)
+static void failed_call_is_logged(void **state)
 {
 	static const char *const calls[] = {"setgroups", "setresgid", "setresuid"};
 
@@ -194,69 +177,70 @@ static void what_fails_is_told(void **state)
 		tear_down(state);
 		assert_int_equal(set_up(state), 0);
 		f = *state;
-		process.fails = calls[i];
+		process.failing_call = calls[i];
 		snprintf(expected, sizeof(expected),
 			 "error: t.ini:7: [udprelayd] user: cannot become `someone`: %s: Operation not permitted",
 			 calls[i]);
-		assert_int_equal(privileges_drop(&f->config, f->log), -EPERM);
-		assert_said(f, expected);
+		assert_int_equal(privileges_drop(&f->config, f->log.log), -EPERM);
+		assert_logged(&f->log, expected);
 	}
 }
 
-static void assert_not_for_good(struct fixture *f)
+static void assert_root_is_regained(struct fixture *f)
 {
-	assert_int_equal(privileges_drop(&f->config, f->log), -EPERM);
-	assert_said(f, "error: t.ini:7: [udprelayd] user: became `someone`, but not for good: ");
+	assert_int_equal(privileges_drop(&f->config, f->log.log), -EPERM);
+	assert_logged(&f->log, "error: t.ini:7: [udprelayd] user: became `someone`, but not for good: ");
 }
 
-static void a_way_back_is_noticed(void **state)
+static void successful_setuid_0_is_an_error(void **state)
 {
-	process.returns = true;
-	assert_not_for_good(*state);
+	process.can_regain_root = true;
+	assert_root_is_regained(*state);
 }
 
-static void another_saved_user_is_noticed(void **state)
+static void another_saved_user_is_an_error(void **state)
 {
 	process.saved_uid = 1;
-	assert_not_for_good(*state);
+	assert_root_is_regained(*state);
 }
 
-static void capabilities_that_stay_are_noticed(void **state)
+static void remaining_capabilities_are_an_error(void **state)
 {
 	process.capabilities = 1 << CAP_NET_RAW;
-	assert_not_for_good(*state);
+	assert_root_is_regained(*state);
 }
 
-static void root_without_a_user_is_warned(void **state)
+static void root_without_a_user_logs_a_warning(void **state)
 {
 	struct fixture *f = *state;
 
 	f->config.user.name = NULL;
-	assert_int_equal(privileges_drop(&f->config, f->log), 0);
+	assert_int_equal(privileges_drop(&f->config, f->log.log), 0);
 	assert_string_equal(process.calls, "");
-	assert_said(f, "warning: running as root, with more rights than are needed: write `user = nobody`");
+	assert_logged(&f->log, "warning: running as root, with more rights than are needed: write `user = nobody`");
 }
 
-static void without_root_only_the_same_user_will_do(void **state)
+static void without_root_the_user_must_match(void **state)
 {
 	struct fixture *f = *state;
 
 	process.uid = 1234;
 	process.gid = 5678;
-	assert_int_equal(privileges_drop(&f->config, f->log), 0);
-	assert_string_equal(said(f), "");
+	assert_int_equal(privileges_drop(&f->config, f->log.log), 0);
+	assert_string_equal(captured_log_text(&f->log), "");
 	process.gid = 5;
-	assert_int_equal(privileges_drop(&f->config, f->log), -EPERM);
-	assert_said(f, "error: t.ini:7: [udprelayd] user: only root can become `someone` (user 1234, group 5678): ");
+	assert_int_equal(privileges_drop(&f->config, f->log.log), -EPERM);
+	assert_logged(&f->log,
+		      "error: t.ini:7: [udprelayd] user: only root can become `someone` (user 1234, group 5678): ");
 	process.uid = 5;
 	process.gid = 5678;
-	assert_int_equal(privileges_drop(&f->config, f->log), -EPERM);
+	assert_int_equal(privileges_drop(&f->config, f->log.log), -EPERM);
 	f->config.user.name = NULL;
-	assert_int_equal(privileges_drop(&f->config, f->log), 0);
+	assert_int_equal(privileges_drop(&f->config, f->log.log), 0);
 	assert_string_equal(process.calls, "");
 }
 
-static void files_that_others_may_write_are_told(void **state)
+static void files_writable_by_others_are_logged(void **state)
 {
 	struct fixture *f = *state;
 	char directory[] = "/tmp/privileges.XXXXXX", path[32], expected[160];
@@ -267,25 +251,25 @@ static void files_that_others_may_write_are_told(void **state)
 	chmod(path, 0620);
 	f->config.path = path;
 	process.uid = 1;
-	privileges_check_files(&f->config, f->log);
-	assert_string_equal(said(f), "");
+	privileges_check_files(&f->config, f->log.log);
+	assert_string_equal(captured_log_text(&f->log), "");
 	process.uid = 0;
-	privileges_check_files(&f->config, f->log);
+	privileges_check_files(&f->config, f->log.log);
 	snprintf(expected, sizeof(expected), "%s may be written by others than its owner: `chmod go-w %s`", path, path);
-	assert_said(f, expected);
+	assert_logged(&f->log, expected);
 	snprintf(expected, sizeof(expected), "%s may be written", directory);
-	assert_null(strstr(said(f), expected));
+	assert_not_logged(&f->log, expected);
 	chmod(directory, 0702);
 	f->config.path = (char *)"/nowhere/t.ini";
 	f->config.datagram_log.target = LOG_TARGET_FILE;
 	f->config.datagram_log.path = path;
-	privileges_check_files(&f->config, f->log);
-	assert_said(f, expected);
+	privileges_check_files(&f->config, f->log.log);
+	assert_logged(&f->log, expected);
 	unlink(path);
 	rmdir(directory);
 }
 
-static void no_new_privileges(void **state)
+static void no_new_privileges_is_set(void **state)
 {
 	(void)state;
 	assert_int_equal(privileges_forbid_gain(), 0);
@@ -297,15 +281,15 @@ static void no_new_privileges(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(groups_go_before_the_user),
-		test(what_fails_is_told),
-		test(a_way_back_is_noticed),
-		test(another_saved_user_is_noticed),
-		test(capabilities_that_stay_are_noticed),
-		test(root_without_a_user_is_warned),
-		test(without_root_only_the_same_user_will_do),
-		test(files_that_others_may_write_are_told),
-		test(no_new_privileges),
+		test(groups_change_before_the_user),
+		test(failed_call_is_logged),
+		test(successful_setuid_0_is_an_error),
+		test(another_saved_user_is_an_error),
+		test(remaining_capabilities_are_an_error),
+		test(root_without_a_user_logs_a_warning),
+		test(without_root_the_user_must_match),
+		test(files_writable_by_others_are_logged),
+		test(no_new_privileges_is_set),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

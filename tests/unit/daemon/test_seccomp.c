@@ -1,4 +1,4 @@
-/* What the filter does to those who make other calls: each time in a process of its own. */
+/* The effect of the filter on calls that are not allowed. Each call runs in its own process. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -22,7 +22,7 @@
 #include "base/log.h"
 #include "daemon/seccomp.h"
 
-/* Returns how a process with the filter ended that called this; its exit status is what call() returned. */
+/* Runs call() with the filter in a child process. Returns the wait status; the exit status is the result of call(). */
 static int status_after(int (*call)(void))
 {
 	int status;
@@ -43,7 +43,7 @@ static int status_after(int (*call)(void))
 	return status;
 }
 
-static void assert_deadly(int (*call)(void))
+static void assert_killed(int (*call)(void))
 {
 	int status = status_after(call);
 
@@ -66,17 +66,17 @@ static int execute(void)
 	return execve("/bin/true", arguments, arguments + 1);
 }
 
-static int fork_itself(void)
+static int fork_process(void)
 {
 	return (int)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL) & 1;
 }
 
-static int enter_a_namespace(void)
+static int enter_namespace(void)
 {
 	return (int)syscall(SYS_setns, -1, 0) & 1;
 }
 
-static int change_a_mode(void)
+static int change_mode(void)
 {
 	return chmod("/nowhere", 0) ? errno : 0;
 }
@@ -86,23 +86,23 @@ static int become_root(void)
 	return setuid(0) ? errno : 0;
 }
 
-static int set_up_a_ring(void)
+static int set_up_io_uring(void)
 {
 	return syscall(425, 1, NULL) ? errno : 0; /* io_uring_setup */
 }
 
-static int open_a_packet_socket(void)
+static int open_packet_socket(void)
 {
 	return socket(AF_PACKET, SOCK_DGRAM, 0) < 0 ? errno : 0;
 }
 
-static void *nothing(void *data)
+static void *thread_main(void *data)
 {
 	pthread_setname_np(pthread_self(), "nothing");
 	return data;
 }
 
-static int work(void)
+static int use_allowed_calls(void)
 {
 	struct rlimit limit;
 	pthread_t thread;
@@ -110,38 +110,38 @@ static int work(void)
 
 	if (fd < 0 || file < 0 || getrlimit(RLIMIT_NOFILE, &limit) || setrlimit(RLIMIT_NOFILE, &limit))
 		return 1;
-	return pthread_create(&thread, NULL, nothing, NULL) || pthread_join(thread, NULL);
+	return pthread_create(&thread, NULL, thread_main, NULL) || pthread_join(thread, NULL);
 }
 
-static void an_intruder_is_killed(void **state)
+static void lethal_calls_kill_the_process(void **state)
 {
 	(void)state;
-	assert_deadly(execute);
-	assert_deadly(fork_itself);
-	assert_deadly(enter_a_namespace);
+	assert_killed(execute);
+	assert_killed(fork_process);
+	assert_killed(enter_namespace);
 }
 
-static void what_is_forbidden_fails(void **state)
+static void denied_calls_fail_with_eperm(void **state)
 {
 	(void)state;
-	assert_ends(change_a_mode, EPERM);
+	assert_ends(change_mode, EPERM);
 	assert_ends(become_root, EPERM);
 }
 
-static void what_is_unknown_is_not_there(void **state)
+static void unknown_calls_fail_with_enosys(void **state)
 {
 	(void)state;
-	assert_ends(set_up_a_ring, ENOSYS);
-	assert_ends(open_a_packet_socket, ENOSYS);
+	assert_ends(set_up_io_uring, ENOSYS);
+	assert_ends(open_packet_socket, ENOSYS);
 }
 
-static void what_the_daemon_does_is_allowed(void **state)
+static void calls_of_the_daemon_are_allowed(void **state)
 {
 	(void)state;
-	assert_ends(work, 0);
+	assert_ends(use_allowed_calls, 0);
 }
 
-/* Under a filter of somebody else none is added, and there is nothing to test. */
+/* If the process already has a filter, the daemon does not install its own. */
 static int has_filter(void)
 {
 	return prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 2;
@@ -150,10 +150,10 @@ static int has_filter(void)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_intruder_is_killed),
-		cmocka_unit_test(what_is_forbidden_fails),
-		cmocka_unit_test(what_is_unknown_is_not_there),
-		cmocka_unit_test(what_the_daemon_does_is_allowed),
+		cmocka_unit_test(lethal_calls_kill_the_process),
+		cmocka_unit_test(denied_calls_fail_with_eperm),
+		cmocka_unit_test(unknown_calls_fail_with_enosys),
+		cmocka_unit_test(calls_of_the_daemon_are_allowed),
 	};
 
 	if (!seccomp_is_built_in() || has_filter()) {

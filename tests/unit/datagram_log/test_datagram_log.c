@@ -1,4 +1,4 @@
-/* The datagram log as a whole: rings, writer, and targets that fail. */
+/* The datagram log as a whole: rings, writer thread, and outputs that fail. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -18,15 +18,15 @@
 #include "datagram_log/datagram_log.h"
 
 #define QUEUE 64
-#define PATIENCE_MS 10000
+#define TIMEOUT_MS 10000
 
 struct fixture {
-	char directory[32], path[64], said_path[64];
+	char directory[32], path[64], messages_path[64];
 	struct address source, destination;
 	struct listener_config listener;
 	struct config config;
 	struct log *log;
-	int said; /* what the operational log says */
+	int messages; /* the operational log */
 	struct datagram_log *dlog;
 	char text[1 << 20];
 };
@@ -43,7 +43,7 @@ static int set_up(void **state)
 	if (!mkdtemp(f->directory))
 		return -1;
 	sprintf(f->path, "%s/log", f->directory);
-	sprintf(f->said_path, "%s/said", f->directory);
+	sprintf(f->messages_path, "%s/messages", f->directory);
 	address_parse(&f->source, "192.0.2.1:1");
 	address_parse(&f->destination, "192.0.2.2:2");
 	f->listener = (struct listener_config){
@@ -53,8 +53,8 @@ static int set_up(void **state)
 	f->config.datagram_log.path = f->path;
 	f->config.datagram_log.payload = 16;
 	f->config.datagram_log.queue = QUEUE;
-	f->said = open(f->said_path, O_RDWR | O_CREAT | O_APPEND, 0600);
-	return log_create(&f->log, f->said, LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+	f->messages = open(f->messages_path, O_RDWR | O_CREAT | O_APPEND, 0600);
+	return log_create(&f->log, f->messages, LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
 }
 
 static int tear_down(void **state)
@@ -63,9 +63,9 @@ static int tear_down(void **state)
 
 	datagram_log_destroy(f->dlog);
 	log_destroy(f->log, 1000);
-	close(f->said);
+	close(f->messages);
 	unlink(f->path);
-	unlink(f->said_path);
+	unlink(f->messages_path);
 	rmdir(f->directory);
 	free(f);
 	return 0;
@@ -101,10 +101,10 @@ static const char *contents(struct fixture *f, const char *path)
 	return f->text;
 }
 
-/* Waits until the file holds the words; fails when it does not come to that. */
-static void await(struct fixture *f, const char *path, const char *words)
+/* Waits until the file contains the words. Fails after the timeout. */
+static void await_words(struct fixture *f, const char *path, const char *words)
 {
-	uint64_t end = clock_monotonic_ms() + PATIENCE_MS;
+	uint64_t end = clock_monotonic_ms() + TIMEOUT_MS;
 
 	while (!strstr(contents(f, path), words)) {
 		assert_true(clock_monotonic_ms() < end);
@@ -121,8 +121,8 @@ static unsigned count(const char *text, const char *words)
 	return found;
 }
 
-/* "records dropped: N", summed. */
-static uint64_t declared(const char *text)
+/* Returns the sum of N over all lines "records dropped: N". */
+static uint64_t reported_drops(const char *text)
 {
 	uint64_t sum = 0;
 
@@ -131,21 +131,21 @@ static uint64_t declared(const char *text)
 	return sum;
 }
 
-static void records_are_written_as_they_come(void **state)
+static void test_records_are_written_at_once(void **state)
 {
 	struct fixture *f = *state;
 
 	start(f, 1);
 	push(f, 0, 1);
-	await(f, f->path, "1970-01-01T00:00:00.000001Z echo 192.0.2.1:1 > 192.0.2.2:2 5B utf-8 sunk \"hello\"\n");
-	push(f, 0, 2); /* the writer sleeps by now, or is about to */
-	await(f, f->path, "1970-01-01T00:00:00.000002Z echo");
-	datagram_log_stop(f->dlog, PATIENCE_MS);
+	await_words(f, f->path, "1970-01-01T00:00:00.000001Z echo 192.0.2.1:1 > 192.0.2.2:2 5B utf-8 sunk \"hello\"\n");
+	push(f, 0, 2); /* the writer waits by now, or is about to wait */
+	await_words(f, f->path, "1970-01-01T00:00:00.000002Z echo");
+	datagram_log_stop(f->dlog, TIMEOUT_MS);
 	assert_int_equal(datagram_log_written(f->dlog), 2);
 	assert_int_equal(datagram_log_dropped(f->dlog), 0);
 }
 
-static void workers_are_merged_by_time(void **state)
+static void test_records_of_workers_are_merged_by_time(void **state)
 {
 	struct fixture *f = *state;
 	const char *text;
@@ -154,7 +154,7 @@ static void workers_are_merged_by_time(void **state)
 	for (unsigned i = 0; i < 10; i++)
 		push(f, i % 3 == 0, i);
 	assert_int_equal(datagram_log_start(f->dlog), 0);
-	datagram_log_stop(f->dlog, PATIENCE_MS);
+	datagram_log_stop(f->dlog, TIMEOUT_MS);
 	text = contents(f, f->path);
 	for (unsigned i = 0; i < 10; i++, text = strchr(text, '\n') + 1) {
 		char time[CLOCK_TEXT_MAX];
@@ -162,7 +162,7 @@ static void workers_are_merged_by_time(void **state)
 	}
 }
 
-static void what_does_not_fit_is_declared(void **state)
+static void test_drops_are_reported_in_the_log(void **state)
 {
 	struct fixture *f = *state;
 
@@ -170,15 +170,15 @@ static void what_does_not_fit_is_declared(void **state)
 	for (unsigned i = 0; i < QUEUE + 10; i++)
 		push(f, 0, i);
 	assert_int_equal(datagram_log_start(f->dlog), 0);
-	datagram_log_stop(f->dlog, PATIENCE_MS);
+	datagram_log_stop(f->dlog, TIMEOUT_MS);
 	contents(f, f->path);
 	assert_int_equal(count(f->text, "sunk"), QUEUE);
-	assert_int_equal(declared(f->text), 10);
+	assert_int_equal(reported_drops(f->text), 10);
 	assert_int_equal(datagram_log_written(f->dlog), QUEUE);
 	assert_int_equal(datagram_log_dropped(f->dlog), 10);
 }
 
-static void written_and_declared_are_all_of_them(void **state)
+static void test_written_and_reported_drops_add_up(void **state)
 {
 	struct fixture *f = *state;
 	const unsigned records = 50000;
@@ -186,13 +186,13 @@ static void written_and_declared_are_all_of_them(void **state)
 	start(f, 2);
 	for (unsigned i = 0; i < records; i++)
 		push(f, i % 2, i);
-	datagram_log_stop(f->dlog, PATIENCE_MS);
+	datagram_log_stop(f->dlog, TIMEOUT_MS);
 	assert_int_equal(datagram_log_written(f->dlog) + datagram_log_dropped(f->dlog), records);
 	contents(f, f->path);
-	assert_int_equal(declared(f->text), datagram_log_dropped(f->dlog));
+	assert_int_equal(reported_drops(f->text), datagram_log_dropped(f->dlog));
 }
 
-static void a_full_disk_is_told_once(void **state)
+static void test_a_full_disk_is_logged_once(void **state)
 {
 	static char full[] = "/dev/full";
 	struct fixture *f = *state;
@@ -201,17 +201,17 @@ static void a_full_disk_is_told_once(void **state)
 	start(f, 1);
 	for (unsigned i = 0; i < 1000; i++)
 		push(f, 0, i);
-	await(f, f->said_path, "/dev/full: No space left on device");
+	await_words(f, f->messages_path, "/dev/full: No space left on device");
 	datagram_log_stop(f->dlog, 100);
 	assert_int_equal(datagram_log_written(f->dlog), 0);
 	assert_int_equal(datagram_log_dropped(f->dlog), 1000);
-	contents(f, f->said_path);
+	contents(f, f->messages_path);
 	assert_int_equal(count(f->text, "No space left"), 1);
 	assert_int_equal(count(f->text, "the last 1000 records could not be written"), 1);
 }
 
-/* A pipe that nobody reads, and then somebody does. */
-static void a_stall_is_told_and_recovered_from(void **state)
+/* The pipe has no room until the test starts to read it. */
+static void test_a_stall_is_logged_and_ends(void **state)
 {
 	struct fixture *f = *state;
 	size_t size = 0;
@@ -223,23 +223,23 @@ static void a_stall_is_told_and_recovered_from(void **state)
 	start(f, 1);
 	for (unsigned i = 0; i < 1000; i++)
 		push(f, 0, i);
-	await(f, f->said_path, "nobody takes what is written");
-	for (uint64_t end = clock_monotonic_ms() + PATIENCE_MS; clock_monotonic_ms() < end;) {
+	await_words(f, f->messages_path, "nobody takes what is written");
+	for (uint64_t end = clock_monotonic_ms() + TIMEOUT_MS; clock_monotonic_ms() < end;) {
 		ssize_t got = read(reader, f->text + size, sizeof(f->text) - 1 - size);
 
 		size += got > 0 ? (size_t)got : 0;
 		f->text[size] = '\0';
-		if (count(f->text, "sunk \"hello\"\n") + declared(f->text) >= 1000)
+		if (count(f->text, "sunk \"hello\"\n") + reported_drops(f->text) >= 1000)
 			break;
 	}
-	assert_int_equal(count(f->text, "sunk \"hello\"\n") + declared(f->text), 1000);
-	assert_true(declared(f->text) > 0);
-	await(f, f->said_path, "writing again");
-	datagram_log_stop(f->dlog, PATIENCE_MS);
+	assert_int_equal(count(f->text, "sunk \"hello\"\n") + reported_drops(f->text), 1000);
+	assert_true(reported_drops(f->text) > 0);
+	await_words(f, f->messages_path, "writing again");
+	datagram_log_stop(f->dlog, TIMEOUT_MS);
 	close(reader);
 }
 
-static void the_end_does_not_wait_for_a_reader(void **state)
+static void test_stop_does_not_wait_for_a_reader(void **state)
 {
 	struct fixture *f = *state;
 	uint64_t before;
@@ -263,8 +263,8 @@ static void ignore(int number)
 	(void)number;
 }
 
-/* One every millisecond, while a writer that nobody listens to has a moment to end. */
-static void signals_do_not_cut_the_end_short(void **state)
+/* A signal every millisecond, while datagram_log_stop() waits for a writer whose pipe is full. */
+static void test_signals_do_not_shorten_stop(void **state)
 {
 	const struct itimerval often = {{.tv_usec = 1000}, {.tv_usec = 1000}}, never = {0};
 	const struct sigaction action = {.sa_handler = ignore, .sa_flags = SA_RESTART};
@@ -288,7 +288,7 @@ static void signals_do_not_cut_the_end_short(void **state)
 	close(reader);
 }
 
-static void a_moved_file_is_made_anew(void **state)
+static void test_reopen_creates_a_moved_file(void **state)
 {
 	struct fixture *f = *state;
 	char moved[80];
@@ -296,20 +296,20 @@ static void a_moved_file_is_made_anew(void **state)
 	sprintf(moved, "%s.1", f->path);
 	start(f, 1);
 	push(f, 0, 1);
-	await(f, f->path, "000001Z");
+	await_words(f, f->path, "000001Z");
 	assert_int_equal(rename(f->path, moved), 0);
 	datagram_log_reopen(f->dlog);
-	for (uint64_t end = clock_monotonic_ms() + PATIENCE_MS; access(f->path, F_OK);)
+	for (uint64_t end = clock_monotonic_ms() + TIMEOUT_MS; access(f->path, F_OK);)
 		assert_true(clock_monotonic_ms() < end);
 	push(f, 0, 2);
-	await(f, f->path, "000002Z");
+	await_words(f, f->path, "000002Z");
 	assert_null(strstr(contents(f, moved), "000002Z"));
 	unlink(moved);
-	datagram_log_stop(f->dlog, PATIENCE_MS);
+	datagram_log_stop(f->dlog, TIMEOUT_MS);
 }
 
-/* A line that a stall has cut goes on where it was cut: on SIGHUP too, where there is no other file. */
-static void a_reopening_tears_no_line(void **state)
+/* A line that a full pipe interrupted continues at the same byte, also after a reopen, since the pipe is the same. */
+static void test_reopen_splits_no_line(void **state)
 {
 	struct fixture *f = *state;
 	size_t size = 0;
@@ -321,10 +321,10 @@ static void a_reopening_tears_no_line(void **state)
 	start(f, 1);
 	for (unsigned i = 0; i < QUEUE; i++)
 		push(f, 0, i);
-	await(f, f->said_path, "nobody takes what is written");
+	await_words(f, f->messages_path, "nobody takes what is written");
 	datagram_log_reopen(f->dlog);
-	await(f, f->said_path, "opened anew");
-	for (uint64_t end = clock_monotonic_ms() + PATIENCE_MS; clock_monotonic_ms() < end;) {
+	await_words(f, f->messages_path, "opened anew");
+	for (uint64_t end = clock_monotonic_ms() + TIMEOUT_MS; clock_monotonic_ms() < end;) {
 		ssize_t got = read(reader, f->text + size, sizeof(f->text) - 1 - size);
 
 		size += got > 0 ? (size_t)got : 0;
@@ -334,18 +334,99 @@ static void a_reopening_tears_no_line(void **state)
 	}
 	assert_int_equal(count(f->text, "1970-01-01T"), QUEUE);
 	assert_int_equal(count(f->text, " sunk \"hello\"\n"), QUEUE);
-	datagram_log_stop(f->dlog, PATIENCE_MS);
+	datagram_log_stop(f->dlog, TIMEOUT_MS);
 	close(reader);
 }
 
-static void a_file_that_cannot_be_opened_is_an_error(void **state)
+static void test_a_paused_writer_waits_for_resume(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(datagram_log_create(&f->dlog, &f->config, 1, f->log), 0);
+	datagram_log_pause(f->dlog);
+	assert_int_equal(datagram_log_start(f->dlog), 0);
+	for (unsigned i = 0; i < 10; i++)
+		push(f, 0, i);
+	for (uint64_t end = clock_monotonic_ms() + 50; clock_monotonic_ms() < end;)
+		assert_string_equal(contents(f, f->path), "");
+	assert_int_equal(datagram_log_waiting(f->dlog), 10);
+	assert_false(datagram_log_idle(f->dlog));
+	datagram_log_resume(f->dlog);
+	await_words(f, f->path, "000009Z");
+	datagram_log_stop(f->dlog, TIMEOUT_MS);
+	assert_int_equal(datagram_log_written(f->dlog), 10);
+	assert_int_equal(datagram_log_waiting(f->dlog), 0);
+	assert_true(datagram_log_idle(f->dlog));
+}
+
+static void test_stop_ends_a_pause(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(datagram_log_create(&f->dlog, &f->config, 1, f->log), 0);
+	datagram_log_pause(f->dlog);
+	assert_int_equal(datagram_log_start(f->dlog), 0);
+	push(f, 0, 7);
+	assert_true(datagram_log_stop(f->dlog, TIMEOUT_MS));
+	assert_true(datagram_log_ended(f->dlog));
+	assert_int_equal(count(contents(f, f->path), "sunk"), 1);
+}
+
+static void test_adopted_counters_are_added(void **state)
+{
+	struct fixture *f = *state;
+	struct datagram_log *next;
+
+	assert_int_equal(datagram_log_create(&f->dlog, &f->config, 1, f->log), 0);
+	for (unsigned i = 0; i < QUEUE + 3; i++)
+		push(f, 0, i);
+	assert_int_equal(datagram_log_start(f->dlog), 0);
+	datagram_log_stop(f->dlog, TIMEOUT_MS);
+	assert_int_equal(datagram_log_create(&next, &f->config, 1, f->log), 0);
+	datagram_log_adopt_counters(next, f->dlog);
+	assert_int_equal(datagram_log_written(next), QUEUE);
+	assert_int_equal(datagram_log_dropped(next), 3);
+	assert_int_equal(datagram_log_waiting(next), 0);
+	datagram_log_destroy(next);
+}
+
+static volatile sig_atomic_t terminations;
+
+static void count_termination(int number)
+{
+	(void)number;
+	terminations++;
+}
+
+static void test_a_vital_pipe_without_reader_ends_the_process(void **state)
+{
+	const struct sigaction action = {.sa_handler = count_termination};
+	struct sigaction before;
+	struct fixture *f = *state;
+	int reader;
+
+	assert_int_equal(mkfifo(f->path, 0600), 0);
+	reader = open(f->path, O_RDONLY | O_NONBLOCK);
+	f->config.datagram_log.exit_on_broken_pipe = true;
+	sigaction(SIGTERM, &action, &before);
+	start(f, 1);
+	close(reader);
+	push(f, 0, 1);
+	for (uint64_t end = clock_monotonic_ms() + TIMEOUT_MS; !terminations;)
+		assert_true(clock_monotonic_ms() < end);
+	datagram_log_stop(f->dlog, 0);
+	sigaction(SIGTERM, &before, NULL);
+	assert_int_equal(datagram_log_dropped(f->dlog), 1);
+}
+
+static void test_create_reports_a_file_that_cannot_be_opened(void **state)
 {
 	struct fixture *f = *state;
 
 	f->config.datagram_log.path = f->directory;
 	f->config.datagram_log.line = 7;
 	assert_true(datagram_log_create(&f->dlog, &f->config, 1, f->log) < 0);
-	contents(f, f->said_path);
+	contents(f, f->messages_path);
 	assert_int_equal(count(f->text, "test.ini:7: [datagram_log] target: cannot write "), 1);
 	assert_int_equal(count(f->text, "Is a directory"), 1);
 }
@@ -353,17 +434,21 @@ static void a_file_that_cannot_be_opened_is_an_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(records_are_written_as_they_come, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(workers_are_merged_by_time, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(what_does_not_fit_is_declared, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(written_and_declared_are_all_of_them, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_full_disk_is_told_once, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_stall_is_told_and_recovered_from, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_end_does_not_wait_for_a_reader, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(signals_do_not_cut_the_end_short, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_moved_file_is_made_anew, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_reopening_tears_no_line, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_file_that_cannot_be_opened_is_an_error, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_records_are_written_at_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_records_of_workers_are_merged_by_time, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_drops_are_reported_in_the_log, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_written_and_reported_drops_add_up, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_full_disk_is_logged_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_stall_is_logged_and_ends, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_stop_does_not_wait_for_a_reader, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_signals_do_not_shorten_stop, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_reopen_creates_a_moved_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_reopen_splits_no_line, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_paused_writer_waits_for_resume, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_stop_ends_a_pause, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_adopted_counters_are_added, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_vital_pipe_without_reader_ends_the_process, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_create_reports_a_file_that_cannot_be_opened, set_up, tear_down),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -1,3 +1,4 @@
+/* Files, pipes and standard streams as outputs of the datagram log. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -17,7 +18,7 @@
 
 struct fixture {
 	char directory[32], path[64], moved[64];
-	struct log_file output;
+	struct log_file file;
 };
 
 static int set_up(void **state)
@@ -55,68 +56,68 @@ static void assert_holds(const char *path, const char *text)
 	assert_string_equal(got, text);
 }
 
-static void a_file_is_appended_to(void **state)
+static void test_a_file_is_appended_to(void **state)
 {
 	struct fixture *f = *state;
 
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(log_file_open(&f->output, LOG_TARGET_FILE, f->path), 0);
-		assert_true(f->output.bulk && !f->output.shared);
-		assert_int_equal(log_file_write(&f->output, "line\n", 5, 0), 5);
-		log_file_close(&f->output);
+		assert_int_equal(log_file_open(&f->file, LOG_TARGET_FILE, f->path), 0);
+		assert_true(f->file.regular && !f->file.shared);
+		assert_int_equal(log_file_write(&f->file, "line\n", 5, 0), 5);
+		log_file_close(&f->file);
 	}
 	assert_holds(f->path, "line\nline\n");
 }
 
-static void a_file_that_was_moved_is_made_anew(void **state)
+static void test_reopen_creates_a_moved_file(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(log_file_open(&f->output, LOG_TARGET_FILE, f->path), 0);
-	log_file_write(&f->output, "old\n", 4, 0);
-	assert_int_equal(log_file_reopen(&f->output), 0); /* the same file */
+	assert_int_equal(log_file_open(&f->file, LOG_TARGET_FILE, f->path), 0);
+	log_file_write(&f->file, "old\n", 4, 0);
+	assert_int_equal(log_file_reopen(&f->file), 0); /* the same file */
 	assert_int_equal(rename(f->path, f->moved), 0);
-	assert_int_equal(log_file_reopen(&f->output), 1);
-	log_file_write(&f->output, "new\n", 4, 0);
-	log_file_close(&f->output);
+	assert_int_equal(log_file_reopen(&f->file), 1);
+	log_file_write(&f->file, "new\n", 4, 0);
+	log_file_close(&f->file);
 	assert_holds(f->moved, "old\n");
 	assert_holds(f->path, "new\n");
 }
 
-static void the_old_file_stays_where_no_new_one_can_be_had(void **state)
+static void test_a_failed_reopen_keeps_the_old_file(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(log_file_open(&f->output, LOG_TARGET_FILE, f->path), 0);
+	assert_int_equal(log_file_open(&f->file, LOG_TARGET_FILE, f->path), 0);
 	assert_int_equal(rename(f->path, f->moved), 0);
 	assert_int_equal(mkdir(f->path, 0700), 0);
-	assert_int_equal(log_file_reopen(&f->output), -EISDIR);
-	assert_int_equal(log_file_write(&f->output, "on\n", 3, 0), 3);
-	log_file_close(&f->output);
+	assert_int_equal(log_file_reopen(&f->file), -EISDIR);
+	assert_int_equal(log_file_write(&f->file, "on\n", 3, 0), 3);
+	log_file_close(&f->file);
 	rmdir(f->path);
 	assert_holds(f->moved, "on\n");
 }
 
-static void what_cannot_be_opened_is_an_error(void **state)
+static void test_open_reports_errors(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(log_file_open(&f->output, LOG_TARGET_FILE, f->directory), -EISDIR);
-	assert_int_equal(log_file_open(&f->output, LOG_TARGET_FILE, "/nowhere/log"), -ENOENT);
+	assert_int_equal(log_file_open(&f->file, LOG_TARGET_FILE, f->directory), -EISDIR);
+	assert_int_equal(log_file_open(&f->file, LOG_TARGET_FILE, "/nowhere/log"), -ENOENT);
 	assert_int_equal(mkfifo(f->path, 0600), 0);
-	assert_int_equal(log_file_open(&f->output, LOG_TARGET_FILE, f->path), -ENXIO);
+	assert_int_equal(log_file_open(&f->file, LOG_TARGET_FILE, f->path), -ENXIO);
 }
 
-static void a_full_disk_is_an_error(void **state)
+static void test_a_full_disk_is_an_error(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(log_file_open(&f->output, LOG_TARGET_FILE, "/dev/full"), 0);
-	assert_int_equal(log_file_write(&f->output, "x", 1, 0), -ENOSPC);
-	log_file_close(&f->output);
+	assert_int_equal(log_file_open(&f->file, LOG_TARGET_FILE, "/dev/full"), 0);
+	assert_int_equal(log_file_write(&f->file, "x", 1, 0), -ENOSPC);
+	log_file_close(&f->file);
 }
 
-static void a_pipe_is_waited_for_but_not_for_ever(void **state)
+static void test_write_to_a_full_pipe_times_out(void **state)
 {
 	struct fixture *f = *state;
 	char bytes[8192] = {0};
@@ -125,41 +126,41 @@ static void a_pipe_is_waited_for_but_not_for_ever(void **state)
 
 	assert_int_equal(mkfifo(f->path, 0600), 0);
 	reader = open(f->path, O_RDONLY | O_NONBLOCK);
-	assert_int_equal(log_file_open(&f->output, LOG_TARGET_FILE, f->path), 0);
-	assert_false(f->output.bulk);
-	while ((written = log_file_write(&f->output, bytes, sizeof(bytes), 1)) > 0)
+	assert_int_equal(log_file_open(&f->file, LOG_TARGET_FILE, f->path), 0);
+	assert_false(f->file.regular);
+	while ((written = log_file_write(&f->file, bytes, sizeof(bytes), 1)) > 0)
 		sum += written;
 	assert_int_equal(written, -EAGAIN);
 	assert_true(sum >= 4096);
 	close(reader);
-	assert_int_equal(log_file_write(&f->output, "x", 1, 1), -EPIPE);
-	log_file_close(&f->output);
+	assert_int_equal(log_file_write(&f->file, "x", 1, 1), -EPIPE);
+	log_file_close(&f->file);
 }
 
-static void standard_streams_are_named(void **state)
+static void test_standard_streams_have_names(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(log_file_open(&f->output, LOG_TARGET_STDERR, NULL), 0);
-	assert_string_equal(f->output.name, "stderr");
-	assert_true(f->output.shared);
-	log_file_close(&f->output);
-	assert_int_equal(log_file_open(&f->output, LOG_TARGET_STDOUT, NULL), 0);
-	assert_string_equal(f->output.name, "stdout");
-	assert_int_equal(log_file_reopen(&f->output), 0);
-	log_file_close(&f->output);
+	assert_int_equal(log_file_open(&f->file, LOG_TARGET_STDERR, NULL), 0);
+	assert_string_equal(f->file.name, "stderr");
+	assert_true(f->file.shared);
+	log_file_close(&f->file);
+	assert_int_equal(log_file_open(&f->file, LOG_TARGET_STDOUT, NULL), 0);
+	assert_string_equal(f->file.name, "stdout");
+	assert_int_equal(log_file_reopen(&f->file), 0);
+	log_file_close(&f->file);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_file_is_appended_to, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_file_that_was_moved_is_made_anew, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_old_file_stays_where_no_new_one_can_be_had, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(what_cannot_be_opened_is_an_error, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_full_disk_is_an_error, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_pipe_is_waited_for_but_not_for_ever, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(standard_streams_are_named, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_file_is_appended_to, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_reopen_creates_a_moved_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_failed_reopen_keeps_the_old_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_open_reports_errors, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_full_disk_is_an_error, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_write_to_a_full_pipe_times_out, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_standard_streams_have_names, set_up, tear_down),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

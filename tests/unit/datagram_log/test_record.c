@@ -1,3 +1,4 @@
+/* The lines of the datagram log. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -51,7 +52,7 @@ static void format(struct fixture *f, const char *payload, uint32_t shown, uint3
 	f->line[record_format(f->line, &f->record, shown, shown_max, f->codec, format)] = '\0';
 }
 
-static void text_has_the_fields_in_order(void **state)
+static void test_text_has_the_fields_in_order(void **state)
 {
 	struct fixture *f = *state;
 
@@ -60,7 +61,7 @@ static void text_has_the_fields_in_order(void **state)
 				     "utf-8 echoed \"你好, udp\\n\"\n");
 }
 
-static void the_encoding_is_the_one_that_decoded(void **state)
+static void test_the_encoding_is_the_one_that_decoded(void **state)
 {
 	struct fixture *f = *state;
 
@@ -70,7 +71,7 @@ static void the_encoding_is_the_one_that_decoded(void **state)
 	assert_non_null(strstr(f->line, " 2B utf-8 echoed \"\\xff\\xff\"\n"));
 }
 
-static void verdicts_are_told(void **state)
+static void test_verdicts_are_written(void **state)
 {
 	struct fixture *f = *state;
 
@@ -88,7 +89,7 @@ static void verdicts_are_told(void **state)
 	assert_non_null(strstr(f->line, " 1B utf-8 dropped:source_port \"x\"\n"));
 }
 
-static void a_longer_payload_ends_in_an_ellipsis(void **state)
+static void test_a_cut_payload_ends_in_an_ellipsis(void **state)
 {
 	struct fixture *f = *state;
 
@@ -98,7 +99,7 @@ static void a_longer_payload_ends_in_an_ellipsis(void **state)
 	assert_non_null(strstr(f->line, "\"payload\":\"你\",\"truncated\":true}\n"));
 }
 
-static void no_payload_is_shown_where_none_is_wanted(void **state)
+static void test_payload_can_be_switched_off(void **state)
 {
 	struct fixture *f = *state;
 
@@ -109,7 +110,7 @@ static void no_payload_is_shown_where_none_is_wanted(void **state)
 		strstr(f->line, "\"encoding\":null,\"verdict\":\"echoed\",\"payload\":null,\"truncated\":false}\n"));
 }
 
-static void json_has_the_same_fields(void **state)
+static void test_json_has_the_same_fields(void **state)
 {
 	struct fixture *f = *state;
 
@@ -122,7 +123,7 @@ static void json_has_the_same_fields(void **state)
 			    "\"truncated\":false}\n");
 }
 
-static void the_bound_holds_for_the_worst_payload(void **state)
+static void test_the_size_limit_holds_for_the_worst_payload(void **state)
 {
 	struct fixture *f = *state;
 	char payload[257];
@@ -142,29 +143,29 @@ static void the_bound_holds_for_the_worst_payload(void **state)
 	}
 }
 
-static void drops_are_declared(void **state)
+static void test_drops_are_written(void **state)
 {
-	char line[RECORD_DECLARATION_MAX + 1];
+	char line[RECORD_DROPPED_MAX + 1];
 
 	(void)state;
 	line[record_format_dropped(line, 0, 42, LOG_FORMAT_TEXT)] = '\0';
 	assert_string_equal(line, "1970-01-01T00:00:00.000000Z records dropped: 42\n");
 	line[record_format_dropped(line, 0, 42, LOG_FORMAT_JSON)] = '\0';
 	assert_string_equal(line, "{\"time\":\"1970-01-01T00:00:00.000000Z\",\"records_dropped\":42}\n");
-	assert_in_range(record_format_dropped(line, 0, UINT64_MAX, LOG_FORMAT_JSON), 1, RECORD_DECLARATION_MAX);
+	assert_in_range(record_format_dropped(line, 0, UINT64_MAX, LOG_FORMAT_JSON), 1, RECORD_DROPPED_MAX);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(text_has_the_fields_in_order, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_encoding_is_the_one_that_decoded, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(verdicts_are_told, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_longer_payload_ends_in_an_ellipsis, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(no_payload_is_shown_where_none_is_wanted, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(json_has_the_same_fields, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_bound_holds_for_the_worst_payload, set_up, tear_down),
-		cmocka_unit_test(drops_are_declared),
+		cmocka_unit_test_setup_teardown(test_text_has_the_fields_in_order, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_the_encoding_is_the_one_that_decoded, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_verdicts_are_written, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_cut_payload_ends_in_an_ellipsis, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_payload_can_be_switched_off, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_json_has_the_same_fields, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_the_size_limit_holds_for_the_worst_payload, set_up, tear_down),
+		cmocka_unit_test(test_drops_are_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

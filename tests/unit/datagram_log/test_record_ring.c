@@ -1,3 +1,4 @@
+/* The ring, with one thread and with two. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -10,7 +11,7 @@
 #include "base/clock.h"
 #include "datagram_log/record_ring.h"
 
-static struct eventcount waker;
+static struct eventcount eventcount;
 static struct address source, destination;
 
 static struct datagram_record record_of(const char *payload, uint64_t time_us)
@@ -26,10 +27,10 @@ static int set_up(void **state)
 {
 	struct record_ring *ring;
 
-	eventcount_init(&waker);
+	eventcount_init(&eventcount);
 	address_parse(&source, "192.0.2.1:1");
 	address_parse(&destination, "[2001:db8::1]:2");
-	if (record_ring_create(&ring, 16, 8, &waker))
+	if (record_ring_create(&ring, 16, 8, &eventcount))
 		return -1;
 	*state = ring;
 	return 0;
@@ -38,11 +39,11 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	record_ring_destroy(*state);
-	eventcount_finish(&waker);
+	eventcount_finish(&eventcount);
 	return 0;
 }
 
-static void a_record_comes_out_as_it_went_in(void **state)
+static void test_a_record_is_copied(void **state)
 {
 	struct record_ring *ring = *state;
 	char payload[] = "0123456789";
@@ -52,7 +53,7 @@ static void a_record_comes_out_as_it_went_in(void **state)
 
 	assert_null(record_ring_peek(ring, &shown));
 	record_ring_push(ring, &record);
-	memset(payload, 'x', sizeof(payload)); /* it was copied */
+	memset(payload, 'x', sizeof(payload)); /* the ring has a copy */
 	out = record_ring_peek(ring, &shown);
 	assert_non_null(out);
 	assert_int_equal(out->time_us, 7);
@@ -65,7 +66,7 @@ static void a_record_comes_out_as_it_went_in(void **state)
 	assert_null(record_ring_peek(ring, &shown));
 }
 
-static void a_full_ring_drops_and_counts(void **state)
+static void test_a_full_ring_drops_and_counts(void **state)
 {
 	struct record_ring *ring = *state;
 	uint32_t shown;
@@ -97,8 +98,8 @@ static void *produce(void *data)
 	return NULL;
 }
 
-/* Returns whether there was one. */
-static bool take_one(struct record_ring *ring, uint64_t *last)
+/* Returns false if the ring is empty. */
+static bool pop_one(struct record_ring *ring, uint64_t *last)
 {
 	uint32_t shown;
 	const struct datagram_record *record = record_ring_peek(ring, &shown);
@@ -112,50 +113,38 @@ static bool take_one(struct record_ring *ring, uint64_t *last)
 	return true;
 }
 
-/* Were a wake-up lost, the consumer would sleep for a minute. */
-static void two_threads_lose_nothing_and_no_wake_up(void **state)
+/* A lost wake-up would show as a wait of a minute. */
+static void test_two_threads_lose_no_record_and_no_wakeup(void **state)
 {
 	struct record_ring *ring = *state;
-	uint64_t last = 0, taken = 0, before = clock_monotonic_ms();
+	uint64_t last = 0, popped = 0, before = clock_monotonic_ms();
 	uint32_t shown;
 	pthread_t producer;
 
 	assert_int_equal(pthread_create(&producer, NULL, produce, ring), 0);
-	while (taken + record_ring_dropped(ring) < RECORDS) {
-		if (take_one(ring, &last)) {
-			taken++;
+	while (popped + record_ring_dropped(ring) < RECORDS) {
+		if (pop_one(ring, &last)) {
+			popped++;
 			continue;
 		}
-		eventcount_prepare(&waker);
-		if (record_ring_peek(ring, &shown) || taken + record_ring_dropped(ring) == RECORDS)
-			eventcount_cancel(&waker);
+		eventcount_prepare(&eventcount);
+		if (record_ring_peek(ring, &shown) || popped + record_ring_dropped(ring) == RECORDS)
+			eventcount_cancel(&eventcount);
 		else
-			eventcount_wait(&waker, 60000);
+			eventcount_wait(&eventcount, 60000);
 	}
 	pthread_join(producer, NULL);
-	assert_int_equal(taken, record_ring_pushed(ring));
-	assert_int_equal(taken + record_ring_dropped(ring), RECORDS);
-	assert_true(clock_monotonic_ms() - before < 60000);
-}
-
-static void a_wake_before_the_sleep_counts(void **state)
-{
-	uint64_t before = clock_monotonic_ms();
-
-	(void)state;
-	eventcount_prepare(&waker);
-	eventcount_wake(&waker);
-	eventcount_wait(&waker, 60000);
+	assert_int_equal(popped, record_ring_pushed(ring));
+	assert_int_equal(popped + record_ring_dropped(ring), RECORDS);
 	assert_true(clock_monotonic_ms() - before < 60000);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_record_comes_out_as_it_went_in, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_full_ring_drops_and_counts, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(two_threads_lose_nothing_and_no_wake_up, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_wake_before_the_sleep_counts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_record_is_copied, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_full_ring_drops_and_counts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_two_threads_lose_no_record_and_no_wakeup, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,15 +11,15 @@
 
 #include "datapath/gso.h"
 
-#define COPIES 8
+#define CHUNKS 8
 
 struct fixture {
-	struct tx_chunk copies[COPIES];
-	uint8_t data[COPIES][1000];
+	struct tx_chunk chunks[CHUNKS];
+	uint8_t data[CHUNKS][1000];
 	struct address to, from;
-	struct tx_socket outlet;
-	struct tx_flow group;
-	struct tx_messages portion;
+	struct tx_socket tx;
+	struct tx_flow flow;
+	struct tx_messages messages;
 };
 
 static int set_up(void **state)
@@ -31,9 +31,9 @@ static int set_up(void **state)
 		return -1;
 	address_parse(&f->to, "192.0.2.1:9");
 	address_parse(&f->from, "192.0.2.2:9");
-	f->outlet = (struct tx_socket){.gso = true, .first = &f->group, .last = &f->group};
-	f->group = (struct tx_flow){.outlet = &f->outlet, .to = &f->to};
-	f->portion.copies = f->copies;
+	f->tx = (struct tx_socket){.gso = true, .first = &f->flow, .last = &f->flow};
+	f->flow = (struct tx_flow){.socket = &f->tx, .to = &f->to};
+	f->messages.chunks = f->chunks;
 	return 0;
 }
 
@@ -43,20 +43,20 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* count copies of one datagram each, of these sizes. */
+/* count chunks of one datagram each, of these sizes. */
 static void fill(struct fixture *f, const uint32_t *sizes, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
-		f->copies[i] = (struct tx_chunk){.data = f->data[i],
+		f->chunks[i] = (struct tx_chunk){.data = f->data[i],
 						 .size = sizes[i],
 						 .segment = sizes[i],
 						 .count = 1,
 						 .next = i + 1 < count ? i + 1 : TX_NONE};
 }
 
-static uint16_t segment_of(const struct tx_messages *portion, unsigned i)
+static uint16_t segment_of(const struct tx_messages *messages, unsigned i)
 {
-	struct msghdr message = portion->messages[i].msg_hdr;
+	struct msghdr message = messages->headers[i].msg_hdr;
 	uint16_t segment = 0;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
@@ -72,11 +72,11 @@ static void equal_datagrams_are_one_run_with_a_shorter_last_one(void **state)
 	const uint32_t sizes[] = {100, 100, 100, 40};
 
 	fill(f, sizes, 4);
-	assert_int_equal(gso_build_messages(&f->portion, &f->outlet), 1);
-	assert_int_equal(f->portion.messages[0].msg_hdr.msg_iovlen, 4);
-	assert_int_equal(segment_of(&f->portion, 0), 100);
-	assert_int_equal(f->portion.spans[0].count, 4);
-	assert_ptr_equal(f->portion.messages[0].msg_hdr.msg_name, &f->to.any);
+	assert_int_equal(gso_build_messages(&f->messages, &f->tx), 1);
+	assert_int_equal(f->messages.headers[0].msg_hdr.msg_iovlen, 4);
+	assert_int_equal(segment_of(&f->messages, 0), 100);
+	assert_int_equal(f->messages.items[0].count, 4);
+	assert_ptr_equal(f->messages.headers[0].msg_hdr.msg_name, &f->to.any);
 }
 
 static void another_size_begins_another_message(void **state)
@@ -85,12 +85,12 @@ static void another_size_begins_another_message(void **state)
 	const uint32_t sizes[] = {100, 40, 100, 200, 200};
 
 	fill(f, sizes, 5);
-	assert_int_equal(gso_build_messages(&f->portion, &f->outlet), 3);
-	assert_int_equal(f->portion.spans[0].count, 2);
-	assert_int_equal(f->portion.spans[1].count, 1);
-	assert_int_equal(segment_of(&f->portion, 1), 0);
-	assert_int_equal(f->portion.spans[2].count, 2);
-	assert_int_equal(segment_of(&f->portion, 2), 200);
+	assert_int_equal(gso_build_messages(&f->messages, &f->tx), 3);
+	assert_int_equal(f->messages.items[0].count, 2);
+	assert_int_equal(f->messages.items[1].count, 1);
+	assert_int_equal(segment_of(&f->messages, 1), 0);
+	assert_int_equal(f->messages.items[2].count, 2);
+	assert_int_equal(segment_of(&f->messages, 2), 200);
 }
 
 static void empty_datagrams_go_alone(void **state)
@@ -99,7 +99,7 @@ static void empty_datagrams_go_alone(void **state)
 	const uint32_t sizes[] = {0, 0, 100, 0};
 
 	fill(f, sizes, 4);
-	assert_int_equal(gso_build_messages(&f->portion, &f->outlet), 4);
+	assert_int_equal(gso_build_messages(&f->messages, &f->tx), 4);
 }
 
 static void what_was_refused_goes_one_by_one_for_a_while(void **state)
@@ -108,13 +108,13 @@ static void what_was_refused_goes_one_by_one_for_a_while(void **state)
 	const uint32_t sizes[] = {100, 100, 50, 50};
 
 	fill(f, sizes, 4);
-	assert_int_equal(gso_build_messages(&f->portion, &f->outlet), 2);
-	gso_disable(&f->portion, &f->portion.spans[0], false);
-	assert_int_equal(gso_build_messages(&f->portion, &f->outlet), 3); /* smaller segments may still run */
-	gso_disable(&f->portion, &f->portion.spans[2], true);
-	assert_int_equal(gso_build_messages(&f->portion, &f->outlet), 4);
-	f->portion.now_ms += 24 * 3600 * 1000;
-	assert_int_equal(gso_build_messages(&f->portion, &f->outlet), 2);
+	assert_int_equal(gso_build_messages(&f->messages, &f->tx), 2);
+	gso_disable(&f->messages, &f->messages.items[0], false);
+	assert_int_equal(gso_build_messages(&f->messages, &f->tx), 3); /* smaller segments may still run */
+	gso_disable(&f->messages, &f->messages.items[2], true);
+	assert_int_equal(gso_build_messages(&f->messages, &f->tx), 4);
+	f->messages.now_ms += 24 * 3600 * 1000;
+	assert_int_equal(gso_build_messages(&f->messages, &f->tx), 2);
 }
 
 static void the_source_is_named_where_it_matters(void **state)
@@ -125,9 +125,9 @@ static void the_source_is_named_where_it_matters(void **state)
 	struct cmsghdr *c;
 
 	fill(f, sizes, 1);
-	f->group.from = &f->from;
-	assert_int_equal(gso_build_messages(&f->portion, &f->outlet), 1);
-	c = CMSG_FIRSTHDR(&f->portion.messages[0].msg_hdr);
+	f->flow.from = &f->from;
+	assert_int_equal(gso_build_messages(&f->messages, &f->tx), 1);
+	c = CMSG_FIRSTHDR(&f->messages.headers[0].msg_hdr);
 	assert_int_equal(c->cmsg_type, IP_PKTINFO);
 	memcpy(&info, CMSG_DATA(c), sizeof(info));
 	assert_int_equal(info.ipi_spec_dst.s_addr, f->from.v4.sin_addr.s_addr);
@@ -138,17 +138,17 @@ static void a_span_ends_where_the_next_begins(void **state)
 {
 	struct fixture *f = *state;
 	const uint32_t sizes[] = {0, 100};
-	const struct tx_message *spans = f->portion.spans;
+	const struct tx_message *items = f->messages.items;
 
 	fill(f, sizes, 2);
-	f->copies[0] = (struct tx_chunk){.size = 50 * 2000, .segment = 2000, .count = 50, .next = 1};
-	assert_int_equal(gso_build_messages(&f->portion, &f->outlet), 2);
-	assert_int_equal(spans[0].count, 32); /* 64 KB are enough */
-	assert_int_equal(spans[0].end.copy, 0);
-	assert_int_equal(spans[0].end.datagram, 32);
-	assert_memory_equal(&spans[1].begin, &spans[0].end, sizeof(struct tx_cursor));
-	assert_int_equal(spans[1].count, 19);
-	assert_int_equal(spans[1].end.copy, TX_NONE);
+	f->chunks[0] = (struct tx_chunk){.size = 50 * 2000, .segment = 2000, .count = 50, .next = 1};
+	assert_int_equal(gso_build_messages(&f->messages, &f->tx), 2);
+	assert_int_equal(items[0].count, 32); /* 64 KB are enough */
+	assert_int_equal(items[0].end.chunk, 0);
+	assert_int_equal(items[0].end.datagram, 32);
+	assert_memory_equal(&items[1].begin, &items[0].end, sizeof(struct tx_cursor));
+	assert_int_equal(items[1].count, 19);
+	assert_int_equal(items[1].end.chunk, TX_NONE);
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-/* A listener's route over real sockets of loopback; the records that it makes are caught (-Wl,--wrap). */
+/* A listener's pipeline over real sockets of loopback; the records that it makes are caught (-Wl,--wrap). */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -47,14 +47,14 @@ struct fixture {
 	struct peer_config peers[PEERS], *peer_list[PEERS];
 	struct listener_counters counters;
 	struct own_addresses *own;
-	struct tx_batch *egress;
+	struct tx_batch *tx_batch;
 	struct arena arena;
-	struct peer_socket links[PEERS];
+	struct peer_socket peer_sockets[PEERS];
 	int sinks[PEERS]; /* where the peers receive */
-	struct pipeline route;
-	struct tx_socket outlet;
+	struct pipeline pipeline;
+	struct tx_socket tx;
 	struct address local;
-	struct rx_context arrival;
+	struct rx_context rx;
 };
 
 static char utf8[] = "utf-8", gbk[] = "gbk", ascii[] = "ascii";
@@ -75,8 +75,8 @@ static int set_up(void **state)
 					     .log_every = 1,
 					     .max_datagram = 65507,
 					     .peers = f->peer_list};
-	f->outlet = (struct tx_socket){.fd = bound(&f->local), .gso = true};
-	f->arrival = (struct rx_context){&f->outlet, &f->local, 1, 1};
+	f->tx = (struct tx_socket){.fd = bound(&f->local), .gso = true};
+	f->rx = (struct rx_context){&f->tx, &f->local, 1, 1};
 	for (size_t i = 0; i < PEERS; i++) {
 		f->peers[i] = (struct peer_config){.name = names[i], .index = i};
 		f->sinks[i] = bound(&f->peers[i].address);
@@ -92,30 +92,30 @@ static void begin(struct fixture *f, enum action_kind action, size_t peers)
 	f->config.action = action;
 	f->config.peer_count = peers;
 	for (size_t i = 0; i < PEERS; i++)
-		peer_socket_init(&f->links[i], &f->peers[i], 65536, NULL, NULL);
-	assert_int_equal(pipeline_init(&f->route, action_of(action), &f->config, f->links), 0);
-	assert_int_equal(tx_batch_create(&f->egress, pipeline_chunks_max(&f->route), RX_BATCH_TRAINS + PEERS), 0);
-	assert_int_equal(arena_create(&f->arena, f->route.carrier.converts ? peers : 0), 0);
-	f->route.own = f->own;
-	f->route.carrier.egress = f->egress;
-	f->route.carrier.arena = &f->arena;
-	f->route.counters = &f->counters;
-	f->route.carrier.ring = (struct record_ring *)f; /* never looked into */
+		peer_socket_init(&f->peer_sockets[i], &f->peers[i], 65536, NULL, NULL);
+	assert_int_equal(pipeline_init(&f->pipeline, action_of(action), &f->config, f->peer_sockets), 0);
+	assert_int_equal(tx_batch_create(&f->tx_batch, pipeline_chunks_max(&f->pipeline), RX_BATCH_TRAINS + PEERS), 0);
+	assert_int_equal(arena_create(&f->arena, f->pipeline.delivery.converts ? peers : 0), 0);
+	f->pipeline.own = f->own;
+	f->pipeline.delivery.tx_batch = f->tx_batch;
+	f->pipeline.delivery.arena = &f->arena;
+	f->pipeline.counters = &f->counters;
+	f->pipeline.delivery.ring = (struct record_ring *)f; /* never looked into */
 }
 
 static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	pipeline_finish(&f->route);
+	pipeline_finish(&f->pipeline);
 	arena_destroy(&f->arena);
-	tx_batch_destroy(f->egress);
+	tx_batch_destroy(f->tx_batch);
 	own_addresses_destroy(f->own);
 	for (size_t i = 0; i < PEERS; i++) {
-		peer_socket_finish(&f->links[i]);
+		peer_socket_finish(&f->peer_sockets[i]);
 		close(f->sinks[i]);
 	}
-	close(f->outlet.fd);
+	close(f->tx.fd);
 	return 0;
 }
 
@@ -125,14 +125,15 @@ static struct train train_of(const struct address *source, const char *data, uin
 
 	train.segment = segment && segment < train.size ? segment : train.size;
 	train.count = (uint16_t)(train.size ? (train.size + train.segment - 1) / train.segment : 1);
+	train.end = train.count;
 	return train;
 }
 
 static void run(struct fixture *f, struct train *trains, unsigned count)
 {
-	pipeline_submit(&f->route, &f->arrival, trains, count);
-	assert_true(tx_batch_flush(f->egress, 1));
-	pipeline_complete(&f->route, &f->arrival, trains, count);
+	pipeline_submit(&f->pipeline, &f->rx, trains, count);
+	assert_true(tx_batch_flush(f->tx_batch, 1));
+	pipeline_complete(&f->pipeline, &f->rx, trains, count);
 }
 
 static void expect(int fd, const char *data)
@@ -168,7 +169,7 @@ static void assert_balance(const struct fixture *f)
 	assert_int_equal(counter_get(&c->received),
 			 counter_get(&c->sunk) + counter_get(&c->echoed) + counter_get(&c->forwarded) + dropped(c));
 	for (size_t i = 0; i < PEERS; i++) {
-		const struct peer_counters *p = &f->links[i].counters;
+		const struct peer_counters *p = &f->peer_sockets[i].counters;
 		uint64_t sum = counter_get(&p->sent);
 
 		for (int r = 0; r < DROP_REASONS; r++)
@@ -235,7 +236,7 @@ static void a_source_has_its_limit(void **state)
 	f->config.loop_guard = true;
 	begin(f, ACTION_ECHO, 0);
 	assert_int_equal(source_limit_create(&limit, 1, 4), 0);
-	f->route.source_limit = limit;
+	f->pipeline.source_limit = limit;
 	run(f, &refused, 1);
 	for (int i = 0; i < 102; i++) {
 		train = train_of(&f->peers[0].address, "aa", 1);
@@ -278,8 +279,8 @@ static void every_peer_gets_a_copy(void **state)
 		expect(f->sinks[i], "aa");
 		expect(f->sinks[i], "b");
 		expect(f->sinks[i], "");
-		assert_int_equal(counter_get(&f->links[i].counters.sent), 3);
-		assert_int_equal(counter_get(&f->links[i].counters.sent_bytes), 3);
+		assert_int_equal(counter_get(&f->peer_sockets[i].counters.sent), 3);
+		assert_int_equal(counter_get(&f->peer_sockets[i].counters.sent_bytes), 3);
 	}
 	assert_int_equal(caught_count, 3);
 	assert_int_equal(caught[0].record.sent, 3);
@@ -298,13 +299,13 @@ static void a_peer_that_is_down_costs_only_its_own_copy(void **state)
 	expect(f->sinks[0], "aa");
 	expect(f->sinks[2], "aa");
 	expect_nothing(f->sinks[1]);
-	assert_int_equal(counter_get(&f->links[1].counters.dropped[DROP_UNRESOLVED]), 2);
+	assert_int_equal(counter_get(&f->peer_sockets[1].counters.dropped[DROP_UNRESOLVED]), 2);
 	assert_int_equal(counter_get(&f->counters.forwarded), 2);
 	assert_int_equal(caught[0].record.sent, 2);
 	assert_int_equal(caught[0].record.verdict, VERDICT_FORWARDED);
 	assert_balance(f);
 
-	peer_socket_set_address(&f->links[1], &f->peers[1].address);
+	peer_socket_set_address(&f->peer_sockets[1], &f->peers[1].address);
 	train = train_of(&f->local, "again", 0);
 	run(f, &train, 1);
 	expect(f->sinks[1], "again");
@@ -353,7 +354,7 @@ static void strict_drops_the_copy_that_cannot_be_said(void **state)
 	expect_nothing(f->sinks[0]);
 	expect(f->sinks[1], "ok");
 	expect(f->sinks[1], "\xc3\xa9");
-	assert_int_equal(counter_get(&f->links[0].counters.dropped[DROP_UNCONVERTIBLE]), 1);
+	assert_int_equal(counter_get(&f->peer_sockets[0].counters.dropped[DROP_UNCONVERTIBLE]), 1);
 	assert_int_equal(caught[1].record.sent, 1);
 	assert_int_equal(caught[1].record.copies, 2);
 	assert_balance(f);

@@ -40,10 +40,10 @@ static int tear_down(void **state)
 
 static enum drop_reason check(const struct fixture *f, const char *ip, uint16_t port)
 {
-	struct train train = {0};
+	struct address source = {0};
 
-	assert_int_equal(address_from_ip(&train.source, ip, port), 0);
-	return guard_check(&f->echo, f->own, &train);
+	assert_int_equal(address_from_ip(&source, ip, port), 0);
+	return access_check(&f->echo, f->own, &source).reason;
 }
 
 static void ordinary_clients_pass(void **state)
@@ -111,13 +111,13 @@ static void it_is_for_those_who_answer(void **state)
 static void a_unix_sender_needs_a_name(void **state)
 {
 	struct fixture *f = *state;
-	struct train train = {0};
+	struct address source = {0};
 
-	train.source.any.sa_family = AF_UNIX;
-	train.source.length = sizeof(sa_family_t);
-	assert_int_equal(guard_check(&f->echo, f->own, &train), DROP_NO_RETURN);
-	assert_int_equal(address_parse(&train.source, "unix:/run/client"), 0);
-	assert_int_equal(guard_check(&f->echo, f->own, &train), DROP_NONE);
+	source.any.sa_family = AF_UNIX;
+	source.length = sizeof(sa_family_t);
+	assert_int_equal(access_check(&f->echo, f->own, &source).reason, DROP_NO_RETURN);
+	assert_int_equal(address_parse(&source, "unix:/run/client"), 0);
+	assert_int_equal(access_check(&f->echo, f->own, &source).reason, DROP_NONE);
 }
 
 static void a_relay_answers_like_an_echo(void **state)
@@ -151,17 +151,17 @@ static void without_refused_ports_only_port_0_is(void **state)
 static void unless_nobody_waits_for_an_answer(void **state)
 {
 	struct fixture *f = *state;
-	struct train train = {0};
+	struct address source = {0};
 
-	train.source.any.sa_family = AF_UNIX;
-	train.source.length = sizeof(sa_family_t);
+	source.any.sa_family = AF_UNIX;
+	source.length = sizeof(sa_family_t);
 	f->echo.action = ACTION_RELAY;
 	f->echo.responses = 1;
-	assert_int_equal(guard_check(&f->echo, f->own, &train), DROP_NO_RETURN);
+	assert_int_equal(access_check(&f->echo, f->own, &source).reason, DROP_NO_RETURN);
 	f->echo.responses = 0;
-	assert_int_equal(guard_check(&f->echo, f->own, &train), DROP_NONE);
+	assert_int_equal(access_check(&f->echo, f->own, &source).reason, DROP_NONE);
 	f->echo.action = ACTION_ECHO;
-	assert_int_equal(guard_check(&f->echo, f->own, &train), DROP_NO_RETURN);
+	assert_int_equal(access_check(&f->echo, f->own, &source).reason, DROP_NO_RETURN);
 }
 
 /* --- Lists of sources --- */
@@ -266,20 +266,20 @@ static void a_mapped_source_is_ipv4(void **state)
 static void unix_senders_are_in_no_list(void **state)
 {
 	struct fixture *f = *state;
-	struct train train = {0};
+	struct address source = {0};
 
 	f->echo.allow = set_of("192.0.2.0/24", NULL);
 	f->echo.deny = set_of("0.0.0.0/0", "::/0");
-	assert_int_equal(address_parse(&train.source, "unix:/run/client"), 0);
-	assert_int_equal(guard_check(&f->echo, f->own, &train), DROP_NONE);
-	train.source.length = sizeof(sa_family_t);
-	assert_int_equal(guard_check(&f->echo, f->own, &train), DROP_NO_RETURN);
+	assert_int_equal(address_parse(&source, "unix:/run/client"), 0);
+	assert_int_equal(access_check(&f->echo, f->own, &source).reason, DROP_NONE);
+	source.length = sizeof(sa_family_t);
+	assert_int_equal(access_check(&f->echo, f->own, &source).reason, DROP_NO_RETURN);
 	drop_lists(f);
 }
 
 /* --- Why --- */
 
-static void decides(const struct fixture *f, const char *source, enum access_rule ground, const char *prefix)
+static void decides(const struct fixture *f, const char *source, enum access_rule rule, const char *prefix)
 {
 	struct address address = {.length = sizeof(sa_family_t), .any.sa_family = AF_UNIX};
 	struct access_decision decision;
@@ -288,7 +288,7 @@ static void decides(const struct fixture *f, const char *source, enum access_rul
 	if (strcmp(source, "unix:"))
 		assert_int_equal(address_parse(&address, source), 0);
 	decision = access_check(&f->echo, f->own, &address);
-	assert_int_equal(decision.ground, ground);
+	assert_int_equal(decision.rule, rule);
 	assert_int_equal(decision.prefix != NULL, prefix != NULL);
 	if (prefix)
 		assert_string_equal(prefix_format(decision.prefix, text), prefix);

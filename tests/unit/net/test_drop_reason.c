@@ -1,3 +1,4 @@
+/* Names of drop reasons, and the reasons for errors of the kernel. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -9,8 +10,8 @@
 
 #include "net/drop_reason.h"
 
-/* They are labels: names that Prometheus and a grep can live with. */
-static void each_reason_has_a_name_of_its_own(void **state)
+/* The names are labels in the metrics. */
+static void test_each_reason_has_its_own_name(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < DROP_REASONS; i++) {
@@ -26,7 +27,7 @@ static void each_reason_has_a_name_of_its_own(void **state)
 	assert_string_equal(drop_reason_name(DROP_SEND_ERROR), "send_error");
 }
 
-static void a_failed_send_has_a_reason(void **state)
+static void test_reason_of_a_failed_send(void **state)
 {
 	(void)state;
 	assert_int_equal(drop_reason_from_send(EAGAIN), DROP_CONGESTED);
@@ -40,7 +41,7 @@ static void a_failed_send_has_a_reason(void **state)
 }
 
 /* EAGAIN means a full buffer when sending, and no free port when connecting. */
-static void a_failed_open_has_a_reason(void **state)
+static void test_reason_of_a_failed_open(void **state)
 {
 	(void)state;
 	assert_int_equal(drop_reason_from_open(EAGAIN), DROP_NO_PORT);
@@ -56,9 +57,9 @@ static void a_failed_open_has_a_reason(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_reason_has_a_name_of_its_own),
-		cmocka_unit_test(a_failed_send_has_a_reason),
-		cmocka_unit_test(a_failed_open_has_a_reason),
+		cmocka_unit_test(test_each_reason_has_its_own_name),
+		cmocka_unit_test(test_reason_of_a_failed_send),
+		cmocka_unit_test(test_reason_of_a_failed_open),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Which of the sockets that systemd passes are used, and which are closed. */
+/* Which inherited sockets are used, and which are closed. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -42,7 +42,7 @@ static void assert_names_differ(const struct listener_config *one, const char *a
 	assert_string_not_equal(name, store_name(other, other_address, other_worker));
 }
 
-static void what_makes_another_socket_is_in_the_name(void **state)
+static void test_store_name_distinguishes_sockets(void **state)
 {
 	struct multicast_config groups[] = {{.group = parse("239.1.2.3:1")}, {.group = parse("239.1.2.4:1")}};
 	struct listener_config other = {.name = a, .interface = "lo"};
@@ -61,7 +61,7 @@ static void what_makes_another_socket_is_in_the_name(void **state)
 	assert_string_equal(name, store_name(&renamed, "127.0.0.1:1", 0));
 }
 
-static void systemd_can_have_the_name(void **state)
+static void test_store_name_is_valid_for_systemd(void **state)
 {
 	(void)state;
 	assert_null(strpbrk(store_name(&plain, "[fe80::1%1]:65535", 4294967295), ":\n"));
@@ -69,16 +69,16 @@ static void systemd_can_have_the_name(void **state)
 	assert_null(store_name(&plain, "unix:/run/x", 0));
 }
 
-/* --- What is passed --- */
+/* --- Inherited sockets --- */
 
 struct fixture {
-	struct inherited_sockets passed;
+	struct inherited_sockets inherited;
 	struct address local[3];
 };
 
 static void add(struct fixture *f, const char *name, int fd, bool stored)
 {
-	struct inherited_socket *socket = &f->passed.items[f->passed.count++];
+	struct inherited_socket *socket = &f->inherited.items[f->inherited.count++];
 
 	*socket = (struct inherited_socket){.name = strdup(name), .fd = fd, .stored = stored};
 	socket->local.length = sizeof(socket->local.local);
@@ -98,7 +98,7 @@ static int set_up(void **state)
 {
 	struct fixture *f = *state = calloc(1, sizeof(*f));
 
-	f->passed.items = calloc(8, sizeof(*f->passed.items));
+	f->inherited.items = calloc(8, sizeof(*f->inherited.items));
 	return 0;
 }
 
@@ -106,8 +106,8 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	inherited_sockets_close(&f->passed);
-	assert_null(f->passed.items);
+	inherited_sockets_close(&f->inherited);
+	assert_null(f->inherited.items);
 	free(f);
 	return 0;
 }
@@ -125,47 +125,47 @@ static struct config *listening_on(const struct address *address)
 	return good(text);
 }
 
-static void only_what_is_wanted_stays(void **state)
+static void test_unclaimed_stored_sockets_are_closed(void **state)
 {
 	struct fixture *f = *state;
 	struct config *config;
 	char name[STORE_NAME_MAX];
-	int wanted, unwanted;
+	int claimed, unclaimed;
 
 	add_stored(f, 0, 0);
 	add_stored(f, 1, 0);
-	wanted = f->passed.items[0].fd;
-	unwanted = f->passed.items[1].fd;
+	claimed = f->inherited.items[0].fd;
+	unclaimed = f->inherited.items[1].fd;
 	config = listening_on(&f->local[0]);
-	inherited_sockets_discard_stale(&f->passed, config, 1);
-	assert_true(is_open(wanted));
-	assert_false(is_open(unwanted));
+	inherited_sockets_discard_stale(&f->inherited, config, 1);
+	assert_true(is_open(claimed));
+	assert_false(is_open(unclaimed));
 
 	inherited_sockets_store_name(name, &plain, &f->local[0], 0);
-	assert_int_equal(inherited_sockets_take(&f->passed, name, &f->local[1]), -1);
-	assert_int_equal(inherited_sockets_take(&f->passed, name, &f->local[0]), wanted);
-	assert_int_equal(inherited_sockets_take(&f->passed, name, &f->local[0]), -1);
-	close(wanted);
+	assert_int_equal(inherited_sockets_take_stored(&f->inherited, name, &f->local[1]), -1);
+	assert_int_equal(inherited_sockets_take_stored(&f->inherited, name, &f->local[0]), claimed);
+	assert_int_equal(inherited_sockets_take_stored(&f->inherited, name, &f->local[0]), -1);
+	close(claimed);
 	config_destroy(config);
 }
 
-/* The second worker's socket alone would be in the first one's way. */
-static void a_port_without_its_first_worker_is_bound_anew(void **state)
+/* The first worker binds a new socket, which fails if the second worker's socket has the port already. */
+static void test_a_later_worker_alone_is_not_claimed(void **state)
 {
 	struct fixture *f = *state;
 	struct config *config;
 	int fd;
 
 	add_stored(f, 0, 1);
-	fd = f->passed.items[0].fd;
+	fd = f->inherited.items[0].fd;
 	config = listening_on(&f->local[0]);
-	inherited_sockets_discard_stale(&f->passed, config, 2);
+	inherited_sockets_discard_stale(&f->inherited, config, 2);
 	assert_false(is_open(fd));
 	config_destroy(config);
 }
 
-/* It says that it is another one's than it is. */
-static void a_name_alone_does_not_do(void **state)
+/* The name in the store belongs to another address. */
+static void test_a_stored_socket_must_have_its_address(void **state)
 {
 	struct fixture *f = *state;
 	struct config *config;
@@ -177,12 +177,12 @@ static void a_name_alone_does_not_do(void **state)
 	inherited_sockets_store_name(name, &plain, &other, 0);
 	add(f, name, fd, true);
 	config = listening_on(&other);
-	inherited_sockets_discard_stale(&f->passed, config, 1);
+	inherited_sockets_discard_stale(&f->inherited, config, 1);
 	assert_false(is_open(fd));
 	config_destroy(config);
 }
 
-static void sockets_of_a_unit_stay(void **state)
+static void test_unit_sockets_stay_open(void **state)
 {
 	struct fixture *f = *state;
 	struct config *config;
@@ -192,13 +192,13 @@ static void sockets_of_a_unit_stay(void **state)
 	add(f, "other", bound(&f->local[1]), false);
 	add(f, "dns", bound(&f->local[2]), false);
 	config = listening_on(&f->local[0]);
-	inherited_sockets_discard_stale(&f->passed, config, 1);
-	first = inherited_sockets_next(&f->passed, "dns", NULL);
-	second = inherited_sockets_next(&f->passed, "dns", first);
+	inherited_sockets_discard_stale(&f->inherited, config, 1);
+	first = inherited_sockets_next(&f->inherited, "dns", NULL);
+	second = inherited_sockets_next(&f->inherited, "dns", first);
 	assert_non_null(second);
 	assert_true(address_equal(&first->local, &f->local[0]) && address_equal(&second->local, &f->local[2]));
-	assert_null(inherited_sockets_next(&f->passed, "dns", second));
-	assert_null(inherited_sockets_next(&f->passed, "d", NULL));
+	assert_null(inherited_sockets_next(&f->inherited, "dns", second));
+	assert_null(inherited_sockets_next(&f->inherited, "d", NULL));
 	assert_true(is_open(first->fd) && is_open(second->fd));
 	config_destroy(config);
 }
@@ -206,12 +206,12 @@ static void sockets_of_a_unit_stay(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_makes_another_socket_is_in_the_name),
-		cmocka_unit_test(systemd_can_have_the_name),
-		cmocka_unit_test_setup_teardown(only_what_is_wanted_stays, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_port_without_its_first_worker_is_bound_anew, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_name_alone_does_not_do, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(sockets_of_a_unit_stay, set_up, tear_down),
+		cmocka_unit_test(test_store_name_distinguishes_sockets),
+		cmocka_unit_test(test_store_name_is_valid_for_systemd),
+		cmocka_unit_test_setup_teardown(test_unclaimed_stored_sockets_are_closed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_later_worker_alone_is_not_claimed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_stored_socket_must_have_its_address, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_unit_sockets_stay_open, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,3 +1,4 @@
+/* Own addresses, with one simulated interface. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -20,37 +21,38 @@ int __wrap_getifaddrs(struct ifaddrs **list);
 void __real_freeifaddrs(struct ifaddrs *list);
 void __wrap_freeifaddrs(struct ifaddrs *list);
 
-/* The only interface, where a test plays one. */
+/* The simulated interface, used if `active`. */
 static struct {
-	bool plays, fails;
+	bool active, fails;
 	struct sockaddr_in ip, mask;
 	struct ifaddrs interface;
-} played;
+} simulated;
 
 int __wrap_getifaddrs(struct ifaddrs **list)
 {
-	if (!played.plays)
+	if (!simulated.active)
 		return __real_getifaddrs(list);
 	errno = ENOBUFS;
-	*list = &played.interface;
-	return played.fails ? -1 : 0;
+	*list = &simulated.interface;
+	return simulated.fails ? -1 : 0;
 }
 
 void __wrap_freeifaddrs(struct ifaddrs *list)
 {
-	if (!played.plays)
+	if (!simulated.active)
 		__real_freeifaddrs(list);
 }
 
-/* ip: as a number of the host. */
-static void play(uint32_t ip, unsigned bits)
+/* Simulates an interface. ip is in host byte order. */
+static void simulate(uint32_t ip, unsigned bits)
 {
-	played.plays = true;
-	played.ip = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(ip)};
-	played.mask = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(UINT32_MAX << (32 - bits))};
-	played.interface = (struct ifaddrs){.ifa_flags = IFF_UP,
-					    .ifa_addr = (struct sockaddr *)&played.ip,
-					    .ifa_netmask = (struct sockaddr *)&played.mask};
+	simulated.active = true;
+	simulated.ip = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(ip)};
+	simulated.mask =
+		(struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(UINT32_MAX << (32 - bits))};
+	simulated.interface = (struct ifaddrs){.ifa_flags = IFF_UP,
+					       .ifa_addr = (struct sockaddr *)&simulated.ip,
+					       .ifa_netmask = (struct sockaddr *)&simulated.mask};
 }
 
 struct fixture {
@@ -75,11 +77,11 @@ static int tear_down(void **state)
 	struct fixture *f = *state;
 
 	own_addresses_destroy(f->own);
-	memset(&played, 0, sizeof(played));
+	memset(&simulated, 0, sizeof(simulated));
 	return 0;
 }
 
-/* --- Interfaces that change --- */
+/* --- Interfaces --- */
 
 #define IP(a, b, c, d) ((uint32_t)(a) << 24 | (b) << 16 | (c) << 8 | (d))
 
@@ -91,75 +93,75 @@ static bool is_own(const struct fixture *f, const char *text)
 	return own_addresses_has(f->own, &address);
 }
 
-static void everybody_in_a_network_is_ourselves_too(void **state)
+static void test_broadcast_addresses_are_own(void **state)
 {
 	struct fixture *f = *state;
 
-	play(IP(198, 51, 100, 9), 24);
+	simulate(IP(198, 51, 100, 9), 24);
 	assert_true(own_addresses_refresh(f->own));
 	assert_true(is_own(f, "198.51.100.255:7788"));
 	assert_false(is_own(f, "198.51.100.254:7788"));
 	assert_true(is_own(f, "255.255.255.255:7788"));
 	assert_false(is_own(f, "255.255.255.255:7789"));
-	play(IP(198, 51, 100, 8), 31);
+	simulate(IP(198, 51, 100, 8), 31);
 	assert_true(own_addresses_refresh(f->own));
 	assert_true(is_own(f, "198.51.100.8:7788"));
 	assert_false(is_own(f, "198.51.100.9:7788"));
 	assert_false(is_own(f, "198.51.100.255:7788"));
 }
 
-static void an_address_comes_and_goes(void **state)
+static void test_refresh_follows_the_interfaces(void **state)
 {
 	struct fixture *f = *state;
 	unsigned version = own_addresses_version(f->own);
 
 	for (int i = 0; i < 3; i++) {
 		assert_false(is_own(f, "198.51.100.9:7788"));
-		play(IP(198, 51, 100, 9), 32);
+		simulate(IP(198, 51, 100, 9), 32);
 		assert_true(own_addresses_refresh(f->own));
 		assert_true(is_own(f, "198.51.100.9:7788"));
 		assert_false(is_own(f, "198.51.100.9:9000"));
-		play(IP(198, 51, 100, 10), 32);
+		simulate(IP(198, 51, 100, 10), 32);
 		assert_true(own_addresses_refresh(f->own));
 		assert_int_equal(own_addresses_version(f->own), version += 2);
 	}
 }
 
-static void what_cannot_be_read_stays(void **state)
+static void test_a_failed_refresh_keeps_the_addresses(void **state)
 {
 	struct fixture *f = *state;
 
-	play(IP(198, 51, 100, 9), 32);
+	simulate(IP(198, 51, 100, 9), 32);
 	assert_true(own_addresses_refresh(f->own));
-	play(IP(198, 51, 100, 10), 32);
-	played.fails = true;
+	simulate(IP(198, 51, 100, 10), 32);
+	simulated.fails = true;
 	assert_true(own_addresses_refresh(f->own));
 	assert_true(is_own(f, "198.51.100.9:7788"));
 }
 
-/* Those that were there come again; of very many others, all but the last are known. */
-static void there_is_room_for_so_many(void **state)
+/* An address that returns needs no further entry. Beyond the capacity, refresh returns false. */
+static void test_capacity_is_limited(void **state)
 {
 	struct fixture *f = *state;
 	uint32_t i;
 
 	for (i = 0; i < 1000; i++) {
-		play(IP(198, 51, 100, 9) + i % 2, 32);
+		simulate(IP(198, 51, 100, 9) + i % 2, 32);
 		assert_true(own_addresses_refresh(f->own));
 	}
 	for (i = 2; i < OWN_ADDRESSES_LATER; i++) {
-		play(IP(198, 51, 100, 9) + i, 32);
+		simulate(IP(198, 51, 100, 9) + i, 32);
 		assert_true(own_addresses_refresh(f->own));
 	}
 	assert_true(is_own(f, "198.51.101.8:7788"));
 	for (; i < 1000 && own_addresses_refresh(f->own); i++)
-		play(IP(198, 51, 100, 9) + i, 32);
+		simulate(IP(198, 51, 100, 9) + i, 32);
 	assert_in_range(i, OWN_ADDRESSES_LATER + 1, 999);
 }
 
 /* --- Listeners --- */
 
-static void bound_addresses_are_own(void **state)
+static void test_bound_addresses_are_own(void **state)
 {
 	struct fixture *f = *state;
 
@@ -170,7 +172,7 @@ static void bound_addresses_are_own(void **state)
 	assert_false(is_own(f, "[2001:db8::1]:7788"));
 }
 
-static void a_unix_path_is_own_under_any_name(void **state)
+static void test_a_unix_path_is_own_under_any_name(void **state)
 {
 	struct address bound, peer;
 	struct own_addresses *own;
@@ -201,12 +203,12 @@ static void a_unix_path_is_own_under_any_name(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(bound_addresses_are_own),
-		test(a_unix_path_is_own_under_any_name),
-		test(everybody_in_a_network_is_ourselves_too),
-		test(an_address_comes_and_goes),
-		test(what_cannot_be_read_stays),
-		test(there_is_room_for_so_many),
+		test(test_bound_addresses_are_own),
+		test(test_a_unix_path_is_own_under_any_name),
+		test(test_broadcast_addresses_are_own),
+		test(test_refresh_follows_the_interfaces),
+		test(test_a_failed_refresh_keeps_the_addresses),
+		test(test_capacity_is_limited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

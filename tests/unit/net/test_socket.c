@@ -1,3 +1,4 @@
+/* System calls for sockets, on loopback. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -28,7 +29,7 @@ static int bind_to(const char *text, bool owner, bool shared, struct address *lo
 	return fd;
 }
 
-static void a_port_in_use_is_refused(void **state)
+static void test_bind_reports_a_busy_port(void **state)
 {
 	(void)state;
 	struct address local;
@@ -43,7 +44,7 @@ static void a_port_in_use_is_refused(void **state)
 	close(first);
 }
 
-static void workers_share_a_port(void **state)
+static void test_workers_share_a_port(void **state)
 {
 	(void)state;
 	struct address local;
@@ -57,7 +58,7 @@ static void workers_share_a_port(void **state)
 	close(second);
 }
 
-static void a_socket_does_not_block(void **state)
+static void test_a_socket_does_not_block(void **state)
 {
 	(void)state;
 	struct address local;
@@ -71,7 +72,7 @@ static void a_socket_does_not_block(void **state)
 	close(fd);
 }
 
-static void a_stale_path_is_taken_and_a_live_one_is_not(void **state)
+static void test_bind_replaces_a_stale_socket_file_only(void **state)
 {
 	(void)state;
 	char directory[] = "/tmp/test_socketXXXXXX", text[64];
@@ -90,7 +91,7 @@ static void a_stale_path_is_taken_and_a_live_one_is_not(void **state)
 	close(second);
 	unlink(text + 5);
 
-	/* What is no socket stays. */
+	/* A file of another kind is not replaced. */
 	FILE *file = fopen(text + 5, "w");
 	assert_non_null(file);
 	fclose(file);
@@ -100,7 +101,7 @@ static void a_stale_path_is_taken_and_a_live_one_is_not(void **state)
 	rmdir(directory);
 }
 
-static void a_link_receives_nothing(void **state)
+static void test_a_send_only_socket_receives_nothing(void **state)
 {
 	(void)state;
 	struct address local, from;
@@ -123,7 +124,7 @@ static void a_link_receives_nothing(void **state)
 	close(peer);
 }
 
-static void a_missing_path_is_an_error(void **state)
+static void test_open_reports_a_missing_path(void **state)
 {
 	(void)state;
 	struct address peer;
@@ -132,7 +133,7 @@ static void a_missing_path_is_an_error(void **state)
 	assert_int_equal(socket_open_send_only(&peer, 65536), -ENOENT);
 }
 
-static void buffers_are_told_as_they_were_asked_for(void **state)
+static void test_buffer_sizes_are_in_the_unit_of_the_request(void **state)
 {
 	(void)state;
 	struct address local;
@@ -146,7 +147,7 @@ static void buffers_are_told_as_they_were_asked_for(void **state)
 	close(fd);
 }
 
-static void overflow_is_counted_by_the_kernel(void **state)
+static void test_kernel_drops_are_counted(void **state)
 {
 	(void)state;
 	struct address local;
@@ -164,7 +165,7 @@ static void overflow_is_counted_by_the_kernel(void **state)
 	close(sender);
 }
 
-static void joining_needs_an_interface_that_exists(void **state)
+static void test_join_needs_an_existing_interface(void **state)
 {
 	(void)state;
 	struct multicast_config group = {.interface = "nosuchif0"};
@@ -180,7 +181,7 @@ static void joining_needs_an_interface_that_exists(void **state)
 	close(fd);
 }
 
-static void what_is_discarded_is_counted(void **state)
+static void test_drain_counts_datagrams_and_bytes(void **state)
 {
 	(void)state;
 	struct address at, own = {.length = sizeof(own.local)};
@@ -200,7 +201,7 @@ static void what_is_discarded_is_counted(void **state)
 	close(peer);
 }
 
-static void however_much_is_discarded_is_counted(void **state)
+static void test_drain_counts_many_datagrams(void **state)
 {
 	enum { DATAGRAMS = 6000 };
 	(void)state;
@@ -218,7 +219,7 @@ static void however_much_is_discarded_is_counted(void **state)
 	close(peer);
 }
 
-static void what_an_unix_socket_discards_is_counted(void **state)
+static void test_drain_counts_datagrams_of_a_unix_socket(void **state)
 {
 	(void)state;
 	struct address at, own = {.length = sizeof(own.local)};
@@ -245,18 +246,18 @@ static void what_an_unix_socket_discards_is_counted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_port_in_use_is_refused),
-		cmocka_unit_test(workers_share_a_port),
-		cmocka_unit_test(a_socket_does_not_block),
-		cmocka_unit_test(a_stale_path_is_taken_and_a_live_one_is_not),
-		cmocka_unit_test(a_link_receives_nothing),
-		cmocka_unit_test(a_missing_path_is_an_error),
-		cmocka_unit_test(buffers_are_told_as_they_were_asked_for),
-		cmocka_unit_test(overflow_is_counted_by_the_kernel),
-		cmocka_unit_test(what_is_discarded_is_counted),
-		cmocka_unit_test(however_much_is_discarded_is_counted),
-		cmocka_unit_test(what_an_unix_socket_discards_is_counted),
-		cmocka_unit_test(joining_needs_an_interface_that_exists),
+		cmocka_unit_test(test_bind_reports_a_busy_port),
+		cmocka_unit_test(test_workers_share_a_port),
+		cmocka_unit_test(test_a_socket_does_not_block),
+		cmocka_unit_test(test_bind_replaces_a_stale_socket_file_only),
+		cmocka_unit_test(test_a_send_only_socket_receives_nothing),
+		cmocka_unit_test(test_open_reports_a_missing_path),
+		cmocka_unit_test(test_buffer_sizes_are_in_the_unit_of_the_request),
+		cmocka_unit_test(test_kernel_drops_are_counted),
+		cmocka_unit_test(test_drain_counts_datagrams_and_bytes),
+		cmocka_unit_test(test_drain_counts_many_datagrams),
+		cmocka_unit_test(test_drain_counts_datagrams_of_a_unix_socket),
+		cmocka_unit_test(test_join_needs_an_existing_interface),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

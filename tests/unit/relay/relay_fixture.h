@@ -19,14 +19,15 @@ struct relay_fixture {
 	struct listener_config config;
 	struct peer_config peers[PEERS], *peer_list[PEERS];
 	int sinks[PEERS]; /* where the peers receive */
-	endpoint_epoch news;
+	endpoint_epoch epoch;
 	struct session_quota quota;
-	struct peer_socket links[PEERS];
+	struct peer_socket peer_sockets[PEERS];
 	struct log *log;
 	int epoll;
+	struct paused_sessions paused;
 	struct endpoints_snapshot *snapshot;
 	struct relay relay;
-	struct tx_socket back;
+	struct tx_socket client_tx;
 	struct address local;
 };
 
@@ -42,7 +43,7 @@ static inline struct endpoints_snapshot *snapshot_of(struct relay_fixture *f, co
 		bool known = before && before->peers[i].count;
 
 		targets[i] = known ? endpoint_get(before->peers[i].items[0])
-				   : endpoint_create(&f->peers[i], &f->peers[i].address, &f->news);
+				   : endpoint_create(&f->peers[i], &f->peers[i].address, &f->epoch);
 		peers[i] = (struct peer_endpoints){&targets[i], 1};
 	}
 	snapshot = endpoints_snapshot_create(peers, PEERS);
@@ -78,7 +79,8 @@ static inline void relay_fixture_set_up(struct relay_fixture *f)
 	assert_int_equal(log_create(&f->log, open("/dev/null", O_WRONLY), LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT), 0);
 	f->epoll = epoll_create1(EPOLL_CLOEXEC);
 	assert_true(f->epoll >= 0);
-	f->back = (struct tx_socket){.fd = bound(&f->local), .gso = true};
+	paused_sessions_init(&f->paused, f->epoll);
+	f->client_tx = (struct tx_socket){.fd = bound(&f->local), .gso = true};
 }
 
 /* After a test has set the configuration as it wants it. */
@@ -86,14 +88,14 @@ static inline void relay_fixture_begin(struct relay_fixture *f)
 {
 	struct relay_setup setup = {.config = &f->config,
 				    .log = f->log,
-				    .links = f->links,
+				    .peer_sockets = f->peer_sockets,
 				    .quota = &f->quota,
-				    .epoll = f->epoll,
-				    .news = &f->news};
+				    .paused = &f->paused,
+				    .epoch = &f->epoch};
 
 	f->quota.max = f->config.max_sessions;
 	for (size_t i = 0; i < PEERS; i++)
-		peer_socket_init(&f->links[i], &f->peers[i], 65536, NULL, f->log);
+		peer_socket_init(&f->peer_sockets[i], &f->peers[i], 65536, NULL, f->log);
 	setup.snapshot = f->snapshot = snapshot_of(f, NULL, 0, PEERS);
 	assert_int_equal(relay_init(&f->relay, &setup), 0);
 }
@@ -103,10 +105,10 @@ static inline void relay_fixture_tear_down(struct relay_fixture *f)
 	relay_finish(&f->relay);
 	endpoints_snapshot_put(f->snapshot);
 	for (size_t i = 0; i < PEERS; i++) {
-		peer_socket_finish(&f->links[i]);
+		peer_socket_finish(&f->peer_sockets[i]);
 		close(f->sinks[i]);
 	}
-	close(f->back.fd);
+	close(f->client_tx.fd);
 	close(f->epoll);
 	log_destroy(f->log, 0);
 }
@@ -123,7 +125,7 @@ static inline struct address client_address(uint16_t port)
 static inline enum drop_reason find(struct relay_fixture *f, uint16_t port, uint64_t now_ms, struct session **session)
 {
 	struct address from = client_address(port);
-	struct relay_client client = {.client = &from, .local = &f->local, .back = &f->back};
+	struct relay_client client = {.client = &from, .local = &f->local, .tx = &f->client_tx};
 
 	return relay_lookup_or_open(&f->relay, &client, now_ms, session);
 }

@@ -40,22 +40,22 @@ static int tear_down(void **state)
 	struct relay_fixture *f = *state;
 
 	relay_fixture_tear_down(f);
-	assert_int_equal(atomic_load(&f->quota.alive), 0);
+	assert_int_equal(atomic_load(&f->quota.open), 0);
 	assert_int_equal(alive(f), 0);
 	return 0;
 }
 
 static const struct peer_config *peer_of(const struct session *session)
 {
-	return session->member->target->peer;
+	return session->endpoint_ref->endpoint->peer;
 }
 
 /* ICMP says so of the session's peer. */
 static void refused(struct relay_fixture *f, struct session *session, uint64_t errors, uint64_t now_ms)
 {
-	session->outlet.icmp_errors = errors;
+	session->tx.icmp_errors = errors;
 	relay_finish_batch(&f->relay, session, now_ms);
-	assert_int_equal(session->outlet.icmp_errors, 0);
+	assert_int_equal(session->tx.icmp_errors, 0);
 }
 
 static void a_client_keeps_its_session(void **state)
@@ -119,7 +119,8 @@ static void another_local_address_is_another_session(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct address from = client_address(1), local;
-	struct relay_client client = {.client = &from, .local = &local, .back = &f->back, .set_source_address = true};
+	struct relay_client client = {
+		.client = &from, .local = &local, .tx = &f->client_tx, .set_source_address = true};
 	struct session *first, *second;
 
 	relay_fixture_begin(f);
@@ -142,7 +143,7 @@ static void the_socket_is_connected_and_watched(void **state)
 
 	relay_fixture_begin(f);
 	assert_int_equal(find(f, 1, 10, &session), DROP_NONE);
-	assert_int_equal(send(session->outlet.fd, "hello", 5, 0), 5);
+	assert_int_equal(send(session->tx.fd, "hello", 5, 0), 5);
 	from.length = sizeof(from.v6);
 	size_t peer = peer_of(session)->index;
 	assert_int_equal(recvfrom(f->sinks[peer], bytes, sizeof(bytes), 0, &from.any, &from.length), 5);
@@ -194,10 +195,10 @@ static void the_cap_is_for_all_workers_together(void **state)
 	struct session *session;
 
 	relay_fixture_begin(f);
-	atomic_store(&f->quota.alive, 3);
+	atomic_store(&f->quota.open, 3);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
 	assert_int_equal(find(f, 2, 1, &session), DROP_SESSION_LIMIT);
-	atomic_fetch_sub(&f->quota.alive, 3);
+	atomic_fetch_sub(&f->quota.open, 3);
 	assert_int_equal(find(f, 2, 1, &session), DROP_NONE);
 }
 
@@ -213,7 +214,7 @@ static void answers_that_are_expected_end_it(void **state)
 	assert_int_equal(session->replies_due, 6);
 	relay_finish_batch(&f->relay, session, 1);
 	session->replies_due = 1;
-	session->answers = 5;
+	session->replies = 5;
 	relay_finish_batch(&f->relay, session, 1);
 	assert_int_equal(alive(f), 1);
 	session->replies_due = 0;
@@ -244,11 +245,11 @@ static void a_broken_socket_ends_it(void **state)
 
 	relay_fixture_begin(f);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
-	session->outlet.broken = true;
+	session->tx.broken = true;
 	relay_finish_batch(&f->relay, session, 1);
 	assert_int_equal(alive(f), 0);
 	assert_int_equal(find(f, 1, 1, &fresh), DROP_NONE);
-	assert_false(fresh->outlet.broken);
+	assert_false(fresh->tx.broken);
 }
 
 /* The sessions of ports 1 to 4 are with peers a, b, a, b. */
@@ -335,9 +336,9 @@ static void the_same_addresses_change_nothing(void **state)
 
 	relay_fixture_begin(f);
 	take_turns(f, sessions);
-	before = f->relay.targets.balancer;
+	before = f->relay.endpoints.balancer;
 	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 100);
-	assert_ptr_equal(f->relay.targets.balancer, before);
+	assert_ptr_equal(f->relay.endpoints.balancer, before);
 }
 
 static void the_fewest_sessions_are_known_after_ends_and_changes(void **state)
@@ -355,7 +356,7 @@ static void the_fewest_sessions_are_known_after_ends_and_changes(void **state)
 	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 3); /* the other is back, and is new */
 	assert_int_equal(find(f, 4, 4, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, two);
-	session->outlet.broken = true;
+	session->tx.broken = true;
 	relay_finish_batch(&f->relay, session, 5);
 	assert_int_equal(find(f, 5, 6, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, two);
@@ -379,7 +380,7 @@ static void our_own_listener_is_left_out(void **state)
 
 	assert_int_equal(own_addresses_create(&own, &f->peers[0].address, 1), 0);
 	relay_fixture_begin(f);
-	f->relay.targets.own = own;
+	f->relay.endpoints.own = own;
 	set_peers(f, snapshot_of(f, NULL, 0, 2), 1);
 	for (uint16_t port = 1; port <= 3; port++) {
 		assert_int_equal(find(f, port, 1, &session), DROP_NONE);
@@ -395,14 +396,14 @@ static void answer(struct relay_fixture *f, const struct session *session, unsig
 {
 	struct address to = {.length = sizeof(to.v6)};
 
-	assert_int_equal(getsockname(session->outlet.fd, &to.any, &to.length), 0);
+	assert_int_equal(getsockname(session->tx.fd, &to.any, &to.length), 0);
 	while (times--)
 		assert_int_equal(sendto(f->sinks[peer_of(session)->index], "abc", 3, 0, &to.any, to.length), 3);
 }
 
 static void late_from(const struct relay_fixture *f, const struct session *session)
 {
-	closing = session->outlet.fd;
+	closing = session->tx.fd;
 	late_sender = f->sinks[peer_of(session)->index];
 	late_to.length = sizeof(late_to.v6);
 	assert_int_equal(getsockname(closing, &late_to.any, &late_to.length), 0);
@@ -429,12 +430,12 @@ static void what_nobody_has_read_is_counted(void **state)
 	relay_fixture_begin(f);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
 	answer(f, session, 5);
-	session->outlet.broken = true;
+	session->tx.broken = true;
 	relay_finish_batch(&f->relay, session, 1);
-	assert_int_equal(counter_get(&c->answers), 5);
-	assert_int_equal(counter_get(&c->answer_bytes), 15);
+	assert_int_equal(counter_get(&c->replies), 5);
+	assert_int_equal(counter_get(&c->reply_bytes), 15);
 	assert_int_equal(counter_get(&c->dropped[DROP_SESSION_ENDED]), 5);
-	assert_int_equal(counter_get(&f->links[0].counters.answers), 5);
+	assert_int_equal(counter_get(&f->peer_sockets[0].counters.replies), 5);
 }
 
 static void what_comes_when_it_ends_is_not_taken(void **state)
@@ -449,7 +450,7 @@ static void what_comes_when_it_ends_is_not_taken(void **state)
 	relay_finish(&f->relay);
 	assert_int_equal(closing, -1);
 	assert_false(late_answer_waits);
-	assert_int_equal(counter_get(&f->relay.counters.answers), 5);
+	assert_int_equal(counter_get(&f->relay.counters.replies), 5);
 }
 
 /* As they were asked for: the kernel doubles them. */
@@ -458,7 +459,7 @@ static int receive_buffer_of(const struct session *session)
 	int bytes;
 	socklen_t size = sizeof(bytes);
 
-	assert_int_equal(getsockopt(session->outlet.fd, SOL_SOCKET, SO_RCVBUF, &bytes, &size), 0);
+	assert_int_equal(getsockopt(session->tx.fd, SOL_SOCKET, SO_RCVBUF, &bytes, &size), 0);
 	return bytes / 2;
 }
 
@@ -486,7 +487,7 @@ static void what_the_kernel_dropped_is_counted(void **state)
 	answer(f, session, 100);
 	relay_finish(&f->relay);
 	assert_true(counter_get(&f->relay.counters.kernel_dropped) > 0);
-	assert_int_equal(counter_get(&f->relay.counters.kernel_dropped) + counter_get(&f->relay.counters.answers), 100);
+	assert_int_equal(counter_get(&f->relay.counters.kernel_dropped) + counter_get(&f->relay.counters.replies), 100);
 }
 
 static void without_descriptors_nothing_is_lost(void **state)
@@ -515,8 +516,8 @@ static void sessions_of_a_peer_wait_together(void **state)
 
 	relay_fixture_begin(f);
 	take_turns(f, sessions);
-	assert_ptr_equal(sessions[0]->outlet.shared_wait_budget, sessions[2]->outlet.shared_wait_budget);
-	assert_ptr_not_equal(sessions[0]->outlet.shared_wait_budget, sessions[1]->outlet.shared_wait_budget);
+	assert_ptr_equal(sessions[0]->tx.shared_wait_budget, sessions[2]->tx.shared_wait_budget);
+	assert_ptr_not_equal(sessions[0]->tx.shared_wait_budget, sessions[1]->tx.shared_wait_budget);
 }
 
 static void a_peer_that_cannot_be_reached_counts_as_failing(void **state)
@@ -550,11 +551,11 @@ static void an_answer_may_be_under_way(void **state)
 	relay_count_sent(&f->relay, first, 2);
 	assert_true(relay_expects_replies(&f->relay, 10));
 	assert_false(relay_expects_replies(&f->relay, 11)); /* it was asked too long ago */
-	first->answers = 1;
+	first->replies = 1;
 	assert_true(relay_expects_replies(&f->relay, 10));
-	first->answers = 2;
+	first->replies = 2;
 	assert_false(relay_expects_replies(&f->relay, 10));
-	first->answers = 0;
+	first->replies = 0;
 	first->replies_due = 0; /* as with responses = 0 */
 	assert_false(relay_expects_replies(&f->relay, 10));
 }

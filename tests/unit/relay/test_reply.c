@@ -44,9 +44,9 @@ struct fixture {
 	int clients[CLIENTS];
 	struct address at[CLIENTS];
 	struct session *sessions[CLIENTS];
-	struct pipeline route;
+	struct pipeline pipeline;
 	struct listener_counters counters;
-	struct tx_batch *egress;
+	struct tx_batch *tx_batch;
 	struct arena arena;
 	struct rx_batch *batch;
 	struct reply_batch answers;
@@ -75,17 +75,18 @@ static void begin(struct fixture *f)
 {
 	f->relay.config.balance = BALANCE_FAILOVER;
 	relay_fixture_begin(&f->relay);
-	assert_int_equal(pipeline_init(&f->route, &relay_action, &f->relay.config, f->relay.links), 0);
-	assert_int_equal(tx_batch_create(&f->egress, pipeline_chunks_max(&f->route), RX_BATCH_TRAINS + PEERS), 0);
-	assert_int_equal(arena_create(&f->arena, f->route.carrier.converts), 0);
-	f->route.carrier.egress = f->egress;
-	f->route.carrier.arena = &f->arena;
-	f->route.counters = &f->counters;
-	f->route.action_state = &f->relay.relay;
-	f->route.carrier.ring = (struct record_ring *)f; /* never looked into */
-	f->relay.relay.setup.carrier = &f->route.carrier;
+	assert_int_equal(pipeline_init(&f->pipeline, &relay_action, &f->relay.config, f->relay.peer_sockets), 0);
+	assert_int_equal(tx_batch_create(&f->tx_batch, pipeline_chunks_max(&f->pipeline), RX_BATCH_TRAINS + PEERS), 0);
+	assert_int_equal(arena_create(&f->arena, f->pipeline.delivery.converts), 0);
+	f->pipeline.delivery.tx_batch = f->tx_batch;
+	f->pipeline.delivery.arena = &f->arena;
+	f->pipeline.counters = &f->counters;
+	f->pipeline.action_state = &f->relay.relay;
+	f->pipeline.delivery.ring = (struct record_ring *)f; /* never looked into */
+	f->relay.relay.setup.delivery = &f->pipeline.delivery;
+	f->relay.relay.setup.paused = &f->answers.paused;
 	for (size_t i = 0; i < CLIENTS; i++) {
-		struct relay_client client = {.client = &f->at[i], .local = &f->relay.local, .back = &f->relay.back};
+		struct relay_client client = {.client = &f->at[i], .local = &f->relay.local, .tx = &f->relay.client_tx};
 
 		assert_int_equal(relay_lookup_or_open(&f->relay.relay, &client, 1, &f->sessions[i]), DROP_NONE);
 	}
@@ -96,9 +97,9 @@ static int tear_down(void **state)
 	struct fixture *f = *state;
 
 	relay_fixture_tear_down(&f->relay);
-	pipeline_finish(&f->route);
+	pipeline_finish(&f->pipeline);
 	arena_destroy(&f->arena);
-	tx_batch_destroy(f->egress);
+	tx_batch_destroy(f->tx_batch);
 	rx_batch_destroy(f->batch);
 	for (size_t i = 0; i < CLIENTS; i++)
 		close(f->clients[i]);
@@ -110,7 +111,7 @@ static void answer_bytes(struct fixture *f, size_t client, const void *data, siz
 {
 	struct address to = {.length = sizeof(to.v6)};
 
-	assert_int_equal(getsockname(f->sessions[client]->outlet.fd, &to.any, &to.length), 0);
+	assert_int_equal(getsockname(f->sessions[client]->tx.fd, &to.any, &to.length), 0);
 	assert_int_equal(sendto(f->relay.sinks[0], data, size, 0, &to.any, to.length), size);
 }
 
@@ -127,7 +128,7 @@ static bool turn(struct fixture *f, unsigned limit)
 	if (!f->answers.session_count)
 		return more;
 	reply_batch_submit(&f->answers, 7, 10);
-	assert_true(tx_batch_flush(f->egress, 10));
+	assert_true(tx_batch_flush(f->tx_batch, 10));
 	reply_batch_complete(&f->answers);
 	return more;
 }
@@ -171,13 +172,13 @@ static void every_client_gets_its_own(void **state)
 	expect(f, 0, "more");
 	assert_false(turn(f, RX_BATCH_TRAINS));
 	assert_int_equal(f->answers.session_count, 0);
-	assert_int_equal(count(&f->relay.relay.counters.answers), 4);
-	assert_int_equal(count(&f->relay.relay.counters.answered), 4);
-	assert_int_equal(count(&f->relay.relay.counters.answer_bytes), 10);
-	assert_int_equal(count(&f->relay.links[0].counters.answers), 4);
-	assert_int_equal(count(&f->relay.links[0].counters.answer_bytes), 10);
+	assert_int_equal(count(&f->relay.relay.counters.replies), 4);
+	assert_int_equal(count(&f->relay.relay.counters.replied), 4);
+	assert_int_equal(count(&f->relay.relay.counters.reply_bytes), 10);
+	assert_int_equal(count(&f->relay.peer_sockets[0].counters.replies), 4);
+	assert_int_equal(count(&f->relay.peer_sockets[0].counters.reply_bytes), 10);
 	assert_int_equal(count(&f->counters.received), 0);
-	assert_int_equal(f->sessions[0]->answers, 2);
+	assert_int_equal(f->sessions[0]->replies, 2);
 	assert_int_equal(f->sessions[0]->node.used_ms, 10);
 }
 
@@ -190,7 +191,7 @@ static void records_name_peer_and_client(void **state)
 	turn(f, RX_BATCH_TRAINS);
 	assert_int_equal(caught_count, 1);
 	assert_int_equal(caught[0].verdict, VERDICT_ANSWERED);
-	assert_true(caught[0].answer);
+	assert_true(caught[0].reply);
 	assert_ptr_equal(caught[0].peer, &f->relay.peers[0]);
 	assert_ptr_equal(caught[0].destination, &f->sessions[1]->node.client);
 	assert_int_equal(caught[0].time_us, 7);
@@ -206,7 +207,7 @@ static void what_does_not_fit_comes_with_the_next_batch(void **state)
 		answer(f, i, "first");
 	answer(f, 0, "second");
 	assert_true(turn(f, 2));
-	assert_int_equal(count(&f->relay.relay.counters.answers), 2);
+	assert_int_equal(count(&f->relay.relay.counters.replies), 2);
 	while (turn(f, 2))
 		;
 	for (size_t i = 0; i < CLIENTS; i++)
@@ -231,8 +232,8 @@ static void only_so_many_are_admitted(void **state)
 	expect(f, 0, "2");
 	expect_nothing(f, 0);
 	expect_nothing(f, 1);
-	assert_int_equal(count(&counters->answers), 4);
-	assert_int_equal(count(&counters->answered), 2);
+	assert_int_equal(count(&counters->replies), 4);
+	assert_int_equal(count(&counters->replied), 2);
 	assert_int_equal(count(&counters->dropped[DROP_UNEXPECTED]), 2);
 	assert_int_equal(alive(&f->relay), CLIENTS - 2); /* nothing more is expected of either */
 	assert_int_equal(caught_count, 4);
@@ -248,7 +249,7 @@ static void a_train_is_cut_where_no_more_is_expected(void **state)
 	begin(f);
 	relay_count_sent(&f->relay.relay, f->sessions[0], 1);
 	f->sessions[0]->gro_enabled = true;
-	socket_enable_gro(f->sessions[0]->outlet.fd);
+	socket_enable_gro(f->sessions[0]->tx.fd);
 	setsockopt(f->relay.sinks[0], SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment));
 	answer_bytes(f, 0, "aabbccdde", 9);
 	turn(f, RX_BATCH_TRAINS);
@@ -256,9 +257,9 @@ static void a_train_is_cut_where_no_more_is_expected(void **state)
 	expect(f, 0, "bb");
 	expect(f, 0, "cc");
 	expect_nothing(f, 0);
-	assert_int_equal(count(&counters->answers), 5);
-	assert_int_equal(count(&counters->answer_bytes), 9);
-	assert_int_equal(count(&counters->answered), 3);
+	assert_int_equal(count(&counters->replies), 5);
+	assert_int_equal(count(&counters->reply_bytes), 9);
+	assert_int_equal(count(&counters->replied), 3);
 	assert_int_equal(count(&counters->dropped[DROP_UNEXPECTED]), 2);
 	assert_int_equal(caught_count, 5);
 	assert_int_equal(caught[4].verdict, VERDICT_DROPPED);
@@ -286,12 +287,12 @@ static void a_peer_that_is_gone_is_counted(void **state)
 
 	begin(f);
 	close(f->relay.sinks[0]);
-	assert_int_equal(send(f->sessions[0]->outlet.fd, "?", 1, 0), 1);
+	assert_int_equal(send(f->sessions[0]->tx.fd, "?", 1, 0), 1);
 	turn(f, RX_BATCH_TRAINS);
 	assert_int_equal(f->answers.session_count, 1);
 	assert_int_equal(f->answers.count, 0);
-	assert_int_equal(count(&f->relay.links[0].counters.icmp_errors), 1);
-	assert_int_equal(atomic_load(&f->sessions[0]->member->target->fails), 1);
+	assert_int_equal(count(&f->relay.peer_sockets[0].counters.icmp_errors), 1);
+	assert_int_equal(atomic_load(&f->sessions[0]->endpoint_ref->endpoint->fails), 1);
 	assert_int_equal(alive(&f->relay), CLIENTS); /* it may come back */
 	turn(f, RX_BATCH_TRAINS);
 	assert_int_equal(f->answers.session_count, 0); /* once was enough */
@@ -303,12 +304,12 @@ static void an_answer_makes_its_peer_well(void **state)
 	struct fixture *f = *state;
 
 	begin(f);
-	f->sessions[0]->outlet.icmp_errors = 2;
+	f->sessions[0]->tx.icmp_errors = 2;
 	relay_finish_batch(&f->relay.relay, f->sessions[0], 5);
-	assert_int_equal(atomic_load(&f->sessions[0]->member->target->fails), 2);
+	assert_int_equal(atomic_load(&f->sessions[0]->endpoint_ref->endpoint->fails), 2);
 	answer(f, 1, "here");
 	turn(f, RX_BATCH_TRAINS);
-	assert_int_equal(atomic_load(&f->sessions[0]->member->target->fails), 0);
+	assert_int_equal(atomic_load(&f->sessions[0]->endpoint_ref->endpoint->fails), 0);
 }
 
 static void nobody_is_kept_from_being_heard(void **state)

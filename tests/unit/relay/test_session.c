@@ -34,13 +34,13 @@ static void a_session_is_taken_clean(void **state)
 	(void)state;
 	assert_int_equal(session_pool_init(&pool, 1), 0);
 	session = session_pool_take(&pool);
-	session->outlet.fd = 7;
-	session->answers = 9;
+	session->tx.fd = 7;
+	session->replies = 9;
 	session->node.used_ms = 3;
 	session_pool_give(&pool, session);
 	session = session_pool_take(&pool);
-	assert_int_equal(session->outlet.fd, -1);
-	assert_int_equal(session->answers, 0);
+	assert_int_equal(session->tx.fd, -1);
+	assert_int_equal(session->replies, 0);
 	assert_int_equal(session->node.used_ms, 0);
 	session_pool_finish(&pool);
 }

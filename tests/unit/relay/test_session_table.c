@@ -97,7 +97,7 @@ static void what_was_removed_is_not_found(void **state)
 	assert_ptr_equal(find(f, "192.0.2.1:2", "192.0.2.9:53"), &f->nodes[1]);
 	session_table_remove(f->table, &f->nodes[1]);
 	assert_int_equal(session_table_count(f->table), 0);
-	assert_null(session_table_first(f->table));
+	assert_null(session_table_lru_first(f->table));
 }
 
 static void the_oldest_is_the_one_used_least_recently(void **state)
@@ -110,16 +110,16 @@ static void the_oldest_is_the_one_used_least_recently(void **state)
 		snprintf(client, sizeof(client), "192.0.2.1:%u", i + 1);
 		add(f, i, client, "192.0.2.9:53");
 	}
-	assert_ptr_equal(session_table_first(f->table), &f->nodes[0]);
+	assert_ptr_equal(session_table_lru_first(f->table), &f->nodes[0]);
 	session_table_touch(f->table, &f->nodes[0], 10);
-	assert_ptr_equal(session_table_first(f->table), &f->nodes[1]);
+	assert_ptr_equal(session_table_lru_first(f->table), &f->nodes[1]);
 	assert_int_equal(f->nodes[0].used_ms, 10);
 	session_table_touch(f->table, &f->nodes[0], 11); /* the newest already */
 	assert_int_equal(f->nodes[0].used_ms, 11);
 	session_table_remove(f->table, &f->nodes[1]);
-	assert_ptr_equal(session_table_first(f->table), &f->nodes[2]);
+	assert_ptr_equal(session_table_lru_first(f->table), &f->nodes[2]);
 	session_table_remove(f->table, &f->nodes[2]);
-	assert_ptr_equal(session_table_first(f->table), &f->nodes[0]);
+	assert_ptr_equal(session_table_lru_first(f->table), &f->nodes[0]);
 }
 
 /* A seeded random run against the plainest model: an array of what is in the table, and when it was used. */
@@ -156,7 +156,7 @@ static void a_random_run_agrees_with_a_model(void **state)
 			if (used[k] && (oldest == MAX || used[k] < used[oldest]))
 				oldest = k;
 		}
-		assert_ptr_equal(session_table_first(f->table), oldest < MAX ? &f->nodes[oldest] : NULL);
+		assert_ptr_equal(session_table_lru_first(f->table), oldest < MAX ? &f->nodes[oldest] : NULL);
 	}
 }
 
@@ -167,7 +167,7 @@ static unsigned chain_length(const struct session_node *node)
 {
 	unsigned length = 0;
 
-	for (; node; node = node->chain)
+	for (; node; node = SLIST_NEXT(node, chain))
 		length++;
 	return length;
 }

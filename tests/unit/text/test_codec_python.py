@@ -1,4 +1,4 @@
-"""The codec, the converter and the escapes against Python's own, over random and over exhaustive bytes."""
+"""Compares the codec, the converter and the escapes with Python, over random and exhaustive bytes."""
 import itertools
 import json
 import os
@@ -17,7 +17,7 @@ SAMPLE = ("Hello, 你好, 世界。 こんにちは カタカナ Привет ä
 
 
 class Codec:
-    """Talks to the program that CODEC_CLI names."""
+    """Runs the program codec_cli, whose path is in CODEC_CLI."""
 
     def __init__(self):
         self.child = subprocess.Popen([os.environ["CODEC_CLI"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -33,8 +33,8 @@ class Codec:
         return name, text.decode("utf-8", "surrogatepass")
 
     def convert(self, source, target, errors, payload):
-        result, made = self.ask(f"convert {source} {target} {errors}", payload)
-        return int(result), made
+        result, output = self.ask(f"convert {source} {target} {errors}", payload)
+        return int(result), output
 
     def escape(self, kind, text):
         return self.ask(kind, text.encode("utf-8", "surrogatepass"))[1].decode("utf-8")
@@ -45,8 +45,8 @@ class Codec:
         self.child.stdout.close()
 
 
-def placeholders_shown(text):
-    """The lone surrogates of bytes that did not decode, as Python's backslashreplace writes them."""
+def escape_undecoded_bytes(text):
+    """Replaces the lone surrogate of each byte that did not decode by its \\xNN, like Python's backslashreplace."""
     return re.sub("[\udc00-\udcff]", lambda m: f"\\x{ord(m[0]) & 0xff:02x}", text)
 
 
@@ -89,17 +89,17 @@ class CodecTest(unittest.TestCase):
             self.assertEqual((name, text), ("hex", data.hex()), context)
             return
         self.assertEqual(name, encoding, context)
-        self.assertEqual(placeholders_shown(text), expected, context)
+        self.assertEqual(escape_undecoded_bytes(text), expected, context)
 
     def test_random_bytes(self):
-        """errors has Python's meanings over random, damaged and truncated text."""
+        """The error handlers do the same as in Python with random, damaged and truncated text."""
         for encoding in ENCODINGS:
             for data in payloads(self.rng, encoding, CASES):
                 for errors in ERRORS:
                     self.assert_decodes_like_python(encoding, errors, data)
 
     def test_every_code_of_two_bytes(self):
-        """All 65,536 pairs of bytes, one after the other."""
+        """All 65,536 pairs of bytes."""
         for encoding in ["gbk", "gb18030", "big5", "shift_jis", "latin-1", "ascii"]:
             for lead in range(256):
                 data = b"".join(bytes([lead, trail]) + b"\n" for trail in range(256))
@@ -107,14 +107,14 @@ class CodecTest(unittest.TestCase):
                     self.assert_decodes_like_python(encoding, errors, data)
 
     def test_every_code_of_four_bytes(self):
-        """GB18030 beyond two bytes: all codes, the undefined among them."""
+        """All four-byte codes of GB18030, including undefined ones."""
         for lead, second in itertools.product(range(0x81, 0xff), range(0x30, 0x3a)):
             data = b"".join(bytes([lead, second, third, fourth]) + b"\n"
                             for third in range(0x81, 0xff) for fourth in range(0x30, 0x3a))
             self.assert_decodes_like_python("gb18030", "backslashreplace", data)
 
     def test_malformed_sequences(self):
-        """All sequences of bytes, or of units, from either side of each limit: what is one error and what are two."""
+        """All sequences of bytes or UTF-16 units next to the limits of ranges. Checks the number of errors in each."""
         limits = bytes.fromhex("41 7f 80 8f 90 9f a0 bf c0 c1 c2 df e0 e1 ec ed ee ef f0 f1 f3 f4 f5 ff")
         units = [0x41, 0xd7ff, 0xd800, 0xdbff, 0xdc00, 0xdfff, 0xe000, 0xfeff, 0xfffe]
         for start in itertools.product(limits, repeat=2):
@@ -127,15 +127,15 @@ class CodecTest(unittest.TestCase):
             for encoding, length in itertools.product(["utf-16", "utf-16-le", "utf-16-be"], (3, 4, 5, 6)):
                 self.assert_decodes_like_python(encoding, "backslashreplace", data[:length])
 
-    def test_first_that_decodes(self):
-        """Of a list, the first that decodes strictly is taken; where none does, the first with the rule."""
+    def test_first_strict_encoding(self):
+        """The first encoding that decodes strictly is used; if there is none, the first one with the error handler."""
         self.assertEqual(self.codec.decode("utf-8,gbk", "strict", "你好".encode("gbk")), ("gbk", "你好"))
         self.assertEqual(self.codec.decode("utf-8,gbk", "strict", "你好".encode()), ("utf-8", "你好"))
         self.assertEqual(self.codec.decode("utf-8,gbk", "replace", b"a\xff"), ("utf-8", "a\ufffd"))
         self.assertEqual(self.codec.decode("utf-8,hex", "strict", b"a\xff"), ("hex", "61ff"))
 
-    def test_cut_payload(self):
-        """What the end of a cut payload begins is left out, and is no error."""
+    def test_truncated_payload(self):
+        """An incomplete character at the end of a truncated payload is left out and is not an error."""
         for encoding in ["utf-8", "gbk", "gb18030", "big5", "shift_jis", "utf-16-le"]:
             for sample in ["abc你", "ab𠀀" if encoding in ("utf-8", "gb18030", "utf-16-le") else "ab好"]:
                 if encoding == "shift_jis":
@@ -148,7 +148,7 @@ class CodecTest(unittest.TestCase):
                     self.assertEqual((name, text), (encoding, sample[:-1]), part.hex())
 
     def test_text_escape_can_be_undone(self):
-        """From the escaped text come the very bytes that were sent; every escaped text is printable."""
+        """Undoing the escapes returns the bytes of the payload. Every escaped text is printable."""
         for _ in range(CASES * 2):
             data = mutate(self.rng, "".join(self.rng.choices(SAMPLE + "\u202e\u2028\x00\x1b\ufeff\"", k=20)).encode())
             text = self.codec.decode("utf-8", "backslashreplace", data)[1]
@@ -157,7 +157,7 @@ class CodecTest(unittest.TestCase):
             self.assertEqual(unescape(line), data)
 
     def test_json_is_what_python_decodes(self):
-        """json.loads gives what Python decodes, by every rule."""
+        """json.loads returns what Python decodes, with every error handler."""
         for errors in ERRORS[1:]:
             for data in payloads(self.rng, "utf-8", CASES):
                 text = self.codec.decode("utf-8", errors, data)[1]
@@ -183,23 +183,23 @@ class ConverterTest(unittest.TestCase):
 
     def assert_converts_like_python(self, source, target, errors, data):
         context = f"{source} {target} {errors} {data.hex()} (seed {SEED})"
-        result, made = self.codec.convert(source, target, errors, data)
+        result, output = self.codec.convert(source, target, errors, data)
         try:
             expected = data.decode(source, errors).encode(target, errors)
         except UnicodeError:
             self.assertLess(result, 0, context)
             return
-        self.assertEqual(made, expected, context)
+        self.assertEqual(output, expected, context)
 
     def test_random_bytes(self):
-        """A converted payload is data.decode(source, errors).encode(target, errors)."""
+        """The result equals data.decode(source, errors).encode(target, errors)."""
         for source, target in self.PAIRS:
             for data in payloads(self.rng, source, CASES):
                 for errors in ERRORS:
                     self.assert_converts_like_python(source, target, errors, data)
 
     def test_every_character(self):
-        """All characters, into each charset that has rules of its own."""
+        """All characters, in each charset with overrides, in latin-1 and in ascii."""
         for start in range(0, 0x110000, 4096):
             text = "".join(chr(c) for c in range(start, start + 4096) if not 0xd800 <= c < 0xe000)
             for target in ["gbk", "gb18030", "big5", "shift_jis", "latin-1", "ascii"]:
@@ -208,7 +208,7 @@ class ConverterTest(unittest.TestCase):
 
 
 def unescape(line):
-    """Undoes the escaping of the datagram log's text form; gives the bytes of a UTF-8 payload."""
+    """Undoes the escapes of escape_text() and returns the bytes of a UTF-8 payload."""
     simple = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
     out, i = bytearray(), 0
     while i < len(line):

@@ -22,17 +22,17 @@ static void assert_escape(escape_function *escape, const char *text, size_t leng
 	free(out);
 }
 
-/* One character, in either form. */
+/* Checks the escapes of one character. */
 static void assert_character(uint32_t c, const char *as_text, const char *as_json)
 {
 	char utf8[UTF8_MAX];
-	size_t length = (size_t)(utf8_put(utf8, c) - utf8);
+	size_t length = (size_t)(utf8_encode(utf8, c) - utf8);
 
 	assert_escape(escape_text, utf8, length, as_text);
 	assert_escape(escape_json, utf8, length, as_json);
 }
 
-static void printable_text_stays(void **state)
+static void test_printable_text_is_unchanged(void **state)
 {
 	static const char text[] = "Hello, 你好 κόσμε 𝄞 /'~!";
 
@@ -44,14 +44,14 @@ static void printable_text_stays(void **state)
 	assert_character(0xfffd, "\ufffd", "\ufffd");
 }
 
-static void quotes_and_backslashes(void **state)
+static void test_quotes_and_backslashes(void **state)
 {
 	(void)state;
 	assert_character('"', "\\\"", "\\\"");
 	assert_character('\\', "\\\\", "\\\\");
 }
 
-static void controls(void **state)
+static void test_control_characters(void **state)
 {
 	(void)state;
 	assert_character('\n', "\\n", "\\u000a");
@@ -63,7 +63,7 @@ static void controls(void **state)
 	assert_character(0x85, "\\u0085", "\\u0085");
 }
 
-static void line_ends_and_directions(void **state)
+static void test_line_separators_and_directions(void **state)
 {
 	(void)state;
 	assert_character(0x2028, "\\u2028", "\\u2028");
@@ -74,7 +74,7 @@ static void line_ends_and_directions(void **state)
 	assert_character(0x61c, "\\u061c", "\\u061c");
 }
 
-static void what_does_not_show(void **state)
+static void test_invisible_characters(void **state)
 {
 	(void)state;
 	assert_character(0xad, "\\u00ad", "\\u00ad");
@@ -84,7 +84,7 @@ static void what_does_not_show(void **state)
 	assert_character(0x1d173, "\\U0001d173", "\\ud834\\udd73");
 }
 
-static void noncharacters(void **state)
+static void test_noncharacters(void **state)
 {
 	(void)state;
 	assert_character(0xfdd0, "\\ufdd0", "\\ufdd0");
@@ -93,7 +93,7 @@ static void noncharacters(void **state)
 	assert_character(0x10ffff, "\\U0010ffff", "\\udbff\\udfff");
 }
 
-static void bytes_that_did_not_decode(void **state)
+static void test_bytes_that_did_not_decode(void **state)
 {
 	(void)state;
 	assert_character(0xdcff, "\\xff", "\\\\xff");
@@ -101,8 +101,8 @@ static void bytes_that_did_not_decode(void **state)
 	assert_character(0xdc0a, "\\x0a", "\\\\x0a");
 }
 
-/* A backslash that somebody wrote reads otherwise than the byte that it seems to be. */
-static void escapes_are_not_mistaken(void **state)
+/* A backslash in the text and a byte that did not decode have different escapes. */
+static void test_escapes_are_unambiguous(void **state)
 {
 	(void)state;
 	assert_escape(escape_text, "\\xff", 4, "\\\\xff");
@@ -110,7 +110,7 @@ static void escapes_are_not_mistaken(void **state)
 	assert_escape(escape_text, "\xed\xb3\xbf\\xff", 7, "\\xff\\\\xff");
 }
 
-static void broken_text_is_taken_for_bytes(void **state)
+static void test_invalid_utf8_becomes_bytes(void **state)
 {
 	(void)state;
 	assert_escape(escape_text, "a\xff", 2, "a\\xff");
@@ -118,13 +118,13 @@ static void broken_text_is_taken_for_bytes(void **state)
 	assert_escape(escape_text, "\xc3\x41", 2, "\\xc3A");
 }
 
-static void nothing_grows_beyond_the_expansion(void **state)
+static void test_expansion_is_limited(void **state)
 {
 	char utf8[UTF8_MAX], out[64];
 
 	(void)state;
 	for (uint32_t c = 0; c < 0x110000; c++) {
-		size_t length = (size_t)(utf8_put(utf8, c) - utf8);
+		size_t length = (size_t)(utf8_encode(utf8, c) - utf8);
 
 		assert_in_range(escape_text(out, utf8, length), 1, ESCAPE_EXPANSION * length);
 		assert_in_range(escape_json(out, utf8, length), 1, ESCAPE_EXPANSION * length);
@@ -134,16 +134,16 @@ static void nothing_grows_beyond_the_expansion(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(printable_text_stays),
-		cmocka_unit_test(quotes_and_backslashes),
-		cmocka_unit_test(controls),
-		cmocka_unit_test(line_ends_and_directions),
-		cmocka_unit_test(what_does_not_show),
-		cmocka_unit_test(noncharacters),
-		cmocka_unit_test(bytes_that_did_not_decode),
-		cmocka_unit_test(escapes_are_not_mistaken),
-		cmocka_unit_test(broken_text_is_taken_for_bytes),
-		cmocka_unit_test(nothing_grows_beyond_the_expansion),
+		cmocka_unit_test(test_printable_text_is_unchanged),
+		cmocka_unit_test(test_quotes_and_backslashes),
+		cmocka_unit_test(test_control_characters),
+		cmocka_unit_test(test_line_separators_and_directions),
+		cmocka_unit_test(test_invisible_characters),
+		cmocka_unit_test(test_noncharacters),
+		cmocka_unit_test(test_bytes_that_did_not_decode),
+		cmocka_unit_test(test_escapes_are_unambiguous),
+		cmocka_unit_test(test_invalid_utf8_becomes_bytes),
+		cmocka_unit_test(test_expansion_is_limited),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

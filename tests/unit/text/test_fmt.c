@@ -8,7 +8,7 @@
 
 #include "text/fmt.h"
 
-static void numbers_read_as_printf_writes_them(void **state)
+static void test_numbers_match_printf(void **state)
 {
 	static const uint32_t numbers[] = {0, 9, 10, 99, 100, 65535, 999999999, 1000000000, UINT32_MAX};
 	char text[16], expected[16];
@@ -21,7 +21,7 @@ static void numbers_read_as_printf_writes_them(void **state)
 	}
 }
 
-static void fields_have_zeros_in_front(void **state)
+static void test_fields_are_padded_with_zeros(void **state)
 {
 	char text[16];
 
@@ -37,8 +37,8 @@ static void fields_have_zeros_in_front(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(numbers_read_as_printf_writes_them),
-		cmocka_unit_test(fields_have_zeros_in_front),
+		cmocka_unit_test(test_numbers_match_printf),
+		cmocka_unit_test(test_fields_are_padded_with_zeros),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,27 +15,27 @@ struct page {
 	size_t size;
 };
 
-static void begin(struct page *page)
+static void open_page(struct page *page)
 {
 	*page = (struct page){0};
 	page->json.out = open_memstream(&page->text, &page->size);
 	assert_non_null(page->json.out);
 }
 
-static void end(struct page *page, const char *expected)
+static void assert_page(struct page *page, const char *expected)
 {
 	fclose(page->json.out);
 	assert_string_equal(page->text, expected);
 	free(page->text);
 }
 
-static void commas_stand_between(void **state)
+static void test_commas_separate_values(void **state)
 {
 	struct page page;
 	struct json_writer *json = &page.json;
 
 	(void)state;
-	begin(&page);
+	open_page(&page);
 	json_writer_begin(json, NULL, '{');
 	json_writer_begin(json, "none", '[');
 	json_writer_end(json, ']');
@@ -51,20 +51,21 @@ static void commas_stand_between(void **state)
 	json_writer_decimal(json, "decimal", 1.5);
 	json_writer_number(json, "most", UINT64_MAX);
 	json_writer_end(json, '}');
-	end(&page, "{\"none\":[],\"list\":[1,{},\"two\"],\"yes\":true,\"no\":false,\"null\":null,\"decimal\":1.500,"
-		   "\"most\":18446744073709551615}");
+	assert_page(&page,
+		    "{\"none\":[],\"list\":[1,{},\"two\"],\"yes\":true,\"no\":false,\"null\":null,\"decimal\":1.500,"
+		    "\"most\":18446744073709551615}");
 }
 
 static void assert_string(const char *text, const char *expected)
 {
 	struct page page;
 
-	begin(&page);
+	open_page(&page);
 	json_writer_string(&page.json, NULL, text);
-	end(&page, expected);
+	assert_page(&page, expected);
 }
 
-static void strings_are_escaped(void **state)
+static void test_strings_are_escaped(void **state)
 {
 	(void)state;
 	assert_string("", "\"\"");
@@ -75,8 +76,8 @@ static void strings_are_escaped(void **state)
 	assert_string("\xf0\x9f\x98\x80", "\"\xf0\x9f\x98\x80\"");
 }
 
-/* Stray bytes, cut sequences, overlong ones, surrogates, and what is beyond Unicode. */
-static void what_is_no_utf8_is_no_utf8(void **state)
+/* Invalid bytes, truncated and overlong sequences, surrogates, and code points beyond Unicode. */
+static void test_invalid_utf8_becomes_bytes(void **state)
 {
 	(void)state;
 	assert_string("\xff", "\"\\\\xff\"");
@@ -91,9 +92,9 @@ static void what_is_no_utf8_is_no_utf8(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(commas_stand_between),
-		cmocka_unit_test(strings_are_escaped),
-		cmocka_unit_test(what_is_no_utf8_is_no_utf8),
+		cmocka_unit_test(test_commas_separate_values),
+		cmocka_unit_test(test_strings_are_escaped),
+		cmocka_unit_test(test_invalid_utf8_becomes_bytes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

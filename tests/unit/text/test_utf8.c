@@ -8,25 +8,25 @@
 
 #include "text/utf8.h"
 
-static void assert_step(const char *bytes, size_t left, int expected, bool expected_unfinished)
+static void assert_step(const char *bytes, size_t left, int expected, bool expected_incomplete)
 {
-	bool unfinished = !expected_unfinished;
+	bool incomplete = !expected_incomplete;
 
-	assert_int_equal(utf8_step((const uint8_t *)bytes, left, &unfinished), expected);
-	assert_int_equal(unfinished, expected_unfinished);
+	assert_int_equal(utf8_check((const uint8_t *)bytes, left, &incomplete), expected);
+	assert_int_equal(incomplete, expected_incomplete);
 }
 
 static void assert_put(uint32_t c, const char *expected)
 {
 	char out[UTF8_MAX];
-	size_t length = (size_t)(utf8_put(out, c) - out);
+	size_t length = (size_t)(utf8_encode(out, c) - out);
 
 	assert_int_equal(length, strlen(expected));
 	assert_memory_equal(out, expected, length);
-	assert_int_equal(utf8_get((uint8_t *)out, (int)length), c);
+	assert_int_equal(utf8_decode((uint8_t *)out, (int)length), c);
 }
 
-static void characters_are_put_and_got(void **state)
+static void test_characters_are_written_and_read(void **state)
 {
 	(void)state;
 	assert_put('A', "A");
@@ -40,20 +40,20 @@ static void characters_are_put_and_got(void **state)
 	assert_put(0x10ffff, "\xf4\x8f\xbf\xbf");
 }
 
-static void lone_surrogates_are_put_and_got(void **state)
+static void test_lone_surrogates_are_written_and_read(void **state)
 {
 	(void)state;
 	assert_put(0xdc80, "\xed\xb2\x80");
 	assert_put(0xdcff, "\xed\xb3\xbf");
 }
 
-static void every_character_is_stepped_over(void **state)
+static void test_step_accepts_every_character(void **state)
 {
 	char out[UTF8_MAX];
 
 	(void)state;
 	for (uint32_t c = 0; c < 0x110000; c++) {
-		int length = (int)(utf8_put(out, c) - out);
+		int length = (int)(utf8_encode(out, c) - out);
 
 		if (c >= 0xd800 && c < 0xe000)
 			assert_step(out, (size_t)length, -1, false);
@@ -62,7 +62,7 @@ static void every_character_is_stepped_over(void **state)
 	}
 }
 
-static void steps_stop_at_the_sequence(void **state)
+static void test_step_stops_at_end_of_sequence(void **state)
 {
 	(void)state;
 	assert_step("AB", 2, 1, false);
@@ -71,7 +71,7 @@ static void steps_stop_at_the_sequence(void **state)
 	assert_step("\xf0\x9d\x84\x9e\x80", 5, 4, false);
 }
 
-static void one_byte_is_wrong(void **state)
+static void test_errors_of_one_byte(void **state)
 {
 	static const char *const wrong[] = {
 		"\x80",     "\xbf",         "\xc0\xaf",     "\xc1\xbf",     "\xf5\x80\x80\x80", "\xff",
@@ -82,8 +82,8 @@ static void one_byte_is_wrong(void **state)
 		assert_step(wrong[i], strlen(wrong[i]), -1, false);
 }
 
-/* What begins as a sequence may is one error, up to where it no longer may (Unicode 15, table 3-8). */
-static void the_longest_beginning_is_one_error(void **state)
+/* One error covers all bytes that could start a valid sequence (Unicode 15, table 3-8). */
+static void test_maximal_subpart_is_one_error(void **state)
 {
 	(void)state;
 	assert_step("\xe4\xbd\x41", 3, -2, false);
@@ -93,7 +93,7 @@ static void the_longest_beginning_is_one_error(void **state)
 	assert_step("\xf4\x8f\xbf\xc0", 4, -3, false);
 }
 
-static void an_end_within_a_sequence_is_told(void **state)
+static void test_incomplete_sequences(void **state)
 {
 	(void)state;
 	assert_step("\xc3", 1, -1, true);
@@ -101,13 +101,13 @@ static void an_end_within_a_sequence_is_told(void **state)
 	assert_step("\xe4\xbd", 2, -2, true);
 	assert_step("\xf0\x9d\x84", 3, -3, true);
 	assert_step("\xed\x9f", 2, -2, true);
-	/* These do not begin anything, whatever came next. */
+	/* No byte could complete these. */
 	assert_step("\xed\xa0", 2, -1, false);
 	assert_step("\xf4\x90\x80", 3, -1, false);
 	assert_step("\xf5", 1, -1, false);
 }
 
-static void ascii_runs_end_at_the_first_other_byte(void **state)
+static void test_ascii_run_ends_at_first_other_byte(void **state)
 {
 	uint8_t bytes[40];
 
@@ -127,14 +127,14 @@ static void ascii_runs_end_at_the_first_other_byte(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(characters_are_put_and_got),
-		cmocka_unit_test(lone_surrogates_are_put_and_got),
-		cmocka_unit_test(every_character_is_stepped_over),
-		cmocka_unit_test(steps_stop_at_the_sequence),
-		cmocka_unit_test(one_byte_is_wrong),
-		cmocka_unit_test(the_longest_beginning_is_one_error),
-		cmocka_unit_test(an_end_within_a_sequence_is_told),
-		cmocka_unit_test(ascii_runs_end_at_the_first_other_byte),
+		cmocka_unit_test(test_characters_are_written_and_read),
+		cmocka_unit_test(test_lone_surrogates_are_written_and_read),
+		cmocka_unit_test(test_step_accepts_every_character),
+		cmocka_unit_test(test_step_stops_at_end_of_sequence),
+		cmocka_unit_test(test_errors_of_one_byte),
+		cmocka_unit_test(test_maximal_subpart_is_one_error),
+		cmocka_unit_test(test_incomplete_sequences),
+		cmocka_unit_test(test_ascii_run_ends_at_first_other_byte),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

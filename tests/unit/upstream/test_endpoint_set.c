@@ -64,7 +64,7 @@ static size_t choose_peer(struct fixture *f)
 	struct address client;
 
 	address_from_ip(&client, "198.51.100.1", 9);
-	return endpoint_set_choose(&f->set, &client)->target->peer->index;
+	return endpoint_set_choose(&f->set, &client)->endpoint->peer->index;
 }
 
 static void test_members_follow_listeners_order(void **state)
@@ -76,8 +76,8 @@ static void test_members_follow_listeners_order(void **state)
 	f->config.peer_count = 2;
 	init_set(f, NULL);
 	assert_int_equal(f->set.count, 2);
-	assert_ptr_equal(f->set.members[0]->target, f->endpoints[2]);
-	assert_ptr_equal(f->set.members[1]->target, f->endpoints[0]);
+	assert_ptr_equal(f->set.members[0]->endpoint, f->endpoints[2]);
+	assert_ptr_equal(f->set.members[1]->endpoint, f->endpoints[0]);
 	assert_int_equal(f->set.members[0]->peer, 0);
 	assert_int_equal(f->set.members[1]->peer, 1);
 }
@@ -158,7 +158,7 @@ static void test_removed_member_lives_until_last_session_leaves(void **state)
 	assert_ptr_equal(f->set.members[0], stays);
 	assert_int_equal(stays->index, 0);
 	assert_int_equal(f->set.candidates[0].sessions, 1);
-	assert_ptr_equal(gone->target, f->endpoints[0]);
+	assert_ptr_equal(gone->endpoint, f->endpoints[0]);
 	endpoint_set_leave(&f->set, gone);
 	endpoint_set_leave(&f->set, gone); /* freed; a sanitizer reports a leak or a double free */
 	endpoint_set_leave(&f->set, stays);

@@ -19,12 +19,12 @@ static unsigned attempts, failures_left; /* to read it */
 
 #define ANY_FD -2
 
-bool __real_tx_batch_flush(struct tx_batch *egress, uint64_t now_ms);
-bool __wrap_tx_batch_flush(struct tx_batch *egress, uint64_t now_ms);
+bool __real_tx_batch_flush(struct tx_batch *tx_batch, uint64_t now_ms);
+bool __wrap_tx_batch_flush(struct tx_batch *tx_batch, uint64_t now_ms);
 
-bool __wrap_tx_batch_flush(struct tx_batch *egress, uint64_t now_ms)
+bool __wrap_tx_batch_flush(struct tx_batch *tx_batch, uint64_t now_ms)
 {
-	return !no_room && __real_tx_batch_flush(egress, now_ms);
+	return !no_room && __real_tx_batch_flush(tx_batch, now_ms);
 }
 
 int __real_rx_batch_recv_one(struct rx_batch *batch, unsigned kept, int fd, struct train **trains);
@@ -41,15 +41,15 @@ int __wrap_rx_batch_recv_one(struct rx_batch *batch, unsigned kept, int fd, stru
 
 struct fixture {
 	struct relay_fixture relay;
-	struct pipeline route;
+	struct pipeline pipeline;
 	struct listener_counters counters;
-	struct tx_batch *egress;
+	struct tx_batch *tx_batch;
 	struct arena arena;
 	struct rx_batch *batch;
 	uv_loop_t uv;
 	uv_timer_t deadline;
-	struct batch_scheduler turns;
-	struct reply_poller loop;
+	struct batch_scheduler scheduler;
+	struct reply_poller poller;
 	struct session *session;
 	int client;
 	struct address at;
@@ -79,24 +79,25 @@ static int set_up(void **state)
 /* One session, with peer a. */
 static void begin(struct fixture *f)
 {
-	struct relay_client client = {.client = &f->at, .local = &f->relay.local, .back = &f->relay.back};
+	struct relay_client client = {.client = &f->at, .local = &f->relay.local, .tx = &f->relay.client_tx};
 
 	assert_int_equal(uv_loop_init(&f->uv), 0);
 	uv_timer_init(&f->uv, &f->deadline);
-	assert_int_equal(pipeline_init(&f->route, &relay_action, &f->relay.config, f->relay.links), 0);
-	assert_int_equal(tx_batch_create(&f->egress, pipeline_chunks_max(&f->route), RX_BATCH_TRAINS + PEERS), 0);
-	batch_scheduler_init(&f->turns, &f->uv, f->batch, f->egress);
-	assert_int_equal(reply_poller_init(&f->loop, &f->turns, 1), 0);
+	assert_int_equal(pipeline_init(&f->pipeline, &relay_action, &f->relay.config, f->relay.peer_sockets), 0);
+	assert_int_equal(tx_batch_create(&f->tx_batch, pipeline_chunks_max(&f->pipeline), RX_BATCH_TRAINS + PEERS), 0);
+	batch_scheduler_init(&f->scheduler, &f->uv, f->batch, f->tx_batch);
+	assert_int_equal(reply_poller_init(&f->poller, &f->scheduler, 1), 0);
 	close(f->relay.epoll);
-	f->relay.epoll = dup(f->loop.epoll);
+	f->relay.epoll = dup(f->poller.epoll);
 	relay_fixture_begin(&f->relay);
-	f->route.carrier.egress = f->egress;
-	f->route.carrier.arena = &f->arena;
-	f->route.counters = &f->counters;
-	f->route.action_state = &f->relay.relay;
-	f->relay.relay.setup.carrier = &f->route.carrier;
-	reply_poller_add(&f->loop, &f->relay.relay);
-	assert_int_equal(batch_scheduler_start(&f->turns), 0);
+	f->pipeline.delivery.tx_batch = f->tx_batch;
+	f->pipeline.delivery.arena = &f->arena;
+	f->pipeline.counters = &f->counters;
+	f->pipeline.action_state = &f->relay.relay;
+	f->relay.relay.setup.delivery = &f->pipeline.delivery;
+	f->relay.relay.setup.paused = &f->poller.batch.paused;
+	reply_poller_add(&f->poller, &f->relay.relay);
+	assert_int_equal(batch_scheduler_start(&f->scheduler), 0);
 	assert_int_equal(relay_lookup_or_open(&f->relay.relay, &client, uv_now(&f->uv), &f->session), DROP_NONE);
 }
 
@@ -104,17 +105,17 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	reply_poller_drain(&f->loop, 10);
-	assert_false(batch_scheduler_has_pending(&f->turns));
+	reply_poller_drain(&f->poller, 10);
+	assert_false(batch_scheduler_has_pending(&f->scheduler));
 	relay_fixture_tear_down(&f->relay);
-	batch_scheduler_close(&f->turns);
-	reply_poller_close(&f->loop);
+	batch_scheduler_close(&f->scheduler);
+	reply_poller_close(&f->poller);
 	uv_close((uv_handle_t *)&f->deadline, NULL);
 	uv_run(&f->uv, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&f->uv), 0);
-	reply_poller_finish(&f->loop);
-	pipeline_finish(&f->route);
-	tx_batch_destroy(f->egress);
+	reply_poller_finish(&f->poller);
+	pipeline_finish(&f->pipeline);
+	tx_batch_destroy(f->tx_batch);
 	rx_batch_destroy(f->batch);
 	close(f->client);
 	return 0;
@@ -135,7 +136,7 @@ static void answer_to(struct fixture *f, const struct session *session)
 {
 	struct address to = {.length = sizeof(to.v6)};
 
-	assert_int_equal(getsockname(session->outlet.fd, &to.any, &to.length), 0);
+	assert_int_equal(getsockname(session->tx.fd, &to.any, &to.length), 0);
 	assert_int_equal(sendto(f->relay.sinks[0], "abc", 3, 0, &to.any, to.length), 3);
 }
 
@@ -146,13 +147,13 @@ static void answer(struct fixture *f)
 
 static void break_socket(struct fixture *f, int error)
 {
-	broken_fd = f->session->outlet.fd;
+	broken_fd = f->session->tx.fd;
 	broken_error = error;
 }
 
 static uint64_t answered(const struct fixture *f)
 {
-	return counter_get(&f->relay.relay.counters.answered);
+	return counter_get(&f->relay.relay.counters.replied);
 }
 
 static void an_answer_arrives(void **state)
@@ -178,7 +179,7 @@ static void an_idle_session_ends(void **state)
 	assert_int_equal(alive(&f->relay), 0);
 }
 
-/* Its copies are in the egress. */
+/* Its copies are in the tx_batch. */
 static void a_session_of_a_batch_that_waits_does_not_end(void **state)
 {
 	struct fixture *f = *state;
@@ -187,7 +188,7 @@ static void a_session_of_a_batch_that_waits_does_not_end(void **state)
 	no_room = true;
 	answer(f);
 	run_for(f, 200);
-	assert_true(batch_scheduler_has_pending(&f->turns));
+	assert_true(batch_scheduler_has_pending(&f->scheduler));
 	assert_int_equal(alive(&f->relay), 1);
 	assert_int_equal(answered(f), 0);
 	no_room = false;
@@ -206,8 +207,8 @@ static void nobody_has_a_turn_while_a_batch_waits(void **state)
 	run_for(f, 30);
 	answer(f);
 	run_for(f, 30);
-	assert_int_equal(counter_get(&f->relay.relay.counters.answers), 0);
-	assert_int_equal(f->loop.answers.count, 1);
+	assert_int_equal(counter_get(&f->relay.relay.counters.replies), 0);
+	assert_int_equal(f->poller.batch.count, 1);
 	no_room = false;
 	run_for(f, 50);
 	assert_int_equal(answered(f), 2);
@@ -222,12 +223,12 @@ static void new_addresses_do_not_touch_a_batch_that_waits(void **state)
 	answer(f);
 	run_for(f, 30);
 	struct endpoints_snapshot *snapshot = snapshot_of(&f->relay, NULL, 1, 2);
-	reply_poller_set_peers(&f->loop, snapshot);
+	reply_poller_set_peers(&f->poller, snapshot);
 	endpoints_snapshot_put(snapshot);
 	no_room = false;
 	run_for(f, 50);
 	assert_int_equal(answered(f), 1);
-	assert_int_equal(counter_get(&f->relay.links[0].counters.answers), 1);
+	assert_int_equal(counter_get(&f->relay.peer_sockets[0].counters.replies), 1);
 }
 
 static void a_socket_that_cannot_be_read_is_asked_now_and_then(void **state)
@@ -253,7 +254,7 @@ static void a_socket_that_cannot_be_read_is_asked_now_and_then(void **state)
 		run_for(f, 50);
 		expected += 2;
 		assert_int_equal(answered(f), expected);
-		assert_false(paused_sessions_any(&f->loop.answers.resting));
+		assert_false(paused_sessions_any(&f->poller.batch.paused));
 	}
 	assert_int_equal(alive(&f->relay), 2);
 }
@@ -282,7 +283,7 @@ static void many_sockets_that_cannot_be_read(void **state)
 	assert_in_range(attempts - before, 64, 12 * 64);
 	broken_fd = -1;
 	run_for(f, 400);
-	assert_int_equal(counter_get(&f->relay.relay.counters.answers), SESSIONS);
+	assert_int_equal(counter_get(&f->relay.relay.counters.replies), SESSIONS);
 }
 
 static void a_session_that_cannot_be_read_ends_when_it_is_idle(void **state)
@@ -294,7 +295,7 @@ static void a_session_that_cannot_be_read_ends_when_it_is_idle(void **state)
 	answer(f);
 	run_for(f, 200);
 	assert_int_equal(alive(&f->relay), 0);
-	assert_false(paused_sessions_any(&f->loop.answers.resting));
+	assert_false(paused_sessions_any(&f->poller.batch.paused));
 	assert_int_equal(counter_get(&f->relay.relay.counters.dropped[DROP_SESSION_ENDED]), 1);
 }
 
@@ -306,7 +307,7 @@ static void at_the_end_it_is_tried_again(void **state)
 	break_socket(f, ENOMEM);
 	failures_left = 10;
 	answer(f);
-	reply_poller_drain(&f->loop, 1000);
+	reply_poller_drain(&f->poller, 1000);
 	assert_int_equal(attempts, 10);
 	assert_int_equal(answered(f), 1);
 }
@@ -319,7 +320,7 @@ static void at_the_end_it_is_not_tried_for_ever(void **state)
 	begin(f);
 	break_socket(f, ENOMEM);
 	answer(f);
-	reply_poller_drain(&f->loop, 50);
+	reply_poller_drain(&f->poller, 50);
 	assert_in_range(attempts, 5, 52);
 	assert_int_equal(answered(f), 0);
 }
@@ -331,9 +332,9 @@ static void at_the_end_no_batch_waits(void **state)
 	begin(f);
 	answer(f);
 	no_room = true;
-	reply_poller_drain(&f->loop, 1000);
-	assert_false(batch_scheduler_has_pending(&f->turns));
-	assert_int_equal(counter_get(&f->relay.relay.counters.answers), 1);
+	reply_poller_drain(&f->poller, 1000);
+	assert_false(batch_scheduler_has_pending(&f->scheduler));
+	assert_int_equal(counter_get(&f->relay.relay.counters.replies), 1);
 	assert_int_equal(answered(f), 0);
 	no_room = false;
 }

@@ -8,19 +8,19 @@
 
 #include "client/load/address_scope.h"
 
-static void assert_scope(const char *const ips[], enum scope expected)
+static void assert_scope(const char *const ips[], enum address_scope expected)
 {
 	struct address address;
 
 	for (; *ips; ips++) {
 		assert_int_equal(address_from_ip(&address, *ips, 7), 0);
-		if (scope_of(&address) != expected)
-			fail_msg("%s is %d, not %d", *ips, scope_of(&address), expected);
+		if (address_scope_of(&address) != expected)
+			fail_msg("%s is %d, not %d", *ips, address_scope_of(&address), expected);
 	}
 }
 
-/* The first and the last of each prefix. */
-static void near_ones(void **state)
+/* The first and the last address of each prefix. */
+static void test_local_addresses(void **state)
 {
 	static const char *const ips[] = {"127.0.0.0",
 					  "127.255.255.255",
@@ -43,11 +43,11 @@ static void near_ones(void **state)
 					  NULL};
 
 	(void)state;
-	assert_scope(ips, SCOPE_NEAR);
+	assert_scope(ips, SCOPE_LOCAL);
 }
 
-/* Their neighbours, and what looks like them. */
-static void far_ones(void **state)
+/* The addresses next to the local prefixes, and similar ones. */
+static void test_global_addresses(void **state)
 {
 	static const char *const ips[] = {"126.255.255.255",
 					  "128.0.0.0",
@@ -79,24 +79,24 @@ static void far_ones(void **state)
 					  NULL};
 
 	(void)state;
-	assert_scope(ips, SCOPE_FAR);
+	assert_scope(ips, SCOPE_GLOBAL);
 }
 
-static void groups_and_broadcast(void **state)
+static void test_multicast_and_broadcast(void **state)
 {
 	static const char *const ips[] = {"224.0.0.0", "239.255.255.255",  "255.255.255.255",        "ff00::",
 					  "ff02::1",   "::ffff:224.0.0.1", "::ffff:255.255.255.255", NULL};
 
 	(void)state;
-	assert_scope(ips, SCOPE_MANY);
+	assert_scope(ips, SCOPE_MULTICAST);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(near_ones),
-		cmocka_unit_test(far_ones),
-		cmocka_unit_test(groups_and_broadcast),
+		cmocka_unit_test(test_local_addresses),
+		cmocka_unit_test(test_global_addresses),
+		cmocka_unit_test(test_multicast_and_broadcast),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

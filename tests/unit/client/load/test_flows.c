@@ -11,10 +11,10 @@
 
 #include "client/load/flows.h"
 
-/* What the kernel is given, and what it makes of that. */
+/* A replacement for the kernel, which records the datagrams. */
 struct kernel {
-	int error; /* of every call */
-	unsigned most; /* messages that a call takes */
+	int error; /* errno of every call; 0: success */
+	unsigned capacity; /* messages that one call accepts */
 	unsigned calls, datagrams, segment;
 	uint64_t last_seq, last_time_ns;
 };
@@ -23,7 +23,7 @@ static struct kernel kernel;
 
 int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
 
-static void note(const struct msghdr *message)
+static void record_message(const struct msghdr *message)
 {
 	const struct iovec *data = message->msg_iov;
 	struct probe probe;
@@ -50,180 +50,181 @@ int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 	errno = kernel.error;
 	if (kernel.error)
 		return -1;
-	if (count > kernel.most)
-		count = kernel.most;
+	if (count > kernel.capacity)
+		count = kernel.capacity;
 	for (unsigned i = 0; i < count; i++)
-		note(&messages[i].msg_hdr);
+		record_message(&messages[i].msg_hdr);
 	return (int)count;
 }
 
-struct setting {
+struct fixture {
 	struct load_plan plan;
 	struct load_result *result;
 	struct flows flows;
 };
 
-static void begin(struct setting *setting, struct load_plan plan)
+static void set_up(struct fixture *fixture, struct load_plan plan)
 {
-	kernel = (struct kernel){.most = UINT32_MAX};
-	setting->plan = plan;
-	setting->plan.size = 100;
-	assert_int_equal(address_parse(&setting->plan.target, "127.0.0.1:9"), 0);
-	setting->result = calloc(1, sizeof(*setting->result));
-	assert_non_null(setting->result);
-	assert_int_equal(flows_open(&setting->flows, &setting->plan, setting->result), 0);
+	kernel = (struct kernel){.capacity = UINT32_MAX};
+	fixture->plan = plan;
+	fixture->plan.size = 100;
+	assert_int_equal(address_parse(&fixture->plan.target, "127.0.0.1:9"), 0);
+	fixture->result = calloc(1, sizeof(*fixture->result));
+	assert_non_null(fixture->result);
+	assert_int_equal(flows_open(&fixture->flows, &fixture->plan, fixture->result), 0);
 }
 
-static void end(struct setting *setting)
+static void tear_down(struct fixture *fixture)
 {
-	flows_close(&setting->flows);
-	free(setting->result);
+	flows_close(&fixture->flows);
+	free(fixture->result);
 }
 
-static void a_window_is_filled(void **state)
+static void test_window_is_filled(void **state)
 {
-	struct setting setting;
+	struct fixture fixture;
 	struct flow *flow;
 
 	(void)state;
-	begin(&setting, (struct load_plan){.flows = 2, .train = 1, .depth = 100});
-	flow = &setting.flows.all[1];
-	flows_fill(&setting.flows, 1);
+	set_up(&fixture, (struct load_plan){.flows = 2, .train = 1, .depth = 100});
+	flow = &fixture.flows.all[1];
+	flows_fill_window(&fixture.flows, 1);
 	assert_int_equal(kernel.datagrams, 100);
-	assert_int_equal(kernel.calls, 2); /* of at most 64 each */
+	assert_int_equal(kernel.calls, 2); /* at most 64 in one call */
 	assert_int_equal(kernel.last_seq, 99);
-	assert_int_equal(setting.flows.all[0].sent, 0);
-	flow->answers = 24; /* not yet a quarter */
-	flows_fill(&setting.flows, 1);
+	assert_int_equal(fixture.flows.all[0].sent, 0);
+	flow->replies = 24; /* less than a quarter of the window */
+	flows_fill_window(&fixture.flows, 1);
 	assert_int_equal(flow->sent, 100);
-	flow->answers = 25;
-	flows_fill(&setting.flows, 1);
+	flow->replies = 25;
+	flows_fill_window(&fixture.flows, 1);
 	assert_int_equal(flow->sent, 125);
-	flows_write_off(&setting.flows);
-	flows_fill(&setting.flows, 1);
+	flows_time_out(&fixture.flows);
+	flows_fill_window(&fixture.flows, 1);
 	assert_int_equal(flow->sent, 225);
-	flow->answers = 300; /* duplicates, and what was given up */
-	flows_fill(&setting.flows, 1);
+	flow->replies = 300; /* includes duplicates and replies that timed out */
+	flows_fill_window(&fixture.flows, 1);
 	assert_int_equal(flow->sent, 325);
-	assert_int_equal(setting.result->sent, 325);
-	end(&setting);
+	assert_int_equal(fixture.result->sent, 325);
+	tear_down(&fixture);
 }
 
-/* Every datagram comes to each receiver. */
-static void room_is_made_by_all_receivers(void **state)
+/* Every receiver gets each datagram. */
+static void test_window_waits_for_all_receivers(void **state)
 {
-	struct setting setting;
+	struct fixture fixture;
 
 	(void)state;
-	begin(&setting, (struct load_plan){.flows = 1, .train = 1, .depth = 8, .receivers = 3});
-	flows_fill(&setting.flows, 0);
-	setting.flows.all[0].answers = 5;
-	flows_fill(&setting.flows, 0);
+	set_up(&fixture, (struct load_plan){.flows = 1, .train = 1, .depth = 8, .receivers = 3});
+	flows_fill_window(&fixture.flows, 0);
+	fixture.flows.all[0].replies = 5;
+	flows_fill_window(&fixture.flows, 0);
 	assert_int_equal(kernel.datagrams, 8);
-	setting.flows.all[0].answers = 6;
-	flows_fill(&setting.flows, 0);
+	fixture.flows.all[0].replies = 6;
+	flows_fill_window(&fixture.flows, 0);
 	assert_int_equal(kernel.datagrams, 10);
-	end(&setting);
+	tear_down(&fixture);
 }
 
-static void only_whole_trains_leave(void **state)
+static void test_only_whole_trains_are_sent(void **state)
 {
-	struct setting setting;
+	struct fixture fixture;
 
 	(void)state;
-	begin(&setting, (struct load_plan){.flows = 1, .train = 7, .depth = 20});
-	flows_fill(&setting.flows, 0);
+	set_up(&fixture, (struct load_plan){.flows = 1, .train = 7, .depth = 20});
+	flows_fill_window(&fixture.flows, 0);
 	assert_int_equal(kernel.datagrams, 14);
 	assert_int_equal(kernel.calls, 2);
 	assert_int_equal(kernel.segment, 100);
-	setting.flows.all[0].answers = 1;
-	flows_fill(&setting.flows, 0);
+	fixture.flows.all[0].replies = 1;
+	flows_fill_window(&fixture.flows, 0);
 	assert_int_equal(kernel.datagrams, 21);
-	end(&setting);
+	tear_down(&fixture);
 }
 
-/* What the kernel has no room for is tried again, and gets the same numbers. */
-static void what_is_not_taken_is_not_sent(void **state)
+/* Datagrams that the kernel did not accept are sent again with the same sequence numbers. */
+static void test_rejected_datagrams_are_sent_again(void **state)
 {
-	struct setting setting;
+	struct fixture fixture;
 
 	(void)state;
-	begin(&setting, (struct load_plan){.flows = 1, .train = 1, .depth = 10});
-	kernel.most = 3;
+	set_up(&fixture, (struct load_plan){.flows = 1, .train = 1, .depth = 10});
+	kernel.capacity = 3;
 	kernel.error = EAGAIN;
-	flows_fill(&setting.flows, 0);
-	assert_int_equal(setting.flows.all[0].sent, 0);
+	flows_fill_window(&fixture.flows, 0);
+	assert_int_equal(fixture.flows.all[0].sent, 0);
 	assert_int_equal(kernel.calls, 1);
-	assert_int_equal(setting.result->error + setting.result->refusal, 0);
+	assert_int_equal(fixture.result->error + fixture.result->refused_errno, 0);
 	kernel.error = 0;
-	flows_fill(&setting.flows, 0);
-	assert_int_equal(setting.flows.all[0].sent, 10);
+	flows_fill_window(&fixture.flows, 0);
+	assert_int_equal(fixture.flows.all[0].sent, 10);
 	assert_int_equal(kernel.last_seq, 9);
-	end(&setting);
+	tear_down(&fixture);
 }
 
-static void errors_are_told_apart(void **state)
+static void test_icmp_errors_are_not_fatal(void **state)
 {
-	struct setting setting;
+	struct fixture fixture;
 
 	(void)state;
-	begin(&setting, (struct load_plan){.flows = 1, .train = 1, .depth = 1});
+	set_up(&fixture, (struct load_plan){.flows = 1, .train = 1, .depth = 1});
 	for (int i = 0; i < 2; i++) {
 		kernel.error = i ? EHOSTUNREACH : ECONNREFUSED;
-		flows_fill(&setting.flows, 0);
+		flows_fill_window(&fixture.flows, 0);
 	}
-	assert_int_equal(setting.result->refused, 2);
-	assert_int_equal(setting.result->refusal, ECONNREFUSED);
-	assert_int_equal(setting.result->error, 0);
+	assert_int_equal(fixture.result->refused, 2);
+	assert_int_equal(fixture.result->refused_errno, ECONNREFUSED);
+	assert_int_equal(fixture.result->error, 0);
 	kernel.error = EMSGSIZE;
-	flows_fill(&setting.flows, 0);
-	assert_int_equal(setting.result->error, EMSGSIZE);
-	end(&setting);
+	flows_fill_window(&fixture.flows, 0);
+	assert_int_equal(fixture.result->error, EMSGSIZE);
+	tear_down(&fixture);
 }
 
-/* By turns, the first at once, and each with the time when it was due, however late it leaves. */
-static void what_is_due_is_sent(void **state)
+/* The flows send one after another. The first datagram is due at once. Each carries the time at which it was due,
+ * even if it is sent later. */
+static void test_due_datagrams_are_sent(void **state)
 {
-	struct setting setting;
+	struct fixture fixture;
 
 	(void)state;
-	begin(&setting, (struct load_plan){.flows = 3, .train = 1, .rate = 1000});
-	flows_pace(&setting.flows, 5000, 0);
+	set_up(&fixture, (struct load_plan){.flows = 3, .train = 1, .rate = 1000});
+	flows_send_due(&fixture.flows, 5000, 0);
 	assert_int_equal(kernel.datagrams, 1);
-	assert_int_equal(flows_next_due(&setting.flows), 1000000);
-	flows_pace(&setting.flows, 5000, 999999);
+	assert_int_equal(flows_next_due_ns(&fixture.flows), 1000000);
+	flows_send_due(&fixture.flows, 5000, 999999);
 	assert_int_equal(kernel.datagrams, 1);
-	flows_pace(&setting.flows, 5000, 3999999);
+	flows_send_due(&fixture.flows, 5000, 3999999);
 	assert_int_equal(kernel.datagrams, 4);
 	assert_int_equal(kernel.last_time_ns, 5000 + 3000000);
-	assert_int_equal(setting.flows.all[0].sent, 2);
-	assert_int_equal(setting.flows.all[2].sent, 1);
+	assert_int_equal(fixture.flows.all[0].sent, 2);
+	assert_int_equal(fixture.flows.all[2].sent, 1);
 	kernel.error = EAGAIN;
-	flows_pace(&setting.flows, 5000, 4500000);
+	flows_send_due(&fixture.flows, 5000, 4500000);
 	kernel.error = 0;
-	flows_pace(&setting.flows, 5000, 9000000);
+	flows_send_due(&fixture.flows, 5000, 9000000);
 	assert_int_equal(kernel.datagrams, 10);
 	assert_int_equal(kernel.last_time_ns, 5000 + 9000000);
-	end(&setting);
+	tear_down(&fixture);
 }
 
-static void a_train_is_due_as_one(void **state)
+static void test_train_is_due_as_a_whole(void **state)
 {
-	struct setting setting;
+	struct fixture fixture;
 
 	(void)state;
-	begin(&setting, (struct load_plan){.flows = 1, .train = 10, .rate = 1000});
-	flows_pace(&setting.flows, 0, 9999999);
+	set_up(&fixture, (struct load_plan){.flows = 1, .train = 10, .rate = 1000});
+	flows_send_due(&fixture.flows, 0, 9999999);
 	assert_int_equal(kernel.datagrams, 10);
-	assert_int_equal(flows_next_due(&setting.flows), 10000000);
-	flows_pace(&setting.flows, 0, 10000000);
+	assert_int_equal(flows_next_due_ns(&fixture.flows), 10000000);
+	flows_send_due(&fixture.flows, 0, 10000000);
 	assert_int_equal(kernel.datagrams, 20);
 	assert_int_equal(kernel.last_time_ns, 10000000);
-	end(&setting);
+	tear_down(&fixture);
 }
 
-/* As many as would have left, had there been the time: no more are due at the very end. */
-static void what_is_unsent_is_known(void **state)
+/* The number is the one that would have been sent in time. No datagram is due exactly at the end. */
+static void test_unsent_datagrams_are_counted(void **state)
 {
 	static const struct {
 		unsigned rate, train;
@@ -233,26 +234,30 @@ static void what_is_unsent_is_known(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct setting setting;
+		struct fixture fixture;
 		uint64_t unsent, most = cases[i].end_ns - 1;
 
-		begin(&setting, (struct load_plan){.flows = 1, .train = cases[i].train, .rate = cases[i].rate});
-		unsent = flows_unsent(&setting.flows, cases[i].end_ns);
-		while (flows_next_due(&setting.flows) <= most)
-			flows_pace(&setting.flows, 0, most);
+		set_up(&fixture, (struct load_plan){.flows = 1, .train = cases[i].train, .rate = cases[i].rate});
+		unsent = flows_count_unsent(&fixture.flows, cases[i].end_ns);
+		while (flows_next_due_ns(&fixture.flows) <= most)
+			flows_send_due(&fixture.flows, 0, most);
 		assert_int_equal(unsent, kernel.datagrams);
-		assert_int_equal(flows_unsent(&setting.flows, cases[i].end_ns), 0);
-		end(&setting);
+		assert_int_equal(flows_count_unsent(&fixture.flows, cases[i].end_ns), 0);
+		tear_down(&fixture);
 	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_window_is_filled),      cmocka_unit_test(room_is_made_by_all_receivers),
-		cmocka_unit_test(only_whole_trains_leave), cmocka_unit_test(what_is_not_taken_is_not_sent),
-		cmocka_unit_test(errors_are_told_apart),   cmocka_unit_test(what_is_due_is_sent),
-		cmocka_unit_test(a_train_is_due_as_one),   cmocka_unit_test(what_is_unsent_is_known),
+		cmocka_unit_test(test_window_is_filled),
+		cmocka_unit_test(test_window_waits_for_all_receivers),
+		cmocka_unit_test(test_only_whole_trains_are_sent),
+		cmocka_unit_test(test_rejected_datagrams_are_sent_again),
+		cmocka_unit_test(test_icmp_errors_are_not_fatal),
+		cmocka_unit_test(test_due_datagrams_are_sent),
+		cmocka_unit_test(test_train_is_due_as_a_whole),
+		cmocka_unit_test(test_unsent_datagrams_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,7 @@ static struct address address_of(const char *text)
 static int set_up(void **state)
 {
 	(void)state;
-	result = (struct ping_result){.to = address_of("192.0.2.1:7788"), .size = 64};
+	result = (struct ping_result){.destination = address_of("192.0.2.1:7788"), .size = 64};
 	return 0;
 }
 
@@ -42,28 +42,28 @@ static void assert_report(report_function report, const char *expected)
 	free(text);
 }
 
-/* 100 answers from 1 ms to 2 ms: each 10 µs more than the one before. */
-static void hundred_answers(void)
+/* Adds 100 replies from 1 ms to 2 ms; each takes 10 µs longer than the one before. */
+static void add_hundred_replies(void)
 {
 	for (uint64_t i = 1; i <= 100; i++)
 		ping_result_add(&result, 1000000 + i * 10000);
-	result.sent = result.tally.received = 100;
+	result.sent = result.counts.received = 100;
 	result.elapsed_ns = 99001600000;
 }
 
-static struct ping_answer current;
+static struct ping_reply current;
 
 static void report_current(FILE *out, const struct ping_result *of)
 {
-	ping_report_answer(out, of, &current);
+	ping_report_reply(out, of, &current);
 }
 
-static void an_answer_is_told_as_ping_does(void **state)
+static void test_reply_line(void **state)
 {
-	struct address asked = address_of("192.0.2.1:7788");
+	struct address destination = address_of("192.0.2.1:7788");
 
 	(void)state;
-	current = (struct ping_answer){.source = &asked, .seq = 1, .size = 64, .time_ns = 52400};
+	current = (struct ping_reply){.source = &destination, .seq = 1, .size = 64, .time_ns = 52400};
 	assert_report(report_current, "64 bytes from 192.0.2.1:7788: seq=1 time=0.052 ms\n");
 	current.duplicate = true;
 	assert_report(report_current, "64 bytes from 192.0.2.1:7788: seq=1 time=0.052 ms (duplicate)\n");
@@ -76,18 +76,17 @@ static void an_answer_is_told_as_ping_does(void **state)
 	assert_report(report_current, "64 bytes from 192.0.2.1:7788: seq=1 time=1234.568 ms (too late)\n");
 }
 
-static void an_answer_that_is_other_than_asked_for_is_remarked_upon(void **state)
+static void test_reply_with_other_source_or_size(void **state)
 {
 	struct address other = address_of("192.0.2.2:7788");
 
 	(void)state;
-	current =
-		(struct ping_answer){.source = &other, .seq = 7, .size = 24, .time_ns = 1000000, .other_source = true};
+	current = (struct ping_reply){.source = &other, .seq = 7, .size = 24, .time_ns = 1000000, .other_source = true};
 	assert_report(report_current, "24 bytes from 192.0.2.2:7788: seq=7 time=1.000 ms (64 were sent)"
 				      " (not 192.0.2.1:7788)\n");
 }
 
-static void silence_has_no_times(void **state)
+static void test_report_without_replies(void **state)
 {
 	(void)state;
 	result.sent = 3;
@@ -95,7 +94,7 @@ static void silence_has_no_times(void **state)
 	assert_report(ping_report_text, "--- 192.0.2.1:7788 ---\n"
 					"3 sent, 0 answered, 3 lost (100 %), 0 duplicates, 0 out of order, 0 refused, "
 					"time 4.000 s\n");
-	assert_report(ping_report_drawing, "");
+	assert_report(ping_report_chart, "");
 	assert_report(ping_report_json,
 		      "{\"to\":\"192.0.2.1:7788\",\"size\":64,\"outcome\":\"silent\",\"sent\":3,\"answered\":0,"
 		      "\"lost\":3,\"lost_percent\":100.000,\"duplicates\":0,\"out_of_order\":0,\"refused\":0,"
@@ -104,7 +103,7 @@ static void silence_has_no_times(void **state)
 	assert_int_equal(ping_result_status(&result), 1);
 }
 
-static void what_is_refused_is_not_lost(void **state)
+static void test_refused_datagrams_are_not_lost(void **state)
 {
 	(void)state;
 	result.sent = 3;
@@ -114,14 +113,14 @@ static void what_is_refused_is_not_lost(void **state)
 		      "3 sent, 0 answered, 1 lost (33.3333 %), 0 duplicates, 0 out of order, 2 refused, "
 		      "time 0.000 s\n");
 	assert_int_equal(ping_result_status(&result), EX_UNAVAILABLE);
-	result.tally.received = 1;
+	result.counts.received = 1;
 	assert_int_equal(ping_result_lost(&result), 0);
 	assert_int_equal(ping_result_status(&result), 0);
-	result.refused = 3; /* a group's members may do both */
+	result.refused = 3; /* several hosts of a group may reply or refuse */
 	assert_int_equal(ping_result_lost(&result), 0);
 }
 
-static void nothing_sent_is_nothing_lost(void **state)
+static void test_report_without_datagrams(void **state)
 {
 	(void)state;
 	result.not_sent = 2;
@@ -132,7 +131,7 @@ static void nothing_sent_is_nothing_lost(void **state)
 	assert_int_equal(ping_result_status(&result), 1);
 }
 
-static void oddities_are_told(void **state)
+static void test_anomalies_are_printed(void **state)
 {
 	(void)state;
 	result.sent = 1;
@@ -149,13 +148,13 @@ static void oddities_are_told(void **state)
 					"datagrams that are no answers: 4\n");
 }
 
-static void jitter_is_the_mean_difference(void **state)
+static void test_jitter_is_the_mean_difference(void **state)
 {
 	(void)state;
 	ping_result_add(&result, 1000000);
 	ping_result_add(&result, 3000000);
 	ping_result_add(&result, 2000000);
-	result.sent = result.tally.received = 3;
+	result.sent = result.counts.received = 3;
 	assert_report(ping_report_text, "--- 192.0.2.1:7788 ---\n"
 					"3 sent, 3 answered, 0 lost (0 %), 0 duplicates, 0 out of order, 0 refused, "
 					"time 0.000 s\n"
@@ -163,12 +162,12 @@ static void jitter_is_the_mean_difference(void **state)
 					"1.000/2.000/2.003/3.000/3.000/3.000 ms, jitter 1.500 ms\n");
 }
 
-static void times_are_told(void **state)
+static void test_round_trip_line(void **state)
 {
 	(void)state;
-	hundred_answers();
-	result.tally.duplicated = 2;
-	result.tally.reordered = 1;
+	add_hundred_replies();
+	result.counts.duplicated = 2;
+	result.counts.reordered = 1;
 	assert_report(ping_report_text,
 		      "--- 192.0.2.1:7788 ---\n"
 		      "100 sent, 100 answered, 0 lost (0 %), 2 duplicates, 1 out of order, 0 refused, time 99.002 s\n"
@@ -176,14 +175,14 @@ static void times_are_told(void **state)
 		      "1.010/1.505/1.503/1.896/1.987/2.000 ms, jitter 0.010 ms\n");
 }
 
-static void json_has_all_of_it(void **state)
+static void test_json_has_all_members(void **state)
 {
 	(void)state;
 	ping_result_add(&result, 1000);
 	ping_result_add(&result, 1000);
 	ping_result_add(&result, 1500);
 	result.sent = 4;
-	result.tally = (struct tally){.received = 3, .duplicated = 5, .reordered = 6};
+	result.counts = (struct delivery_counts){.received = 3, .duplicated = 5, .reordered = 6};
 	result.refused = 0;
 	result.not_sent = 7;
 	result.other_source = 8;
@@ -209,13 +208,13 @@ static void json_has_all_of_it(void **state)
 		      "{\"from_us\":1.440,\"below_us\":1.501,\"count\":1}]}\n");
 }
 
-static void the_drawing_has_a_row_for_each_bin(void **state)
+static void test_chart_has_a_row_per_bin(void **state)
 {
 	(void)state;
-	hundred_answers();
+	add_hundred_replies();
 	for (unsigned i = 0; i < 100; i++)
 		ping_result_add(&result, 1010000);
-	assert_report(ping_report_drawing,
+	assert_report(ping_report_chart,
 		      "    1.0100 to     1.0814 ms      108 ########################################\n"
 		      "    1.0814 to     1.1579 ms        7 ###\n"
 		      "    1.1579 to     1.2397 ms        8 ###\n"
@@ -228,30 +227,30 @@ static void the_drawing_has_a_row_for_each_bin(void **state)
 		      "    1.8679 to     2.0000 ms       14 ######\n");
 }
 
-static void one_answer_is_not_drawn(void **state)
+static void test_single_reply_has_no_chart(void **state)
 {
 	(void)state;
 	ping_result_add(&result, 1000000);
-	assert_report(ping_report_drawing, "");
+	assert_report(ping_report_chart, "");
 	ping_result_add(&result, 1000000);
-	assert_report(ping_report_drawing,
+	assert_report(ping_report_chart,
 		      "    1.0000 to     1.0000 ms        2 ########################################\n");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(an_answer_is_told_as_ping_does, set_up),
-		cmocka_unit_test_setup(an_answer_that_is_other_than_asked_for_is_remarked_upon, set_up),
-		cmocka_unit_test_setup(silence_has_no_times, set_up),
-		cmocka_unit_test_setup(what_is_refused_is_not_lost, set_up),
-		cmocka_unit_test_setup(nothing_sent_is_nothing_lost, set_up),
-		cmocka_unit_test_setup(oddities_are_told, set_up),
-		cmocka_unit_test_setup(jitter_is_the_mean_difference, set_up),
-		cmocka_unit_test_setup(times_are_told, set_up),
-		cmocka_unit_test_setup(json_has_all_of_it, set_up),
-		cmocka_unit_test_setup(the_drawing_has_a_row_for_each_bin, set_up),
-		cmocka_unit_test_setup(one_answer_is_not_drawn, set_up),
+		cmocka_unit_test_setup(test_reply_line, set_up),
+		cmocka_unit_test_setup(test_reply_with_other_source_or_size, set_up),
+		cmocka_unit_test_setup(test_report_without_replies, set_up),
+		cmocka_unit_test_setup(test_refused_datagrams_are_not_lost, set_up),
+		cmocka_unit_test_setup(test_report_without_datagrams, set_up),
+		cmocka_unit_test_setup(test_anomalies_are_printed, set_up),
+		cmocka_unit_test_setup(test_jitter_is_the_mean_difference, set_up),
+		cmocka_unit_test_setup(test_round_trip_line, set_up),
+		cmocka_unit_test_setup(test_json_has_all_members, set_up),
+		cmocka_unit_test_setup(test_chart_has_a_row_per_bin, set_up),
+		cmocka_unit_test_setup(test_single_reply_has_no_chart, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,155 +44,155 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void put(struct fixture *f, const char *text, size_t size)
+static void write_bytes(struct fixture *f, const char *text, size_t size)
 {
 	assert_int_equal(write(f->write_end, text, size), size);
 }
 
-static void end(struct fixture *f)
+static void close_input(struct fixture *f)
 {
 	close(f->write_end);
 	f->write_end = -1;
 }
 
-/* Reads until there is more to say than that more is wanted. */
-static enum line_state next(struct fixture *f, const char **line, size_t *length)
+/* Reads until there is a line, an error or the end. */
+static enum line_input_state next_result(struct fixture *f, const char **line, size_t *length)
 {
-	enum line_state state;
+	enum line_input_state state;
 
-	while ((state = line_input_next(f->input, line, length)) == LINE_WANTED)
+	while ((state = line_input_next(f->input, line, length)) == LINE_INPUT_NEED_DATA)
 		line_input_read(f->input);
 	return state;
 }
 
-static void expect_line(struct fixture *f, const char *text)
+static void assert_line(struct fixture *f, const char *text)
 {
 	const char *line;
 	size_t length;
 
-	assert_int_equal(next(f, &line, &length), LINE_READY);
+	assert_int_equal(next_result(f, &line, &length), LINE_INPUT_READY);
 	assert_int_equal(length, strlen(text));
 	assert_memory_equal(line, text, length);
 }
 
-static void expect(struct fixture *f, enum line_state wanted)
+static void assert_result(struct fixture *f, enum line_input_state expected)
 {
 	const char *line;
 	size_t length;
 
-	assert_int_equal(next(f, &line, &length), wanted);
+	assert_int_equal(next_result(f, &line, &length), expected);
 }
 
-static void lines(void **state)
+static void test_lines(void **state)
 {
 	struct fixture *f = *state;
 
-	put(f, "one\n\nthree\n", 11);
-	expect_line(f, "one");
-	expect_line(f, "");
-	expect_line(f, "three");
-	end(f);
-	expect(f, LINE_END);
-	expect(f, LINE_END);
+	write_bytes(f, "one\n\nthree\n", 11);
+	assert_line(f, "one");
+	assert_line(f, "");
+	assert_line(f, "three");
+	close_input(f);
+	assert_result(f, LINE_INPUT_END);
+	assert_result(f, LINE_INPUT_END);
 }
 
-static void the_last_line_needs_no_end(void **state)
+static void test_last_line_needs_no_line_end(void **state)
 {
 	struct fixture *f = *state;
 
-	put(f, "one\ntwo", 7);
-	end(f);
-	expect_line(f, "one");
-	expect_line(f, "two");
-	expect(f, LINE_END);
+	write_bytes(f, "one\ntwo", 7);
+	close_input(f);
+	assert_line(f, "one");
+	assert_line(f, "two");
+	assert_result(f, LINE_INPUT_END);
 }
 
-static void a_line_that_comes_piece_by_piece(void **state)
+static void test_line_in_several_reads(void **state)
 {
 	struct fixture *f = *state;
 	const char *line;
 	size_t length;
 
 	for (const char *piece = "abc"; *piece; piece++) {
-		put(f, piece, 1);
+		write_bytes(f, piece, 1);
 		line_input_read(f->input);
-		assert_int_equal(line_input_next(f->input, &line, &length), LINE_WANTED);
+		assert_int_equal(line_input_next(f->input, &line, &length), LINE_INPUT_NEED_DATA);
 	}
-	put(f, "\nd", 2);
-	expect_line(f, "abc");
-	end(f);
-	expect_line(f, "d");
+	write_bytes(f, "\nd", 2);
+	assert_line(f, "abc");
+	close_input(f);
+	assert_line(f, "d");
 }
 
-static void a_nul_is_a_byte_like_others(void **state)
+static void test_nul_byte_in_line(void **state)
 {
 	struct fixture *f = *state;
 	const char *line;
 	size_t length;
 
-	put(f, "a\0b\n", 4);
-	assert_int_equal(next(f, &line, &length), LINE_READY);
+	write_bytes(f, "a\0b\n", 4);
+	assert_int_equal(next_result(f, &line, &length), LINE_INPUT_READY);
 	assert_int_equal(length, 3);
 	assert_memory_equal(line, "a\0b", 3);
 }
 
-/* Written beside the reading, which a pipe has no room for at once. */
-static void put_long(struct fixture *f, size_t size)
+/* The pipe buffer was enlarged, so that the whole text fits. */
+static void write_long_line(struct fixture *f, size_t size)
 {
 	char *text = malloc(size);
 
 	memset(text, 'x', size);
-	put(f, text, size);
+	write_bytes(f, text, size);
 	free(text);
 }
 
-static void the_longest(void **state)
+static void test_longest_line(void **state)
 {
 	struct fixture *f = *state;
 	const char *line;
 	size_t length;
 
-	put_long(f, LINE_INPUT_MAX);
-	put(f, "\nnext\n", 6);
-	assert_int_equal(next(f, &line, &length), LINE_READY);
+	write_long_line(f, LINE_INPUT_MAX);
+	write_bytes(f, "\nnext\n", 6);
+	assert_int_equal(next_result(f, &line, &length), LINE_INPUT_READY);
 	assert_int_equal(length, LINE_INPUT_MAX);
-	expect_line(f, "next");
+	assert_line(f, "next");
 }
 
-/* Told once, however much longer; the next one is good. */
-static void too_long(void **state)
+/* A long line is reported once, however long it is. The next line is read normally. */
+static void test_too_long_line_is_discarded(void **state)
 {
 	static const size_t beyond[] = {1, 2, 65535, 65536, 65537, 500000};
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < sizeof(beyond) / sizeof(beyond[0]); i++) {
-		put_long(f, LINE_INPUT_MAX + beyond[i]);
-		put(f, "\nnext\n", 6);
-		expect(f, LINE_TOO_LONG);
-		expect_line(f, "next");
+		write_long_line(f, LINE_INPUT_MAX + beyond[i]);
+		write_bytes(f, "\nnext\n", 6);
+		assert_result(f, LINE_INPUT_TOO_LONG);
+		assert_line(f, "next");
 	}
 }
 
-static void too_long_and_without_an_end(void **state)
+static void test_too_long_line_without_line_end(void **state)
 {
 	struct fixture *f = *state;
 
-	put_long(f, LINE_INPUT_MAX + 70000);
-	end(f);
-	expect(f, LINE_TOO_LONG);
-	expect(f, LINE_END);
+	write_long_line(f, LINE_INPUT_MAX + 70000);
+	close_input(f);
+	assert_result(f, LINE_INPUT_TOO_LONG);
+	assert_result(f, LINE_INPUT_END);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(lines, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_last_line_needs_no_end, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_line_that_comes_piece_by_piece, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_nul_is_a_byte_like_others, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_longest, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(too_long, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(too_long_and_without_an_end, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_lines, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_last_line_needs_no_line_end, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_line_in_several_reads, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_nul_byte_in_line, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_longest_line, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_too_long_line_is_discarded, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_too_long_line_without_line_end, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

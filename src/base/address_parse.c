@@ -1,0 +1,257 @@
+/* Text to address. A text is either parsed completely or rejected; address_error_text() then finds the reason. */
+#include "base/address.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define DIGITS "0123456789"
+#define HOST_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" DIGITS "-_."
+
+/* --- Parsing --- */
+
+/* Parses decimal digits without leading zeros. The number is at most max. */
+static int parse_number(const char *text, unsigned long max, unsigned long *number)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)text[0]) || (text[0] == '0' && text[1]) || strlen(text) > 10)
+		return -EINVAL;
+	*number = strtoul(text, &end, 10);
+	return *end || *number > max ? -EINVAL : 0;
+}
+
+static int parse_port(const char *text, uint16_t *port)
+{
+	unsigned long number;
+
+	if (parse_number(text, UINT16_MAX, &number))
+		return -EINVAL;
+	*port = (uint16_t)number;
+	return 0;
+}
+
+/* Parses the zone of a link-local address: the name or the number of an interface (RFC 4007, 11.2). */
+static int parse_zone(const char *zone, uint32_t *scope)
+{
+	unsigned long number;
+
+	*scope = if_nametoindex(zone);
+	if (*scope)
+		return 0;
+	if (parse_number(zone, UINT32_MAX, &number) || !number)
+		return -EINVAL;
+	*scope = (uint32_t)number;
+	return 0;
+}
+
+static int parse_v6(struct sockaddr_in6 *v6, const char *ip)
+{
+	char text[INET6_ADDRSTRLEN];
+	size_t length = strcspn(ip, "%");
+
+	if (length >= sizeof(text))
+		return -EINVAL;
+	memcpy(text, ip, length);
+	text[length] = '\0';
+	*v6 = (struct sockaddr_in6){.sin6_family = AF_INET6};
+	if (inet_pton(AF_INET6, text, &v6->sin6_addr) != 1)
+		return -EINVAL;
+	if (!ip[length])
+		return 0;
+	return address_ip_has_zone(&v6->sin6_addr) ? parse_zone(ip + length + 1, &v6->sin6_scope_id) : -EINVAL;
+}
+
+int address_from_ip(struct address *address, const char *ip, uint16_t port)
+{
+	struct address parsed = {.length = sizeof(parsed.v4), .v4 = {.sin_family = AF_INET}};
+
+	if (inet_pton(AF_INET, ip, &parsed.v4.sin_addr) != 1) {
+		if (parse_v6(&parsed.v6, ip))
+			return -EINVAL;
+		parsed.length = sizeof(parsed.v6);
+	}
+	address_set_port(&parsed, port);
+	*address = parsed;
+	return 0;
+}
+
+static int parse_unix(struct address *address, const char *path)
+{
+	struct address parsed = {.local = {.sun_family = AF_UNIX}};
+	size_t length = strlen(path);
+
+	if (path[0] != '/' || length >= sizeof(parsed.local.sun_path))
+		return -EINVAL;
+	memcpy(parsed.local.sun_path, path, length + 1);
+	parsed.length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
+	*address = parsed;
+	return 0;
+}
+
+static bool is_host_or_wildcard(const char *host)
+{
+	return host[0] && (!strcmp(host, "*") || !host[strspn(host, HOST_LETTERS)]);
+}
+
+int address_split(const char *text, char *host, uint16_t *port)
+{
+	bool bracketed = text[0] == '[';
+	const char *end = bracketed ? strchr(text, ']') : strchr(text, ':');
+	const char *begin = text + bracketed;
+	size_t length;
+	struct sockaddr_in6 v6;
+
+	if (!end || end[bracketed] != ':')
+		return -EINVAL;
+	length = (size_t)(end - begin);
+	if (length >= ADDRESS_HOST_MAX)
+		return -EINVAL;
+	memcpy(host, begin, length);
+	host[length] = '\0';
+	if (bracketed ? parse_v6(&v6, host) : !is_host_or_wildcard(host))
+		return -EINVAL;
+	return parse_port(end + bracketed + 1, port);
+}
+
+int address_parse(struct address *address, const char *text)
+{
+	char host[ADDRESS_HOST_MAX];
+	uint16_t port;
+
+	if (!strncmp(text, ADDRESS_UNIX_PREFIX, strlen(ADDRESS_UNIX_PREFIX)))
+		return parse_unix(address, text + strlen(ADDRESS_UNIX_PREFIX));
+	if (address_split(text, host, &port))
+		return -EINVAL;
+	return address_from_ip(address, host, port);
+}
+
+/* --- Faults: each function returns a text, either a constant or the buffer that it filled --- */
+
+#define FAULT_NO_PORT "the port is missing: write "
+#define FAULT_NOT_V4 "this is no IPv4 address: write four numbers from 0 to 255, as in 192.0.2.1"
+#define FAULT_NOT_NAME                                                                                                 \
+	"this is no name: a name has letters, digits, `-`, `_` and `.`, begins with a letter or a digit, and does "    \
+	"not end in a number"
+
+/* Returns NULL if the port is valid. */
+static const char *port_fault(const char *port)
+{
+	size_t digits = strspn(port, DIGITS);
+	uint16_t number;
+
+	if (!*port)
+		return FAULT_NO_PORT "ADDRESS:PORT";
+	if (port[digits])
+		return "the port is no number: write one up to 65535";
+	if (port[0] == '0' && digits > 1)
+		return "the port begins with 0: remove the zero";
+	return parse_port(port, &number) ? "the port is more than 65535: write a lower one" : NULL;
+}
+
+static const char *unix_fault(const char *path, char fault[ADDRESS_ERROR_MAX])
+{
+	if (path[0] != '/')
+		return "the path must begin with /, as in unix:/run/socket";
+	snprintf(fault, ADDRESS_ERROR_MAX, "the path has %zu bytes, more than the %zu that a socket takes: shorten it",
+		 strlen(path), sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
+	return fault;
+}
+
+/* Parses an IPv6 address of the given length and ignores its zone. Returns false if it is none. */
+static bool parse_v6_part(const char *text, size_t length, struct in6_addr *ip)
+{
+	char copy[INET6_ADDRSTRLEN];
+	const char *zone = memchr(text, '%', length);
+	size_t ip_length = zone ? (size_t)(zone - text) : length;
+
+	if (ip_length >= sizeof(copy))
+		return false;
+	memcpy(copy, text, ip_length);
+	copy[ip_length] = '\0';
+	return inet_pton(AF_INET6, copy, ip) == 1;
+}
+
+static const char *bracket_fault(const char *text)
+{
+	const char *end = strchr(text, ']'), *zone = strchr(text, '%');
+	struct in6_addr ip;
+
+	if (!end)
+		return "the `]` is missing: write [IPV6]:PORT";
+	if (!parse_v6_part(text + 1, (size_t)(end - text - 1), &ip))
+		return "there is no IPv6 address in the brackets: write [IPV6]:PORT, or others without";
+	if (end[1] != ':')
+		return FAULT_NO_PORT "[IPV6]:PORT";
+	if (port_fault(end + 2))
+		return port_fault(end + 2);
+	return zone && !address_ip_has_zone(&ip)
+		       ? "only a link-local address has an interface: remove it, from the % on"
+		       : "there is no such interface: `ip link` lists them";
+}
+
+/* For a text with several colons and without brackets. */
+static const char *colons_fault(const char *text, char fault[ADDRESS_ERROR_MAX])
+{
+	const char *last = strrchr(text, ':');
+	struct in6_addr ip;
+
+	if (parse_v6_part(text, (size_t)(last - text), &ip) && !port_fault(last + 1))
+		snprintf(fault, ADDRESS_ERROR_MAX, "write [%.*s]%s: an IPv6 address stands in brackets",
+			 (int)(last - text), text, last);
+	else if (parse_v6_part(text, strlen(text), &ip))
+		snprintf(fault, ADDRESS_ERROR_MAX, "write [%s]:PORT: an IPv6 address stands in brackets", text);
+	else
+		return "there are several `:`: write ADDRESS:PORT, with an IPv6 address in brackets";
+	return fault;
+}
+
+static const char *host_fault(const char *text, size_t length, bool names)
+{
+	if (strspn(text, DIGITS ".") == length)
+		return FAULT_NOT_V4;
+	if (names)
+		return FAULT_NOT_NAME;
+	return strspn(text, HOST_LETTERS) == length ? "names are not accepted here: write an IP address"
+						    : "this is no IP address: write IPV4:PORT or [IPV6]:PORT";
+}
+
+static const char *describe_fault(const char *text, bool names, char fault[ADDRESS_ERROR_MAX])
+{
+	const char *colon = strchr(text, ':'), *digits = text + (text == colon);
+
+	if (!strncmp(text, ADDRESS_UNIX_PREFIX, strlen(ADDRESS_UNIX_PREFIX)))
+		return unix_fault(text + strlen(ADDRESS_UNIX_PREFIX), fault);
+	if (!strncasecmp(text, ADDRESS_UNIX_PREFIX, strlen(ADDRESS_UNIX_PREFIX)))
+		return "write `" ADDRESS_UNIX_PREFIX "` in small letters";
+	if (*text == '/') {
+		snprintf(fault, ADDRESS_ERROR_MAX, "a path needs `unix:` before it: write unix:%s", text);
+		return fault;
+	}
+	if (*text == '[')
+		return bracket_fault(text);
+	if (*digits && !digits[strspn(digits, DIGITS)]) {
+		snprintf(fault, ADDRESS_ERROR_MAX, "the address before the port is missing: write %s:%s",
+			 names ? "HOST" : "*", digits);
+		return fault;
+	}
+	if (!colon)
+		return FAULT_NO_PORT "ADDRESS:PORT";
+	if (colon != strrchr(text, ':'))
+		return colons_fault(text, fault);
+	return port_fault(colon + 1) ? port_fault(colon + 1) : host_fault(text, (size_t)(colon - text), names);
+}
+
+char *address_error_text(const char *text, bool names, char fault[ADDRESS_ERROR_MAX])
+{
+	const char *description = describe_fault(text, names, fault);
+
+	if (description != fault)
+		snprintf(fault, ADDRESS_ERROR_MAX, "%s", description);
+	return fault;
+}

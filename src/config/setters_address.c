@@ -1,0 +1,276 @@
+#include "config/setters.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/systemd.h"
+#include "base/xalloc.h"
+#include "build_config.h"
+#include "config/values.h"
+
+static bool report_v4_mapped(struct config_field *field, const char *text)
+{
+	return config_field_error(field, "`%s` is an IPv4 address in IPv6 clothes: write the IPv4 address", text);
+}
+
+/* --- [http] --- */
+
+/* Matches "*:9100", "9100" and ":9100": a port without a host, which would mean all addresses of the host. */
+static bool lacks_host(const char *value)
+{
+	const char *digits = value + (*value == ':');
+	char host[ADDRESS_HOST_MAX];
+	uint16_t port;
+
+	if (!address_split(value, host, &port) && !strcmp(host, "*"))
+		return true;
+	return *digits && !digits[strspn(digits, "0123456789")];
+}
+
+static bool report_open_to_all(struct config_field *field, const char *value)
+{
+	return config_field_error(
+		field,
+		"`%s` lets everybody ask, and who asks is told the names and addresses of listeners and "
+		"peers: write one address, such as 127.0.0.1:9100",
+		value);
+}
+
+static bool parse_http_address(struct config_field *field, const char *value, struct address *address)
+{
+	char fault[ADDRESS_ERROR_MAX];
+
+	if (lacks_host(value))
+		return report_open_to_all(field, value);
+	if (address_parse(address, value))
+		return config_field_error(field, "`%s`: %s", value, address_error_text(value, false, fault));
+	if (address_is_v4_mapped(address))
+		return report_v4_mapped(field, value);
+	if (address_is_wildcard(address))
+		return report_open_to_all(field, value);
+	if (address_is_multicast(address))
+		return config_field_error(field, "`%s` is a multicast group: write an address of this host", value);
+	if (address_lacks_zone(address))
+		return config_field_error(field, "`%s` is link-local: write its interface, as in [fe80::1%%eth0]:9100",
+					  value);
+	return true;
+}
+
+bool set_http_listen(struct config_field *field, const char *value)
+{
+	struct config *config = field->config;
+
+	if (!strcasecmp(value, "off"))
+		return true;
+	if (!parse_http_address(field, value, &config->http.address))
+		return false;
+	if (!HAVE_LIBMICROHTTPD)
+		return config_field_error(field,
+					  "this udprelayd was built without libmicrohttpd: write off, or build it with "
+					  "libmicrohttpd-dev installed");
+	config->http.text = xcheck(strdup(value));
+	config->http.line = field->line;
+	return true;
+}
+
+/* --- [listener:NAME] --- */
+
+static void append_bind(struct listener_config *listener, struct bind_config bind, const char *text)
+{
+	bind.text = xcheck(strdup(text));
+	*(struct bind_config *)config_array_append(&listener->binds, &listener->bind_count, sizeof(bind)) = bind;
+}
+
+/* The rules of FileDescriptorName= in systemd.socket(5). */
+static bool is_fd_name(const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *c = name; *c; c++) {
+		if (*c <= ' ' || *c > '~' || *c == ':')
+			return false;
+	}
+	return length && length <= 255;
+}
+
+static bool add_systemd_bind(struct config_field *field, const char *item)
+{
+	const char *name = item + 3;
+
+	if (!systemd_is_built_in())
+		return config_field_error(field, "`%s`: this udprelayd is built without systemd: write an address",
+					  item);
+	if (!is_fd_name(name))
+		return config_field_error(
+			field, "`%s`: write fd:NAME, with the FileDescriptorName= of the .socket unit", item);
+	append_bind(field->listener, (struct bind_config){.line = field->line, .fd_name = xcheck(strdup(name))}, item);
+	return true;
+}
+
+static bool add_listener_address(struct config_field *field, char *item)
+{
+	struct bind_config bind = {.line = field->line};
+	char host[ADDRESS_HOST_MAX], fault[ADDRESS_ERROR_MAX];
+	uint16_t port;
+
+	if (!strncmp(item, "fd:", 3))
+		return add_systemd_bind(field, item);
+	if (!address_split(item, host, &port) && !strcmp(host, "*")) {
+		bind.any = true;
+		address_from_ip(&bind.address, "0.0.0.0", port);
+	} else if (address_parse(&bind.address, item)) {
+		return config_field_error(field, "`%s`: %s", item, address_error_text(item, false, fault));
+	}
+	if (address_is_v4_mapped(&bind.address))
+		return report_v4_mapped(field, item);
+	append_bind(field->listener, bind, item);
+	return true;
+}
+
+bool set_listener_address(struct config_field *field, const char *value)
+{
+	return config_field_each_item(field, value, add_listener_address);
+}
+
+bool set_interface(struct config_field *field, const char *value)
+{
+	field->listener->interface_line = field->line;
+	return value_interface(value, field->listener->interface);
+}
+
+static bool add_multicast_group(struct config_field *field, char *item)
+{
+	struct listener_config *listener = field->listener;
+	struct multicast_config group = {0};
+	char *zone = strchr(item, '%');
+
+	if (zone)
+		*zone++ = '\0';
+	if (address_from_ip(&group.group, item, 0) || !address_is_multicast(&group.group))
+		return config_field_error(field,
+					  "`%s` is no multicast group: write one of 224.0.0.0/4 or ff00::/8, with "
+					  "%%INTERFACE behind it where that matters",
+					  item);
+	if (zone && !value_interface(zone, group.interface))
+		return config_field_error(field, "`%s` is no name of an interface: `ip link` lists them", zone);
+	for (size_t i = 0; i < listener->group_count; i++) {
+		const struct multicast_config *other = &listener->groups[i];
+
+		if (address_equal(&other->group, &group.group) && !strcmp(other->interface, group.interface))
+			return config_field_error(field, "`%s%s%s` is listed twice: remove one", item, zone ? "%" : "",
+						  group.interface);
+	}
+	*(struct multicast_config *)config_array_append(&listener->groups, &listener->group_count, sizeof(group)) =
+		group;
+	return true;
+}
+
+bool set_multicast(struct config_field *field, const char *value)
+{
+	field->listener->multicast_line = field->line;
+	return config_field_each_item(field, value, add_multicast_group);
+}
+
+bool set_refuse_source_ports(struct config_field *field, const char *value)
+{
+	struct port_set set = {0};
+
+	if (strcasecmp(value, "none") && !value_ports(value, &set))
+		return false;
+	field->listener->refuse_source_ports = xcheck(malloc(sizeof(set)));
+	*field->listener->refuse_source_ports = set;
+	return true;
+}
+
+/* The prefixes of a list while it is read. */
+struct prefix_list {
+	struct prefix *prefixes;
+	size_t count;
+};
+
+static bool add_prefix(struct config_field *field, struct prefix_list *list, const char *item)
+{
+	char fault[PREFIX_FAULT_MAX];
+	struct prefix prefix;
+
+	if (!*item)
+		return config_field_error(field, "the list has an empty item: remove a comma");
+	if (!prefix_parse(&prefix, item, fault))
+		return config_field_error(field, "`%s`: %s", item, fault);
+	prefix.line = field->line;
+	*(struct prefix *)config_array_append(&list->prefixes, &list->count, sizeof(prefix)) = prefix;
+	return true;
+}
+
+/* The list may span many lines, so an error names the line of the item and not the line of the key. */
+bool set_prefixes(struct config_field *field, const char *value)
+{
+	struct prefix_set **set = (void *)((char *)field->listener + field->key->offset);
+	char *copy = xcheck(strdup(value)), *cursor = copy, *item;
+	struct prefix_list list = {0};
+	bool valid = true;
+
+	while ((item = value_next_item(&cursor))) {
+		field->line = ini_entry_line(field->entry, (size_t)(item - copy));
+		valid &= add_prefix(field, &list, item);
+	}
+	field->line = field->entry->line;
+	if (valid)
+		*set = prefix_set_create(list.prefixes, list.count);
+	free(list.prefixes);
+	free(copy);
+	return valid;
+}
+
+/* --- [peer:NAME] --- */
+
+/* Rejects hosts such as "192.168.1" and "0x7f.1": the last label of a host name is never a number, and the resolver
+ * would convert such a host to an IPv4 address (inet_aton(3)). A final dot is allowed. */
+static bool is_host_name(const char *host)
+{
+	size_t length = strlen(host), digits;
+	const char *label = host;
+
+	for (size_t i = 0; i + 1 < length; i++) {
+		if (host[i] == '.')
+			label = host + i + 1;
+	}
+	digits = strncasecmp(label, "0x", 2) ? strspn(label, "0123456789")
+					     : 2 + strspn(label + 2, "0123456789abcdefABCDEF");
+	return isalnum((unsigned char)*host) && label[digits] && strcmp(label + digits, ".");
+}
+
+static bool report_no_destination(struct config_field *field, const char *value)
+{
+	return config_field_error(field, "`%s` is nobody's address: write where the peer listens", value);
+}
+
+bool set_peer_address(struct config_field *field, const char *value)
+{
+	struct peer_config *peer = field->peer;
+	char host[ADDRESS_HOST_MAX], fault[ADDRESS_ERROR_MAX];
+	uint16_t port;
+
+	peer->line = field->line;
+	if (address_parse(&peer->address, value)) {
+		bool split = !address_split(value, host, &port);
+
+		if (split && !strcmp(host, "*"))
+			return report_no_destination(field, value);
+		if (!split || !is_host_name(host))
+			return config_field_error(field, "`%s`: %s", value, address_error_text(value, true, fault));
+		peer->host = xcheck(strdup(host));
+		address_from_ip(&peer->address, "0.0.0.0", port);
+	} else if (address_is_wildcard(&peer->address)) {
+		return report_no_destination(field, value);
+	} else if (address_is_v4_mapped(&peer->address)) {
+		return report_v4_mapped(field, value);
+	}
+	if (peer->address.any.sa_family != AF_UNIX && !address_port(&peer->address))
+		return config_field_error(field, "`%s` has port 0, which nobody listens on: write the peer's port",
+					  value);
+	peer->address_text = xcheck(strdup(value));
+	return true;
+}

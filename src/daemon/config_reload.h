@@ -1,0 +1,17 @@
+/* Reading of the configuration file at a reload. Errors go to the log of the running daemon. */
+#ifndef UDPRELAYD_DAEMON_CONFIG_RELOAD_H
+#define UDPRELAYD_DAEMON_CONFIG_RELOAD_H
+
+#include "base/log.h"
+#include "config/config.h"
+
+/* Reads the file at path. Logs the same errors as at the start, one log line each. Returns the configuration, which the
+ * caller owns, or NULL. */
+struct config *config_reload_read(const char *path, struct log *log);
+
+/* Logs a warning for each key that differs between the active and the next configuration but is fixed until the daemon
+ * restarts. worker_count: number of running workers. */
+void config_reload_check_fixed_keys(const struct config *active, const struct config *next, unsigned worker_count,
+				    struct log *log);
+
+#endif
