@@ -332,7 +332,7 @@ class HttpTest(harness.TestCase):
         rate = 0
         while not rate and time.monotonic() < end:
             for _ in range(20):
-                self.assert_echoes(client, daemon.address("e"), b"x" * 10)
+                self.assert_echoes(client, daemon.address("e"), os.urandom(10))
             [listener] = self.status(daemon)["listeners"]
             rate = listener["datagrams_per_second"]
         self.assertGreater(rate, 0)
@@ -351,8 +351,8 @@ class HttpTest(harness.TestCase):
             daemon = self.serve(config("127.0.0.1:0").replace("target = off", f"target = {pipe}\nqueue = 16"))
             daemon.http = daemon.await_line(r"http: listening on (\S+)$")[1]
             client = self.udp()
-            for _ in range(3000):
-                self.assert_echoes(client, daemon.address("e"), b"x" * 200)
+            for i in range(3000):
+                self.assert_echoes(client, daemon.address("e"), b"%0200d" % i)
             metrics = self.metrics(daemon)
             written, dropped, waiting = (metrics[f"udprelayd_datagram_log_{name}", ()] for name in
                                          ("written_records_total", "dropped_records_total", "waiting_records"))

@@ -247,8 +247,8 @@ class NetworkTest(harness.TestCase):
         daemon = self.serve("[listener:a]\naddress = 192.0.2.1:0\naction = echo\n")
         client = self.far("192.0.2.2")
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        segments = [bytes([i]) * 1000 for i in range(40)] + [b"end"]
-        for _ in range(10):
+        for turn in range(10):
+            segments = [bytes([i, turn]) * 500 for i in range(40)] + [b"end %d" % turn]
             client.sendmsg([b"".join(segments)], [(socket.SOL_UDP, UDP_SEGMENT, struct.pack("=H", 1000))], 0,
                            daemon.address("a"))
             self.assertEqual([client.recv(2000) for _ in segments], segments)
