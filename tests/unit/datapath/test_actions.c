@@ -101,8 +101,7 @@ static struct train train_of_three(const struct fixture *f)
 {
 	static uint8_t text[] = "aabbc";
 
-	return (struct train){
-		.data = text, .size = 5, .segment = 2, .count = 3, .end = 3, .source = f->client_address};
+	return (struct train){.data = text, .size = 5, .segment = 2, .count = 3, .end = 3, .source = f->client_address};
 }
 
 static void submit(struct fixture *f, struct train *train, unsigned i)

@@ -270,8 +270,8 @@ static void dropped_chunks_have_the_reason_and_no_socket(void **state)
 
 static void initial_outcome_has_a_reason_outside_of_skip_and_end(void **state)
 {
-	static const enum drop_reason expected[] = {DROP_TOO_LARGE, DROP_TOO_LARGE, DROP_NONE,
-						    DROP_NONE,	    DROP_UNEXPECTED, DROP_UNEXPECTED};
+	static const enum drop_reason expected[] = {DROP_TOO_LARGE, DROP_TOO_LARGE,  DROP_NONE,
+						    DROP_NONE,      DROP_UNEXPECTED, DROP_UNEXPECTED};
 	struct fixture *f = *state;
 	struct train train = train_of_six();
 

@@ -1,5 +1,5 @@
-/* The table of packet rates, with hashes and times that the tests choose. A table of 8 senders has one set, so the tag in
- * the upper 16 bits of the hash alone selects the sender. */
+/* The table of packet rates, with hashes and times that the tests choose. A table of 8 senders has one set, so the tag
+ * in the upper 16 bits of the hash alone selects the sender. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

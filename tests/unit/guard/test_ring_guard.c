@@ -1,4 +1,4 @@
-/* Time is the tests' own: `now` in milliseconds. */
+/* The tests set the time: `now` in milliseconds. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -56,10 +56,10 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* The client is nobody's peer; other senders are on a peer's host. */
+/* The client is on a host of its own. All other senders are on the host of a peer. */
 #define CLIENT 1
 
-static bool says_train(struct ring_guard *guard, unsigned sender, const char *data, uint32_t segment)
+static bool admits_train(struct ring_guard *guard, unsigned sender, const char *data, uint32_t segment)
 {
 	struct address source = {.length = sizeof(struct sockaddr_in)};
 	struct train train = {.data = (uint8_t *)data, .size = (uint32_t)strlen(data), .segment = segment};
@@ -71,85 +71,85 @@ static bool says_train(struct ring_guard *guard, unsigned sender, const char *da
 	return ring_guard_admits(guard, &draw, &train, sender != CLIENT, now);
 }
 
-static bool says(struct ring_guard *guard, unsigned sender, const char *text)
+static bool admits(struct ring_guard *guard, unsigned sender, const char *text)
 {
-	return says_train(guard, sender, text, (uint32_t)strlen(text));
+	return admits_train(guard, sender, text, (uint32_t)strlen(text));
 }
 
-/* Of so many times, one after another. */
-static unsigned admitted(struct ring_guard *guard, unsigned sender, const char *text, unsigned times)
+/* Offers the payload some times in sequence. Returns how often it is admitted. */
+static unsigned count_admitted(struct ring_guard *guard, unsigned sender, const char *text, unsigned times)
 {
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < times; i++)
-		count += says(guard, sender, text);
+		count += admits(guard, sender, text);
 	return count;
 }
 
-static void test_clients_on_a_peers_host(void **state)
+static void clients_on_the_host_of_a_peer_are_admitted(void **state)
 {
 	char text[32];
 
 	for (unsigned i = 0; i < 20000; i++) {
 		snprintf(text, sizeof(text), "different: %u", i);
-		assert_true(says(*state, CLIENT, text));
-		assert_true(says(*state, 2 + i % 3, text));
+		assert_true(admits(*state, CLIENT, text));
+		assert_true(admits(*state, 2 + i % 3, text));
 	}
-	assert_int_equal(admitted(*state, 7, "one says always the same", 100000), 100000);
+	assert_int_equal(count_admitted(*state, 7, "one says always the same", 100000), 100000);
 	for (unsigned i = 0; i < 100000; i++)
-		assert_true(says(*state, 1000 + i % 40, "all say the same"));
+		assert_true(admits(*state, 1000 + i % 40, "all say the same"));
 	for (unsigned i = 0; i < 60000; i++)
-		assert_true(says(*state, i, "each says the same, once"));
-	assert_int_equal(admitted(*state, CLIENT, "from elsewhere", 1000), 1000);
+		assert_true(admits(*state, i, "each says the same, once"));
+	assert_int_equal(count_admitted(*state, CLIENT, "from elsewhere", 1000), 1000);
 }
 
-static void test_two_that_say_the_same(void **state)
+static void two_senders_of_the_same_payload_are_admitted(void **state)
 {
 	uint64_t random = 1;
 
 	for (unsigned i = 0; i < 1000000; i++) {
 		random = random * 6364136223846793005 + 1442695040888963407;
-		assert_true(says(*state, 2 + (unsigned)(random >> 63), "tick"));
+		assert_true(admits(*state, 2 + (unsigned)(random >> 63), "tick"));
 	}
 }
 
-static void test_a_copy_that_comes_back_again_and_again(void **state)
+static void returning_copy_is_dropped_after_some_rounds(void **state)
 {
-	assert_true(says(*state, CLIENT, "round"));
-	assert_int_equal(admitted(*state, 5, "round", 1000), RING_RETURNS);
-	assert_true(says(*state, CLIENT, "round"));
+	assert_true(admits(*state, CLIENT, "round"));
+	assert_int_equal(count_admitted(*state, 5, "round", 1000), RING_RETURNS);
+	assert_true(admits(*state, CLIENT, "round"));
 }
 
-static void test_who_sends_back_is_known_by_then(void **state)
+static void known_ring_is_dropped_at_once_until_a_pause(void **state)
 {
-	assert_true(says(*state, CLIENT, "round"));
-	assert_int_equal(admitted(*state, 5, "round", 1000), RING_RETURNS);
-	assert_true(says(*state, CLIENT, "another"));
-	assert_false(says(*state, 5, "another"));
-	assert_true(says(*state, 5, "its own"));
-	assert_true(says(*state, 6, "another"));
+	assert_true(admits(*state, CLIENT, "round"));
+	assert_int_equal(count_admitted(*state, 5, "round", 1000), RING_RETURNS);
+	assert_true(admits(*state, CLIENT, "another"));
+	assert_false(admits(*state, 5, "another"));
+	assert_true(admits(*state, 5, "its own"));
+	assert_true(admits(*state, 6, "another"));
 	now += 2001;
-	assert_true(says(*state, CLIENT, "a third"));
-	assert_true(says(*state, 5, "a third"));
+	assert_true(admits(*state, CLIENT, "a third"));
+	assert_true(admits(*state, 5, "a third"));
 }
 
-/* It looked like a ring, but nothing that is cut can come back. */
-static void test_a_client_that_took_over(void **state)
+/* The client looks like a ring. Its payload does not return after a drop, so it is admitted again. */
+static void client_with_the_payload_of_another_loses_little(void **state)
 {
 	unsigned count = 0;
 
-	assert_true(says(*state, 4, "beat"));
+	assert_true(admits(*state, 4, "beat"));
 	for (unsigned i = 0; i < 1000; i++, now += 100)
-		count += says(*state, 5, "beat");
+		count += admits(*state, 5, "beat");
 	assert_true(count >= 1000 - 22);
 	assert_true(count < 1000);
 }
 
-/* However slow the ring is, and however often the client says the same. */
-static void test_a_ring_that_is_fed(void **state)
+/* For rings of several speeds, while the client repeats its payload. */
+static void ring_with_a_steady_source_stays_small(void **state)
 {
 	for (unsigned delay = 1; delay <= 1000; delay *= 10) {
-		unsigned waiting[1000] = {0}, round = 0; /* copies that come back in so many ms */
+		unsigned waiting[1000] = {0}, round = 0; /* copies that return, by the time in ms */
 
 		now += 10000;
 		for (unsigned ms = 0; ms < 20000; ms++, now++) {
@@ -157,88 +157,88 @@ static void test_a_ring_that_is_fed(void **state)
 
 			*back = 0;
 			for (unsigned i = 0; i < copies; i++)
-				*back += says(*state, 5, "fed");
-			*back += ms % 10 == 0 && says(*state, CLIENT, "fed");
+				*back += admits(*state, 5, "fed");
+			*back += ms % 10 == 0 && admits(*state, CLIENT, "fed");
 			round += ms >= 15000 ? *back : 0;
 		}
 		assert_true(round < 4 * 500);
 	}
 }
 
-/* Workers of the hosts hand a copy round among themselves, too. */
-static void test_a_ring_with_several_ways(void **state)
+/* The workers of the hosts have several ports, so a copy returns from several senders. */
+static void ring_through_several_workers_is_found(void **state)
 {
 	unsigned count = 0;
 
-	assert_true(says(*state, CLIENT, "round"));
-	while (says(*state, 5 + count % 4, "round"))
+	assert_true(admits(*state, CLIENT, "round"));
+	while (admits(*state, 5 + count % 4, "round"))
 		assert_true(count++ < 1000);
 	assert_int_equal(count, 4 * RING_RETURNS);
 }
 
-/* The first among equals says it as often as each of the others. */
-static void test_several_that_say_the_same(void **state)
+/* The first sender repeats the payload as often as each of the others. */
+static void many_senders_of_the_same_payload_are_admitted(void **state)
 {
 	for (unsigned senders = 2; senders <= 12; senders++) {
 		now += 10000;
 		for (unsigned i = 0; i < 50000; i++)
-			assert_true(says(*state, 2 + i % senders, "tick"));
+			assert_true(admits(*state, 2 + i % senders, "tick"));
 	}
 }
 
-static void test_in_the_midst_of_a_train(void **state)
+static void ring_within_a_train_is_found(void **state)
 {
-	assert_true(says_train(*state, CLIENT, "aaaabbbb", 4));
-	assert_true(says_train(*state, CLIENT, "ccccdddd", 4));
+	assert_true(admits_train(*state, CLIENT, "aaaabbbb", 4));
+	assert_true(admits_train(*state, CLIENT, "ccccdddd", 4));
 	for (unsigned i = 0; i < RING_RETURNS; i++)
-		assert_true(says_train(*state, 5, "bbbbccccdd", 4));
-	assert_false(says_train(*state, 5, "bbbbccccdd", 4));
-	assert_true(says_train(*state, 5, "bbbbdd", 4));
+		assert_true(admits_train(*state, 5, "bbbbccccdd", 4));
+	assert_false(admits_train(*state, 5, "bbbbccccdd", 4));
+	assert_true(admits_train(*state, 5, "bbbbdd", 4));
 }
 
-static void test_what_is_compared(void **state)
+static void whole_payload_is_compared(void **state)
 {
 	char a[301], b[301];
 
 	memset(a, 'a', 300);
 	a[300] = 0;
-	assert_true(says(*state, CLIENT, a));
-	assert_int_equal(admitted(*state, 5, a, 100), RING_RETURNS);
+	assert_true(admits(*state, CLIENT, a));
+	assert_int_equal(count_admitted(*state, 5, a, 100), RING_RETURNS);
 	memcpy(b, a, sizeof(b));
 	b[0] = 'b';
-	assert_true(says(*state, 5, b));
+	assert_true(admits(*state, 5, b));
 	b[0] = 'a', b[299] = 'b';
-	assert_true(says(*state, 5, b));
-	assert_true(says(*state, 5, a + 1));
-	assert_true(says(*state, 5, ""));
-	assert_false(says(*state, 5, a));
+	assert_true(admits(*state, 5, b));
+	assert_true(admits(*state, 5, a + 1));
+	assert_true(admits(*state, 5, ""));
+	assert_false(admits(*state, 5, a));
 }
 
-static void test_an_echo(void **state)
+static void echo_limits_one_payload_of_one_sender(void **state)
 {
 	unsigned first = 0;
 
-	while (says(*state, 5, "back and forth"))
+	while (admits(*state, 5, "back and forth"))
 		first++;
 	assert_in_range(first, RING_ECHO_BURST / 2, RING_ECHO_BURST * 2);
-	assert_true(says(*state, 6, "back and forth"));
-	assert_true(says(*state, 5, "something else"));
-	for (first = 0; says(*state, 5, "the next in the ring"); first++)
+	assert_true(admits(*state, 6, "back and forth"));
+	assert_true(admits(*state, 5, "something else"));
+	for (first = 0; admits(*state, 5, "the next in the ring"); first++)
 		assert_true(first < RING_ECHO_BURST / 2);
 	assert_true(first > 1);
 	now += 60000;
-	for (first = 0; says(*state, 5, "back and forth"); first++)
+	for (first = 0; admits(*state, 5, "back and forth"); first++)
 		assert_true(first < 200 * RING_ECHO_RATE);
 	assert_true(first > 10 * RING_ECHO_RATE);
 }
 
-static void test_an_echo_for_a_slow_client(void **state)
+static void echo_admits_a_slow_client(void **state)
 {
 	for (unsigned i = 0; i < 50000; i++, now += 1000 / RING_ECHO_RATE)
-		assert_true(says(*state, 5, "ping"));
+		assert_true(admits(*state, 5, "ping"));
 }
 
-static void test_no_memory(void **state)
+static void lack_of_memory_is_an_error(void **state)
 {
 	struct ring_guard *guard;
 	static const enum action_kind actions[] = {ACTION_ECHO, ACTION_FORWARD};
@@ -254,19 +254,19 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_clients_on_a_peers_host, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_two_that_say_the_same, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_a_copy_that_comes_back_again_and_again, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_who_sends_back_is_known_by_then, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_a_client_that_took_over, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_a_ring_that_is_fed, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_a_ring_with_several_ways, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_several_that_say_the_same, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_in_the_midst_of_a_train, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_what_is_compared, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_an_echo, set_up_echo, tear_down),
-		cmocka_unit_test_setup_teardown(test_an_echo_for_a_slow_client, set_up_echo, tear_down),
-		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test_setup_teardown(clients_on_the_host_of_a_peer_are_admitted, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(two_senders_of_the_same_payload_are_admitted, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(returning_copy_is_dropped_after_some_rounds, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(known_ring_is_dropped_at_once_until_a_pause, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(client_with_the_payload_of_another_loses_little, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(ring_with_a_steady_source_stays_small, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(ring_through_several_workers_is_found, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(many_senders_of_the_same_payload_are_admitted, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(ring_within_a_train_is_found, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(whole_payload_is_compared, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(echo_limits_one_payload_of_one_sender, set_up_echo, tear_down),
+		cmocka_unit_test_setup_teardown(echo_admits_a_slow_client, set_up_echo, tear_down),
+		cmocka_unit_test(lack_of_memory_is_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,8 +117,8 @@ static void create_old(struct fixture *f)
 
 static void create_new(struct fixture *f)
 {
-	assert_int_equal(
-		listener_limits_create(&f->new.limits, &f->new.config, 100000, f->old.limits, &f->old.config), 0);
+	assert_int_equal(listener_limits_create(&f->new.limits, &f->new.config, 100000, f->old.limits, &f->old.config),
+			 0);
 }
 
 static void adopt(struct fixture *f)
@@ -278,9 +278,9 @@ static void failure_frees_new_tables_and_leaves_shared_ones(void **state)
 	create_old(f);
 	for (int i = 0; i < 2; i++) {
 		until_failure = i;
-		assert_int_equal(listener_limits_create(&f->new.limits, &f->new.config, 1, f->old.limits,
-							&f->old.config),
-				 -ENOMEM);
+		assert_int_equal(
+			listener_limits_create(&f->new.limits, &f->new.config, 1, f->old.limits, &f->old.config),
+			-ENOMEM);
 		assert_null(f->new.limits);
 		assert_int_equal(source_limits, 2);
 		assert_int_equal(ring_guards, 1);
@@ -322,8 +322,8 @@ static void largest_quotas_do_not_overflow(void **state)
 	struct fixture *f = *state;
 
 	two_relays(&f->old, UINT32_MAX, UINT32_MAX);
-	assert_int_equal(
-		listener_limits_create(&f->old.limits, &f->old.config, (uint64_t)UINT32_MAX + 1, NULL, NULL), 0);
+	assert_int_equal(listener_limits_create(&f->old.limits, &f->old.config, (uint64_t)UINT32_MAX + 1, NULL, NULL),
+			 0);
 	assert_int_equal(f->old.limits[0].quota.max, (UINT32_MAX / 2) + 1);
 	assert_int_equal(f->old.limits[1].quota.max, (UINT32_MAX / 2) + 1);
 }

@@ -67,8 +67,7 @@ static int set_up(void **state)
 	batch_scheduler_init(&f->scheduler, &f->loop, NULL, NULL);
 	for (int i = 0; i < LISTENERS; i++) {
 		f->configs[i].name = names[i];
-		f->pipelines[i] =
-			(struct pipeline){.action = &f->action, .delivery = {.batch_limit = RX_BATCH_TRAINS}};
+		f->pipelines[i] = (struct pipeline){.action = &f->action, .delivery = {.batch_limit = RX_BATCH_TRAINS}};
 		f->sockets[i].config = &f->configs[i];
 		f->sockets[i].fd = bound(&f->sockets[i].local);
 	}

@@ -1,5 +1,5 @@
-/* The relay of a worker in a real loop. The linker replaces functions so that send buffers are full and sockets cannot be
- * read for as long as a test needs. */
+/* The relay of a worker in a real loop. The linker replaces functions so that send buffers are full and sockets cannot
+ * be read for as long as a test needs. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -120,7 +120,8 @@ static int set_up(void **state)
 /* Opens one session, with peer a. */
 static void begin(struct fixture *f)
 {
-	struct relay_client client = {.client = &f->client_address, .local = &f->relay.local, .tx = &f->relay.client_tx};
+	struct relay_client client = {
+		.client = &f->client_address, .local = &f->relay.local, .tx = &f->relay.client_tx};
 
 	assert_int_equal(uv_loop_init(&f->uv), 0);
 	uv_timer_init(&f->uv, &f->deadline);

@@ -255,8 +255,8 @@ static void new_peers_arrive_while_the_worker_runs(void **state)
 	struct fixture *f = *state;
 	struct address other_address;
 	int other = bound(&other_address);
-	struct endpoint *endpoint = endpoint_create(&(struct peer_config){.name = (char *)"server"}, &other_address,
-						    &f->epoch);
+	struct endpoint *endpoint =
+		endpoint_create(&(struct peer_config){.name = (char *)"server"}, &other_address, &f->epoch);
 	struct peer_endpoints peers[] = {{&endpoint, 1}};
 	struct pollfd poll_fd = {.fd = other, .events = POLLIN};
 	struct endpoints_snapshot *snapshot = endpoints_snapshot_create(peers, 1);
