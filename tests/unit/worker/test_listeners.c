@@ -298,6 +298,18 @@ static void drain_tries_a_failing_socket_again_after_a_pause(void **state)
 	assert_int_equal(pauses, 10);
 }
 
+/* With a pause after each batch, the limit would be too short. */
+static void drain_does_not_pause_while_another_socket_has_datagrams(void **state)
+{
+	struct fixture *f = *state;
+
+	add_all(f);
+	*receive_error(f, 1) = EIO;
+	*waiting(f, 2) = 2 * LIMIT_MS * RX_BATCH_TRAINS;
+	listeners_drain(&f->set, LIMIT_MS);
+	assert_int_equal(*waiting(f, 2), 0);
+}
+
 static void drain_of_a_failing_socket_ends_after_its_limit(void **state)
 {
 	struct fixture *f = *state;
@@ -327,6 +339,7 @@ int main(void)
 		test(drain_completes_the_batch_that_is_pending_before_it),
 		test(drain_of_a_busy_socket_ends_after_its_limit),
 		test(drain_tries_a_failing_socket_again_after_a_pause),
+		test(drain_does_not_pause_while_another_socket_has_datagrams),
 		test(drain_of_a_failing_socket_ends_after_its_limit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
