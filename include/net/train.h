@@ -23,10 +23,11 @@ struct train {
 	uint32_t size; /* bytes of all datagrams */
 	uint32_t segment; /* bytes of each datagram; the last one may be shorter */
 	uint16_t count; /* datagrams */
-	uint16_t skip, end; /* the datagrams [skip, end) are delivered; those before are DROP_TOO_LARGE, those from
-			     * end on are DROP_UNEXPECTED */
+	uint16_t skip, end; /* the datagrams [skip, end) are delivered */
+	enum drop_reason skip_reason, end_reason; /* of the datagrams before skip, and of those from end on */
 	enum drop_reason drop; /* of the whole train, or DROP_NONE */
 	bool ignored; /* another worker has a copy: do not count it. drop is set, too. */
+	uint8_t hop_limit; /* received hop limit (IPv4: TTL); 0: not known */
 	const struct pktinfo *local; /* NULL: the address that the socket is bound to */
 	struct address source;
 };
@@ -42,10 +43,12 @@ static inline void train_limit_size(struct train *train, uint32_t max)
 {
 	if (train->segment <= max)
 		return;
-	if (train_datagram_size(train, train->count - 1u) <= max)
-		train->skip = (uint16_t)(train->count - 1);
-	else
+	if (train_datagram_size(train, train->count - 1u) > max) {
 		train->drop = DROP_TOO_LARGE;
+		return;
+	}
+	train->skip = (uint16_t)(train->count - 1);
+	train->skip_reason = DROP_TOO_LARGE;
 }
 
 #endif

@@ -219,13 +219,11 @@ static void load_entry(struct loader *loader, size_t i)
  * default, the ports below 1024, which belong to servers, and the ports of all echo listeners here, because echo
  * services on other hosts are likely to use the same ports. daemon/generation.c adds the ports that the kernel chooses.
  */
-static void refuse_default_ports(struct config *config, struct listener_config *listener)
+static void refuse_server_ports(const struct config *config, struct listener_config *listener)
 {
-	struct port_set *set;
+	struct port_set *set = xcheck(calloc(1, sizeof(*set)));
 
-	if (listener->refuse_source_ports || !action_traits[listener->action].reflects)
-		return;
-	set = listener->refuse_source_ports = xcheck(calloc(1, sizeof(*set)));
+	listener->refuse_source_ports = set;
 	listener->has_default_source_ports = true;
 	for (uint16_t port = 0; port < 1024; port++)
 		port_set_add(set, port);
@@ -235,6 +233,29 @@ static void refuse_default_ports(struct config *config, struct listener_config *
 		for (size_t i = 0; action_traits[other->action].reflects && i < other->bind_count; i++)
 			port_set_add(set, address_port(&other->binds[i].address));
 	}
+}
+
+/* Clients of a relay may use any port, except those of services that reply to everything: echo (RFC 862), daytime (RFC
+ * 867), quote of the day (RFC 865) and chargen (RFC 864), which sends other data each time. */
+static void refuse_small_services(struct listener_config *listener)
+{
+	static const uint16_t ports[] = {7, 13, 17, 19};
+
+	listener->refuse_source_ports = xcheck(calloc(1, sizeof(*listener->refuse_source_ports)));
+	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++)
+		port_set_add(listener->refuse_source_ports, ports[i]);
+}
+
+static void refuse_default_ports(const struct config *config, struct listener_config *listener)
+{
+	const struct action_traits *traits = &action_traits[listener->action];
+
+	if (listener->refuse_source_ports)
+		return;
+	if (traits->reflects)
+		refuse_server_ports(config, listener);
+	else if (traits->replies)
+		refuse_small_services(listener);
 }
 
 static void apply_defaults(struct config *config)

@@ -86,6 +86,8 @@ static enum drop_reason peer_socket_open(struct peer_socket *peer, uint64_t now_
 	peer->down = DROP_NONE;
 	peer->tx.fd = fd;
 	peer->tx.gso = peer->address.any.sa_family != AF_UNIX;
+	peer->tx.ipv6 = peer->address.any.sa_family == AF_INET6;
+	peer->tx.hop_limit = 0;
 	peer->tx.fallback.segment = 0;
 	return DROP_NONE;
 }

@@ -10,8 +10,8 @@
  * avoids this. */
 #define SLOT_STRIDE (RX_SLOT_SIZE + 9 * 64)
 
-/* UDP_GRO's int and the larger one of the two PKTINFO structures. */
-#define CONTROL_SIZE (CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct in6_pktinfo)))
+/* UDP_GRO and the hop limit, an int each, and the larger one of the two PKTINFO structures. */
+#define CONTROL_SIZE (2 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct in6_pktinfo)))
 
 struct rx_batch {
 	struct mmsghdr messages[RX_BATCH_TRAINS];
@@ -130,13 +130,16 @@ void rx_batch_parse_cmsgs(struct train *train, struct pktinfo *local, struct msg
 {
 	/* Control data of an AF_UNIX datagram is always truncated: see rx_batch_set_control_size(). */
 	bool truncated = message->msg_flags & MSG_CTRUNC && train->source.any.sa_family != AF_UNIX;
-	int segment = 0;
+	int segment = 0, hop_limit = 0;
 
 	train->local = NULL;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c && cmsg_is_complete(message, c);
 	     c = CMSG_NXTHDR(message, c)) {
 		if (cmsg_is(c, SOL_UDP, UDP_GRO, sizeof(int))) {
 			memcpy(&segment, CMSG_DATA(c), sizeof(segment));
+		} else if (cmsg_is(c, IPPROTO_IP, IP_TTL, sizeof(int)) ||
+			   cmsg_is(c, IPPROTO_IPV6, IPV6_HOPLIMIT, sizeof(int))) {
+			memcpy(&hop_limit, CMSG_DATA(c), sizeof(hop_limit));
 		} else if (cmsg_is(c, IPPROTO_IP, IP_PKTINFO, sizeof(struct in_pktinfo))) {
 			parse_pktinfo4(local, c);
 			train->local = local;
@@ -158,6 +161,7 @@ void rx_batch_parse_cmsgs(struct train *train, struct pktinfo *local, struct msg
 	train->skip = 0;
 	train->end = train->count;
 	train->ignored = false;
+	train->hop_limit = (uint8_t)hop_limit;
 }
 
 /* --- Receiving --- */
@@ -237,6 +241,7 @@ int rx_batch_recv_one(struct rx_batch *batch, unsigned offset, int fd, struct tr
 	train->skip = 0;
 	train->drop = size > RX_SLOT_SIZE ? DROP_TOO_LARGE : DROP_NONE;
 	train->ignored = false;
+	train->hop_limit = 0;
 	train->local = NULL;
 	*trains = train;
 	rx_batch_count(&batch->counters, train, 1);

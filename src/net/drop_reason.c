@@ -12,6 +12,7 @@ static const char *const drop_reason_names[DROP_REASONS] = {
 	[DROP_SOURCE_PORT] = "source_port",
 	[DROP_NO_RETURN] = "no_return",
 	[DROP_SOURCE_LIMIT] = "source_limit",
+	[DROP_HOP_LIMIT] = "hop_limit",
 	[DROP_RING] = "ring",
 	[DROP_UNRESOLVED] = "unresolved",
 	[DROP_REFUSED] = "refused",

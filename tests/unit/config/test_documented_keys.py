@@ -207,7 +207,7 @@ class ExampleTest(DocumentedTest):
         optional = {setting: found for setting, found in self.settings().items() if found[1]}
         for setting, (value, _, comment) in optional.items():
             with self.subTest(setting=setting):
-                told = re.search(r"The default is ([\w-]+)", comment)
+                told = re.search(r"The default is ([\w-]+(?:,\w+)*)", comment)
                 if setting[1] in ("address", "action", "peers"):
                     continue
                 if told:

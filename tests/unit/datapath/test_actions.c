@@ -6,11 +6,13 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "datapath/pipeline.h"
+#include "guard/hop_limit.h"
 #include "tests/unit/support/captured_log.h"
 #include "tests/unit/support/loopback.h"
 
@@ -75,7 +77,8 @@ static void begin(struct fixture *f, enum action_kind action, size_t peers)
 	for (size_t i = 0; i < PEERS; i++)
 		peer_socket_init(&f->peer_sockets[i], &f->peers[i], 65536, NULL, f->log.log);
 	assert_int_equal(pipeline_init(&f->pipeline, action_of(action), &f->config, f->peer_sockets), 0);
-	assert_int_equal(tx_batch_create(&f->tx_batch, pipeline_chunks_max(&f->pipeline), RX_BATCH_TRAINS + PEERS), 0);
+	assert_int_equal(
+		tx_batch_create(&f->tx_batch, pipeline_chunks_max(&f->pipeline), pipeline_flows_max(&f->pipeline)), 0);
 	f->pipeline.delivery.tx_batch = f->tx_batch;
 	f->pipeline.delivery.arena = &f->arena;
 }
@@ -165,12 +168,6 @@ static void actions_count_and_record_under_their_names(void **state)
 	assert_int_equal(action_of(ACTION_ECHO)->counter, offsetof(struct listener_counters, echoed));
 	assert_int_equal(action_of(ACTION_FORWARD)->verdict, VERDICT_FORWARDED);
 	assert_int_equal(action_of(ACTION_FORWARD)->counter, offsetof(struct listener_counters, forwarded));
-	for (int i = 0; i < ACTIONS; i++) {
-		const struct action *action = action_of((enum action_kind)i);
-
-		if (action)
-			assert_int_equal(action->ring_warning != NULL, action_traits[i].has_ring_guard);
-	}
 	begin(f, ACTION_SINK, 0);
 }
 
@@ -183,6 +180,7 @@ static void sink_takes_all_but_excluded_datagrams_and_sends_nothing(void **state
 
 	begin(f, ACTION_SINK, 0);
 	train.skip = 2;
+	train.skip_reason = DROP_TOO_LARGE;
 	submit(f, &train, 0);
 	assert_true(tx_batch_flush(f->tx_batch, 1));
 	collect(f, &train, 0);
@@ -314,6 +312,44 @@ static void forward_with_the_first_peer_down_begins_with_dropped_chunks(void **s
 	assert_int_equal(count_of(&f->peer_sockets[1].counters.sent), 3);
 }
 
+/* Returns the hop limit that the socket sends with. */
+static int hop_limit_of(const struct peer_socket *peer)
+{
+	int hop_limit;
+	socklen_t size = sizeof(hop_limit);
+
+	assert_int_equal(getsockopt(peer->tx.fd, IPPROTO_IP, IP_TTL, &hop_limit, &size), 0);
+	return hop_limit;
+}
+
+/* hop_limit_next() has the steps. */
+static void forward_decreases_the_hop_limit(void **state)
+{
+	struct fixture *f = *state;
+	struct train train = train_of_three(f);
+
+	begin(f, ACTION_FORWARD, 2);
+	f->pipeline.delivery.ring_guard = (struct ring_guard *)f; /* never dereferenced */
+	train.hop_limit = 30;
+	submit(f, &train, 0);
+	assert_true(tx_batch_flush(f->tx_batch, 1));
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(hop_limit_of(&f->peer_sockets[i]), hop_limit_next(30, 2));
+}
+
+static void forward_drops_a_train_with_a_used_up_hop_limit(void **state)
+{
+	struct fixture *f = *state;
+	struct train train = train_of_three(f);
+
+	begin(f, ACTION_FORWARD, 2);
+	f->pipeline.delivery.ring_guard = (struct ring_guard *)f; /* never dereferenced */
+	train.hop_limit = 1;
+	assert_int_equal(f->pipeline.action->submit(&f->pipeline, &f->rx, &train, 0), DROP_HOP_LIMIT);
+	f->pipeline.delivery.ring_guard = NULL;
+	submit(f, &train, 0);
+}
+
 static void forward_counts_icmp_errors_after_the_batch(void **state)
 {
 	struct fixture *f = *state;
@@ -340,6 +376,8 @@ int main(void)
 		test(forward_copies_to_every_peer),
 		test(forward_with_a_peer_down_reaches_the_others),
 		test(forward_with_the_first_peer_down_begins_with_dropped_chunks),
+		test(forward_decreases_the_hop_limit),
+		test(forward_drops_a_train_with_a_used_up_hop_limit),
 		test(forward_counts_icmp_errors_after_the_batch),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* Chunks and outcomes of a delivery, without a kernel: the tests write into the chunks what a flush would. The linker
- * replaces record_ring_push(), and __assert_fail() so that a failed assertion can be expected. */
+ * replaces record_ring_push(), ring_guard_check(), and __assert_fail() so that a failed assertion can be expected. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "datapath/delivery.h"
+#include "tests/unit/support/captured_log.h"
 
 struct pushed {
 	struct datagram_record record;
@@ -28,6 +29,23 @@ void __wrap_record_ring_push(struct record_ring *ring, const struct datagram_rec
 	(void)ring;
 	p->record = *record;
 	memcpy(p->payload, record->payload, record->size < sizeof(p->payload) ? record->size : sizeof(p->payload));
+}
+
+/* Whether the ring guard drops, and the direction of the last train that it examined. */
+static bool ring_found;
+static unsigned ring_checks;
+static enum ring_direction ring_direction;
+
+bool __wrap_ring_guard_check(struct ring_guard *guard, struct ring_guard_sampler *sampler, const struct address *client,
+			     enum ring_direction direction, struct train *train, uint64_t now_ms);
+
+bool __wrap_ring_guard_check(struct ring_guard *guard, struct ring_guard_sampler *sampler, const struct address *client,
+			     enum ring_direction direction, struct train *train, uint64_t now_ms)
+{
+	(void)guard, (void)sampler, (void)client, (void)train, (void)now_ms;
+	ring_checks++;
+	ring_direction = direction;
+	return ring_found;
 }
 
 void __wrap___assert_fail(const char *assertion, const char *file, unsigned line, const char *function);
@@ -49,6 +67,7 @@ struct fixture {
 	struct converter *converter;
 	struct outcome outcome;
 	struct peer_counters counters;
+	struct captured_log log;
 };
 
 static uint8_t text[] = "aabbccddeef";
@@ -59,10 +78,13 @@ static int set_up(void **state)
 	struct fixture *f = &fixture;
 
 	memset(f, 0, sizeof(*f));
-	pushed_count = 0;
+	pushed_count = ring_checks = 0;
+	ring_found = false;
+	captured_log_open(&f->log, LOG_LEVEL_DEBUG);
+	f->config.name = (char *)"test";
 	f->config.log_every = 1;
 	f->tx.gso = f->other_tx.gso = true;
-	f->context = (struct delivery_context){.config = &f->config, .arena = &f->arena};
+	f->context = (struct delivery_context){.config = &f->config, .arena = &f->arena, .log = f->log.log};
 	assert_int_equal(address_from_ip(&f->to, "127.0.0.1", 9), 0);
 	assert_int_equal(tx_batch_create(&f->tx_batch, 512, 8), 0);
 	f->context.tx_batch = f->tx_batch;
@@ -77,6 +99,7 @@ static int tear_down(void **state)
 	converter_destroy(f->converter);
 	arena_destroy(&f->arena);
 	tx_batch_destroy(f->tx_batch);
+	captured_log_close(&f->log);
 	return 0;
 }
 
@@ -96,7 +119,7 @@ static struct train longest_train(void)
 
 static struct tx_chunk *enqueue(struct fixture *f, const struct train *train)
 {
-	struct delivery delivery = {.tx = &f->tx, .to = &f->to, .converter = f->converter};
+	struct delivery delivery = {.destination = {.socket = &f->tx, .to = &f->to}, .converter = f->converter};
 
 	return delivery_enqueue(&f->context, &delivery, train);
 }
@@ -266,6 +289,33 @@ static void dropped_chunks_have_the_reason_and_no_socket(void **state)
 	assert_int_equal(chunk->reason, DROP_UNRESOLVED);
 }
 
+static void ring_guard_examines_nothing_if_it_is_off(void **state)
+{
+	struct fixture *f = *state;
+	struct train train = train_of_six();
+
+	delivery_check_ring(&f->context, &f->to, RING_FROM_CLIENT, &train, 1);
+	assert_int_equal(ring_checks, 0);
+}
+
+static void ring_is_logged_with_its_direction(void **state)
+{
+	struct fixture *f = *state;
+	struct train train = train_of_six();
+
+	f->context.ring_guard = (struct ring_guard *)f; /* never dereferenced */
+	delivery_check_ring(&f->context, &f->to, RING_FROM_CLIENT, &train, 1);
+	assert_int_equal(ring_checks, 1);
+	assert_not_logged(&f->log, "repeat");
+	ring_found = true;
+	delivery_check_ring(&f->context, &f->to, RING_FROM_CLIENT, &train, 1);
+	assert_int_equal(ring_direction, RING_FROM_CLIENT);
+	assert_logged(&f->log, "warning: listener test: datagrams from 127.0.0.1:9 repeat");
+	delivery_check_ring(&f->context, &f->to, RING_TO_CLIENT, &train, 1);
+	assert_int_equal(ring_direction, RING_TO_CLIENT);
+	assert_logged(&f->log, "warning: listener test: datagrams to 127.0.0.1:9 repeat");
+}
+
 /* --- Outcome --- */
 
 static void initial_outcome_has_a_reason_outside_of_skip_and_end(void **state)
@@ -276,7 +326,9 @@ static void initial_outcome_has_a_reason_outside_of_skip_and_end(void **state)
 	struct train train = train_of_six();
 
 	train.skip = 2;
+	train.skip_reason = DROP_TOO_LARGE;
 	train.end = 4;
+	train.end_reason = DROP_UNEXPECTED;
 	memset(&f->outcome, 0xff, sizeof(f->outcome));
 	outcome_init(&f->outcome, &train);
 	for (int i = 0; i < 6; i++) {
@@ -293,7 +345,9 @@ static void initial_outcome_of_a_dropped_train_has_its_reason(void **state)
 	struct train train = train_of_six();
 
 	train.skip = 2;
+	train.skip_reason = DROP_TOO_LARGE;
 	train.end = 4;
+	train.end_reason = DROP_UNEXPECTED;
 	train.drop = DROP_LOOP;
 	outcome_init(&f->outcome, &train);
 	for (int i = 0; i < 6; i++)
@@ -307,6 +361,7 @@ static void collect_reads_all_chunks_by_position(void **state)
 	struct tx_chunk *chunks;
 
 	train.skip = 1;
+	train.skip_reason = DROP_RING;
 	chunks = enqueue(f, &train);
 	chunks[0].dropped = UINT64_C(1) << 2;
 	chunks[0].reason = DROP_REFUSED;
@@ -317,7 +372,7 @@ static void collect_reads_all_chunks_by_position(void **state)
 	assert_int_equal(f->outcome.total_sent, TRAIN_MAX - 3);
 	for (unsigned i = 0; i < TRAIN_MAX; i++)
 		assert_int_equal(f->outcome.sent[i], i != 0 && i != 3 && i != TRAIN_MAX - 1);
-	assert_int_equal(f->outcome.reason[0], DROP_TOO_LARGE);
+	assert_int_equal(f->outcome.reason[0], DROP_RING);
 	assert_int_equal(f->outcome.reason[3], DROP_REFUSED);
 	assert_int_equal(f->outcome.reason[TRAIN_MAX - 1], DROP_CONGESTED);
 }
@@ -326,7 +381,7 @@ static void collect_adds_up_several_destinations(void **state)
 {
 	struct fixture *f = *state;
 	struct train train = train_of_six();
-	struct delivery other = {.tx = &f->other_tx, .to = &f->to};
+	struct delivery other = {.destination = {.socket = &f->other_tx, .to = &f->to}};
 	const struct tx_chunk *next;
 	struct tx_chunk *first = enqueue(f, &train);
 	struct tx_chunk *second = delivery_enqueue_dropped(&f->context, &train, DROP_UNRESOLVED);
@@ -505,6 +560,8 @@ int main(void)
 		test(conversion_beyond_the_room_is_too_large),
 		test(conversion_beyond_the_largest_datagram_is_too_large),
 		test(dropped_chunks_have_the_reason_and_no_socket),
+		test(ring_guard_examines_nothing_if_it_is_off),
+		test(ring_is_logged_with_its_direction),
 		test(initial_outcome_has_a_reason_outside_of_skip_and_end),
 		test(initial_outcome_of_a_dropped_train_has_its_reason),
 		test(collect_reads_all_chunks_by_position),

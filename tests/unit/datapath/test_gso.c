@@ -32,7 +32,7 @@ static int set_up(void **state)
 	address_parse(&f->to, "192.0.2.1:9");
 	address_parse(&f->from, "192.0.2.2:9");
 	f->tx = (struct tx_socket){.gso = true, .first = &f->flow, .last = &f->flow};
-	f->flow = (struct tx_flow){.socket = &f->tx, .to = &f->to};
+	f->flow = (struct tx_flow){.destination = {.socket = &f->tx, .to = &f->to}};
 	f->messages.chunks = f->chunks;
 	return 0;
 }
@@ -125,7 +125,7 @@ static void source_address_is_in_the_control_message(void **state)
 	struct cmsghdr *c;
 
 	fill(f, sizes, 1);
-	f->flow.from = &f->from;
+	f->flow.destination.from = &f->from;
 	assert_int_equal(gso_build_messages(&f->messages, &f->tx), 1);
 	c = CMSG_FIRSTHDR(&f->messages.headers[0].msg_hdr);
 	assert_int_equal(c->cmsg_type, IP_PKTINFO);

@@ -95,7 +95,8 @@ static void begin(struct fixture *f, enum action_kind action, size_t peers)
 	for (size_t i = 0; i < PEERS; i++)
 		peer_socket_init(&f->peer_sockets[i], &f->peers[i], 65536, NULL, NULL);
 	assert_int_equal(pipeline_init(&f->pipeline, action_of(action), &f->config, f->peer_sockets), 0);
-	assert_int_equal(tx_batch_create(&f->tx_batch, pipeline_chunks_max(&f->pipeline), RX_BATCH_TRAINS + PEERS), 0);
+	assert_int_equal(
+		tx_batch_create(&f->tx_batch, pipeline_chunks_max(&f->pipeline), pipeline_flows_max(&f->pipeline)), 0);
 	assert_int_equal(arena_create(&f->arena, f->pipeline.delivery.converts ? peers : 0), 0);
 	f->pipeline.own = f->own;
 	f->pipeline.delivery.tx_batch = f->tx_batch;

@@ -143,7 +143,7 @@ static struct tx_chunk *add(struct fixture *f, int to, const char *data)
 	struct tx_chunk *chunk;
 	uint32_t size = (uint32_t)strlen(data);
 
-	chunk = tx_batch_add(f->batch, &f->tx, &f->to[to], NULL,
+	chunk = tx_batch_add(f->batch, &(struct tx_destination){.socket = &f->tx, .to = &f->to[to]},
 			     (struct tx_payload){(const uint8_t *)data, size, size, 1});
 	return chunk;
 }
@@ -195,7 +195,8 @@ static void long_train_is_cut_into_chunks(void **state)
 	struct tx_chunk *chunk;
 	static const uint8_t data[640];
 
-	chunk = tx_batch_add(f->batch, &f->tx, &f->to[0], NULL, (struct tx_payload){data, 637, 5, 128});
+	chunk = tx_batch_add(f->batch, &(struct tx_destination){.socket = &f->tx, .to = &f->to[0]},
+			     (struct tx_payload){data, 637, 5, 128});
 	assert_int_equal(chunk[0].count, 64);
 	assert_int_equal(chunk[0].size, 320);
 	assert_int_equal(chunk[1].count, 64);
@@ -211,8 +212,10 @@ static void source_address_is_in_the_control_message(void **state)
 	struct address from;
 
 	address_from_ip(&from, "127.0.0.2", 0);
-	tx_batch_add(f->batch, &f->tx, &f->to[0], &from, (struct tx_payload){(const uint8_t *)"a", 1, 1, 1});
-	tx_batch_add(f->batch, &f->tx, &f->to[0], NULL, (struct tx_payload){(const uint8_t *)"b", 1, 1, 1});
+	tx_batch_add(f->batch, &(struct tx_destination){.socket = &f->tx, .to = &f->to[0], .from = &from},
+		     (struct tx_payload){(const uint8_t *)"a", 1, 1, 1});
+	tx_batch_add(f->batch, &(struct tx_destination){.socket = &f->tx, .to = &f->to[0]},
+		     (struct tx_payload){(const uint8_t *)"b", 1, 1, 1});
 	assert_true(tx_batch_flush(f->batch, 1));
 	assert_int_equal(kernel.count, 2);
 	assert_true(kernel.sent[0].pktinfo);
@@ -396,7 +399,8 @@ static void all_sockets_share_one_wait_budget(void **state)
 	for (int i = 0; i < 4; i++) {
 		slow[i] = (struct tx_socket){.fd = FD + i, .gso = true, .connected = true};
 		all_errors(EAGAIN);
-		tx_batch_add(f->batch, &slow[i], NULL, NULL, (struct tx_payload){(const uint8_t *)"hello", 5, 5, 1});
+		tx_batch_add(f->batch, &(struct tx_destination){.socket = &slow[i]},
+			     (struct tx_payload){(const uint8_t *)"hello", 5, 5, 1});
 		uint64_t waited = flush_until_done(f, now_ms);
 
 		waited_ms += waited;
@@ -414,7 +418,8 @@ static void full_socket_does_not_delay_another_one(void **state)
 
 	errors(1, full); /* of the first socket that is flushed */
 	add(f, 0, "hello");
-	tx_batch_add(f->batch, &other, NULL, NULL, (struct tx_payload){(const uint8_t *)"world", 5, 5, 1});
+	tx_batch_add(f->batch, &(struct tx_destination){.socket = &other},
+		     (struct tx_payload){(const uint8_t *)"world", 5, 5, 1});
 	assert_false(tx_batch_flush(f->batch, 1));
 	assert_int_equal(kernel.count, 1);
 	assert_true(tx_batch_flush(f->batch, 1));
@@ -430,7 +435,8 @@ static void icmp_error_of_an_earlier_datagram_drops_nothing(void **state)
 	struct tx_chunk *chunk;
 
 	errors(2, refused);
-	chunk = tx_batch_add(f->batch, &peer, NULL, NULL, (struct tx_payload){(const uint8_t *)"hello", 5, 5, 1});
+	chunk = tx_batch_add(f->batch, &(struct tx_destination){.socket = &peer},
+			     (struct tx_payload){(const uint8_t *)"hello", 5, 5, 1});
 	assert_true(tx_batch_flush(f->batch, 1));
 	assert_int_equal(chunk->dropped, 0);
 	assert_int_equal(kernel.count, 1);
@@ -447,7 +453,8 @@ static void repeated_icmp_errors_break_the_socket(void **state)
 	for (int i = 0; i < 20; i++)
 		kernel.errors[i] = ECONNREFUSED;
 	kernel.error_count = 20;
-	chunk = tx_batch_add(f->batch, &peer, NULL, NULL, (struct tx_payload){(const uint8_t *)"hello", 5, 5, 1});
+	chunk = tx_batch_add(f->batch, &(struct tx_destination){.socket = &peer},
+			     (struct tx_payload){(const uint8_t *)"hello", 5, 5, 1});
 	assert_true(tx_batch_flush(f->batch, 1));
 	assert_int_equal(chunk->dropped, 1);
 	assert_int_equal(chunk->reason, DROP_REFUSED);
@@ -507,7 +514,7 @@ static void each_destination_keeps_its_order(void **state)
 
 	for (int round = 0; round < 4; round++) {
 		for (int to = 0; to < 64; to++) {
-			tx_batch_add(f->batch, &f->tx, &f->to[to], NULL,
+			tx_batch_add(f->batch, &(struct tx_destination){.socket = &f->tx, .to = &f->to[to]},
 				     (struct tx_payload){(const uint8_t *)&digits[round], 1, 1, 1});
 		}
 	}

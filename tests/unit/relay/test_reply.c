@@ -76,7 +76,8 @@ static void begin(struct fixture *f)
 	f->relay.config.balance = BALANCE_FAILOVER;
 	relay_fixture_begin(&f->relay);
 	assert_int_equal(pipeline_init(&f->pipeline, &relay_action, &f->relay.config, f->relay.peer_sockets), 0);
-	assert_int_equal(tx_batch_create(&f->tx_batch, pipeline_chunks_max(&f->pipeline), RX_BATCH_TRAINS + PEERS), 0);
+	assert_int_equal(
+		tx_batch_create(&f->tx_batch, pipeline_chunks_max(&f->pipeline), pipeline_flows_max(&f->pipeline)), 0);
 	assert_int_equal(arena_create(&f->arena, f->pipeline.delivery.converts), 0);
 	f->pipeline.delivery.tx_batch = f->tx_batch;
 	f->pipeline.delivery.arena = &f->arena;

@@ -19,8 +19,8 @@ int __real_source_limit_create(struct source_limit **limit, uint32_t rate, uint3
 int __wrap_source_limit_create(struct source_limit **limit, uint32_t rate, uint32_t burst);
 void __real_source_limit_destroy(struct source_limit *limit);
 void __wrap_source_limit_destroy(struct source_limit *limit);
-int __real_ring_guard_create(struct ring_guard **guard, enum action_kind action);
-int __wrap_ring_guard_create(struct ring_guard **guard, enum action_kind action);
+int __real_ring_guard_create(struct ring_guard **guard);
+int __wrap_ring_guard_create(struct ring_guard **guard);
 void __real_ring_guard_destroy(struct ring_guard *guard);
 void __wrap_ring_guard_destroy(struct ring_guard *guard);
 
@@ -43,12 +43,12 @@ void __wrap_source_limit_destroy(struct source_limit *limit)
 	__real_source_limit_destroy(limit);
 }
 
-int __wrap_ring_guard_create(struct ring_guard **guard, enum action_kind action)
+int __wrap_ring_guard_create(struct ring_guard **guard)
 {
 	if (fails())
 		return -ENOMEM;
 	ring_guards++;
-	return __real_ring_guard_create(guard, action);
+	return __real_ring_guard_create(guard);
 }
 
 void __wrap_ring_guard_destroy(struct ring_guard *guard)
@@ -74,12 +74,13 @@ static void describe(struct generation *generation)
 {
 	generation->listeners[0] = (struct listener_config){.name = (char *)"echo",
 							    .action = ACTION_ECHO,
+							    .loop_guard = true,
 							    .ring_guard = true,
 							    .source_limit = 10,
 							    .source_burst = 5};
 	generation->listeners[1] = (struct listener_config){.name = (char *)"relay",
 							    .action = ACTION_RELAY,
-							    .ring_guard = true, /* a relay ignores it */
+							    .loop_guard = true,
 							    .source_limit = 20,
 							    .source_burst = 5,
 							    .max_sessions = 1000};
@@ -137,9 +138,20 @@ static void tables_exist_only_where_the_configuration_has_them(void **state)
 	assert_non_null(f->old.limits[0].source_limit);
 	assert_non_null(f->old.limits[0].ring_guard);
 	assert_null(f->old.limits[1].source_limit);
-	assert_null(f->old.limits[1].ring_guard); /* the action has none */
-	f->new.listeners[0].ring_guard = false;
-	assert_int_equal(listener_limits_create(&f->new.limits, &f->new.config, 100000, NULL, NULL), 0);
+	assert_null(f->old.limits[1].ring_guard);
+}
+
+static void ring_guard_needs_loop_guard_and_an_action_that_sends(void **state)
+{
+	struct fixture *f = *state;
+
+	f->old.listeners[0].loop_guard = false;
+	f->old.listeners[1].ring_guard = true;
+	create_old(f);
+	assert_null(f->old.limits[0].ring_guard);
+	assert_non_null(f->old.limits[1].ring_guard);
+	f->new.listeners[0].action = ACTION_SINK;
+	create_new(f);
 	assert_null(f->new.limits[0].ring_guard);
 }
 
@@ -353,6 +365,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(tables_exist_only_where_the_configuration_has_them),
+		test(ring_guard_needs_loop_guard_and_an_action_that_sends),
 		test(same_limits_share_the_tables),
 		test(listeners_are_found_by_name),
 		test(listener_with_a_new_name_has_new_tables),

@@ -131,7 +131,8 @@ static void begin(struct fixture *f)
 	uv_check_init(&f->uv, &f->check);
 	f->check.data = f;
 	assert_int_equal(pipeline_init(&f->pipeline, &relay_action, &f->relay.config, f->relay.peer_sockets), 0);
-	assert_int_equal(tx_batch_create(&f->tx_batch, pipeline_chunks_max(&f->pipeline), RX_BATCH_TRAINS + PEERS), 0);
+	assert_int_equal(
+		tx_batch_create(&f->tx_batch, pipeline_chunks_max(&f->pipeline), pipeline_flows_max(&f->pipeline)), 0);
 	batch_scheduler_init(&f->scheduler, &f->uv, f->batch, f->tx_batch);
 	assert_int_equal(reply_poller_init(&f->poller, &f->scheduler, 1), 0);
 	close(f->relay.epoll);
