@@ -23,18 +23,24 @@ def ip_of(host):
     return f"192.0.2.{HOSTS.index(host) + 1}"
 
 
+def ip6_of(host):
+    return f"2001:db8::{HOSTS.index(host) + 1}"
+
+
 def set_up_network():
     """Three hosts at one switch, and a forger at it, in this namespace."""
     subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
     harness.ip("link", "set", "lo", "up")
     harness.ip("link", "add", "switch", "type", "bridge")
     harness.ip("address", "add", "192.0.2.99/24", "dev", "switch")
+    harness.ip("address", "add", "2001:db8::99/64", "dev", "switch", "nodad")
     harness.ip("link", "set", "switch", "up")
     for host in HOSTS:
         harness.ip("netns", "add", host)
         harness.ip("link", "add", f"to-{host}", "type", "veth", "peer", "name", "eth0", "netns", host)
         harness.ip("link", "set", f"to-{host}", "master", "switch", "up")
         harness.ip("-n", host, "address", "add", ip_of(host) + "/24", "dev", "eth0")
+        harness.ip("-n", host, "address", "add", ip6_of(host) + "/64", "dev", "eth0", "nodad")
         harness.ip("-n", host, "link", "set", "eth0", "up")
         harness.ip("-n", host, "link", "set", "lo", "up")
 
@@ -122,10 +128,12 @@ class LoopTest(harness.TestCase):
 
     def assert_ends(self, daemons, source, to, payloads, bound=BOUND):
         before = [self.sent(daemon) for daemon in daemons]
+        received = daemons[0].summary()["listener a"]["received"]
         for i, payload in enumerate(payloads):
             self.forger.send(source, to, payload)
             if i % 100 == 99:
                 self.sent(daemons[0])  # not faster than the daemon answers
+        daemons[0].await_counter("listener a", "received", received + len(payloads))
         after = self.await_silence(daemons)
         for first, last in zip(before, after):
             self.assertLessEqual(last - first, bound * len(payloads))
@@ -168,6 +176,18 @@ class TwoHosts(LoopTest):
                 with self.subTest(first=first, second=second):
                     for daemon in self.pair(first, second):
                         daemon.end()
+
+    def test_over_ipv6(self):
+        for action in ("forward", "relay"):
+            with self.subTest(action=action):
+                daemons = [self.serve(config_of(host, action, (f"[{ip6_of(other)}]", PORTS[other]))
+                                      .replace(f"{ip_of(host)}:", f"[{ip6_of(host)}]:"),
+                                      preexec_fn=lambda host=host: enter(host))
+                           for host, other in (("h1", "h2"), ("h2", "h1"))]
+                self.assert_all_end(daemons, (ip6_of("h2"), PORTS["h2"]), (ip6_of("h1"), PORTS["h1"]))
+                self.assert_all_end(daemons, ("2001:db8::99", 5555), (ip6_of("h1"), PORTS["h1"]))
+                counters = [daemon.end()["listener a"] for daemon in daemons]
+                self.assertGreater(sum(c.get("hop_limit", 0) for c in counters), 0, counters)
 
     def test_many_through_two_forwards(self):
         daemons = self.pair("forward", "convert")

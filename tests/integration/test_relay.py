@@ -234,8 +234,8 @@ class RelayTest(harness.TestCase):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         daemon = self.serve(config([at(peer)], "log = none"))
         session = self.heard(peer, client, daemon.address("a"))
-        train = [b"%03d" % i * 10 for i in range(49)] + [b"short"]
-        for sock, to, receiver in ((client, daemon.address("a"), peer), (peer, session, client)) * 5:
+        for turn, (sock, to, receiver) in enumerate(((client, daemon.address("a"), peer), (peer, session, client)) * 5):
+            train = [b"%d-%02d" % (turn, i) + b"." * 26 for i in range(49)] + [b"short %d" % turn]
             sock.sendmsg([b"".join(train)], [(socket.IPPROTO_UDP, 103, (30).to_bytes(2, "little"))], 0, to)
             self.assertEqual([receiver.recv(100) for _ in train], train)
         daemon.end()
@@ -390,7 +390,7 @@ class RelayTest(harness.TestCase):
         lost, kept = self.heard(peer, gone, address), self.heard(peer, other, address)
         gone.close()
         for i in range(50):
-            peer.sendto(b"anybody?", lost)
+            peer.sendto(b"anybody? %d" % i, lost)
             self.answered(peer, kept, other, b"%d" % i)
             self.assertEqual(self.heard(peer, other, address), kept)
         self.assertEqual(daemon.end()["relay a"]["answered"], 100)

@@ -95,7 +95,7 @@ static void complete(struct fixture *f, unsigned i, int error, struct addrinfo *
 	struct name_lookup *lookup;
 
 	while (!lookups[i])
-		uv_run(&f->loop, UV_RUN_NOWAIT); /* UV_RUN_ONCE may run the timer first and then block without end */
+		uv_run(&f->loop, UV_RUN_ONCE);
 	lookup = lookups[i];
 	lookups[i] = NULL;
 	lookup->done(lookup, &result);
