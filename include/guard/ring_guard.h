@@ -3,10 +3,9 @@
  * guard finds repeated datagrams and drops a small share of them; each drop ends one circulating datagram.
  *
  * A datagram is repeated if the same source sent the same payload within the last four seconds. All repeated datagrams
- * of a source count together: up to 2 per second                    none is dropped, up to 50 per second one of about
- * 4,096 is dropped, more                                  one of about 216 is dropped. So an exchange ends after about
- * 240 datagrams (4,100 if it is slow), and an honest client that repeats itself loses at most 0.5 %. Datagrams that
- * differ are never dropped.
+ * of a source count together. Up to 2 per second, none is dropped. Up to 50 per second, one of about 4,096 is dropped.
+ * If they are more, one of about 216 is dropped. So an exchange ends after about 240 datagrams (4,100 if it is slow),
+ * and an honest client that repeats itself loses at most 0.5 %. Datagrams that differ are never dropped.
  *
  * The worker's listeners and their relays use one guard for each listener, shared by all workers. The memory is fixed:
  * 320 KiB. A forger who floods it with other payloads hides an exchange only while he sends more datagrams than

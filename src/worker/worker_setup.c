@@ -311,6 +311,15 @@ static void worker_adopt_peer_socket(struct worker *worker, size_t i, struct wor
 		peer_socket_adopt(&worker->peer_sockets[i], &before->peer_sockets[j]);
 }
 
+/* A relay whose sessions could not continue goes on counting. Call it when these sessions have ended. */
+static void worker_adopt_relay_counters(struct worker *worker, size_t i, struct worker *before)
+{
+	size_t j = config_find_listener(before->setup->config, worker->setup->config->listeners[i].name);
+
+	if (worker->relays[i] && j < before->setup->config->listener_count && before->relays[j])
+		worker->relays[i]->counters = before->relays[j]->counters;
+}
+
 /* Sessions that end here still count for the previous peer sockets, so their counters are adopted last. */
 void worker_adopt(struct worker *worker, struct worker *before)
 {
@@ -321,6 +330,8 @@ void worker_adopt(struct worker *worker, struct worker *before)
 		worker_adopt_listener(worker, i, before, snapshot);
 	for (size_t i = 0; i < before->setup->config->listener_count; i++)
 		worker_end_relay(before, i);
+	for (size_t i = 0; i < worker->setup->config->listener_count; i++)
+		worker_adopt_relay_counters(worker, i, before);
 	for (size_t i = 0; i < worker->setup->config->peer_count; i++)
 		worker_adopt_peer_socket(worker, i, before);
 	endpoints_snapshot_put(snapshot);

@@ -241,6 +241,18 @@ static void receive_error_after_some_batches_ends_the_turn(void **state)
 	assert_true(is_watched(f)); /* the caller decides */
 }
 
+static void receive_error_of_a_saturated_socket_backs_off(void **state)
+{
+	struct fixture *f = *state;
+
+	create(f, 0);
+	*waiting(f) = 256;
+	turn(f);
+	*receive_error(f) = ENOMEM;
+	turn(f);
+	assert_false(is_watched(f));
+}
+
 static void watcher_error_is_logged_and_the_socket_is_read_and_watched(void **state)
 {
 	struct fixture *f = *state;
@@ -338,6 +350,7 @@ int main(void)
 		test(saturated_socket_stays_unwatched_while_its_batch_is_pending),
 		test(receive_error_is_logged_and_backs_off),
 		test(receive_error_after_some_batches_ends_the_turn),
+		test(receive_error_of_a_saturated_socket_backs_off),
 		test(watcher_error_is_logged_and_the_socket_is_read_and_watched),
 		test(batch_has_the_socket_and_the_time_of_the_loop),
 		test(worker_0_processes_broadcasts),

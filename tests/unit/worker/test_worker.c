@@ -365,6 +365,20 @@ static void sessions_end_if_the_relay_cannot_continue(void **state)
 	stop_and_join(&f->new);
 }
 
+static void counters_of_a_relay_continue_if_its_sessions_end(void **state)
+{
+	struct fixture *f = *state;
+	struct address session;
+
+	open_session(f, &session);
+	create(f, &f->new, "max_sessions = 17");
+	stop_old(f);
+	hand_over(f);
+	assert_int_equal(count_of(&worker_listener_counters(f->new.worker, 1)->relayed), 1);
+	assert_int_equal(count_of(&worker_relay_counters(f->new.worker, 1)->started), 1);
+	assert_int_equal(count_of(&worker_relay_counters(f->new.worker, 1)->ended), 1);
+}
+
 static void failed_reload_leaves_the_running_worker_alone(void **state)
 {
 	struct fixture *f = *state;
@@ -393,6 +407,7 @@ int main(void)
 		test(sessions_continue_on_the_next_worker),
 		test(counters_continue_on_the_next_worker),
 		test(sessions_end_if_the_relay_cannot_continue),
+		test(counters_of_a_relay_continue_if_its_sessions_end),
 		test(failed_reload_leaves_the_running_worker_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
