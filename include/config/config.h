@@ -132,6 +132,7 @@ struct listener_config {
 
 struct config {
 	char *path;
+	char *warnings; /* lines about what is valid but probably not meant, like those of errors; may be empty */
 	unsigned workers; /* 0: one per CPU */
 	struct {
 		char *name; /* as written in the file; NULL: keep the current user */

@@ -1,10 +1,12 @@
 #include "config/setters.h"
 
 #include <ctype.h>
+#include <ifaddrs.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/destination.h"
 #include "base/systemd.h"
 #include "base/xalloc.h"
 #include "build_config.h"
@@ -242,9 +244,38 @@ static bool is_host_name(const char *host)
 	return isalnum((unsigned char)*host) && label[digits] && strcmp(label + digits, ".");
 }
 
+static enum destination classify_peer_address(const struct address *address)
+{
+	struct ifaddrs *interfaces;
+	enum destination destination;
+
+	if (getifaddrs(&interfaces))
+		return destination_classify(address, NULL);
+	destination = destination_classify(address, interfaces);
+	freeifaddrs(interfaces);
+	return destination;
+}
+
 static bool report_no_destination(struct config_field *field, const char *value)
 {
 	return config_field_error(field, "`%s` is nobody's address: write where the peer listens", value);
+}
+
+/* A multicast group is accepted: the file names it on purpose. */
+static bool is_literal_destination(struct config_field *field, const struct address *address, const char *value)
+{
+	switch (classify_peer_address(address)) {
+	case DESTINATION_NOBODY:
+		return report_no_destination(field, value);
+	case DESTINATION_V4_MAPPED:
+		return report_v4_mapped(field, value);
+	case DESTINATION_BROADCAST:
+		return config_field_error(
+			field, "`%s` is a broadcast address, which reaches every host: write the address of one host",
+			value);
+	default:
+		return true;
+	}
 }
 
 bool set_peer_address(struct config_field *field, const char *value)
@@ -263,10 +294,8 @@ bool set_peer_address(struct config_field *field, const char *value)
 			return config_field_error(field, "`%s`: %s", value, address_error_text(value, true, fault));
 		peer->host = xcheck(strdup(host));
 		address_from_ip(&peer->address, "0.0.0.0", port);
-	} else if (address_is_wildcard(&peer->address)) {
-		return report_no_destination(field, value);
-	} else if (address_is_v4_mapped(&peer->address)) {
-		return report_v4_mapped(field, value);
+	} else if (!is_literal_destination(field, &peer->address, value)) {
+		return false;
 	}
 	if (peer->address.any.sa_family != AF_UNIX && !address_port(&peer->address))
 		return config_field_error(field, "`%s` has port 0, which nobody listens on: write the peer's port",

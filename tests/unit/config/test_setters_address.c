@@ -194,6 +194,27 @@ static void peer_addresses(void **state)
 	assert_rejected(begin, "address", "a.example", "[peer:p] address: `a.example`: the port is missing");
 }
 
+/* A multicast group that the file names is meant. */
+static void peer_addresses_that_reach_no_single_host(void **state)
+{
+	const char *begin = "[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n";
+
+	(void)state;
+	assert_rejected(begin, "address", "0.0.0.1:5|0.255.255.255:5", "[peer:p] address: `0.");
+	assert_rejected(begin, "address", "0.1.2.3:5",
+			"[peer:p] address: `0.1.2.3:5` is nobody's address: write where the peer listens");
+	assert_rejected(begin, "address", "255.255.255.255:5",
+			"[peer:p] address: `255.255.255.255:5` is a broadcast address, which reaches every host: write "
+			"the address of one host");
+	assert_rejected(begin, "address", "127.255.255.255:5", "[peer:p] address: `127.255.255.255:5` is a broadcast");
+	assert_loaded("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = 239.1.2.3:5",
+		      !peer(c)->host);
+	assert_loaded("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = [ff05::1]:5",
+		      !peer(c)->host);
+	assert_loaded("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = 1.0.0.1:5",
+		      !peer(c)->host);
+}
+
 /* Without libmicrohttpd the key is rejected, but errors in its value are reported first. */
 static void http_addresses_are_accepted(void **state)
 {
@@ -257,6 +278,7 @@ int main(void)
 		cmocka_unit_test(source_list_entries_have_lines),
 		cmocka_unit_test(very_long_source_lists_are_read),
 		cmocka_unit_test(peer_addresses),
+		cmocka_unit_test(peer_addresses_that_reach_no_single_host),
 		cmocka_unit_test(http_addresses_are_accepted),
 		cmocka_unit_test(http_can_be_off),
 		cmocka_unit_test(http_addresses_are_checked),
