@@ -157,6 +157,8 @@ struct config {
 		char *text; /* the address as written in the file; NULL: off */
 		unsigned line;
 		struct address address; /* never a wildcard address */
+		char **hosts; /* names and IP addresses that a Host header may have, besides loopback and address */
+		size_t host_count;
 	} http;
 	struct listener_config *listeners; /* in the order of the file */
 	size_t listener_count;

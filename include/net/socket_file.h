@@ -17,7 +17,7 @@ struct socket_file {
 struct socket_file socket_file_read(const struct address *address);
 
 /* Removes the file if it is still at the path of the address. Returns 0, also if there is nothing to remove, or the
- * negative errno of unlink(2). */
+ * negative errno of lstat(2) or unlink(2). */
 int socket_file_remove(const struct socket_file *file, const struct address *address);
 
 #endif

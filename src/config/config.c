@@ -498,6 +498,9 @@ void config_destroy(struct config *config)
 	free(config->peers);
 	free(config->user.name);
 	free(config->datagram_log.path);
+	for (size_t i = 0; i < config->http.host_count; i++)
+		free(config->http.hosts[i]);
+	free(config->http.hosts);
 	free(config->http.text);
 	free(config->warnings);
 	free(config->path);

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <ifaddrs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,6 +16,22 @@
 static bool report_v4_mapped(struct config_field *field, const char *text)
 {
 	return config_field_error(field, "`%s` is an IPv4 address in IPv6 clothes: write the IPv4 address", text);
+}
+
+/* Rejects hosts such as "192.168.1" and "0x7f.1": the last label of a host name is never a number, and the resolver
+ * would convert such a host to an IPv4 address (inet_aton(3)). A final dot is allowed. */
+static bool is_host_name(const char *host)
+{
+	size_t length = strlen(host), digits;
+	const char *label = host;
+
+	for (size_t i = 0; i + 1 < length; i++) {
+		if (host[i] == '.')
+			label = host + i + 1;
+	}
+	digits = strncasecmp(label, "0x", 2) ? strspn(label, "0123456789")
+					     : 2 + strspn(label + 2, "0123456789abcdefABCDEF");
+	return isalnum((unsigned char)*host) && label[digits] && strcmp(label + digits, ".");
 }
 
 /* --- [http] --- */
@@ -75,6 +92,39 @@ bool set_http_listen(struct config_field *field, const char *value)
 	config->http.text = xcheck(strdup(value));
 	config->http.line = field->line;
 	return true;
+}
+
+/* Accepts an IP address without brackets, or a name. */
+static bool is_http_host(const char *item)
+{
+	char text[ADDRESS_HOST_MAX + 8], host[ADDRESS_HOST_MAX];
+	struct address address;
+	uint16_t port;
+
+	if (!address_from_ip(&address, item, 0))
+		return true;
+	return snprintf(text, sizeof(text), "%s:1", item) < (int)sizeof(text) && !address_split(text, host, &port) &&
+	       is_host_name(host);
+}
+
+static bool add_http_host(struct config_field *field, char *item)
+{
+	struct config *config = field->config;
+
+	if (!is_http_host(item))
+		return config_field_error(
+			field,
+			"`%s` is no name of a host: write a name or an IP address as in a URL, without "
+			"port and brackets",
+			item);
+	*(char **)config_array_append(&config->http.hosts, &config->http.host_count, sizeof(char *)) =
+		xcheck(strdup(item));
+	return true;
+}
+
+bool set_http_hosts(struct config_field *field, const char *value)
+{
+	return config_field_each_item(field, value, add_http_host);
 }
 
 /* --- [listener:NAME] --- */
@@ -227,22 +277,6 @@ bool set_prefixes(struct config_field *field, const char *value)
 }
 
 /* --- [peer:NAME] --- */
-
-/* Rejects hosts such as "192.168.1" and "0x7f.1": the last label of a host name is never a number, and the resolver
- * would convert such a host to an IPv4 address (inet_aton(3)). A final dot is allowed. */
-static bool is_host_name(const char *host)
-{
-	size_t length = strlen(host), digits;
-	const char *label = host;
-
-	for (size_t i = 0; i + 1 < length; i++) {
-		if (host[i] == '.')
-			label = host + i + 1;
-	}
-	digits = strncasecmp(label, "0x", 2) ? strspn(label, "0123456789")
-					     : 2 + strspn(label + 2, "0123456789abcdefABCDEF");
-	return isalnum((unsigned char)*host) && label[digits] && strcmp(label + digits, ".");
-}
 
 static enum destination classify_peer_address(const struct address *address)
 {

@@ -306,6 +306,11 @@ static void check_http(const struct section_check *check)
 {
 	const struct config *config = check->config;
 
+	if (!config->http.text && section_accepts(check, "hosts") &&
+	    (section_accepts(check, "listen") || !section_entry(check, "listen")))
+		section_error(check, "hosts",
+			      "does nothing without an address: write `listen = 127.0.0.1:9100`, or remove this "
+			      "line");
 	if (!config->http.text || config->http.address.any.sa_family != AF_UNIX)
 		return;
 	for (size_t l = 0; l < config->listener_count; l++) {

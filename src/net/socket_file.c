@@ -13,11 +13,16 @@ struct socket_file socket_file_read(const struct address *address)
 	return (struct socket_file){status.st_dev, status.st_ino};
 }
 
+/* The directory may be closed to the user that the process became. */
 int socket_file_remove(const struct socket_file *file, const struct address *address)
 {
-	struct socket_file now = socket_file_read(address);
+	struct stat status;
 
-	if (!now.inode || now.device != file->device || now.inode != file->inode)
+	if (!file->inode)
+		return 0;
+	if (lstat(address->local.sun_path, &status))
+		return errno == ENOENT ? 0 : -errno;
+	if (status.st_dev != file->device || status.st_ino != file->inode)
 		return 0;
 	return unlink(address->local.sun_path) && errno != ENOENT ? -errno : 0;
 }

@@ -239,6 +239,29 @@ static void http_addresses_are_accepted(void **state)
 	}
 }
 
+#define HTTP ECHO "[http]\nlisten = 127.0.0.1:9100\n"
+
+static void http_hosts(void **state)
+{
+	(void)state;
+	if (!HAVE_LIBMICROHTTPD)
+		return;
+	assert_loaded(HTTP, "", !c->http.host_count);
+	assert_loaded(HTTP, "hosts = a.example, b_1.example.,\n 192.0.2.1, 2001:db8::1",
+		      c->http.host_count == 4 && !strcmp(c->http.hosts[0], "a.example") &&
+			      !strcmp(c->http.hosts[3], "2001:db8::1"));
+	assert_rejected(HTTP, "hosts", "a.example:80|[::1]|a/b|*|*.example|192.0.2|http://a|a b|ä.example",
+			"[http] hosts: `");
+	assert_rejected(
+		HTTP, "hosts", "a:1",
+		"[http] hosts: `a:1` is no name of a host: write a name or an IP address as in a URL, without port and "
+		"brackets");
+	refused(ECHO "[http]\nhosts = a.example\n",
+		"5: [http] hosts: does nothing without an address: write `listen = ");
+	refused(ECHO "[http]\nlisten = off\nhosts = a.example\n", "6: [http] hosts: does nothing without an address: ");
+	refused(ECHO "[http]\nlisten = *:1\nhosts = a.example\n", "5: [http] listen: ");
+}
+
 static void http_can_be_off(void **state)
 {
 	static const char *const texts[] = {ECHO, ECHO "[http]\n", ECHO "[http]\nlisten = off\n",
@@ -280,6 +303,7 @@ int main(void)
 		cmocka_unit_test(peer_addresses),
 		cmocka_unit_test(peer_addresses_that_reach_no_single_host),
 		cmocka_unit_test(http_addresses_are_accepted),
+		cmocka_unit_test(http_hosts),
 		cmocka_unit_test(http_can_be_off),
 		cmocka_unit_test(http_addresses_are_checked),
 	};
