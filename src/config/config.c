@@ -25,7 +25,7 @@ struct loader {
 	struct config *config;
 	struct ini_file file;
 	struct config_section *sections; /* one for each section of the file, in the same order */
-	struct diagnostics diagnostics;
+	struct diagnostics diagnostics, warnings;
 };
 
 /* --- Sections --- */
@@ -295,12 +295,24 @@ static void load_file(struct loader *loader, FILE *in)
 	if (!loader->config->listener_count)
 		diagnostics_add(&loader->diagnostics, 0,
 				"there is no listener: add a section [listener:NAME] with an address and an action");
-	config_validate(loader->config, &loader->file, loader->sections, &loader->diagnostics);
+	config_validate(loader->config, &loader->file, loader->sections, &loader->diagnostics, &loader->warnings);
+}
+
+static char *format_warnings(struct diagnostics *warnings)
+{
+	char *text;
+	size_t size;
+	FILE *out = xcheck(open_memstream(&text, &size));
+
+	diagnostics_write(warnings, out);
+	fclose(out);
+	return xcheck(text);
 }
 
 struct config *config_load_stream(const char *path, FILE *in, FILE *errors)
 {
-	struct loader loader = {.config = config_create(path), .diagnostics = {.path = path}};
+	struct loader loader = {
+		.config = config_create(path), .diagnostics = {.path = path}, .warnings = {.path = path}};
 	struct config *config = loader.config;
 
 	load_file(&loader, in);
@@ -310,8 +322,10 @@ struct config *config_load_stream(const char *path, FILE *in, FILE *errors)
 		config = NULL;
 	} else {
 		apply_defaults(config);
+		config->warnings = format_warnings(&loader.warnings);
 	}
 	diagnostics_finish(&loader.diagnostics);
+	diagnostics_finish(&loader.warnings);
 	ini_file_finish(&loader.file);
 	free(loader.sections);
 	return config;
@@ -484,7 +498,11 @@ void config_destroy(struct config *config)
 	free(config->peers);
 	free(config->user.name);
 	free(config->datagram_log.path);
+	for (size_t i = 0; i < config->http.host_count; i++)
+		free(config->http.hosts[i]);
+	free(config->http.hosts);
 	free(config->http.text);
+	free(config->warnings);
 	free(config->path);
 	free(config);
 }

@@ -15,6 +15,7 @@ static const char *const drop_reason_names[DROP_REASONS] = {
 	[DROP_HOP_LIMIT] = "hop_limit",
 	[DROP_RING] = "ring",
 	[DROP_UNRESOLVED] = "unresolved",
+	[DROP_NO_ADDRESS] = "no_address",
 	[DROP_REFUSED] = "refused",
 	[DROP_UNREACHABLE] = "unreachable",
 	[DROP_DENIED] = "denied",

@@ -28,6 +28,7 @@ BASE = {
 PLACES = {"listener": "listener:relay", "peer": "peer:resolver", ("listener", "action"): "listener:echo"}
 COMPANIONS = {
     ("udprelayd", "group"): {"user": "daemon"},
+    ("http", "hosts"): {"listen": "127.0.0.1:9100"},
     ("listener", "source_burst"): {"source_limit": "1000"},
     ("listener", "multicast"): {"address": "*:5300"},
     **{("peer", key): {"check": "on"} for key in ("check_send", "check_expect", "check_interval", "check_timeout",

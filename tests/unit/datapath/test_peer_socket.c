@@ -68,6 +68,9 @@ static void peer_without_an_address_is_unresolved(void **state)
 	f->config.host = (char *)"name.invalid";
 	peer_socket_init(&f->peer, &f->config, 65536, NULL, f->log);
 	assert_int_equal(peer_socket_ensure_open(&f->peer, 1), DROP_UNRESOLVED);
+	peer_socket_set_no_address(&f->peer);
+	assert_int_equal(peer_socket_check(&f->peer), DROP_NO_ADDRESS);
+	assert_int_equal(peer_socket_ensure_open(&f->peer, 1), DROP_NO_ADDRESS);
 	f->sink = open_sink(f);
 	peer_socket_set_address(&f->peer, &f->config.address);
 	assert_int_equal(peer_socket_ensure_open(&f->peer, 1), DROP_NONE);

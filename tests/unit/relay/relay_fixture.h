@@ -44,7 +44,7 @@ static inline struct endpoints_snapshot *snapshot_of(struct relay_fixture *f, co
 
 		endpoints[i] = known ? endpoint_get(before->peers[i].items[0])
 				     : endpoint_create(&f->peers[i], &f->peers[i].address, &f->epoch);
-		peers[i] = (struct peer_endpoints){&endpoints[i], 1};
+		peers[i] = (struct peer_endpoints){.items = &endpoints[i], .count = 1};
 	}
 	snapshot = endpoints_snapshot_create(peers, PEERS);
 	assert_non_null(snapshot);

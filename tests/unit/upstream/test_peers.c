@@ -360,9 +360,14 @@ static void test_only_wildcards_is_a_failure(void **state)
 
 	start_peers(f);
 	resolve(f, "0.0.0.0 ::");
-	assert_int_equal(f->changes, 0);
-	assert_true(log_has(f, "warning: peer b: cannot resolve b.test: "));
+	assert_int_equal(f->changes, 1);
+	assert_int_equal(f->last->peers[NAMED].count, 0);
+	assert_true(f->last->peers[NAMED].no_address);
+	assert_true(log_has(f, "warning: peer b: cannot resolve b.test: 0.0.0.0:101 is nobody's address; "));
 	assert_true(log_has(f, "; datagrams for it are dropped, and it is tried again\n"));
+	resolve(f, "0.0.0.0 192.0.2.7");
+	assert_endpoints(f->last, NAMED, "192.0.2.7:101");
+	assert_false(f->last->peers[NAMED].no_address);
 }
 
 static void test_failed_look_up_keeps_addresses(void **state)
