@@ -156,7 +156,7 @@ static struct endpoints_snapshot *snapshot_of(struct world *w, unsigned present)
 		if (!(present >> i & 1))
 			continue;
 		targets[i] = endpoint_create(&w->peers[i], &w->peers[i].address, &w->epoch);
-		lists[i] = (struct peer_endpoints){&targets[i], 1};
+		lists[i] = (struct peer_endpoints){.items = &targets[i], .count = 1};
 	}
 	snapshot = endpoints_snapshot_create(lists, PEERS);
 	for (unsigned i = 0; i < PEERS; i++)
