@@ -124,8 +124,8 @@ class NetworkTest(harness.TestCase):
         self.assertEqual(daemon.end()["listener a"]["received"], 10)
 
     def test_a_peer_that_is_everybody(self):
-        """A broadcast reaches ourselves, too: a forward that listens on the port would send it again. The kernel takes the last address of a network as a broadcast address, whether or not the interface
-        names it."""
+        """A broadcast reaches ourselves, too: a forward that listens on the port would send it again. The kernel takes
+        the last address of a network as a broadcast address, whether or not the interface names it."""
         harness.ip("address", "add", "203.0.113.1/24", "dev", "near0")
         self.addCleanup(harness.ip, "address", "del", "203.0.113.1/24", "dev", "near0")
         for everybody in "192.0.2.255", "203.0.113.255", "255.255.255.255":
