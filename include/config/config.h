@@ -34,6 +34,9 @@ enum balance {
 
 #define RESPONSES_UNLIMITED UINT32_MAX
 
+/* Without the key source_sessions, one source gets one session of this number. */
+#define SOURCE_SESSIONS_SHARE 4
+
 enum log_target { LOG_TARGET_OFF, LOG_TARGET_STDERR, LOG_TARGET_STDOUT, LOG_TARGET_FILE };
 
 /* A key that the file sets, and its line. */
@@ -127,6 +130,7 @@ struct listener_config {
 	enum balance balance;
 	uint64_t idle_timeout_ms;
 	uint32_t max_sessions; /* of all workers together */
+	uint32_t source_sessions; /* of one source; 0: as many as max_sessions */
 	uint32_t responses; /* replies per datagram of a client; 0: none are expected; or RESPONSES_UNLIMITED */
 };
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/counter.h"
+#include "datapath/session_end.h"
 #include "net/drop_reason.h"
 
 /* Datagrams of a listener. Between two batches, received = sunk + echoed + forwarded + relayed + dropped[all]. */
@@ -14,14 +15,16 @@ struct listener_counters {
 	counter dropped[DROP_REASONS];
 };
 
-/* Sessions and replies of a relay. Between two batches, replies = replied + dropped[all]. The number of open sessions
- * is started - ended. */
+/* Sessions and replies of a relay. Between two batches, replies = replied + dropped[all], and ended = ended_by[all].
+ * The number of open sessions is started - ended. */
 struct relay_counters {
 	counter started, ended; /* sessions */
 	counter replies, reply_bytes; /* received from peers */
 	counter replied; /* replies that the kernel accepted for clients */
 	counter dropped[DROP_REASONS]; /* replies */
 	counter kernel_dropped; /* replies that overflowed the receive buffer of a session; counted when it ends */
+	counter ended_by[SESSION_ENDS]; /* sessions */
+	counter refused[DROP_REASONS]; /* trains of clients that got no session */
 };
 
 /* Datagrams to a peer. Between two batches, submitted = sent + dropped[all]. */

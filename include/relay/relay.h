@@ -4,7 +4,6 @@
 #ifndef UDPRELAYD_RELAY_RELAY_H
 #define UDPRELAYD_RELAY_RELAY_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -18,14 +17,9 @@
 #include "datapath/tx_batch.h"
 #include "net/own_addresses.h"
 #include "relay/session.h"
+#include "relay/session_quota.h"
 #include "text/converter.h"
 #include "upstream/endpoint_set.h"
-
-/* The sessions of a listener on all workers together. */
-struct session_quota {
-	unsigned max;
-	atomic_uint open;
-};
 
 /* What a relay needs. All pointers are borrowed. */
 struct relay_setup {
@@ -35,7 +29,7 @@ struct relay_setup {
 	struct peer_socket *peer_sockets; /* by the peer's index in the configuration; only for their counters */
 	struct delivery_context *delivery; /* of the listener on this worker, for replies */
 	unsigned worker; /* its number */
-	struct session_quota *quota;
+	struct session_quota *quota; /* of the listener on all workers */
 	struct paused_sessions *paused; /* with the epoll descriptor that watches the sessions' sockets */
 	const endpoint_epoch *epoch;
 	const struct endpoints_snapshot
@@ -55,7 +49,10 @@ struct relay {
 	struct session_pool pool;
 	struct endpoint_set endpoints;
 	struct relay_peer *peers; /* by the listener's peers */
-	struct log_limit full_log_limit, open_log_limit, ejected_log_limit, down_log_limit, receive_log_limit;
+	struct log_limit full_log_limit, source_log_limit, open_log_limit, ejected_log_limit, down_log_limit,
+		receive_log_limit;
+
+	uint32_t batch; /* number of the current batch of clients' datagrams */
 
 	struct session *batch_sessions[RX_BATCH_TRAINS]; /* of each submitted train of the current batch */
 };
@@ -94,8 +91,9 @@ struct relay_client {
 	bool set_source_address; /* a reply must name local as its source */
 };
 
-/* Finds the client's session or opens one, and restarts its idle timeout. Returns DROP_NONE and the session, which
- * stays valid until relay_finish_batch(), or the reason to drop the train. */
+/* Finds the client's session or opens one, and restarts its idle timeout. A new session may replace one that does not
+ * converse. Returns DROP_NONE and the session, which stays valid until relay_finish_batch(), or the reason to drop the
+ * train. */
 enum drop_reason relay_lookup_or_open(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
 				      struct session **session);
 

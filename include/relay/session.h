@@ -23,6 +23,8 @@ struct session {
 	struct endpoint_ref *endpoint_ref;
 	uint32_t replies_due; /* replies that the key `responses` still permits */
 	uint32_t endpoints_version; /* the version of the endpoint set that was last checked for a loop */
+	uint32_t client_batch; /* number of the relay's batch that last used this session */
+	uint32_t source_place; /* in the table of the quota */
 	uint32_t reply_batch; /* number of the last reply batch that read this session */
 	uint8_t read_quota; /* replies to read at once */
 	uint8_t read_failures; /* in sequence; the count stops at a small number */
@@ -31,6 +33,7 @@ struct session {
 	bool paused; /* epoll does not watch the socket */
 	TAILQ_ENTRY(session) paused_link;
 	uint64_t datagrams, replies; /* sent to the endpoint; received from it */
+	uint64_t unanswered; /* datagrams since the last reply, less the ICMP errors since then */
 };
 
 /* Bytes of a session, with the overhead of its bucket. The manual promises this limit. */

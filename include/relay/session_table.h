@@ -1,6 +1,6 @@
 /* The session table of a relay: finds a session by the client's address and the local address that it wrote to, and
- * keeps all sessions in the order of their last use. The table is bounded and every operation costs O(1). A secret key
- * of the hash (SipHash) prevents that clients choose colliding addresses.
+ * keeps the sessions of each class in the order of their last use. The table is bounded and every operation costs O(1).
+ * A secret key of the hash (SipHash) prevents that clients choose colliding addresses.
  *
  * One worker owns a table; no other thread uses it. The nodes belong to the sessions. */
 #ifndef UDPRELAYD_RELAY_SESSION_TABLE_H
@@ -12,10 +12,19 @@
 
 #include "base/address.h"
 
+/* How much a session is worth when there is no room for a new one. */
+enum session_class {
+	SESSION_SINGLE, /* its client has sent one datagram: it may be forged */
+	SESSION_UNANSWERED, /* no reply has come */
+	SESSION_CONVERSATION, /* both sides talk */
+	SESSION_CLASSES, /* number of classes */
+};
+
 /* The part of a session that the table uses. */
 struct session_node {
 	SLIST_ENTRY(session_node) chain; /* in its bucket */
-	TAILQ_ENTRY(session_node) lru;
+	TAILQ_ENTRY(session_node) lru; /* in its class */
+	enum session_class class;
 	uint64_t hash;
 	uint64_t used_ms; /* monotonic; last use */
 	struct address client, local; /* AF_UNIX addresses, too */
@@ -38,22 +47,20 @@ size_t session_table_count(const struct session_table *table);
 struct session_node *session_table_find(const struct session_table *table, const struct address *client,
 					const struct address *local);
 
-/* Adds a node whose addresses are set and not yet in the table, as used at now_ms. The table must have room. The node
- * must not move until it is removed. */
+/* Adds a node whose addresses and class are set and not yet in the table, as used at now_ms. The table must have room.
+ * The node must not move until it is removed. */
 void session_table_add(struct session_table *table, struct session_node *node, uint64_t now_ms);
 
 void session_table_remove(struct session_table *table, struct session_node *node);
 
-/* Records that the session is used. now_ms must not decrease from call to call. */
-void session_table_touch(struct session_table *table, struct session_node *node, uint64_t now_ms);
+/* Records that the session is used and belongs to the class from now on. now_ms must not decrease from call to call. */
+void session_table_touch(struct session_table *table, struct session_node *node, enum session_class class,
+			 uint64_t now_ms);
 
-/* Returns all sessions in the order of their last use. */
-const struct session_lru *session_table_lru(const struct session_table *table);
+/* Returns the sessions of a class in the order of their last use. */
+const struct session_lru *session_table_lru(const struct session_table *table, enum session_class class);
 
-/* Returns the least recently used session, or NULL. */
-static inline struct session_node *session_table_lru_first(const struct session_table *table)
-{
-	return TAILQ_FIRST(session_table_lru(table));
-}
+/* Returns the least recently used session of all classes, or NULL. */
+struct session_node *session_table_lru_first(const struct session_table *table);
 
 #endif

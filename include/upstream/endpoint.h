@@ -2,7 +2,13 @@
  *
  * The main loop creates both and shares them with the workers. Both are reference-counted; the last endpoint_put() or
  * endpoints_snapshot_put() frees. The health of an endpoint changes atomically: the active check runs on the main loop,
- * ICMP errors are reported by the workers. A snapshot never changes; another one replaces it. */
+ * errors and replies are reported by the workers. A snapshot never changes; another one replaces it.
+ *
+ * Anybody can forge an ICMP error, so an error alone proves nothing. These rules decide whether it counts:
+ * 1. It does not count if a reply came in the last ENDPOINT_RECENT_MS.
+ * 2. Replies are missing if none has come since the first error, for ENDPOINT_MISSING_MS. Then each error counts.
+ * 3. Otherwise one error counts per check_interval.
+ * A reply resets the count and ends an ejection. */
 #ifndef UDPRELAYD_UPSTREAM_ENDPOINT_H
 #define UDPRELAYD_UPSTREAM_ENDPOINT_H
 
@@ -14,8 +20,15 @@
 #include "base/address.h"
 #include "config/config.h"
 
-/* A counter shared by all endpoints. It is incremented whenever an endpoint goes up or down, except at the end of an
- * ejection, whose time is known in advance. Readers refresh their view when it differs from the value they saw last. */
+/* An endpoint that replied so recently is alive, whatever ICMP says. */
+#define ENDPOINT_RECENT_MS 1000
+
+/* After this time without a reply, or half of fail_timeout if that is less, errors are believed. */
+#define ENDPOINT_MISSING_MS 1000
+
+/* A counter shared by all endpoints. It is incremented whenever an endpoint goes up or down, except when the time of an
+ * ejection is over, which is known in advance. Readers refresh their view when it differs from the value they saw last.
+ */
 typedef atomic_uint endpoint_epoch;
 
 struct endpoint {
@@ -23,7 +36,10 @@ struct endpoint {
 	const struct peer_config *peer;
 	struct address address;
 	endpoint_epoch *epoch; /* shared by all endpoints; it must outlive their use */
-	atomic_uint fails; /* consecutive ICMP errors */
+	atomic_uint fails; /* errors that counted since the last reply */
+	_Atomic uint64_t replied_ms; /* monotonic clock; the last reply to any client. 0: none yet */
+	_Atomic uint64_t suspect_ms; /* the first error since the last reply; 0: none */
+	_Atomic uint64_t counted_ms; /* the last error that counted */
 	_Atomic uint64_t ejected_until_ms; /* monotonic clock; the endpoint is down before */
 	atomic_bool check_failed; /* result of the active check */
 };
@@ -47,13 +63,17 @@ bool endpoint_is_up(const struct endpoint *endpoint, uint64_t now_ms);
 /* Returns the end of the ejection, on the monotonic clock; a time in the past if the endpoint is not ejected. */
 uint64_t endpoint_ejected_until(const struct endpoint *endpoint);
 
-/* Reports count ICMP errors of a closed port. After max_fails consecutive errors the endpoint is ejected for
- * fail_timeout. After that a single error ejects it again, until a reply arrives. Returns true if this call began an
- * ejection. Any thread may call it. */
-bool endpoint_report_failure(struct endpoint *endpoint, unsigned count, uint64_t now_ms);
+/* Returns whether the endpoint has replied in the last ENDPOINT_RECENT_MS. */
+bool endpoint_replied_recently(const struct endpoint *endpoint, uint64_t now_ms);
 
-/* Reports a reply. Any thread may call it. */
-void endpoint_report_success(struct endpoint *endpoint);
+/* Reports count ICMP errors or failed sends. After max_fails errors that count, without a reply between them, the
+ * endpoint is ejected for fail_timeout. After that a single error ejects it again, until a reply arrives.
+ * replies_expected: false if the endpoint never replies, so that a missing reply means nothing. Returns true if this
+ * call began an ejection. Any thread may call it. */
+bool endpoint_report_failure(struct endpoint *endpoint, unsigned count, bool replies_expected, uint64_t now_ms);
+
+/* Reports a reply. Returns true if it ended an ejection. Any thread may call it. */
+bool endpoint_report_reply(struct endpoint *endpoint, uint64_t now_ms);
 
 /* Sets the result of the active check. Only the main loop calls it. */
 void endpoint_set_checked(struct endpoint *endpoint, bool up);

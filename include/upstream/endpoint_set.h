@@ -81,10 +81,13 @@ enum drop_reason endpoint_set_assign(struct endpoint_set *set, const struct addr
 void endpoint_set_join(struct endpoint_set *set, struct endpoint_ref *ref);
 void endpoint_set_leave(struct endpoint_set *set, struct endpoint_ref *ref);
 
-/* Returns whether sessions may stay with the member: it is still in the set, and it is up or all members are down. */
-static inline bool endpoint_set_keeps(const struct endpoint_set *set, const struct endpoint_ref *ref)
+/* Returns whether sessions may stay with the member: it is still in the set; and it is up, or all members are down, or
+ * it has replied recently although it is down. */
+static inline bool endpoint_set_keeps(const struct endpoint_set *set, const struct endpoint_ref *ref, uint64_t now_ms)
 {
-	return ref->index != ENDPOINT_REMOVED && (set->candidates[ref->index].up || balancer_fails_open(set->balancer));
+	return ref->index != ENDPOINT_REMOVED &&
+	       (set->candidates[ref->index].up || balancer_fails_open(set->balancer) ||
+		endpoint_replied_recently(ref->endpoint, now_ms));
 }
 
 #endif

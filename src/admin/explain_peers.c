@@ -384,6 +384,9 @@ static void report_session(const struct explain_report *report)
 		     explain_format_duration(listener->idle_timeout_ms).text,
 		     config_location_of(&listener->lines, "idle_timeout").text, listener->max_sessions,
 		     config_location_of(&listener->lines, "max_sessions").text);
+	if (listener->source_sessions && report->query->source.any.sa_family != AF_UNIX)
+		explain_line(report, "session: its source may have %u (%s)", listener->source_sessions,
+			     config_location_of(&listener->lines, "source_sessions").text);
 }
 
 /* --- Relay: verdict --- */

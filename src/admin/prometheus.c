@@ -88,6 +88,9 @@ static const struct family listener_drops = {"udprelayd_listener_dropped_datagra
 static const struct family relay_drops = {"udprelayd_relay_dropped_answers_total", "counter",
 					  "Answers of peers that were dropped, by reason.",
 					  offsetof(struct status_listener, relay.dropped), false};
+static const struct family relay_refusals = {"udprelayd_relay_refused_sessions_total", "counter",
+					     "Attempts of clients to begin a session that failed, by reason.",
+					     offsetof(struct status_listener, relay.refused), false};
 static const struct family peer_drops = {"udprelayd_peer_dropped_datagrams_total", "counter",
 					 "Datagrams meant for the peer that were dropped, by reason.",
 					 offsetof(struct status_peer, counters.dropped), false};
@@ -190,13 +193,37 @@ static void prometheus_write_drops(FILE *out, const struct items *items, const s
 	}
 }
 
-static void prometheus_write_families(FILE *out, const struct items *items, const struct family *families, size_t count,
-				      const struct family *drops)
+/* Like the drops: each reason. */
+static void prometheus_write_session_ends(FILE *out, const struct items *items)
+{
+	static const char name[] = "udprelayd_relay_ended_sessions_total";
+
+	prometheus_write_head(out, name, "counter", "Sessions that ended, by reason.");
+	for (size_t i = 0; i < items->count; i++) {
+		const struct status_listener *listener = selected_item(items, i);
+
+		for (int end = 0; listener && end < SESSION_ENDS; end++) {
+			prometheus_write_series(out, name, items->label, items->name(listener));
+			fprintf(out, ",reason=\"%s\"} %" PRIu64 "\n", session_end_name((enum session_end)end),
+				counter_get(&listener->relay.ended_by[end]));
+		}
+	}
+}
+
+static bool has_any_item(const struct items *items)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < items->count && !any; i++)
 		any = selected_item(items, i) != NULL;
+	return any;
+}
+
+static void prometheus_write_families(FILE *out, const struct items *items, const struct family *families, size_t count,
+				      const struct family *drops)
+{
+	bool any = has_any_item(items);
+
 	for (size_t i = 0; i < count && any; i++)
 		prometheus_write_family(out, items, &families[i]);
 	if (any)
@@ -348,6 +375,10 @@ void prometheus_write(FILE *out, const struct status *status)
 	prometheus_write_reloads(out, status);
 	prometheus_write_families(out, &listeners, listener_families, COUNT(listener_families), &listener_drops);
 	prometheus_write_families(out, &relays, relay_families, COUNT(relay_families), &relay_drops);
+	if (has_any_item(&relays)) {
+		prometheus_write_session_ends(out, &relays);
+		prometheus_write_drops(out, &relays, &relay_refusals);
+	}
 	prometheus_write_families(out, &peers, peer_families, COUNT(peer_families), &peer_drops);
 	prometheus_write_endpoints(out, status);
 	prometheus_write_datagram_log(out, status);

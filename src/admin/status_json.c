@@ -12,13 +12,28 @@ struct status_page {
 	const struct status *now, *before;
 };
 
+static void json_write_reasons(struct json_writer *json, const char *name, const counter counters[DROP_REASONS])
+{
+	json_writer_begin(json, name, '{');
+	for (int i = DROP_NONE + 1; i < DROP_REASONS; i++) {
+		if (counter_get(&counters[i]))
+			json_writer_number(json, drop_reason_name((enum drop_reason)i), counter_get(&counters[i]));
+	}
+	json_writer_end(json, '}');
+}
+
 static void json_write_drops(struct json_writer *json, uint64_t total, const counter dropped[DROP_REASONS])
 {
 	json_writer_number(json, "dropped", total);
-	json_writer_begin(json, "dropped_by_reason", '{');
-	for (int i = DROP_NONE + 1; i < DROP_REASONS; i++) {
-		if (counter_get(&dropped[i]))
-			json_writer_number(json, drop_reason_name((enum drop_reason)i), counter_get(&dropped[i]));
+	json_write_reasons(json, "dropped_by_reason", dropped);
+}
+
+static void json_write_session_ends(struct json_writer *json, const counter ended_by[SESSION_ENDS])
+{
+	json_writer_begin(json, "ended_by_reason", '{');
+	for (int i = 0; i < SESSION_ENDS; i++) {
+		if (counter_get(&ended_by[i]))
+			json_writer_number(json, session_end_name((enum session_end)i), counter_get(&ended_by[i]));
 	}
 	json_writer_end(json, '}');
 }
@@ -72,6 +87,8 @@ static void json_write_relay(struct json_writer *json, const struct status_liste
 	json_writer_number(json, "sessions_limit", listener->sessions_max);
 	json_writer_number(json, "started", counter_get(&relay->started));
 	json_writer_number(json, "ended", counter_get(&relay->ended));
+	json_write_session_ends(json, relay->ended_by);
+	json_write_reasons(json, "refused_by_reason", relay->refused);
 	json_writer_number(json, "answers", counter_get(&relay->replies));
 	json_writer_number(json, "answer_bytes", counter_get(&relay->reply_bytes));
 	json_writer_number(json, "answered", counter_get(&relay->replied));

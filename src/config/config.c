@@ -111,6 +111,7 @@ static struct listener_config listener_defaults(char *name, size_t index)
 					.balance = BALANCE_HASH,
 					.idle_timeout_ms = 60 * 1000,
 					.max_sessions = 16384,
+					.source_sessions = UINT32_MAX, /* apply_defaults() replaces it */
 					.responses = RESPONSES_UNLIMITED};
 }
 
@@ -258,6 +259,14 @@ static void refuse_default_ports(const struct config *config, struct listener_co
 		refuse_small_services(listener);
 }
 
+static void limit_source_sessions(struct listener_config *listener)
+{
+	uint32_t share = listener->max_sessions / SOURCE_SESSIONS_SHARE;
+
+	if (listener->source_sessions == UINT32_MAX)
+		listener->source_sessions = share ? share : 1;
+}
+
 static void apply_defaults(struct config *config)
 {
 	for (size_t i = 0; i < config->listener_count; i++) {
@@ -268,6 +277,7 @@ static void apply_defaults(struct config *config)
 			listener->encodings[listener->encoding_count++] = xcheck(strdup("utf-8"));
 		}
 		refuse_default_ports(config, listener);
+		limit_source_sessions(listener);
 	}
 }
 

@@ -149,6 +149,8 @@ static const struct config_key keys[] = {
 	 .words = balance_words, LISTENER(balance)},
 	{SECTION_LISTENER, "idle_timeout", DURATION, LISTENER(idle_timeout_ms)},
 	{SECTION_LISTENER, "max_sessions", POSITIVE, LISTENER(max_sessions)},
+	{SECTION_LISTENER, "source_sessions", set_number, "a number of sessions from 1 to 1000000, 0 for no limit",
+	 RANGE(0, 1000000), LISTENER(source_sessions)},
 	{SECTION_LISTENER, "responses", set_word_or_number, "unlimited, or a number of datagrams from 0 to 4294967294",
 	 RANGE(0, RESPONSES_UNLIMITED - 1), .words = unlimited_word, .word = RESPONSES_UNLIMITED, LISTENER(responses)},
 

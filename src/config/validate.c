@@ -186,7 +186,7 @@ static void check_listener_peers(const struct section_check *check, const struct
 
 static void check_action(const struct section_check *check, const struct listener_config *listener)
 {
-	static const char *const keys[] = {"balance", "idle_timeout", "max_sessions", "responses"};
+	static const char *const keys[] = {"balance", "idle_timeout", "max_sessions", "source_sessions", "responses"};
 
 	if (!section_entry(check, "action"))
 		section_error(check, "action", "missing: write what to do, " ACTION_CHOICES);

@@ -26,7 +26,10 @@ void relay_counters_add(struct relay_counters *a, const struct relay_counters *b
 {
 	counter_sum(&a->ended,
 		    &b->ended); /* first, so that a concurrent reader never sees more ended than started sessions */
+	for (int i = 0; i < SESSION_ENDS; i++)
+		counter_sum(&a->ended_by[i], &b->ended_by[i]);
 	counter_sum(&a->started, &b->started);
+	drops_add(a->refused, b->refused);
 	counter_sum(&a->replies, &b->replies);
 	counter_sum(&a->reply_bytes, &b->reply_bytes);
 	counter_sum(&a->replied, &b->replied);

@@ -24,6 +24,7 @@ static const char *const drop_reason_names[DROP_REASONS] = {
 	[DROP_NO_MEMORY] = "no_memory",
 	[DROP_UNCONVERTIBLE] = "unconvertible",
 	[DROP_SESSION_LIMIT] = "session_limit",
+	[DROP_SOURCE_SESSIONS] = "source_sessions",
 	[DROP_NO_DESCRIPTOR] = "no_descriptor",
 	[DROP_NO_PORT] = "no_port",
 	[DROP_SESSION_ENDED] = "session_ended",

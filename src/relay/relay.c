@@ -99,30 +99,100 @@ static void relay_report_failure(struct relay *relay, struct endpoint *endpoint,
 {
 	char text[ADDRESS_TEXT_MAX];
 
-	if (endpoint_report_failure(endpoint, failures, now_ms))
+	if (endpoint_report_failure(endpoint, failures, relay->setup.config->responses != 0, now_ms))
 		log_write_limited(relay->setup.log, &relay->ejected_log_limit, LOG_LEVEL_WARNING,
 				  "peer %s: %s refuses: new sessions avoid it for %" PRIu64 " ms", endpoint->peer->name,
 				  address_format(&endpoint->address, text), endpoint->peer->fail_timeout_ms);
 }
 
-/* --- Quota --- */
+/* --- Ending a session --- */
 
-static void relay_quota_release(struct relay *relay)
+/* Unread replies are counted as dropped before the socket is closed. */
+static void relay_count_unread(struct relay *relay, const struct session *session)
 {
-	atomic_fetch_sub_explicit(&relay->setup.quota->open, 1, memory_order_relaxed);
+	struct peer_counters *peer = &relay_peer_socket(relay, session)->counters;
+	uint64_t datagrams, bytes;
+
+	socket_drain(session->tx.fd, session->tx.gso, &datagrams, &bytes);
+	counter_add(&relay->counters.replies, datagrams);
+	counter_add(&relay->counters.reply_bytes, bytes);
+	counter_add(&relay->counters.dropped[DROP_SESSION_ENDED], datagrams);
+	counter_add(&relay->counters.kernel_dropped, socket_kernel_drops(session->tx.fd));
+	counter_add(&peer->replies, datagrams);
+	counter_add(&peer->reply_bytes, bytes);
 }
 
-static bool relay_quota_acquire(struct relay *relay)
+/* The session still counts in the quota. */
+static void relay_close_session(struct relay *relay, struct session *session, enum session_end end)
+{
+	relay_log_end(relay, session, session_end_text(end));
+	relay_count_unread(relay, session);
+	paused_sessions_remove(relay->setup.paused, session);
+	close(session->tx.fd);
+	session->tx.fd = -1;
+	endpoint_set_leave(&relay->endpoints, session->endpoint_ref);
+	session_table_remove(relay->table, &session->node);
+	source_quota_release(relay->setup.quota, session->source_place);
+	session_pool_give(&relay->pool, session);
+	counter_add(&relay->counters.ended, 1);
+	counter_add(&relay->counters.ended_by[end], 1);
+}
+
+void relay_end_session(struct relay *relay, struct session *session, enum session_end end)
+{
+	relay_close_session(relay, session, end);
+	session_quota_release(relay->setup.quota);
+}
+
+/* --- Quota --- */
+
+/* Ends the least recently used session of those that do not converse. The new session takes its place in the quota. No
+ * chunk of the current batch may use it. */
+static bool relay_replace_session(struct relay *relay)
+{
+	for (int i = SESSION_SINGLE; i < SESSION_CONVERSATION; i++) {
+		struct session_node *node = TAILQ_FIRST(session_table_lru(relay->table, (enum session_class)i));
+
+		if (!node || session_of(node)->client_batch == relay->batch)
+			continue;
+		relay_close_session(relay, session_of(node), SESSION_END_REPLACED);
+		return true;
+	}
+	return false;
+}
+
+static bool relay_take_quota(struct relay *relay)
 {
 	struct session_quota *quota = relay->setup.quota;
+	bool replaced;
 
-	if (atomic_fetch_add_explicit(&quota->open, 1, memory_order_relaxed) < quota->max)
+	if (session_quota_acquire(quota))
 		return true;
-	relay_quota_release(relay);
+	replaced = relay_replace_session(relay);
 	log_write_limited(relay->setup.log, &relay->full_log_limit, LOG_LEVEL_WARNING,
-			  "listener %s: all %u sessions are taken (max_sessions); new clients are dropped",
-			  relay->setup.config->name, quota->max);
-	return false;
+			  "listener %s: all %u sessions are taken (max_sessions); %s", relay->setup.config->name,
+			  quota->max,
+			  replaced ? "new clients replace those that do not converse" : "new clients are dropped");
+	return replaced;
+}
+
+/* Returns DROP_NONE, or the reason why the client gets no session. */
+static enum drop_reason relay_acquire(struct relay *relay, const struct address *client, uint32_t *source_place)
+{
+	const struct listener_config *config = relay->setup.config;
+	char text[ADDRESS_TEXT_MAX];
+
+	if (!source_quota_acquire(relay->setup.quota, client, false, source_place)) {
+		log_write_limited(relay->setup.log, &relay->source_log_limit, LOG_LEVEL_WARNING,
+				  "listener %s: the source of %s has %u sessions (source_sessions); further ones are "
+				  "dropped",
+				  config->name, address_format(client, text), config->source_sessions);
+		return DROP_SOURCE_SESSIONS;
+	}
+	if (relay_take_quota(relay))
+		return DROP_NONE;
+	source_quota_release(relay->setup.quota, *source_place);
+	return DROP_SESSION_LIMIT;
 }
 
 /* --- Opening a session --- */
@@ -162,13 +232,14 @@ static enum drop_reason relay_open_session(struct relay *relay, const struct rel
 {
 	struct endpoint_ref *ref;
 	struct session *session;
+	uint32_t source_place;
 	enum drop_reason reason = endpoint_set_assign(&relay->endpoints, client->client, &ref);
 	int error;
 
+	if (!reason)
+		reason = relay_acquire(relay, client->client, &source_place);
 	if (reason)
 		return reason;
-	if (!relay_quota_acquire(relay))
-		return DROP_SESSION_LIMIT;
 	session = session_pool_take(&relay->pool);
 	session->node.client = *client->client;
 	session->node.local = *client->local;
@@ -177,14 +248,17 @@ static enum drop_reason relay_open_session(struct relay *relay, const struct rel
 	session->set_source_address = client->set_source_address;
 	session->endpoint_ref = ref;
 	session->endpoints_version = relay->endpoints.version;
+	session->source_place = source_place;
+	session->client_batch = relay->batch;
 	error = -relay_open_socket(relay, session, &ref->endpoint->address);
 	if (error) {
 		reason = drop_reason_from_open(error);
 		relay_log_open_error(relay, ref->endpoint, error);
 		if (drop_reason_is_of_endpoint(reason))
 			relay_report_failure(relay, ref->endpoint, 1, now_ms);
+		source_quota_release(relay->setup.quota, source_place);
+		session_quota_release(relay->setup.quota);
 		session_pool_give(&relay->pool, session);
-		relay_quota_release(relay);
 		return reason;
 	}
 	endpoint_set_join(&relay->endpoints, ref);
@@ -193,37 +267,6 @@ static enum drop_reason relay_open_session(struct relay *relay, const struct rel
 	relay_log_start(relay, session);
 	*out = session;
 	return DROP_NONE;
-}
-
-/* --- Ending a session --- */
-
-/* Unread replies are counted as dropped before the socket is closed. */
-static void relay_count_unread(struct relay *relay, const struct session *session)
-{
-	struct peer_counters *peer = &relay_peer_socket(relay, session)->counters;
-	uint64_t datagrams, bytes;
-
-	socket_drain(session->tx.fd, session->tx.gso, &datagrams, &bytes);
-	counter_add(&relay->counters.replies, datagrams);
-	counter_add(&relay->counters.reply_bytes, bytes);
-	counter_add(&relay->counters.dropped[DROP_SESSION_ENDED], datagrams);
-	counter_add(&relay->counters.kernel_dropped, socket_kernel_drops(session->tx.fd));
-	counter_add(&peer->replies, datagrams);
-	counter_add(&peer->reply_bytes, bytes);
-}
-
-void relay_end_session(struct relay *relay, struct session *session, const char *reason)
-{
-	relay_log_end(relay, session, reason);
-	relay_count_unread(relay, session);
-	paused_sessions_remove(relay->setup.paused, session);
-	close(session->tx.fd);
-	session->tx.fd = -1;
-	endpoint_set_leave(&relay->endpoints, session->endpoint_ref);
-	session_table_remove(relay->table, &session->node);
-	session_pool_give(&relay->pool, session);
-	relay_quota_release(relay);
-	counter_add(&relay->counters.ended, 1);
 }
 
 /* --- Start and end --- */
@@ -252,7 +295,7 @@ void relay_finish(struct relay *relay)
 	struct session_node *node;
 
 	while (relay->table && (node = session_table_lru_first(relay->table)))
-		relay_end_session(relay, session_of(node), "the daemon ends");
+		relay_end_session(relay, session_of(node), SESSION_END_RELAY_ENDED);
 	relay_peers_destroy(relay->peers, relay->setup.config);
 	session_table_destroy(relay->table);
 	session_pool_finish(&relay->pool);
@@ -265,6 +308,7 @@ void relay_finish(struct relay *relay)
 
 void relay_refresh_endpoints(struct relay *relay, uint64_t now_ms)
 {
+	relay->batch++;
 	if (endpoint_set_refresh(&relay->endpoints, now_ms) && balancer_fails_open(relay->endpoints.balancer))
 		log_write_limited(relay->setup.log, &relay->down_log_limit, LOG_LEVEL_WARNING,
 				  "listener %s: all its peers are down: they are used all the same",
@@ -291,29 +335,33 @@ static bool relay_became_loop(const struct relay *relay, struct session *session
 	return endpoint_set_is_loop(&relay->endpoints, &session->node.client);
 }
 
-/* Returns why the session must end, or NULL. */
-static const char *relay_reason_to_end(const struct relay *relay, struct session *session)
+/* Returns whether the client may go on with the session. */
+static bool relay_keeps_session(const struct relay *relay, struct session *session, uint64_t now_ms)
 {
-	if (!endpoint_set_keeps(&relay->endpoints, session->endpoint_ref))
-		return "its peer is down or gone";
-	return relay_became_loop(relay, session) ? "a peer is at its client's address" : NULL;
+	return endpoint_set_keeps(&relay->endpoints, session->endpoint_ref, now_ms) &&
+	       !relay_became_loop(relay, session);
 }
 
 enum drop_reason relay_lookup_or_open(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
 				      struct session **session)
 {
 	struct session_node *node = session_table_find(relay->table, client->client, client->local);
-	const char *reason = node ? relay_reason_to_end(relay, session_of(node)) : NULL;
+	enum drop_reason reason;
 
-	if (node && !reason) {
-		session_table_touch(relay->table, node, now_ms);
+	if (node && relay_keeps_session(relay, session_of(node), now_ms)) {
 		*session = session_of(node);
+		(*session)->client_batch = relay->batch;
+		session_table_touch(relay->table, node, (*session)->replies ? SESSION_CONVERSATION : SESSION_UNANSWERED,
+				    now_ms);
 		return DROP_NONE;
 	}
 	/* Endpoints do not change within a batch, so no chunk of this batch uses the session that ends here. */
 	if (node)
-		relay_end_session(relay, session_of(node), reason);
-	return relay_open_session(relay, client, now_ms, session);
+		relay_end_session(relay, session_of(node), SESSION_END_PEER_FAILED);
+	reason = relay_open_session(relay, client, now_ms, session);
+	if (reason)
+		counter_add(&relay->counters.refused[reason], 1);
+	return reason;
 }
 
 void relay_count_sent(struct relay *relay, struct session *session, uint32_t datagrams)
@@ -321,13 +369,22 @@ void relay_count_sent(struct relay *relay, struct session *session, uint32_t dat
 	uint64_t due = session->replies_due + (uint64_t)datagrams * relay->setup.config->responses;
 
 	session->datagrams += datagrams;
+	session->unanswered += datagrams;
 	session->replies_due = due < UINT32_MAX ? (uint32_t)due : UINT32_MAX;
 }
 
 void relay_count_reply(struct relay *relay, struct session *session, uint64_t now_ms)
 {
-	session_table_touch(relay->table, &session->node, now_ms);
-	endpoint_report_success(session->endpoint_ref->endpoint);
+	struct endpoint *endpoint = session->endpoint_ref->endpoint;
+	char text[ADDRESS_TEXT_MAX];
+
+	session_table_touch(relay->table, &session->node,
+			    session->datagrams > 1 ? SESSION_CONVERSATION : SESSION_SINGLE, now_ms);
+	session->unanswered = 0;
+	if (endpoint_report_reply(endpoint, now_ms))
+		log_write_limited(relay->setup.log, &relay->ejected_log_limit, LOG_LEVEL_NOTICE,
+				  "peer %s: %s answers: new sessions use it again", endpoint->peer->name,
+				  address_format(&endpoint->address, text));
 }
 
 void relay_log_receive_error(struct relay *relay, const struct session *session, int error)
@@ -347,13 +404,17 @@ static bool relay_is_answered(const struct relay *relay, const struct session *s
 	return responses && responses != RESPONSES_UNLIMITED && session->replies && !session->replies_due;
 }
 
+/* Each datagram causes at most one error. More errors than unanswered datagrams are forged. */
 static void relay_report_icmp(struct relay *relay, struct session *session, uint64_t now_ms)
 {
 	uint64_t errors = session->tx.icmp_errors;
+	uint64_t plausible = errors < session->unanswered ? errors : session->unanswered;
 
 	session->tx.icmp_errors = 0;
+	session->unanswered -= plausible;
 	peer_socket_report_icmp(relay_peer_socket(relay, session), &session->endpoint_ref->endpoint->address, errors);
-	relay_report_failure(relay, session->endpoint_ref->endpoint, (unsigned)errors, now_ms);
+	if (plausible)
+		relay_report_failure(relay, session->endpoint_ref->endpoint, (unsigned)plausible, now_ms);
 }
 
 void relay_finish_batch(struct relay *relay, struct session *session, uint64_t now_ms)
@@ -364,19 +425,19 @@ void relay_finish_batch(struct relay *relay, struct session *session, uint64_t n
 		relay_report_icmp(relay, session, now_ms);
 	if (session->tx.broken) {
 		relay_report_failure(relay, session->endpoint_ref->endpoint, 1, now_ms);
-		relay_end_session(relay, session, "its socket broke");
+		relay_end_session(relay, session, SESSION_END_PEER_FAILED);
 	} else if (relay_is_answered(relay, session)) {
-		relay_end_session(relay, session, "answered");
+		relay_end_session(relay, session, SESSION_END_ANSWERED);
 	}
 }
 
 /* --- Between batches --- */
 
-bool relay_expects_replies(const struct relay *relay, uint64_t since_ms)
+static bool relay_class_expects_replies(const struct session_lru *sessions, uint64_t since_ms)
 {
 	struct session_node *node;
 
-	TAILQ_FOREACH_REVERSE(node, session_table_lru(relay->table), session_lru, lru)
+	TAILQ_FOREACH_REVERSE(node, sessions, session_lru, lru)
 	{
 		const struct session *session = session_of(node);
 
@@ -386,6 +447,15 @@ bool relay_expects_replies(const struct relay *relay, uint64_t since_ms)
 			return true;
 	}
 	return false;
+}
+
+bool relay_expects_replies(const struct relay *relay, uint64_t since_ms)
+{
+	bool expects = false;
+
+	for (int i = 0; i < SESSION_CLASSES && !expects; i++)
+		expects = relay_class_expects_replies(session_table_lru(relay->table, (enum session_class)i), since_ms);
+	return expects;
 }
 
 uint64_t relay_expire(struct relay *relay, uint64_t now_ms, unsigned max)
@@ -401,9 +471,9 @@ uint64_t relay_expire(struct relay *relay, uint64_t now_ms, unsigned max)
 		/* After the process was stopped for some time, replies may wait in the socket of an idle session. They
 		 * are read in a moment, so the session stays. */
 		if (!session_of(node)->paused && socket_has_input(session_of(node)->tx.fd))
-			session_table_touch(relay->table, node, now_ms);
+			session_table_touch(relay->table, node, node->class, now_ms);
 		else
-			relay_end_session(relay, session_of(node), "idle");
+			relay_end_session(relay, session_of(node), SESSION_END_IDLE);
 	}
 	return UINT64_MAX;
 }

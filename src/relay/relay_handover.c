@@ -18,57 +18,81 @@ static size_t relay_peer_index(const struct listener_config *config, const char 
 	return i;
 }
 
-/* Ends the sessions whose peer or local address the new configuration does not have. */
-static void relay_end_unconfigured(struct relay *relay, const struct listener_config *config,
-				   const struct relay_rebinding *rebinding)
+/* What a new configuration means to the sessions. */
+struct relay_handover {
+	struct relay *relay;
+	const struct relay_setup *setup;
+	const struct relay_rebinding *rebinding;
+};
+
+/* Calls the function for each session, which it may end. */
+static void relay_for_each_session(const struct relay_handover *handover,
+				   void (*function)(const struct relay_handover *handover, struct session *session))
 {
-	struct session_node *next;
+	for (int i = 0; i < SESSION_CLASSES; i++) {
+		const struct session_lru *sessions = session_table_lru(handover->relay->table, (enum session_class)i);
+		struct session_node *next;
 
-	for (struct session_node *node = session_table_lru_first(relay->table); node; node = next) {
-		struct session *session = session_of(node);
-
-		next = TAILQ_NEXT(node, lru);
-		if (relay_peer_index(config, session->endpoint_ref->endpoint->peer->name) == config->peer_count)
-			relay_end_session(relay, session, "its peer is none of the listener's any more");
-		else if (!rebinding->client_tx(session->client_tx, rebinding->data))
-			relay_end_session(relay, session, "its client's address is not listened on any more");
+		for (struct session_node *node = TAILQ_FIRST(sessions); node; node = next) {
+			next = TAILQ_NEXT(node, lru);
+			function(handover, session_of(node));
+		}
 	}
 }
 
-/* Several sessions share an endpoint_ref. Each of them sets the same index, because the name leads to it. */
-static void relay_rebind_session(struct relay *relay, struct session *session, const struct relay_rebinding *rebinding)
+/* Ends a session whose peer or local address the new configuration does not have. */
+static void relay_end_unconfigured(const struct relay_handover *handover, struct session *session)
 {
+	const struct listener_config *config = handover->setup->config;
+	const struct relay_rebinding *rebinding = handover->rebinding;
+
+	if (relay_peer_index(config, session->endpoint_ref->endpoint->peer->name) == config->peer_count)
+		relay_end_session(handover->relay, session, SESSION_END_PEER_REMOVED);
+	else if (!rebinding->client_tx(session->client_tx, rebinding->data))
+		relay_end_session(handover->relay, session, SESSION_END_LISTENER_REMOVED);
+}
+
+/* The session counts in the quota of the new configuration, also beyond its limits. */
+static void relay_move_quota(const struct relay_handover *handover, struct session *session)
+{
+	struct session_quota *before = handover->relay->setup.quota, *after = handover->setup->quota;
+
+	paused_sessions_remove(handover->relay->setup.paused, session);
+	session_quota_release(before);
+	source_quota_release(before, session->source_place);
+	atomic_fetch_add_explicit(&after->open, 1, memory_order_relaxed);
+	source_quota_acquire(after, &session->node.client, true, &session->source_place);
+}
+
+/* Several sessions share an endpoint_ref. Each of them sets the same index, because the name leads to it. */
+static void relay_rebind_session(const struct relay_handover *handover, struct session *session)
+{
+	struct relay *relay = handover->relay;
 	const struct listener_config *config = relay->setup.config;
 	size_t peer = relay_peer_index(config, session->endpoint_ref->endpoint->peer->name);
 
 	session->endpoint_ref->peer = peer;
 	endpoint_adopt_config(session->endpoint_ref->endpoint, config->peers[peer]);
 	session->tx.shared_wait_budget = &relay->peers[peer].wait_budget;
-	session->client_tx = rebinding->client_tx(session->client_tx, rebinding->data);
+	session->client_tx = handover->rebinding->client_tx(session->client_tx, handover->rebinding->data);
 	if (session_watch(session, relay->setup.paused->epoll))
 		session->tx.broken = true;
 }
 
 int relay_adopt_config(struct relay *relay, const struct relay_setup *setup, const struct relay_rebinding *rebinding)
 {
+	struct relay_handover handover = {relay, setup, rebinding};
 	struct relay_peer *peers;
 	int error = relay_peers_create(&peers, setup->config);
-	struct session_node *node;
-	unsigned open;
 
 	if (error)
 		return error;
-	relay_end_unconfigured(relay, setup->config, rebinding);
-	TAILQ_FOREACH(node, session_table_lru(relay->table), lru)
-	paused_sessions_remove(relay->setup.paused, session_of(node));
-	open = (unsigned)session_table_count(relay->table);
-	atomic_fetch_sub(&relay->setup.quota->open, open);
-	atomic_fetch_add(&setup->quota->open, open);
+	relay_for_each_session(&handover, relay_end_unconfigured);
+	relay_for_each_session(&handover, relay_move_quota);
 	relay_peers_destroy(relay->peers, relay->setup.config);
 	relay->peers = peers;
 	relay->setup = *setup;
-	TAILQ_FOREACH(node, session_table_lru(relay->table), lru)
-	relay_rebind_session(relay, session_of(node), rebinding);
+	relay_for_each_session(&handover, relay_rebind_session);
 	if (endpoint_set_adopt_config(&relay->endpoints, setup->config, setup->own, setup->snapshot))
 		log_error(setup->log, "listener %s: no memory for new addresses of its peers: the last ones stay",
 			  setup->config->name);

@@ -8,8 +8,7 @@
 int relay_peers_create(struct relay_peer **peers, const struct listener_config *config);
 void relay_peers_destroy(struct relay_peer *peers, const struct listener_config *config);
 
-/* Ends a session: counts its unread replies as dropped, closes the socket and frees the session. reason is for the
- * log. */
-void relay_end_session(struct relay *relay, struct session *session, const char *reason);
+/* Ends a session: counts its unread replies as dropped, closes the socket and frees the session. */
+void relay_end_session(struct relay *relay, struct session *session, enum session_end end);
 
 #endif

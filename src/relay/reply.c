@@ -31,8 +31,6 @@ void reply_batch_init(struct reply_batch *batch, int epoll)
 	paused_sessions_init(&batch->paused, epoll);
 }
 
-/* An ICMP error belongs to an earlier datagram; the socket reports it once. An error that comes again at once is a read
- * error and may last. */
 static void reply_handle_error(struct reply_batch *batch, struct session *session, int error)
 {
 	if (tx_error_is_icmp(error))
@@ -76,7 +74,10 @@ static int reply_recv(struct reply_batch *batch, struct rx_batch *rx_batch, stru
 	return received;
 }
 
-/* Reads one session, at most share trains. Returns whether more may wait. */
+/* Reads one session, at most share trains. Returns whether more may wait.
+ *
+ * The socket reports an ICMP error once: it belongs to an earlier datagram, or is forged. So the session is read again
+ * at once. Only an error that comes again may last and pauses the session: forged errors must not delay replies. */
 static bool reply_batch_read_session(struct reply_batch *batch, struct rx_batch *rx_batch,
 				     const struct epoll_event *event, unsigned share)
 {
@@ -85,12 +86,18 @@ static bool reply_batch_read_session(struct reply_batch *batch, struct rx_batch 
 	unsigned max = quota < share ? quota : share;
 	int received = reply_recv(batch, rx_batch, session, max);
 
+	bool icmp = received < 0 && tx_error_is_icmp(-received);
+
 	batch->sessions[batch->session_count++] = session;
+	if (icmp) {
+		session->tx.icmp_errors++;
+		received = reply_recv(batch, rx_batch, session, max);
+	}
 	if (received > 0)
 		session->read_failures = 0;
 	else if (received < 0)
 		reply_handle_error(batch, session, -received);
-	else if (!(event->events & EPOLLIN))
+	else if (!icmp && !(event->events & EPOLLIN))
 		session->tx.broken = true; /* epoll would report an error that cannot be read without end */
 	for (int i = 0; i < received; i++)
 		batch->replies[batch->count++].session = session;

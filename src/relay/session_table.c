@@ -17,7 +17,7 @@ struct session_table {
 	size_t max, count;
 	size_t mask; /* number of buckets - 1 */
 	struct session_bucket *buckets;
-	struct session_lru lru;
+	struct session_lru lru[SESSION_CLASSES];
 };
 
 int session_table_create(struct session_table **out, size_t max)
@@ -36,7 +36,8 @@ int session_table_create(struct session_table **out, size_t max)
 		free(table);
 		return -ENOMEM;
 	}
-	TAILQ_INIT(&table->lru);
+	for (int i = 0; i < SESSION_CLASSES; i++)
+		TAILQ_INIT(&table->lru[i]);
 	siphash_key_random(&table->key);
 	*out = table;
 	return 0;
@@ -107,18 +108,33 @@ struct session_node *session_table_find(const struct session_table *table, const
 
 /* --- Order of use --- */
 
-void session_table_touch(struct session_table *table, struct session_node *node, uint64_t now_ms)
+void session_table_touch(struct session_table *table, struct session_node *node, enum session_class class,
+			 uint64_t now_ms)
 {
 	node->used_ms = now_ms;
-	if (TAILQ_LAST(&table->lru, session_lru) == node)
+	if (TAILQ_LAST(&table->lru[class], session_lru) == node)
 		return;
-	TAILQ_REMOVE(&table->lru, node, lru);
-	TAILQ_INSERT_TAIL(&table->lru, node, lru);
+	TAILQ_REMOVE(&table->lru[node->class], node, lru);
+	node->class = class;
+	TAILQ_INSERT_TAIL(&table->lru[class], node, lru);
 }
 
-const struct session_lru *session_table_lru(const struct session_table *table)
+const struct session_lru *session_table_lru(const struct session_table *table, enum session_class class)
 {
-	return &table->lru;
+	return &table->lru[class];
+}
+
+struct session_node *session_table_lru_first(const struct session_table *table)
+{
+	struct session_node *first = NULL;
+
+	for (int i = 0; i < SESSION_CLASSES; i++) {
+		struct session_node *node = TAILQ_FIRST(&table->lru[i]);
+
+		if (node && (!first || node->used_ms < first->used_ms))
+			first = node;
+	}
+	return first;
 }
 
 /* --- Addition and removal --- */
@@ -129,13 +145,13 @@ void session_table_add(struct session_table *table, struct session_node *node, u
 	node->hash = session_table_hash(table, &node->client, &node->local);
 	node->used_ms = now_ms;
 	SLIST_INSERT_HEAD(&table->buckets[node->hash & table->mask], node, chain);
-	TAILQ_INSERT_TAIL(&table->lru, node, lru);
+	TAILQ_INSERT_TAIL(&table->lru[node->class], node, lru);
 	table->count++;
 }
 
 void session_table_remove(struct session_table *table, struct session_node *node)
 {
 	SLIST_REMOVE(&table->buckets[node->hash & table->mask], node, session_node, chain);
-	TAILQ_REMOVE(&table->lru, node, lru);
+	TAILQ_REMOVE(&table->lru[node->class], node, lru);
 	table->count--;
 }

@@ -52,13 +52,66 @@ static void endpoint_advance_epoch(struct endpoint *endpoint)
 	atomic_fetch_add_explicit(endpoint->epoch, 1, memory_order_release);
 }
 
-bool endpoint_report_failure(struct endpoint *endpoint, unsigned count, uint64_t now_ms)
+/* --- Errors and replies --- */
+
+static uint64_t min_ms(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+bool endpoint_replied_recently(const struct endpoint *endpoint, uint64_t now_ms)
+{
+	uint64_t replied_ms = atomic_load_explicit(&endpoint->replied_ms, memory_order_relaxed);
+
+	return replied_ms && now_ms < replied_ms + ENDPOINT_RECENT_MS;
+}
+
+/* Returns the time of the first error since the last reply: this one, if no other thread was first. */
+static uint64_t endpoint_suspect_since(struct endpoint *endpoint, uint64_t now_ms)
+{
+	uint64_t suspect_ms = 0, since_ms = now_ms ? now_ms : 1;
+
+	return atomic_compare_exchange_strong(&endpoint->suspect_ms, &suspect_ms, since_ms) ? since_ms : suspect_ms;
+}
+
+/* Of an endpoint that never replies, max_fails errors must fit in fail_timeout. */
+static uint64_t endpoint_error_interval(const struct endpoint *endpoint, bool replies_expected)
+{
+	const struct peer_config *peer = endpoint->peer;
+
+	return replies_expected ? peer->check.interval_ms
+				: min_ms(peer->check.interval_ms, peer->fail_timeout_ms / peer->max_fails);
+}
+
+/* Returns how many of these errors count. */
+static unsigned endpoint_count_failures(struct endpoint *endpoint, unsigned count, bool replies_expected,
+					uint64_t now_ms)
+{
+	uint64_t missing_ms = min_ms(ENDPOINT_MISSING_MS, endpoint->peer->fail_timeout_ms / 2);
+	uint64_t suspect_ms = endpoint_suspect_since(endpoint, now_ms);
+	uint64_t counted_ms = atomic_load_explicit(&endpoint->counted_ms, memory_order_relaxed);
+
+	if (endpoint_replied_recently(endpoint, now_ms))
+		return 0;
+	if (replies_expected && now_ms >= suspect_ms + missing_ms)
+		return count;
+	if (counted_ms && now_ms < counted_ms + endpoint_error_interval(endpoint, replies_expected))
+		return 0;
+	/* If several threads arrive here at once, the error of one of them counts. */
+	return atomic_compare_exchange_strong(&endpoint->counted_ms, &counted_ms, now_ms) ? 1 : 0;
+}
+
+bool endpoint_report_failure(struct endpoint *endpoint, unsigned count, bool replies_expected, uint64_t now_ms)
 {
 	uint32_t max = endpoint->peer->max_fails;
-	unsigned fails = atomic_fetch_add_explicit(&endpoint->fails, count, memory_order_relaxed) + count;
 	uint64_t ejected_until = endpoint_ejected_until(endpoint);
+	unsigned fails;
 
-	if (!max || fails < max || now_ms < ejected_until)
+	if (!max || now_ms < ejected_until)
+		return false;
+	count = endpoint_count_failures(endpoint, count, replies_expected, now_ms);
+	fails = atomic_fetch_add_explicit(&endpoint->fails, count, memory_order_relaxed) + count;
+	if (!count || fails < max)
 		return false;
 	/* If several threads arrive here at once, only one of them begins the ejection. */
 	if (!atomic_compare_exchange_strong(&endpoint->ejected_until_ms, &ejected_until,
@@ -70,11 +123,22 @@ bool endpoint_report_failure(struct endpoint *endpoint, unsigned count, uint64_t
 	return true;
 }
 
-void endpoint_report_success(struct endpoint *endpoint)
+/* Usually there is no error to forget, and the reply is not the first in this millisecond. Skipping the stores then
+ * keeps the cache line shared between the workers. */
+bool endpoint_report_reply(struct endpoint *endpoint, uint64_t now_ms)
 {
-	/* The counter is usually 0. Skipping the store then keeps the cache line shared between the workers. */
+	uint64_t ejected_until = endpoint_ejected_until(endpoint);
+
+	if (atomic_load_explicit(&endpoint->replied_ms, memory_order_relaxed) != now_ms)
+		atomic_store_explicit(&endpoint->replied_ms, now_ms, memory_order_relaxed);
+	if (atomic_load_explicit(&endpoint->suspect_ms, memory_order_relaxed))
+		atomic_store_explicit(&endpoint->suspect_ms, 0, memory_order_relaxed);
 	if (atomic_load_explicit(&endpoint->fails, memory_order_relaxed))
 		atomic_store_explicit(&endpoint->fails, 0, memory_order_relaxed);
+	if (now_ms >= ejected_until || !atomic_compare_exchange_strong(&endpoint->ejected_until_ms, &ejected_until, 0))
+		return false;
+	endpoint_advance_epoch(endpoint);
+	return true;
 }
 
 void endpoint_set_checked(struct endpoint *endpoint, bool up)

@@ -16,7 +16,7 @@
 
 #define SOCKET_BUFFER 65536 /* bytes */
 
-/* Number of unread replies that are examined when the timeout ends a probe. */
+/* Number of unread replies and errors that are examined when the timeout ends a probe. */
 #define LAST_REPLIES_MAX 16
 
 /* The second probe of an endpoint comes after 1 to 16 sixteenths of the interval, so that the probes of several
@@ -36,6 +36,7 @@ struct health_check {
 	uint64_t probe_started_ms; /* by the loop's clock */
 	unsigned first_interval; /* in parts of SPREAD; 0 after its use */
 	bool unexpected_reply; /* this probe received only replies other than the expected one */
+	int error; /* of this probe, from the network: a positive errno, or 0 */
 	bool up;
 	uint32_t contrary_results; /* consecutive results that contradict `up` */
 };
@@ -130,7 +131,9 @@ static void health_check_probe_error(struct health_check *check, int error)
  * arrived. */
 static void health_check_timed_out(struct health_check *check)
 {
-	if (!health_check_peer(check)->check.expect.size)
+	if (check->error)
+		health_check_probe_error(check, check->error);
+	else if (!health_check_peer(check)->check.expect.size)
 		health_check_succeeded(check);
 	else
 		health_check_failed(check, check->unexpected_reply ? "wrong answer to" : "no answer to");
@@ -181,9 +184,21 @@ static bool health_check_is_expected(const struct health_check *check, const voi
 	return !expect->size || memmem(reply, size, expect->bytes, expect->size);
 }
 
-enum probe_event { PROBE_NO_REPLY, PROBE_UNEXPECTED_REPLY, PROBE_DONE };
+enum probe_event { PROBE_NO_REPLY, PROBE_UNEXPECTED_REPLY, PROBE_ERROR, PROBE_DONE };
 
-/* Reads one reply or one error. The expected reply and an error end the probe; any other reply does not. */
+/* Errors from the network can be forged, so a reply that follows is worth more: the error counts only if none comes.
+ * Other errors end the probe. */
+static enum probe_event health_check_on_error(struct health_check *check, int error)
+{
+	if (check->endpoint->address.any.sa_family == AF_UNIX) {
+		health_check_probe_error(check, error);
+		return PROBE_DONE;
+	}
+	check->error = error;
+	return PROBE_ERROR;
+}
+
+/* Reads one reply or one error. The expected reply ends the probe; any other reply does not. */
 static enum probe_event health_check_on_reply(struct health_check *check)
 {
 	uint8_t *reply = check->checks->reply;
@@ -191,24 +206,24 @@ static enum probe_event health_check_on_reply(struct health_check *check)
 
 	if (size < 0 && errno == EAGAIN)
 		return PROBE_NO_REPLY;
-	if (size < 0) {
-		health_check_probe_error(check, errno);
-		return PROBE_DONE;
-	}
+	if (size < 0)
+		return health_check_on_error(check, errno);
 	if (!health_check_is_expected(check, reply, (size_t)size)) {
 		check->unexpected_reply = true;
 		return PROBE_UNEXPECTED_REPLY;
 	}
+	endpoint_report_reply(check->endpoint, uv_now(check->checks->loop));
 	health_check_succeeded(check);
 	return PROBE_DONE;
 }
 
-/* The loop may have been too busy to read a reply that came in time, so it is read now. */
+/* The loop may have been too busy to read a reply that came in time, or does not watch the socket since it reported an
+ * error. */
 static void health_check_on_timeout(struct health_check *check)
 {
-	enum probe_event event = PROBE_UNEXPECTED_REPLY;
+	enum probe_event event = health_check_on_reply(check);
 
-	for (int i = 0; i < LAST_REPLIES_MAX && event == PROBE_UNEXPECTED_REPLY; i++)
+	for (int i = 1; i < LAST_REPLIES_MAX && event != PROBE_NO_REPLY && event != PROBE_DONE; i++)
 		event = health_check_on_reply(check);
 	if (event != PROBE_DONE)
 		health_check_timed_out(check);
@@ -224,17 +239,16 @@ static int health_check_socket_error(int fd)
 	return error ? error : EIO;
 }
 
-/* Reads one reply per call. If there are more, the loop calls again after it has served other handles. */
+/* Reads one reply per call. If there are more, the loop calls again after it has served other handles. After an error
+ * libuv does not watch the socket any longer: the timeout reads what comes then. */
 static void health_check_on_event(uv_poll_t *poll, int status, int events)
 {
 	struct health_check *check = poll->data;
 
 	(void)events;
-	if (status)
-		health_check_probe_error(check, health_check_socket_error(check->fd));
-	else if (health_check_on_reply(check) != PROBE_DONE)
-		return;
-	health_check_end_probe(check);
+	if ((status ? health_check_on_error(check, health_check_socket_error(check->fd))
+		    : health_check_on_reply(check)) == PROBE_DONE)
+		health_check_end_probe(check);
 }
 
 /* IP_RECVERR also reports ICMP errors that the kernel regards as transient. UDP_GRO is off, so that each recv() returns
@@ -285,6 +299,7 @@ static void health_check_start_probe(struct health_check *check)
 	int error = health_check_open_socket(check);
 
 	check->unexpected_reply = false;
+	check->error = 0;
 	if (error) {
 		health_check_probe_error(check, -error);
 		health_check_schedule_probe(check);

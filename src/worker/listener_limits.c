@@ -20,12 +20,26 @@ static void listener_limits_share(struct listener_limits *limits, const struct l
 		limits->ring_guard = before->ring_guard;
 }
 
-/* Creates the tables that are not shared. */
-static int listener_limits_init(struct listener_limits *limits, const struct listener_config *listener)
+/* Without the key, a source gets its share of the sessions that there may be, which can be fewer than max_sessions. */
+static unsigned listener_sessions_per_source(const struct listener_config *listener, unsigned sessions)
 {
-	int error = 0;
+	unsigned share = sessions / SOURCE_SESSIONS_SHARE;
 
-	if (listener->source_limit && !limits->source_limit)
+	if (!action_traits[listener->action].has_sessions)
+		return 0;
+	if (config_line(&listener->lines, "source_sessions") || share >= listener->source_sessions)
+		return listener->source_sessions;
+	return share ? share : 1;
+}
+
+/* Creates the tables that are not shared. sessions: of a relay. */
+static int listener_limits_init(struct listener_limits *limits, const struct listener_config *listener,
+				unsigned sessions)
+{
+	int error = session_quota_init(&limits->quota, sessions, listener_sessions_per_source(listener, sessions),
+				       listener->max_sessions);
+
+	if (!error && listener->source_limit && !limits->source_limit)
 		error = source_limit_create(&limits->source_limit, listener->source_limit, listener->source_burst);
 	if (!error && listener_has_ring_guard(listener) && !limits->ring_guard)
 		error = ring_guard_create(&limits->ring_guard);
@@ -44,10 +58,10 @@ int listener_limits_create(struct listener_limits **out, const struct config *co
 		size_t j = before ? config_find_listener(config_before, listener->name) : 0;
 		uint64_t max = listener->max_sessions;
 
-		limits[i].quota.max = (unsigned)(sessions < wanted ? max * sessions / wanted : max);
 		if (before && j < config_before->listener_count)
 			listener_limits_share(&limits[i], listener, &before[j], &config_before->listeners[j]);
-		error = listener_limits_init(&limits[i], listener);
+		error = listener_limits_init(&limits[i], listener,
+					     (unsigned)(sessions < wanted ? max * sessions / wanted : max));
 	}
 	if (error)
 		listener_limits_destroy(limits, config);
@@ -78,6 +92,7 @@ void listener_limits_destroy(struct listener_limits *limits, const struct config
 			source_limit_destroy(limits[i].source_limit);
 		if (!before || before->ring_guard != limits[i].ring_guard)
 			ring_guard_destroy(limits[i].ring_guard);
+		session_quota_finish(&limits[i].quota);
 	}
 	free(limits);
 }

@@ -255,6 +255,7 @@ def forward_config(peers):
 def relay_config(peer):
     return ("[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = off\n"
             "[listener:l]\naddress = 127.0.0.1:0\naction = relay\nlog = none\npeers = p\nidle_timeout = 60s\n"
+            "source_sessions = 0\n"
             f"[peer:p]\naddress = {peer}\n")
 
 

@@ -45,6 +45,17 @@ def packet6(source, to, payload):
             + udp[:6] + struct.pack("!H", sum_of_udp) + udp[8:])
 
 
+def unreachable(source, to):
+    """An ICMP error in the name of the destination: nobody listens at the port that a datagram was sent to. source and
+    to are those of the datagram, which need not exist."""
+    quoted = packet(source, to, b"")
+    icmp = struct.pack("!BBHI", 3, 3, 0, 0) + quoted
+    icmp = icmp[:2] + struct.pack("!H", checksum(icmp)) + icmp[4:]
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(icmp), 0, 0, FORGED_TTL, socket.IPPROTO_ICMP, 0,
+                         socket.inet_aton(to[0]), socket.inet_aton(source[0]))
+    return header[:10] + struct.pack("!H", checksum(header)) + header[12:] + icmp
+
+
 class Forger:
     def __init__(self, test):
         self.v4 = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
@@ -58,6 +69,10 @@ class Forger:
             self.v6.sendto(packet6(source, to, payload), (to[0], 0))
         else:
             self.v4.sendto(packet(source, to, payload), (to[0], 0))
+
+    def refuse(self, source, to):
+        """Tells the sender of a datagram that its destination refuses it."""
+        self.v4.sendto(unreachable(source, to), (source[0], 0))
 
     def send_from(self, device, source, to, payload=b"forged"):
         """To everybody at the other end of the device. A raw socket puts an address where there is none; a frame is

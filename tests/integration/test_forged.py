@@ -296,15 +296,72 @@ class FloodTest(ForgedTest):
         return listener, counters.get("relay a")
 
     def test_a_relay(self):
+        """Every forged client gets a session, which takes the place of another forged one."""
         peer = self.udp("192.0.2.1")
         Echo(self, peer)
         daemon = self.serve(self.ONE_WORKER
                             + config([at(peer)], "max_sessions = 1000\nlog = none", address="192.0.2.1:0"))
         asked = self.flood(daemon, daemon.address("a"), lambda payload: b"0:" + payload)
         listener, relay = self.books(daemon, FLOOD + asked)
-        self.assertEqual((listener["relayed"], listener["session_limit"]), (asked + 999, FLOOD - 999))
-        self.assertEqual(listener["dropped"], listener["session_limit"])
-        self.assertEqual((relay["started"], relay["dropped"]), (1000, 0))
+        self.assertEqual((listener["relayed"], listener["dropped"]), (asked + FLOOD, 0))
+        self.assertEqual(relay["started"], FLOOD + 1)
+
+    def converse(self, client, address):
+        """Makes a conversation of a session: the client writes again after an answer."""
+        for payload in (b"one", b"two"):
+            self.assertEqual(self.ask(client, address, payload)[0], b"0:" + payload)
+
+    def flood_a_full_relay(self, workers):
+        """Returns the numbers of new clients and of those that got an answer; established clients must get all."""
+        peer = self.udp("192.0.2.1")
+        Echo(self, peer)
+        daemon = self.serve(f"[udprelayd]\nworkers = {workers}\n"
+                            + config([at(peer)], "max_sessions = 1000\nlog = none", address="192.0.2.1:0"))
+        address = daemon.address("a")
+        established = [self.udp("192.0.2.1") for _ in range(50)]
+        for client in established:
+            self.converse(client, address)
+        sources = self.sources()[:40000]
+        answered = new = 0
+        for i in range(0, len(sources), self.PIECE):
+            for source in sources[i:i + self.PIECE]:
+                self.forger.send(source, address)
+            client = established[i // self.PIECE % len(established)]
+            self.assertEqual(self.ask(client, address, b"%d" % i)[0], b"0:%d" % i)
+            fresh = self.udp("192.0.2.1")
+            fresh.settimeout(1)
+            new += 1
+            answered += self.is_answered(fresh, address, b"new", lambda payload: b"0:" + payload)
+            fresh.close()
+        for client in established:
+            self.assertEqual(self.ask(client, address, b"still")[0], b"0:still")
+        counters = daemon.end()
+        print(f"\n{workers} workers: {answered} of {new} new clients answered, {counters['relay a']}")
+        self.assertEqual(counters["listener a"]["dropped"], counters["listener a"].get("session_limit", 0))
+        return new, answered
+
+    def test_a_relay_that_is_full(self):
+        for workers in (1, 3):
+            with self.subTest(workers=workers):
+                new, answered = self.flood_a_full_relay(workers)
+                self.assertGreaterEqual(answered, 0.9 * new)
+
+    def test_one_source_with_many_ports(self):
+        """It gets its share of the sessions, whatever the workers, and others get theirs."""
+        peer = self.udp("192.0.2.1")
+        Echo(self, peer)
+        daemon = self.serve("[udprelayd]\nworkers = 3\n"
+                            + config([at(peer)], "max_sessions = 400\nlog = none", address="192.0.2.1:0"))
+        address = daemon.address("a")
+        for port in range(1024, 3024):
+            self.forger.send(("198.51.100.7", port), address)
+        daemon.await_counter("listener a", "received", 2000)
+        counters = daemon.summary()
+        self.assertEqual((counters["relay a"]["started"], counters["listener a"]["source_sessions"]), (100, 1900))
+        daemon.await_line(r"warning: listener a: the source of 198\.51\.100\.7:\d+ has 100 sessions "
+                          r"\(source_sessions\); further ones are dropped")
+        self.converse(self.udp("192.0.2.1"), address)
+        daemon.end()
 
     def test_an_echo(self):
         daemon = self.serve(self.ONE_WORKER + ECHO.format("192.0.2.1:0") + "log = none\n")

@@ -270,9 +270,12 @@ class RelayTest(harness.TestCase):
 
     def test_at_the_cap_new_clients_are_dropped(self):
         peer, clients = self.peer(), self.clients(5)
-        daemon = self.serve(config([at(peer)], "max_sessions = 3\nidle_timeout = 1s"))
+        daemon = self.serve(config([at(peer)], "max_sessions = 3\nsource_sessions = 0\nidle_timeout = 2s"))
         address = daemon.address("a")
         sessions = [self.heard(peer, client, address) for client in clients[:3]]
+        for session, client in zip(sessions, clients):
+            self.answered(peer, session, client)
+        self.assertEqual([self.heard(peer, client, address) for client in clients[:3]], sessions)
         for client in clients[3:]:
             client.sendto(b"let me in", address)
         daemon.await_counter("listener a", "session_limit", 2)
@@ -292,7 +295,7 @@ class RelayTest(harness.TestCase):
         wrapper = ["prlimit", "--nofile=400:400", *["setpriv", "--bounding-set", "-sys_resource"] * (os.geteuid() == 0)]
         peer, clients = self.peer(), self.clients(350)
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        daemon = self.serve("[udprelayd]\nworkers = 1\n" + config([at(peer)], "log = none"), wrapper=wrapper)
+        daemon = self.serve("[udprelayd]\nworkers = 1\n" + config([at(peer)], "log = none\nsource_sessions = 0"), wrapper=wrapper)
         told = daemon.await_line(r"warning: the relays may have 16384 sessions .* may open only 400, which is \d+ too few, "
                                  r"and is enough for (\d+) sessions")
         possible = int(told[1])
@@ -300,9 +303,20 @@ class RelayTest(harness.TestCase):
         for client in clients:
             client.sendto(b"hello", daemon.address("a"))
         daemon.await_counter("listener a", "received", 350)
-        self.assertEqual(len({peer.recvfrom(100)[1] for _ in range(possible)}), possible)
+        self.assertEqual(daemon.summary()["relay a"]["sessions"], possible)
+        counters = daemon.end()  # the last clients have the place of the first ones
+        self.assertEqual((counters["relay a"]["started"], counters["listener a"]["dropped"]), (350, 0))
+
+    def test_a_source_has_a_quarter_of_the_sessions(self):
+        peer = self.peer()
+        daemon = self.serve(config([at(peer)], "max_sessions = 12\nlog = none"))
+        address = daemon.address("a")
+        clients = [self.udp("127.0.0.1") for _ in range(10)] + [self.udp("127.0.0.2")]
+        for client in clients:
+            client.sendto(b"hello", address)
+        daemon.await_counter("listener a", "received", 11)
         counters = daemon.end()
-        self.assertEqual(counters["listener a"]["session_limit"], 350 - possible)
+        self.assertEqual((counters["relay a"]["started"], counters["listener a"]["source_sessions"]), (3 + 1, 7))
 
     def test_fewer_ports_than_sessions_are_told(self):
         daemon = self.serve(config([at(self.peer())], "max_sessions = 200000"))

@@ -400,15 +400,16 @@ class SessionTest(ReloadCase):
         self.assertEqual(daemon.end()["relay a"]["ended"], 2)
 
     def test_the_cap_holds(self):
-        daemon = self.serve(self.config(max_sessions=2))
+        daemon = self.serve(self.config(max_sessions=2, source_sessions=0))
         clients = [self.udp() for _ in range(3)]
         for client in clients[:2]:
-            self.converse(client, daemon, b"in")
-        self.reload(daemon, self.config(max_sessions=2))
+            self.answer(client, 0, self.converse(client, daemon, b"in"), b"welcome")
+            self.converse(client, daemon, b"thanks")
+        self.reload(daemon, self.config(max_sessions=2, source_sessions=0))
         clients[2].sendto(b"one too many", daemon.address("a"))
         daemon.await_counter("listener a", "session_limit", 1)
         self.assertEqual(daemon.summary()["relay a"]["sessions"], 2)
-        self.reload(daemon, self.config(max_sessions=3))
+        self.reload(daemon, self.config(max_sessions=3, source_sessions=0))
         self.converse(clients[2], daemon, b"in now")
         daemon.end()
 

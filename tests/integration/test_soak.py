@@ -50,7 +50,7 @@ class SoakTest(harness.TestCase):
     def start_daemon(self):
         listeners = {"sink": "action = sink", "echo": "action = echo", "forward": "action = forward\npeers = p0, p1\nerrors = replace",
                      "relay": "action = relay\npeers = p2, p3, p4\nbalance = least-sessions\nidle_timeout = 200ms\n"
-                              "max_sessions = 20"}
+                              "max_sessions = 20\nsource_sessions = 0"}
         self.log = os.path.join(self.directory, "log")
         self.path = os.path.join(self.directory, "in")
         self.daemon = self.serve(

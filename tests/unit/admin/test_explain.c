@@ -152,6 +152,7 @@ static void relay_names_the_peer_of_the_session(void **state)
 	(void)state;
 	assert_facts("192.0.2.7:4242 > r", "hello", "relayed:a", "  peers: one of 2 (peers, line 19)\n",
 		     "  balance: failover (balance, line 20): a at 192.0.2.53:53, the first, while it is up\n",
+		     "  session: its source may have 4096 (source_sessions, default)\n",
 		     "  answers: unlimited (responses, default), to 192.0.2.7:4242, from 127.0.0.1:9200\n");
 }
 

@@ -75,6 +75,9 @@ static void all_counters_are_written(void **state)
 	assert_line(text, "udprelayd_relay_received_answer_bytes_total{listener=\"r\"} 5003");
 	assert_line(text, "udprelayd_relay_sent_answers_total{listener=\"r\"} 5004");
 	assert_line(text, "udprelayd_relay_dropped_answers_total{listener=\"r\",reason=\"too_large\"} 5006");
+	assert_non_null(strstr(text, "udprelayd_relay_ended_sessions_total{listener=\"r\",reason=\"replaced\"} 5"));
+	assert_non_null(
+		strstr(text, "udprelayd_relay_refused_sessions_total{listener=\"r\",reason=\"source_sessions\"} 5"));
 	assert_null(strstr(text, "udprelayd_relay_sessions{listener=\"e\"}"));
 	assert_line(text, "udprelayd_peer_handed_datagrams_total{peer=\"n\"} 10000");
 	assert_line(text, "udprelayd_peer_sent_datagrams_total{peer=\"n\"} 10001");

@@ -46,7 +46,9 @@ static void all_members_are_written(void **state)
 	assert_part(text, "\"sunk\":1002,\"echoed\":1003,\"forwarded\":1004,\"relayed\":1005,\"dropped\":77,"
 			  "\"dropped_by_reason\":{\"too_large\":1007,");
 	assert_part(text, "\"relay\":{\"sessions\":5,\"sessions_limit\":16384,\"started\":5000,\"ended\":5001,"
-			  "\"answers\":5002,\"answer_bytes\":5003,\"answered\":5004,");
+			  "\"ended_by_reason\":{\"idle\":5");
+	assert_part(text, "\"refused_by_reason\":{\"too_large\":5");
+	assert_part(text, "},\"answers\":5002,\"answer_bytes\":5003,\"answered\":5004,");
 	assert_part(text, "{\"name\":\"n\",\"address\":\"name:1\",\"addresses\":[],\"handed\":10000,");
 	assert_part(text, "\"datagram_log\":{\"written\":11,\"dropped\":12,\"waiting\":13}}\n");
 	free(text);

@@ -56,6 +56,7 @@ static void relays_and_peers_have_defaults(void **state)
 	assert_int_equal(listener->balance, BALANCE_HASH);
 	assert_int_equal(listener->idle_timeout_ms, 60000);
 	assert_int_equal(listener->max_sessions, 16384);
+	assert_int_equal(listener->source_sessions, 4096);
 	assert_int_equal(listener->responses, RESPONSES_UNLIMITED);
 	assert_true(port_set_has(listener->refuse_source_ports, 7) && port_set_has(listener->refuse_source_ports, 19));
 	assert_false(port_set_has(listener->refuse_source_ports, 53));

@@ -171,6 +171,11 @@ static void relay_keys(void **state)
 	assert_rejected(RELAY, "idle_timeout", "60|0s|86401s|1.5s|never", "[listener:e] idle_timeout: `");
 	assert_loaded(RELAY, "max_sessions = 1", listener(c)->max_sessions == 1);
 	assert_loaded(RELAY, "max_sessions = 1000000", listener(c)->max_sessions == 1000000);
+	assert_loaded(RELAY, "source_sessions = 0", listener(c)->source_sessions == 0);
+	assert_loaded(RELAY, "source_sessions = 1000000", listener(c)->source_sessions == 1000000);
+	assert_loaded(RELAY, "max_sessions = 1001", listener(c)->source_sessions == 250);
+	assert_loaded(RELAY, "max_sessions = 3", listener(c)->source_sessions == 1);
+	assert_rejected(RELAY, "source_sessions", "-1|1000001|all", "[listener:e] source_sessions: `");
 	assert_rejected(RELAY, "max_sessions", "0|1000001|16K|unlimited", "[listener:e] max_sessions: `");
 }
 

@@ -71,8 +71,12 @@ static inline void relay_fixture_set_up(struct relay_fixture *f)
 					     .max_sessions = 4,
 					     .responses = RESPONSES_UNLIMITED};
 	for (size_t i = 0; i < PEERS; i++) {
-		f->peers[i] = (struct peer_config){
-			.name = names[i], .index = i, .weight = 1, .max_fails = 3, .fail_timeout_ms = 10000};
+		f->peers[i] = (struct peer_config){.name = names[i],
+						   .index = i,
+						   .weight = 1,
+						   .max_fails = 3,
+						   .fail_timeout_ms = 10000,
+						   .check = {.interval_ms = 5000}};
 		f->sinks[i] = bound(&f->peers[i].address);
 		f->peer_list[i] = &f->peers[i];
 	}

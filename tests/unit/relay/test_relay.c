@@ -50,9 +50,10 @@ static const struct peer_config *peer_of(const struct session *session)
 	return session->endpoint_ref->endpoint->peer;
 }
 
-/* Reports ICMP errors of the session's endpoint. */
-static void report_icmp(struct relay_fixture *f, struct session *session, uint64_t errors, uint64_t now_ms)
+/* Reports ICMP errors of the session's endpoint, for datagrams that were sent. */
+static void report_icmp(struct relay_fixture *f, struct session *session, uint32_t errors, uint64_t now_ms)
 {
+	relay_count_sent(&f->relay, session, errors);
 	session->tx.icmp_errors = errors;
 	relay_finish_batch(&f->relay, session, now_ms);
 	assert_int_equal(session->tx.icmp_errors, 0);
@@ -202,6 +203,101 @@ static void max_sessions_counts_all_workers(void **state)
 	assert_int_equal(find(f, 2, 1, &session), DROP_NONE);
 }
 
+/* Sessions of the ports from first to last. */
+static void open_sessions(struct relay_fixture *f, uint16_t first, uint16_t last, uint64_t now_ms)
+{
+	struct session *session;
+
+	for (uint16_t port = first; port <= last; port++) {
+		relay_refresh_endpoints(&f->relay, now_ms); /* a batch for each */
+		assert_int_equal(find(f, port, now_ms, &session), DROP_NONE);
+		relay_count_sent(&f->relay, session, 1);
+	}
+}
+
+static struct session *existing(struct relay_fixture *f, uint16_t port)
+{
+	struct address client = client_address(port);
+	struct session_node *node = session_table_find(f->relay.table, &client, &f->local);
+
+	return node ? session_of(node) : NULL;
+}
+
+/* The client writes again; the peer replies before, or not. */
+static void go_on(struct relay_fixture *f, uint16_t port, bool replies, uint64_t now_ms)
+{
+	struct session *session = existing(f, port);
+
+	session->replies += replies;
+	open_sessions(f, port, port, now_ms);
+	assert_ptr_equal(existing(f, port), session);
+	if (replies)
+		relay_count_reply(&f->relay, session, now_ms);
+}
+
+static void a_new_client_replaces_the_oldest_that_does_not_converse(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	relay_fixture_begin(f);
+	open_sessions(f, 1, 4, 10);
+	go_on(f, 1, true, 11);
+	go_on(f, 2, false, 12);
+	open_sessions(f, 5, 5, 13); /* instead of 3 */
+	assert_null(existing(f, 3));
+	open_sessions(f, 6, 6, 14); /* instead of 4 */
+	assert_null(existing(f, 4));
+	go_on(f, 5, true, 15);
+	go_on(f, 6, true, 16);
+	open_sessions(f, 7, 7, 17); /* instead of 2, which has no reply */
+	assert_null(existing(f, 2));
+	go_on(f, 7, true, 18);
+	relay_refresh_endpoints(&f->relay, 19);
+	assert_int_equal(find(f, 8, 19, &session), DROP_SESSION_LIMIT); /* 1, 5, 6 and 7 converse */
+	assert_int_equal(counter_get(&f->relay.counters.ended_by[SESSION_END_REPLACED]), 3);
+	assert_int_equal(counter_get(&f->relay.counters.refused[DROP_SESSION_LIMIT]), 1);
+	assert_int_equal(atomic_load(&f->quota.open), 4);
+	for (uint16_t port = 5; port <= 7; port++)
+		assert_non_null(existing(f, port));
+}
+
+/* A reply alone does not make a conversation: a peer replies to forged datagrams, too. */
+static void a_reply_to_one_datagram_does_not_protect_a_session(void **state)
+{
+	struct relay_fixture *f = *state;
+
+	relay_fixture_begin(f);
+	open_sessions(f, 1, 4, 10);
+	existing(f, 1)->replies = 1;
+	relay_count_reply(&f->relay, existing(f, 1), 11);
+	open_sessions(f, 5, 8, 12);
+	for (uint16_t port = 1; port <= 4; port++)
+		assert_null(existing(f, port));
+}
+
+static void a_source_has_only_its_share(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct address from, local = f->local;
+	struct relay_client client = {.client = &from, .local = &local, .tx = &f->client_tx};
+	struct session *session;
+
+	relay_fixture_begin(f);
+	assert_int_equal(session_quota_init(&f->quota, 4, 2, 4), 0);
+	open_sessions(f, 1, 2, 10);
+	relay_refresh_endpoints(&f->relay, 11);
+	assert_int_equal(find(f, 3, 11, &session), DROP_SOURCE_SESSIONS);
+	assert_int_equal(find(f, 2, 11, &session), DROP_NONE);
+	assert_int_equal(counter_get(&f->relay.counters.refused[DROP_SOURCE_SESSIONS]), 1);
+	address_from_ip(&from, "127.0.0.2", 1);
+	assert_int_equal(relay_lookup_or_open(&f->relay, &client, 11, &session), DROP_NONE);
+	relay_expire(&f->relay, 1010, 1);
+	assert_int_equal(find(f, 3, 1010, &session), DROP_NONE);
+	relay_finish(&f->relay);
+	session_quota_finish(&f->quota);
+}
+
 static void session_ends_after_its_last_expected_reply(void **state)
 {
 	struct relay_fixture *f = *state;
@@ -268,23 +364,92 @@ static void sessions_leave_a_peer_that_is_down(void **state)
 
 	relay_fixture_begin(f);
 	open_four(f, sessions);
-	report_icmp(f, sessions[0], 2, 100);
-	relay_refresh_endpoints(&f->relay, 100);
-	assert_int_equal(find(f, 1, 100, &session), DROP_NONE);
+	report_icmp(f, sessions[0], 1, 100);
+	report_icmp(f, sessions[2], 1, 1100);
+	relay_refresh_endpoints(&f->relay, 1100);
+	assert_int_equal(find(f, 1, 1100, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[0]);
 
-	report_icmp(f, sessions[0], 1, 100);
-	relay_refresh_endpoints(&f->relay, 100);
-	assert_int_equal(find(f, 2, 100, &session), DROP_NONE);
+	report_icmp(f, sessions[0], 1, 1100);
+	relay_refresh_endpoints(&f->relay, 1100);
+	assert_int_equal(find(f, 2, 1100, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[1]); /* its peer is up */
-	assert_int_equal(find(f, 1, 100, &session), DROP_NONE);
+	assert_int_equal(find(f, 1, 1100, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, 1);
 
-	relay_refresh_endpoints(&f->relay, 10100); /* the ejection is over; a session that has moved stays */
-	assert_int_equal(find(f, 1, 10100, &session), DROP_NONE);
+	relay_refresh_endpoints(&f->relay, 11100); /* the rest is over: a session that has moved stays */
+	assert_int_equal(find(f, 1, 11100, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, 1);
-	assert_int_equal(find(f, 3, 10100, &session), DROP_NONE);
+	assert_int_equal(find(f, 3, 11100, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[2]);
+}
+
+/* Nobody can know that it is forged but for this: nothing was sent that it could be for. */
+static void an_error_without_a_datagram_does_not_count(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *sessions[4];
+	const struct endpoint *endpoint;
+
+	relay_fixture_begin(f);
+	open_four(f, sessions);
+	endpoint = sessions[0]->endpoint_ref->endpoint;
+	for (unsigned i = 0; i < 100; i++) {
+		sessions[0]->tx.icmp_errors = 3;
+		relay_finish_batch(&f->relay, sessions[0], 5000 * i);
+	}
+	assert_int_equal(atomic_load(&endpoint->fails), 0);
+	assert_int_equal(counter_get(&f->peer_sockets[0].counters.icmp_errors), 300);
+
+	relay_count_sent(&f->relay, sessions[0], 1);
+	relay_count_reply(&f->relay, sessions[0], 1000000);
+	sessions[0]->tx.icmp_errors = 1;
+	relay_finish_batch(&f->relay, sessions[0], 1002000);
+	assert_int_equal(atomic_load(&endpoint->fails), 0);
+
+	relay_count_sent(&f->relay, sessions[0], 1);
+	sessions[0]->tx.icmp_errors = 1;
+	relay_finish_batch(&f->relay, sessions[0], 1003000);
+	sessions[0]->tx.icmp_errors = 1;
+	relay_finish_batch(&f->relay, sessions[0], 1009000);
+	assert_int_equal(atomic_load(&endpoint->fails), 1);
+}
+
+/* Its session had no reply itself. */
+static void sessions_stay_with_a_peer_that_replies_to_others(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *sessions[4], *session;
+
+	relay_fixture_begin(f);
+	open_four(f, sessions);
+	for (uint64_t now_ms = 1000; now_ms < 20000; now_ms += 500) {
+		relay_count_reply(&f->relay, sessions[2], now_ms);
+		report_icmp(f, sessions[0], 10, now_ms);
+		relay_refresh_endpoints(&f->relay, now_ms);
+		assert_int_equal(find(f, 1, now_ms, &session), DROP_NONE);
+		assert_ptr_equal(session, sessions[0]);
+	}
+}
+
+/* It was slow, and errors came before it. */
+static void a_reply_brings_sessions_back(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *sessions[4], *session;
+
+	f->peers[0].max_fails = 1;
+	relay_fixture_begin(f);
+	open_four(f, sessions);
+	report_icmp(f, sessions[0], 1, 100);
+	relay_refresh_endpoints(&f->relay, 100);
+	assert_false(endpoint_is_up(sessions[0]->endpoint_ref->endpoint, 100));
+	relay_count_reply(&f->relay, sessions[0], 200);
+	relay_refresh_endpoints(&f->relay, 5000);
+	for (uint16_t i = 0; i < 4; i++) {
+		assert_int_equal(find(f, (uint16_t)(i + 1), 5000, &session), DROP_NONE);
+		assert_ptr_equal(session, sessions[i]);
+	}
 }
 
 static void sessions_stay_if_all_peers_are_down(void **state)
@@ -294,11 +459,14 @@ static void sessions_stay_if_all_peers_are_down(void **state)
 
 	relay_fixture_begin(f);
 	open_four(f, sessions);
-	report_icmp(f, sessions[0], 3, 100);
-	report_icmp(f, sessions[1], 3, 100);
-	relay_refresh_endpoints(&f->relay, 100);
+	for (int i = 0; i < 2; i++) {
+		report_icmp(f, sessions[i], 1, 100);
+		report_icmp(f, sessions[i], 3, 1100);
+		assert_false(endpoint_is_up(sessions[i]->endpoint_ref->endpoint, 1100));
+	}
+	relay_refresh_endpoints(&f->relay, 1100);
 	for (uint16_t i = 0; i < 4; i++) {
-		assert_int_equal(find(f, (uint16_t)(i + 1), 100, &session), DROP_NONE);
+		assert_int_equal(find(f, (uint16_t)(i + 1), 1100, &session), DROP_NONE);
 		assert_ptr_equal(session, sessions[i]);
 	}
 	assert_int_equal(counter_get(&f->relay.counters.ended), 0);
@@ -529,10 +697,10 @@ static void unreachable_peer_counts_as_failing(void **state)
 	assert_int_equal(address_parse(&f->peers[0].address, "unix:/nobody/here"), 0);
 	f->config.balance = BALANCE_FAILOVER;
 	relay_fixture_begin(f);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(find(f, 1, 1, &session), DROP_REFUSED);
-	relay_refresh_endpoints(&f->relay, 1);
-	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	for (uint64_t now_ms = 1; now_ms < 3000; now_ms += 1000)
+		assert_int_equal(find(f, 1, now_ms, &session), DROP_REFUSED);
+	relay_refresh_endpoints(&f->relay, 2001);
+	assert_int_equal(find(f, 1, 2001, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, 1);
 }
 
@@ -572,10 +740,16 @@ int main(void)
 		test(idle_sessions_end_in_order_of_use),
 		test(max_sessions_limits_open_sessions),
 		test(max_sessions_counts_all_workers),
+		test(a_new_client_replaces_the_oldest_that_does_not_converse),
+		test(a_reply_to_one_datagram_does_not_protect_a_session),
+		test(a_source_has_only_its_share),
 		test(session_ends_after_its_last_expected_reply),
 		test(expected_replies_do_not_overflow),
 		test(broken_socket_ends_the_session),
 		test(sessions_leave_a_peer_that_is_down),
+		test(an_error_without_a_datagram_does_not_count),
+		test(sessions_stay_with_a_peer_that_replies_to_others),
+		test(a_reply_brings_sessions_back),
 		test(sessions_stay_if_all_peers_are_down),
 		test(sessions_of_a_removed_address_move_when_the_client_writes),
 		test(same_addresses_keep_the_balancer),

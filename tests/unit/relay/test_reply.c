@@ -289,6 +289,7 @@ static void icmp_error_is_counted_once(void **state)
 	begin(f);
 	close(f->relay.sinks[0]);
 	assert_int_equal(send(f->sessions[0]->tx.fd, "?", 1, 0), 1);
+	relay_count_sent(&f->relay.relay, f->sessions[0], 1);
 	turn(f, RX_BATCH_TRAINS);
 	assert_int_equal(f->replies.session_count, 1);
 	assert_int_equal(f->replies.count, 0);
@@ -300,14 +301,34 @@ static void icmp_error_is_counted_once(void **state)
 	f->relay.sinks[0] = bound(&(struct address){0});
 }
 
+/* Forged errors hit one session after another. A pause would delay the replies of all of them. */
+static void errors_do_not_pause_a_session(void **state)
+{
+	struct relay_fixture *r = &((struct fixture *)*state)->relay;
+	struct fixture *f = *state;
+
+	begin(f);
+	close(r->sinks[0]);
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(send(f->sessions[0]->tx.fd, "?", 1, 0), 1);
+		turn(f, RX_BATCH_TRAINS);
+		assert_int_equal(f->replies.session_count, 1);
+		turn(f, RX_BATCH_TRAINS); /* meanwhile others have their turn */
+	}
+	assert_int_equal(counter_get(&r->peer_sockets[0].counters.icmp_errors), 10);
+	assert_false(paused_sessions_any(&f->replies.paused));
+	r->sinks[0] = bound(&(struct address){0});
+}
+
 static void reply_resets_the_failures_of_its_endpoint(void **state)
 {
 	struct fixture *f = *state;
 
 	begin(f);
+	relay_count_sent(&f->relay.relay, f->sessions[0], 2);
 	f->sessions[0]->tx.icmp_errors = 2;
 	relay_finish_batch(&f->relay.relay, f->sessions[0], 5);
-	assert_int_equal(atomic_load(&f->sessions[0]->endpoint_ref->endpoint->fails), 2);
+	assert_int_equal(atomic_load(&f->sessions[0]->endpoint_ref->endpoint->fails), 1);
 	send_reply(f, 1, "here");
 	turn(f, RX_BATCH_TRAINS);
 	assert_int_equal(atomic_load(&f->sessions[0]->endpoint_ref->endpoint->fails), 0);
@@ -372,6 +393,7 @@ int main(void)
 		test(train_is_cut_at_the_last_expected_reply),
 		test(replies_have_the_charset_of_the_listener),
 		test(icmp_error_is_counted_once),
+		test(errors_do_not_pause_a_session),
 		test(reply_resets_the_failures_of_its_endpoint),
 		test(busy_session_does_not_delay_the_others),
 		test(batch_is_bounded_for_many_sessions),

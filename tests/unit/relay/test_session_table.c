@@ -111,15 +111,38 @@ static void first_is_the_least_recently_used(void **state)
 		add(f, i, client, "192.0.2.9:53");
 	}
 	assert_ptr_equal(session_table_lru_first(f->table), &f->nodes[0]);
-	session_table_touch(f->table, &f->nodes[0], 10);
+	session_table_touch(f->table, &f->nodes[0], SESSION_SINGLE, 10);
 	assert_ptr_equal(session_table_lru_first(f->table), &f->nodes[1]);
 	assert_int_equal(f->nodes[0].used_ms, 10);
-	session_table_touch(f->table, &f->nodes[0], 11); /* it is already the most recent one */
+	session_table_touch(f->table, &f->nodes[0], SESSION_SINGLE, 11); /* it is already the most recent one */
 	assert_int_equal(f->nodes[0].used_ms, 11);
 	session_table_remove(f->table, &f->nodes[1]);
 	assert_ptr_equal(session_table_lru_first(f->table), &f->nodes[2]);
 	session_table_remove(f->table, &f->nodes[2]);
 	assert_ptr_equal(session_table_lru_first(f->table), &f->nodes[0]);
+}
+
+static void each_class_has_its_own_order(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < 4; i++) {
+		char client[32];
+
+		snprintf(client, sizeof(client), "192.0.2.1:%u", i + 1);
+		add(f, i, client, "192.0.2.9:53");
+	}
+	session_table_touch(f->table, &f->nodes[0], SESSION_CONVERSATION, 10);
+	session_table_touch(f->table, &f->nodes[1], SESSION_UNANSWERED, 11);
+	session_table_touch(f->table, &f->nodes[2], SESSION_SINGLE, 12);
+	assert_ptr_equal(TAILQ_FIRST(session_table_lru(f->table, SESSION_SINGLE)), &f->nodes[3]);
+	assert_ptr_equal(TAILQ_FIRST(session_table_lru(f->table, SESSION_UNANSWERED)), &f->nodes[1]);
+	assert_ptr_equal(TAILQ_FIRST(session_table_lru(f->table, SESSION_CONVERSATION)), &f->nodes[0]);
+	session_table_touch(f->table, &f->nodes[1], SESSION_CONVERSATION, 13);
+	assert_true(TAILQ_EMPTY(session_table_lru(f->table, SESSION_UNANSWERED)));
+	assert_ptr_equal(session_table_lru_first(f->table), &f->nodes[3]);
+	session_table_remove(f->table, &f->nodes[0]);
+	assert_ptr_equal(TAILQ_FIRST(session_table_lru(f->table, SESSION_CONVERSATION)), &f->nodes[1]);
 }
 
 /* Compares a random run with a model: an array of the times of use. The seed is fixed. */
@@ -147,7 +170,7 @@ static void random_run_agrees_with_a_model(void **state)
 			used[i] = 0;
 		} else {
 			if (used[i])
-				session_table_touch(f->table, node, step);
+				session_table_touch(f->table, node, (enum session_class)(step % SESSION_CLASSES), step);
 			else
 				session_table_add(f->table, node, step);
 			used[i] = step;
@@ -208,6 +231,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_part_of_both_addresses_is_compared, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(removed_session_is_not_found, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(first_is_the_least_recently_used, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(each_class_has_its_own_order, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(random_run_agrees_with_a_model, set_up, tear_down),
 		cmocka_unit_test(clients_in_sequence_have_short_chains),
 	};

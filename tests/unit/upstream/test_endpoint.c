@@ -7,7 +7,8 @@
 #include "upstream/endpoint.h"
 
 #define MAX_FAILS 3
-#define FAIL_TIMEOUT_MS 1000
+#define FAIL_TIMEOUT_MS 10000
+#define CHECK_INTERVAL_MS 5000
 
 struct fixture {
 	struct peer_config peer;
@@ -21,7 +22,9 @@ static int set_up(void **state)
 	struct fixture *f = &fixture;
 	struct address address;
 
-	*f = (struct fixture){.peer = {.max_fails = MAX_FAILS, .fail_timeout_ms = FAIL_TIMEOUT_MS}};
+	*f = (struct fixture){.peer = {.max_fails = MAX_FAILS,
+				       .fail_timeout_ms = FAIL_TIMEOUT_MS,
+				       .check = {.interval_ms = CHECK_INTERVAL_MS}}};
 	assert_int_equal(address_parse(&address, "192.0.2.1:53"), 0);
 	f->endpoint = endpoint_create(&f->peer, &address, &f->epoch);
 	assert_non_null(f->endpoint);
@@ -53,44 +56,126 @@ static void test_new_endpoint_is_up(void **state)
 	assert_int_equal(epoch_of(f), 0);
 }
 
-static void test_consecutive_failures_eject(void **state)
+/* Reports errors of an endpoint whose replies are expected. Returns whether they eject it. */
+static bool report(struct fixture *f, unsigned count, uint64_t now_ms)
 {
-	struct fixture *f = *state;
-
-	assert_false(endpoint_report_failure(f->endpoint, 1, 5000));
-	assert_false(endpoint_report_failure(f->endpoint, 1, 5001));
-	assert_true(endpoint_is_up(f->endpoint, 5001));
-	assert_true(endpoint_report_failure(f->endpoint, 1, 5002));
-	assert_false(endpoint_is_up(f->endpoint, 5002));
-	assert_int_equal(endpoint_ejected_until(f->endpoint), 5002 + FAIL_TIMEOUT_MS);
+	return endpoint_report_failure(f->endpoint, count, true, now_ms);
 }
 
-static void test_failures_in_one_report_eject(void **state)
+/* Ejects the endpoint at 6000 by errors from 5000 on. */
+static void eject(struct fixture *f)
+{
+	report(f, 1, 5000);
+	assert_true(report(f, MAX_FAILS, 6000));
+	assert_false(endpoint_is_up(f->endpoint, 6000));
+}
+
+static void test_errors_count_if_replies_are_missing(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_true(endpoint_report_failure(f->endpoint, 10 * MAX_FAILS, 5000));
-	assert_false(endpoint_is_up(f->endpoint, 5000));
+	assert_false(report(f, 1, 5000));
+	assert_false(report(f, 1, 6000));
+	assert_true(endpoint_is_up(f->endpoint, 6000));
+	assert_true(report(f, 1, 6001));
+	assert_false(endpoint_is_up(f->endpoint, 6001));
+	assert_int_equal(endpoint_ejected_until(f->endpoint), 6001 + FAIL_TIMEOUT_MS);
+}
+
+/* A sweep of forged errors comes at once. */
+static void test_many_errors_at_once_count_as_one(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 1000; i++)
+		assert_false(report(f, 5, 5000 + (unsigned)i % 1000));
+	assert_true(endpoint_is_up(f->endpoint, 5999));
+	assert_int_equal(atomic_load(&f->endpoint->fails), 1);
+}
+
+static void test_errors_after_a_recent_reply_do_not_count(void **state)
+{
+	struct fixture *f = *state;
+
+	f->peer.max_fails = 1;
+	for (unsigned now_ms = 5000; now_ms < 30000; now_ms += 999) {
+		assert_false(endpoint_report_reply(f->endpoint, now_ms));
+		assert_false(report(f, 100, now_ms));
+		assert_false(report(f, 100, now_ms + 998));
+	}
+	assert_true(endpoint_is_up(f->endpoint, 30000));
+	assert_int_equal(epoch_of(f), 0);
+}
+
+/* Replies that come now and then, between the errors. */
+static void test_one_error_per_interval_counts_between_replies(void **state)
+{
+	struct fixture *f = *state;
+
+	f->peer.max_fails = 2;
+	for (unsigned now_ms = 5000; now_ms < 60000; now_ms += 2000) {
+		assert_false(report(f, 10, now_ms));
+		assert_false(report(f, 10, now_ms + 100));
+		assert_false(endpoint_report_reply(f->endpoint, now_ms + 200));
+	}
+	assert_true(endpoint_is_up(f->endpoint, 60000));
+}
+
+static void test_endpoint_that_is_gone_is_ejected_within_fail_timeout(void **state)
+{
+	struct fixture *f = *state;
+	static const uint64_t timeouts[] = {1500, 2000, 10000, 60000};
+
+	for (size_t i = 0; i < sizeof(timeouts) / sizeof(timeouts[0]); i++) {
+		uint64_t replied_ms = 1000000 * (i + 1), now_ms = replied_ms;
+
+		f->peer.fail_timeout_ms = timeouts[i];
+		endpoint_report_reply(f->endpoint, replied_ms);
+		while (!report(f, 1, now_ms))
+			now_ms += 100;
+		assert_in_range(now_ms - replied_ms, ENDPOINT_RECENT_MS, timeouts[i]);
+	}
+}
+
+/* Nothing but errors can tell that it is gone. */
+static void test_without_replies_one_error_per_interval_counts(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t now_ms = 5000;
+
+	while (!endpoint_report_failure(f->endpoint, 1000, false, now_ms))
+		now_ms++;
+	assert_int_equal(now_ms, 5000 + 2 * (FAIL_TIMEOUT_MS / MAX_FAILS));
+	f->peer.check.interval_ms = 100;
+	now_ms += FAIL_TIMEOUT_MS;
+	endpoint_report_reply(f->endpoint, now_ms);
+	now_ms += ENDPOINT_RECENT_MS;
+	assert_false(endpoint_report_failure(f->endpoint, 1000, false, now_ms));
+	assert_false(endpoint_report_failure(f->endpoint, 1000, false, now_ms + 100));
+	assert_false(endpoint_report_failure(f->endpoint, 1000, false, now_ms + 199));
+	assert_true(endpoint_report_failure(f->endpoint, 1000, false, now_ms + 200));
 }
 
 static void test_reply_resets_failures(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_false(endpoint_report_failure(f->endpoint, MAX_FAILS - 1, 5000));
-	endpoint_report_success(f->endpoint);
-	assert_false(endpoint_report_failure(f->endpoint, MAX_FAILS - 1, 5000));
-	assert_true(endpoint_is_up(f->endpoint, 5000));
-	assert_true(endpoint_report_failure(f->endpoint, 1, 5000));
+	report(f, 1, 5000);
+	report(f, MAX_FAILS - 2, 6000);
+	assert_int_equal(atomic_load(&f->endpoint->fails), MAX_FAILS - 1);
+	assert_false(endpoint_report_reply(f->endpoint, 6001));
+	assert_int_equal(atomic_load(&f->endpoint->fails), 0);
+	assert_false(report(f, MAX_FAILS, 8000)); /* the first one counts at most once again */
+	assert_true(endpoint_is_up(f->endpoint, 8000));
 }
 
 static void test_ejection_ends_after_fail_timeout(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_true(endpoint_report_failure(f->endpoint, MAX_FAILS, 5000));
-	assert_false(endpoint_is_up(f->endpoint, 5000 + FAIL_TIMEOUT_MS - 1));
-	assert_true(endpoint_is_up(f->endpoint, 5000 + FAIL_TIMEOUT_MS));
+	eject(f);
+	assert_false(endpoint_is_up(f->endpoint, 6000 + FAIL_TIMEOUT_MS - 1));
+	assert_true(endpoint_is_up(f->endpoint, 6000 + FAIL_TIMEOUT_MS));
 }
 
 /* Errors of datagrams that were sent before the ejection still arrive during it. */
@@ -98,31 +183,37 @@ static void test_failures_do_not_extend_ejection(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_true(endpoint_report_failure(f->endpoint, MAX_FAILS, 5000));
-	assert_false(endpoint_report_failure(f->endpoint, MAX_FAILS, 5500));
-	assert_int_equal(endpoint_ejected_until(f->endpoint), 5000 + FAIL_TIMEOUT_MS);
+	eject(f);
+	assert_false(report(f, MAX_FAILS, 6500));
+	assert_int_equal(endpoint_ejected_until(f->endpoint), 6000 + FAIL_TIMEOUT_MS);
 	assert_int_equal(epoch_of(f), 1);
 }
 
 static void test_one_failure_after_ejection_ejects_again(void **state)
 {
 	struct fixture *f = *state;
+	uint64_t end_ms = 6000 + FAIL_TIMEOUT_MS;
 
-	assert_true(endpoint_report_failure(f->endpoint, MAX_FAILS, 5000));
-	assert_true(endpoint_report_failure(f->endpoint, 1, 7000));
-	assert_false(endpoint_is_up(f->endpoint, 7000));
-	assert_int_equal(endpoint_ejected_until(f->endpoint), 7000 + FAIL_TIMEOUT_MS);
+	eject(f);
+	assert_true(report(f, 1, end_ms));
+	assert_false(endpoint_is_up(f->endpoint, end_ms));
+	assert_int_equal(endpoint_ejected_until(f->endpoint), end_ms + FAIL_TIMEOUT_MS);
 }
 
-static void test_reply_after_ejection_resets_failures(void **state)
+/* Whoever replies is not gone. */
+static void test_reply_ends_ejection(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_true(endpoint_report_failure(f->endpoint, MAX_FAILS, 5000));
-	endpoint_report_success(f->endpoint);
-	assert_false(endpoint_is_up(f->endpoint, 5000)); /* a reply does not end the ejection */
-	assert_false(endpoint_report_failure(f->endpoint, MAX_FAILS - 1, 7000));
-	assert_true(endpoint_is_up(f->endpoint, 7000));
+	eject(f);
+	assert_true(endpoint_report_reply(f->endpoint, 6001));
+	assert_true(endpoint_is_up(f->endpoint, 6001));
+	assert_true(endpoint_replied_recently(f->endpoint, 7000));
+	assert_false(endpoint_replied_recently(f->endpoint, 7001));
+	assert_int_equal(epoch_of(f), 2);
+	assert_false(endpoint_report_reply(f->endpoint, 6002));
+	assert_int_equal(epoch_of(f), 2);
+	assert_false(report(f, MAX_FAILS, 20000));
 }
 
 static void test_max_fails_1_ejects_at_first_failure(void **state)
@@ -130,8 +221,8 @@ static void test_max_fails_1_ejects_at_first_failure(void **state)
 	struct fixture *f = *state;
 
 	f->peer.max_fails = 1;
-	assert_true(endpoint_report_failure(f->endpoint, 1, 5000));
-	assert_true(endpoint_report_failure(f->endpoint, 1, 5000 + FAIL_TIMEOUT_MS));
+	assert_true(report(f, 1, 5000));
+	assert_true(report(f, 1, 5000 + FAIL_TIMEOUT_MS));
 }
 
 static void test_max_fails_0_never_ejects(void **state)
@@ -139,8 +230,8 @@ static void test_max_fails_0_never_ejects(void **state)
 	struct fixture *f = *state;
 
 	f->peer.max_fails = 0;
-	for (int i = 0; i < 100; i++)
-		assert_false(endpoint_report_failure(f->endpoint, 10, 5000));
+	for (unsigned i = 0; i < 100; i++)
+		assert_false(report(f, 10, 5000 + 1000 * i));
 	assert_true(endpoint_is_up(f->endpoint, 5000));
 	assert_int_equal(epoch_of(f), 0);
 }
@@ -159,12 +250,12 @@ static void test_endpoint_is_up_only_without_ejection_and_failed_check(void **st
 {
 	struct fixture *f = *state;
 
-	endpoint_report_failure(f->endpoint, MAX_FAILS, 5000);
+	eject(f);
 	endpoint_set_checked(f->endpoint, false);
-	assert_false(endpoint_is_up(f->endpoint, 5000 + FAIL_TIMEOUT_MS));
+	assert_false(endpoint_is_up(f->endpoint, 6000 + FAIL_TIMEOUT_MS));
 	endpoint_set_checked(f->endpoint, true);
-	assert_false(endpoint_is_up(f->endpoint, 5000));
-	assert_true(endpoint_is_up(f->endpoint, 5000 + FAIL_TIMEOUT_MS));
+	assert_false(endpoint_is_up(f->endpoint, 6000));
+	assert_true(endpoint_is_up(f->endpoint, 6000 + FAIL_TIMEOUT_MS));
 }
 
 static void test_epoch_counts_changes(void **state)
@@ -178,11 +269,11 @@ static void test_epoch_counts_changes(void **state)
 	assert_int_equal(epoch_of(f), 1);
 	endpoint_set_checked(f->endpoint, true);
 	assert_int_equal(epoch_of(f), 2);
-	endpoint_report_failure(f->endpoint, MAX_FAILS - 1, 5000);
+	report(f, 1, 5000);
 	assert_int_equal(epoch_of(f), 2);
-	endpoint_report_failure(f->endpoint, 1, 5000);
+	report(f, MAX_FAILS, 6000);
 	assert_int_equal(epoch_of(f), 3);
-	endpoint_report_success(f->endpoint);
+	endpoint_report_reply(f->endpoint, 6000 + FAIL_TIMEOUT_MS); /* the ejection is over by itself */
 	assert_int_equal(epoch_of(f), 3);
 }
 
@@ -254,13 +345,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(test_new_endpoint_is_up),
-		test(test_consecutive_failures_eject),
-		test(test_failures_in_one_report_eject),
+		test(test_errors_count_if_replies_are_missing),
+		test(test_many_errors_at_once_count_as_one),
+		test(test_errors_after_a_recent_reply_do_not_count),
+		test(test_one_error_per_interval_counts_between_replies),
+		test(test_endpoint_that_is_gone_is_ejected_within_fail_timeout),
+		test(test_without_replies_one_error_per_interval_counts),
 		test(test_reply_resets_failures),
 		test(test_ejection_ends_after_fail_timeout),
 		test(test_failures_do_not_extend_ejection),
 		test(test_one_failure_after_ejection_ejects_again),
-		test(test_reply_after_ejection_resets_failures),
+		test(test_reply_ends_ejection),
 		test(test_max_fails_1_ejects_at_first_failure),
 		test(test_max_fails_0_never_ejects),
 		test(test_check_takes_endpoint_down_and_up),

@@ -89,15 +89,28 @@ static void test_refresh_sees_ejection_and_its_end(void **state)
 	init_set(f, NULL);
 	assert_false(endpoint_set_refresh(&f->set, 1));
 	assert_int_equal(choose_peer(f), 0);
-	assert_true(endpoint_report_failure(f->endpoints[0], 1, 10));
+	assert_true(endpoint_report_failure(f->endpoints[0], 1, true, 10));
 	assert_int_equal(choose_peer(f), 0); /* only a refresh reads the health */
 	assert_true(endpoint_set_refresh(&f->set, 10));
 	assert_int_equal(choose_peer(f), 1);
-	assert_false(endpoint_set_keeps(&f->set, f->set.members[0]));
-	assert_true(endpoint_set_keeps(&f->set, f->set.members[1]));
+	assert_false(endpoint_set_keeps(&f->set, f->set.members[0], 10));
+	assert_true(endpoint_set_keeps(&f->set, f->set.members[1], 10));
 	assert_false(endpoint_set_refresh(&f->set, 1009));
 	assert_true(endpoint_set_refresh(&f->set, 1010));
 	assert_int_equal(choose_peer(f), 0);
+}
+
+static void test_member_that_replied_recently_is_kept(void **state)
+{
+	struct fixture *f = *state;
+
+	init_set(f, NULL);
+	endpoint_report_reply(f->endpoints[0], 1000);
+	endpoint_set_checked(f->endpoints[0], false);
+	assert_true(endpoint_set_refresh(&f->set, 1000));
+	assert_int_equal(choose_peer(f), 1);
+	assert_true(endpoint_set_keeps(&f->set, f->set.members[0], 1999));
+	assert_false(endpoint_set_keeps(&f->set, f->set.members[0], 2000));
 }
 
 static void test_refresh_sees_checks(void **state)
@@ -123,8 +136,8 @@ static void test_all_members_are_kept_if_all_are_down(void **state)
 		endpoint_set_checked(f->endpoints[i], false);
 	assert_true(endpoint_set_refresh(&f->set, 1));
 	assert_int_equal(choose_peer(f), 0);
-	assert_true(endpoint_set_keeps(&f->set, f->set.members[0]));
-	assert_true(endpoint_set_keeps(&f->set, f->set.members[2]));
+	assert_true(endpoint_set_keeps(&f->set, f->set.members[0], 10));
+	assert_true(endpoint_set_keeps(&f->set, f->set.members[2], 10));
 }
 
 /* Updates the set to a snapshot that has only the endpoints of peers first to last - 1. */
@@ -154,7 +167,7 @@ static void test_removed_member_lives_until_last_session_leaves(void **state)
 	endpoint_set_join(&f->set, stays);
 	update_to_peers(f, 1, PEERS);
 	assert_int_equal(gone->index, ENDPOINT_REMOVED);
-	assert_false(endpoint_set_keeps(&f->set, gone));
+	assert_false(endpoint_set_keeps(&f->set, gone, 10));
 	assert_ptr_equal(f->set.members[0], stays);
 	assert_int_equal(stays->index, 0);
 	assert_int_equal(f->set.candidates[0].sessions, 1);
@@ -234,6 +247,7 @@ int main(void)
 		test(test_members_follow_listeners_order),
 		test(test_refresh_sees_ejection_and_its_end),
 		test(test_reason_without_endpoints),
+		test(test_member_that_replied_recently_is_kept),
 		test(test_refresh_sees_checks),
 		test(test_all_members_are_kept_if_all_are_down),
 		test(test_removed_member_lives_until_last_session_leaves),

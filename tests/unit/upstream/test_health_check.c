@@ -448,6 +448,7 @@ static void test_success_resets_failures(void **state)
 static void goes_down_by_icmp(struct fixture *f, const char *address)
 {
 	f->peers[0].check.expect = (struct payload){0};
+	f->peers[0].check.timeout_ms = SHORT_MS; /* a reply could still come */
 	open_server(f, 0, address);
 	close_server(&f->servers[0]);
 	start_checks(f);

@@ -372,13 +372,15 @@ static void broken_session_is_tried_again_at_intervals(void **state)
 	begin(f);
 	assert_int_equal(find(&f->relay, 1, uv_now(&f->uv), &other), DROP_NONE);
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		unsigned reads = errors[i] == ECONNREFUSED ? 2 : 1; /* after an ICMP error the socket is read again */
+
 		attempts = ticks = 0;
 		break_socket(f, errors[i]);
 		reply(f);
 		run_until(f, session_is_paused);
-		assert_int_equal(attempts, 2 + ticks);
+		assert_int_equal(attempts, reads * (2 + ticks));
 		run_until(f, some_ticks_have_passed);
-		assert_in_range(attempts, 2, 2 + ticks);
+		assert_in_range(attempts, 2, reads * (2 + ticks));
 		assert_int_equal(replied(f), expected);
 		reply_to(f, other); /* that is read meanwhile */
 		run_until_replied(f, ++expected);
