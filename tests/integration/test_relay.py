@@ -1,4 +1,5 @@
 """Relaying: every client has a session with one peer, on a socket of its own, and gets that peer's answers."""
+import itertools
 import os
 import socket
 import tempfile
@@ -6,6 +7,8 @@ import time
 
 import harness
 from relay_peers import at, config, returning
+
+NUMBERS = itertools.count()
 
 
 class RelayTest(harness.TestCase):
@@ -15,15 +18,17 @@ class RelayTest(harness.TestCase):
     def clients(self, count):
         return [self.udp() for _ in range(count)]
 
-    def heard(self, peer, client, address, payload=b"hello"):
-        """Has the client say something, and returns by which address the peer hears it."""
+    def heard(self, peer, client, address, payload=None):
+        """Has the client say something new, and returns by which address the peer hears it."""
+        payload = payload or b"hello %d" % next(NUMBERS)
         client.sendto(payload, address)
         got, session = peer.recvfrom(65536)
         self.assertEqual(got, payload)
         return session
 
-    def answered(self, peer, session, client, payload=b"answer"):
+    def answered(self, peer, session, client, payload=None):
         """Has the peer answer; returns whence the client hears it."""
+        payload = payload or b"answer %d" % next(NUMBERS)
         peer.sendto(payload, session)
         got, source = client.recvfrom(65536)
         self.assertEqual(got, payload)
