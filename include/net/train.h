@@ -8,15 +8,10 @@
 
 #include "base/address.h"
 #include "net/drop_reason.h"
+#include "net/pktinfo.h"
 
 /* Datagrams in a train. Linux builds no longer ones (UDP_MAX_SEGMENTS, include/linux/udp.h). */
 #define TRAIN_MAX 128
-
-/* The local addresses of a received datagram (IP_PKTINFO, ip(7); IPV6_PKTINFO, ipv6(7)). */
-struct pktinfo {
-	struct address destination; /* that the sender wrote to */
-	struct address reply_source; /* to send a reply from; length 0: the kernel chooses */
-};
 
 struct train {
 	uint8_t *data; /* in the receive batch; valid until its next receive */

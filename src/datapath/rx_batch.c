@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "net/pktinfo.h"
+
 /* Slots at a distance of exactly 64 KiB share a few sets of the L1 cache. An odd number of additional cache lines
  * avoids this. */
 #define SLOT_STRIDE (RX_SLOT_SIZE + 9 * 64)
@@ -76,43 +78,6 @@ void rx_batch_destroy(struct rx_batch *batch)
 
 /* --- Control messages --- */
 
-/* These two write only the part of the address that the family uses. */
-static void address_set_v4(struct address *address, struct in_addr ip)
-{
-	address->length = sizeof(address->v4);
-	address->v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = ip};
-}
-
-static void address_set_v6(struct address *address, const struct in6_addr *ip, unsigned ifindex)
-{
-	address->length = sizeof(address->v6);
-	address->v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = *ip};
-	if (IN6_IS_ADDR_LINKLOCAL(ip) || IN6_IS_ADDR_MC_LINKLOCAL(ip))
-		address->v6.sin6_scope_id = ifindex;
-}
-
-/* For a multicast or broadcast datagram, ipi_spec_dst is the address of the route to the sender (ip(7)). */
-static void parse_pktinfo4(struct pktinfo *local, const struct cmsghdr *c)
-{
-	struct in_pktinfo info;
-
-	memcpy(&info, CMSG_DATA(c), sizeof(info));
-	address_set_v4(&local->destination, info.ipi_addr);
-	address_set_v4(&local->reply_source, info.ipi_spec_dst);
-}
-
-/* IPv6 reports no second address. The kernel chooses the source of a reply to a multicast datagram. */
-static void parse_pktinfo6(struct pktinfo *local, const struct cmsghdr *c)
-{
-	struct in6_pktinfo info;
-
-	memcpy(&info, CMSG_DATA(c), sizeof(info));
-	address_set_v6(&local->destination, &info.ipi6_addr, info.ipi6_ifindex);
-	address_set_v6(&local->reply_source, &info.ipi6_addr, info.ipi6_ifindex);
-	if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr))
-		local->reply_source.length = 0;
-}
-
 /* CMSG_NXTHDR checks that the data of a header is complete, CMSG_FIRSTHDR does not. */
 static bool cmsg_is_complete(const struct msghdr *message, const struct cmsghdr *c)
 {
@@ -141,10 +106,10 @@ void rx_batch_parse_cmsgs(struct train *train, struct pktinfo *local, struct msg
 			   cmsg_is(c, IPPROTO_IPV6, IPV6_HOPLIMIT, sizeof(int))) {
 			memcpy(&hop_limit, CMSG_DATA(c), sizeof(hop_limit));
 		} else if (cmsg_is(c, IPPROTO_IP, IP_PKTINFO, sizeof(struct in_pktinfo))) {
-			parse_pktinfo4(local, c);
+			pktinfo_parse4(local, CMSG_DATA(c));
 			train->local = local;
 		} else if (cmsg_is(c, IPPROTO_IPV6, IPV6_PKTINFO, sizeof(struct in6_pktinfo))) {
-			parse_pktinfo6(local, c);
+			pktinfo_parse6(local, CMSG_DATA(c));
 			train->local = local;
 		}
 	}
