@@ -155,6 +155,18 @@ static int explain_to_user(const struct config *config, const struct options *op
 	return 1;
 }
 
+static void print_warnings(const struct config *config)
+{
+	const char *line = config->warnings;
+
+	while (*line) {
+		int length = (int)strcspn(line, "\n");
+
+		fprintf(stderr, "warning: %.*s\n", length, line);
+		line += length + 1;
+	}
+}
+
 static void print_config_is_good(const struct options *options)
 {
 	char *path = diagnostics_escape(options->config);
@@ -180,10 +192,12 @@ int main(int argc, char **argv)
 	if (!options.check && !options.explain)
 		return daemon_run(config, "udprelayd");
 	status = 0;
-	if (options.explain)
+	if (options.explain) {
 		status = explain_to_user(config, &options);
-	else
+	} else {
+		print_warnings(config);
 		print_config_is_good(&options);
+	}
 	config_destroy(config);
 	return status;
 }

@@ -2,9 +2,11 @@
  * without a thread of its own, and the workers do not take part. Without the library at build time, http_create()
  * returns -ENOSYS, and the configuration rejects [http].
  *
- * Only GET and HEAD are served. The cost of clients has limits: the number of connections in total and per IP address,
- * the memory per connection, and the time of a request from its first byte to the last byte of the response. The number
- * of lines of a body is proportional to the number of listeners, peers and addresses. */
+ * Only GET and HEAD are served, and only under known hosts (see http_host.h). A request with a missing or invalid Host
+ * header, or with conflicting lengths, gets 400 and ends its connection. The cost of clients has limits: the number of
+ * connections in total and per IP address, the memory per connection, and the time of a request from its first byte to
+ * the last byte of the response. The number of lines of a body is proportional to the number of listeners, peers and
+ * addresses. */
 #ifndef UDPRELAYD_ADMIN_HTTP_H
 #define UDPRELAYD_ADMIN_HTTP_H
 

@@ -3,11 +3,10 @@
 #ifndef UDPRELAYD_ADMIN_HTTP_SOCKET_H
 #define UDPRELAYD_ADMIN_HTTP_SOCKET_H
 
-#include <sys/types.h>
-
 #include "base/address.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "net/socket_file.h"
 
 /* Maximum number of connections, of connections from one IP address, and of descriptors for HTTP in total. */
 #define HTTP_CONNECTIONS_MAX 32
@@ -17,8 +16,7 @@
 struct http_socket {
 	int fd; /* -1: closed, or owned by struct http */
 	struct address local; /* with the port that the kernel chose */
-	dev_t device; /* device and inode of the file of an AF_UNIX socket */
-	ino_t inode;
+	struct socket_file file; /* AF_UNIX only */
 };
 
 /* Binds the address of [http] listen, if it is configured, and logs the address. On failure logs the reason with file

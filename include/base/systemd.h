@@ -29,8 +29,9 @@ void systemd_notify_watchdog(void);
  * the names and the array. Unsets the environment variables of sd_listen_fds(3), so a second call returns 0. */
 int systemd_listen_fds(int *first, char ***names);
 
-/* Puts a copy of the descriptor into the file descriptor store, from which systemd passes it to the next start. */
-void systemd_store_add(const char *name, int fd);
+/* Puts a copy of the descriptor into the file descriptor store, from which systemd passes it to the next start. Returns
+ * whether systemd was told; it may still have no room (FileDescriptorStoreMax=). */
+bool systemd_store_add(const char *name, int fd);
 
 /* Removes all descriptors of this name from the store. */
 void systemd_store_remove(const char *name);

@@ -136,6 +136,7 @@ struct listener_config {
 
 struct config {
 	char *path;
+	char *warnings; /* lines about what is valid but probably not meant, like those of errors; may be empty */
 	unsigned workers; /* 0: one per CPU */
 	struct {
 		char *name; /* as written in the file; NULL: keep the current user */
@@ -160,6 +161,8 @@ struct config {
 		char *text; /* the address as written in the file; NULL: off */
 		unsigned line;
 		struct address address; /* never a wildcard address */
+		char **hosts; /* names and IP addresses that a Host header may have, besides loopback and address */
+		size_t host_count;
 	} http;
 	struct listener_config *listeners; /* in the order of the file */
 	size_t listener_count;

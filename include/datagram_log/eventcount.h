@@ -27,7 +27,13 @@ void eventcount_wait(struct eventcount *eventcount, unsigned timeout_ms);
 void eventcount_cancel(struct eventcount *eventcount);
 
 /* Producer, after it added data: wakes the consumer if it waits. Makes no system call otherwise. */
-void eventcount_notify(struct eventcount *eventcount);
+static inline void eventcount_notify(struct eventcount *eventcount)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&eventcount->waiting, memory_order_relaxed) &&
+	    atomic_exchange(&eventcount->waiting, false))
+		sem_post(&eventcount->semaphore);
+}
 
 /* Any thread: wakes the consumer. If it does not wait now, its next wait returns at once. */
 void eventcount_wake(struct eventcount *eventcount);

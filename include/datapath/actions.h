@@ -21,7 +21,6 @@ struct rx_context;
 struct action {
 	enum verdict verdict; /* of delivered datagrams, in the record */
 	size_t counter; /* of delivered datagrams: its offset in struct listener_counters */
-	const char *ring_warning; /* log text: what a source does whose datagrams are dropped as DROP_RING */
 	bool copies_to_peers; /* each train goes to every peer of the listener */
 	bool short_turns; /* a batch that is not full ends the listener's turn, because replies wait for theirs */
 

@@ -12,11 +12,13 @@
 #include <stdint.h>
 
 #include "base/address.h"
+#include "base/log.h"
 #include "config/config.h"
 #include "datagram_log/record_ring.h"
 #include "datapath/counters.h"
 #include "datapath/rx_batch.h"
 #include "datapath/tx_batch.h"
+#include "guard/ring_guard.h"
 #include "net/train.h"
 #include "text/converter.h"
 
@@ -47,14 +49,22 @@ struct delivery_context {
 	bool converts; /* some destination has another charset */
 	struct record_ring *ring; /* NULL: no records */
 	uint32_t unrecorded; /* datagrams to skip before the next record (log = 1/N) */
+	struct ring_guard *ring_guard; /* NULL: none */
+	struct ring_guard_sampler ring_guard_sampler;
+	struct log *log;
+	struct log_limit ring_log_limit;
 };
 
 /* One destination. */
 struct delivery {
-	struct tx_socket *tx;
-	const struct address *to, *from; /* as tx_batch_add() takes them */
+	struct tx_destination destination;
 	struct converter *converter; /* NULL: the payload stays as it is */
 };
+
+/* Asks the ring guard about a train from or to a client, and logs what it drops. The guard may exclude a datagram or
+ * drop the train. Does nothing without a ring guard. */
+void delivery_check_ring(struct delivery_context *context, const struct address *client, enum ring_direction direction,
+			 struct train *train, uint64_t now_ms);
 
 /* Converts one datagram to at most room bytes at out, and at most to what UDP carries. Returns DROP_NONE and the number
  * of bytes in *made, or the reason for a drop. */

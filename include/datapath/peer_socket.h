@@ -23,6 +23,7 @@ struct peer_socket {
 	struct log *log;
 	int send_buffer; /* bytes */
 	struct address address; /* length 0: not known yet */
+	bool no_address; /* the address is not known because no host has one of the name's addresses */
 	struct peer_counters counters;
 
 	enum drop_reason down; /* result of the last attempt to open the socket */
@@ -44,7 +45,11 @@ void peer_socket_adopt(struct peer_socket *peer, struct peer_socket *before);
  */
 void peer_socket_set_address(struct peer_socket *peer, const struct address *address);
 
-/* Returns DROP_UNRESOLVED, DROP_LOOP (the address is one of our own listeners) or DROP_NONE. Opens nothing. */
+/* Sets the reason to drop datagrams while the address is not known: DROP_NO_ADDRESS, not DROP_UNRESOLVED. */
+void peer_socket_set_no_address(struct peer_socket *peer);
+
+/* Returns DROP_UNRESOLVED, DROP_NO_ADDRESS, DROP_LOOP (the address is one of our own listeners) or DROP_NONE. Opens
+ * nothing. */
 enum drop_reason peer_socket_check(const struct peer_socket *peer);
 
 /* Opens the socket if necessary, at most once per second. Returns DROP_NONE, or the reason to drop datagrams to this

@@ -7,14 +7,12 @@
 
 #include <stdint.h>
 
-#include "base/log.h"
 #include "config/config.h"
 #include "datapath/actions.h"
 #include "datapath/counters.h"
 #include "datapath/delivery.h"
 #include "datapath/peer_socket.h"
 #include "datapath/rx_batch.h"
-#include "guard/ring_guard.h"
 #include "guard/source_limit.h"
 #include "net/own_addresses.h"
 #include "text/converter.h"
@@ -33,10 +31,6 @@ struct pipeline {
 	const struct own_addresses *own;
 	struct source_limit *source_limit; /* NULL: none */
 	struct source_limit_sampler source_limit_sampler;
-	struct ring_guard *ring_guard; /* NULL: none */
-	struct ring_guard_sampler ring_guard_sampler;
-	struct log *log;
-	struct log_limit ring_log_limit;
 	struct delivery_context delivery;
 	struct listener_counters *counters;
 	struct pipeline_peer *peers;
@@ -53,6 +47,9 @@ void pipeline_finish(struct pipeline *pipeline);
 /* Returns the number of chunks that a batch of this listener can occupy in the transmit batch. */
 size_t pipeline_chunks_max(const struct pipeline *pipeline);
 
+/* The same for flows. */
+size_t pipeline_flows_max(const struct pipeline *pipeline);
+
 /* How a batch was received. */
 struct rx_context {
 	struct tx_socket *tx; /* the receiving socket, to send replies through */
@@ -60,6 +57,11 @@ struct rx_context {
 	uint64_t time_us; /* since 1970, UTC; for the records */
 	uint64_t now_ms; /* monotonic */
 };
+
+/* Sets *hop_limit to the hop limit of copies of this train; 0: that of the socket. Returns DROP_NONE, or DROP_HOP_LIMIT
+ * if the train must not be sent on. copies: as in hop_limit_next(). */
+enum drop_reason pipeline_hop_limit(const struct pipeline *pipeline, const struct rx_context *rx,
+				    const struct train *train, size_t copies, uint8_t *hop_limit);
 
 /* Drops each train with a reason, or queues it in the transmit batch. */
 void pipeline_submit(struct pipeline *pipeline, const struct rx_context *rx, struct train *trains, unsigned count);

@@ -38,6 +38,7 @@ struct tx_socket {
 	int fd;
 	bool connected; /* the chunks name no destination */
 	bool gso; /* a UDP socket, not an AF_UNIX one */
+	bool ipv6; /* set for a connected socket */
 	bool broken; /* a flush sets it: the owner must open the socket again */
 	uint64_t icmp_errors; /* ICMP errors of earlier datagrams; the owner reads and resets it */
 
@@ -49,6 +50,7 @@ struct tx_socket {
 	struct wait_budget wait_budget;
 	struct wait_budget *shared_wait_budget; /* of several sockets to one receiver; NULL: wait_budget counts */
 	struct gso_fallback fallback; /* of a connected socket */
+	uint8_t hop_limit; /* last value of the option IP_TTL or IPV6_UNICAST_HOPS; 0: it was never set */
 };
 
 /* Returns whether this errno of a connected socket reports an ICMP error for an earlier datagram. A smaller path MTU is
@@ -57,6 +59,14 @@ static inline bool tx_error_is_icmp(int error)
 {
 	return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH || error == ENOPROTOOPT;
 }
+
+/* Where datagrams go, and how. */
+struct tx_destination {
+	struct tx_socket *socket;
+	const struct address *to; /* NULL: the socket is connected */
+	const struct address *from; /* NULL, or of length 0: the kernel chooses the source */
+	uint8_t hop_limit; /* IPv4: TTL; 0: that of the socket */
+};
 
 /* Datagrams for one destination, as in struct train: segment bytes each, the last one may be shorter. */
 struct tx_payload {
@@ -87,10 +97,9 @@ int tx_batch_create(struct tx_batch **batch, size_t chunks, size_t flows);
 /* Accepts NULL. */
 void tx_batch_destroy(struct tx_batch *batch);
 
-/* Queues the datagrams. to is NULL for a connected socket. The kernel chooses the source if from is NULL or has length
- * 0. Returns the first chunk; the other chunks of this payload follow it in memory. */
-struct tx_chunk *tx_batch_add(struct tx_batch *batch, struct tx_socket *socket, const struct address *to,
-			      const struct address *from, struct tx_payload payload);
+/* Queues the datagrams. Returns the first chunk; the other chunks of this payload follow it in memory. */
+struct tx_chunk *tx_batch_add(struct tx_batch *batch, const struct tx_destination *destination,
+			      struct tx_payload payload);
 
 /* Adds datagrams that cannot be queued, as dropped chunks, so that they are counted like all others. */
 struct tx_chunk *tx_batch_add_dropped(struct tx_batch *batch, struct tx_payload payload, enum drop_reason reason);

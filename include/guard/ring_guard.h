@@ -1,45 +1,51 @@
-/* Rings of hosts, in which a datagram would go round for ever: a forwarder whose peer, or a peer's peer on the same
- * host, forwards to us; and echo services that echo each other. Nothing in a datagram tells how far it has come, so
- * that a ring shows in repetition alone.
+/* The ring guard ends endless exchanges: two services that reply to each other's replies, or a ring of hosts that
+ * forward to each other. Such an exchange repeats the same payloads from the same source, many times per second. The
+ * guard finds repeated datagrams and drops a small share of them; each drop ends one circulating datagram.
  *
- * A forwarder remembers for 2 seconds what it forwarded and who sent it first. What comes again from the host of one of
- * its peers, though somebody else sent it first, may be a copy that the peer sent back. Clients on the peer's host may
- * say the same as others, too: but when one sender, or each of up to four (workers have several ways to each
- * other), says it RING_RETURNS times more often than all others together, it is a ring, and everything that it sends
- * back is cut from then on, until that has stopped for 2 seconds.
+ * A datagram is repeated if the same source sent the same payload within the last four seconds. All repeated datagrams
+ * of a source count together. Up to 2 per second, none is dropped. Up to 50 per second, one of about 4,096 is dropped.
+ * If they are more, one of about 216 is dropped. So an exchange ends after about 240 datagrams (4,100 if it is slow),
+ * and an honest client that repeats itself loses at most 0.5 %. Datagrams that differ are never dropped.
  *
- * An echo takes one payload from one sender at a rate of about RING_ECHO_RATE a second, beyond the first
- * RING_ECHO_BURST or so of them. */
+ * The worker's listeners and their relays use one guard for each listener, shared by all workers. The memory is fixed:
+ * 320 KiB. A forger who floods it with other payloads hides an exchange only while he sends more datagrams than
+ * circulate. */
 #ifndef UDPRELAYD_GUARD_RING_GUARD_H
 #define UDPRELAYD_GUARD_RING_GUARD_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "config/config.h"
+#include "base/address.h"
 #include "net/train.h"
 
-#define RING_RETURNS 64
-#define RING_ECHO_RATE 10
-#define RING_ECHO_BURST 50000
-
-/* Where a thread stands in its draws: an echo looks at samples. Zeroed memory is ready for use. */
+/* The state of one thread's random choices. */
 struct ring_guard_sampler {
-	uint32_t next;
+	uint64_t next;
 };
 
-/* Of one listener, for all its workers. At most 256 KiB. */
+/* Returns the sampler of a worker. Samplers of different workers never repeat each other's numbers. */
+static inline struct ring_guard_sampler ring_guard_sampler_of(unsigned worker)
+{
+	return (struct ring_guard_sampler){(uint64_t)worker << 48};
+}
+
+/* Whose datagrams they are: those of a client, or replies to it. */
+enum ring_direction { RING_FROM_CLIENT, RING_TO_CLIENT };
+
 struct ring_guard;
 
-/* For ACTION_ECHO and ACTION_FORWARD. Returns 0 or -ENOMEM. */
-int ring_guard_create(struct ring_guard **guard, enum action_kind action);
+/* Returns 0 or -ENOMEM. */
+int ring_guard_create(struct ring_guard **guard);
 
-/* NULL is accepted. */
+/* Accepts NULL. */
 void ring_guard_destroy(struct ring_guard *guard);
 
-/* Whether the train may be echoed or forwarded, which is remembered; otherwise it goes round in a ring. from_peer: it
- * comes from the host of one of the listener's peers. now_ms is monotonic. Any thread. */
-bool ring_guard_admits(struct ring_guard *guard, struct ring_guard_sampler *draw, const struct train *train,
-		       bool from_peer, uint64_t now_ms);
+/* Examines the first or the last datagram of the train, chosen at random, and remembers it. If it must be dropped, this
+ * excludes it from the train (or sets drop, if it is the only one) under DROP_RING and returns true. client: the
+ * sender, or the receiver of a reply. now_ms: monotonic; it may differ a little between threads. Any thread may call
+ * it. */
+bool ring_guard_check(struct ring_guard *guard, struct ring_guard_sampler *sampler, const struct address *client,
+		      enum ring_direction direction, struct train *train, uint64_t now_ms);
 
 #endif

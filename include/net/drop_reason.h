@@ -13,8 +13,10 @@ enum drop_reason {
 	DROP_SOURCE_PORT, /* source port is 0 or in `refuse_source_ports` */
 	DROP_NO_RETURN, /* AF_UNIX sender without a name, which cannot receive a reply */
 	DROP_SOURCE_LIMIT, /* source exceeds `source_limit` */
+	DROP_HOP_LIMIT, /* its hop limit (IPv4: TTL) is used up; loop_guard */
 	DROP_RING, /* ring_guard: datagram circulates in a ring of hosts */
 	DROP_UNRESOLVED, /* name of the peer not resolved yet */
+	DROP_NO_ADDRESS, /* name of the peer has broadcast, multicast or 0.0.0.0/8 addresses only */
 	DROP_REFUSED, /* no socket at the destination; the kernel reported it before the send */
 	DROP_UNREACHABLE, /* no route, or the local address is gone */
 	DROP_DENIED, /* blocked by a firewall or by permissions */

@@ -12,6 +12,7 @@
 #include "base/address.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "net/socket_file.h"
 
 struct inherited_socket {
 	char *name; /* FileDescriptorName= of the unit, or the name in the store; owned */
@@ -46,14 +47,16 @@ void inherited_sockets_warn_unused(const struct inherited_sockets *inherited, co
 /* --- The file descriptor store --- */
 
 /* Writes the store name of a worker's socket for an address of the listener. Two sockets have the same name only if one
- * can replace the other: the name contains the worker, address, interface and multicast groups. Returns false for an
- * address with port 0 and for an AF_UNIX address: these are not stored. */
+ * can replace the other: the name contains the worker, address, interface and multicast groups. The name of an AF_UNIX
+ * socket contains the path and the file: a socket whose file is gone cannot be reached any more. Returns false for an
+ * address with port 0, and for an AF_UNIX address without a file: these are not stored. */
 bool inherited_sockets_store_name(char name[STORE_NAME_MAX], const struct listener_config *listener,
-				  const struct address *address, unsigned worker);
+				  const struct address *address, unsigned worker, const struct socket_file *file);
 
-/* Closes each stored socket that the configuration does not use, or whose interface is gone, and removes it from the
- * store, so that its port becomes free. Returns whether there was one: systemd closes its own copy a moment later, and
- * until then bind(2) may fail with EADDRINUSE. */
+/* Closes each stored socket that the configuration does not use, or whose interface or file is gone, and removes it
+ * from the store, so that its port becomes free. Removes the file of an AF_UNIX socket, unless it was replaced. Returns
+ * whether there was one: systemd closes its own copy a moment later, and until then bind(2) may fail with EADDRINUSE.
+ */
 bool inherited_sockets_discard_stale(struct inherited_sockets *inherited, const struct config *config,
 				     unsigned workers);
 

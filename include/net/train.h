@@ -8,25 +8,21 @@
 
 #include "base/address.h"
 #include "net/drop_reason.h"
+#include "net/pktinfo.h"
 
 /* Datagrams in a train. Linux builds no longer ones (UDP_MAX_SEGMENTS, include/linux/udp.h). */
 #define TRAIN_MAX 128
-
-/* The local addresses of a received datagram (IP_PKTINFO, ip(7); IPV6_PKTINFO, ipv6(7)). */
-struct pktinfo {
-	struct address destination; /* that the sender wrote to */
-	struct address reply_source; /* to send a reply from; length 0: the kernel chooses */
-};
 
 struct train {
 	uint8_t *data; /* in the receive batch; valid until its next receive */
 	uint32_t size; /* bytes of all datagrams */
 	uint32_t segment; /* bytes of each datagram; the last one may be shorter */
 	uint16_t count; /* datagrams */
-	uint16_t skip, end; /* the datagrams [skip, end) are delivered; those before are DROP_TOO_LARGE, those from
-			     * end on are DROP_UNEXPECTED */
+	uint16_t skip, end; /* the datagrams [skip, end) are delivered */
+	enum drop_reason skip_reason, end_reason; /* of the datagrams before skip, and of those from end on */
 	enum drop_reason drop; /* of the whole train, or DROP_NONE */
 	bool ignored; /* another worker has a copy: do not count it. drop is set, too. */
+	uint8_t hop_limit; /* received hop limit (IPv4: TTL); 0: not known */
 	const struct pktinfo *local; /* NULL: the address that the socket is bound to */
 	struct address source;
 };
@@ -42,10 +38,12 @@ static inline void train_limit_size(struct train *train, uint32_t max)
 {
 	if (train->segment <= max)
 		return;
-	if (train_datagram_size(train, train->count - 1u) <= max)
-		train->skip = (uint16_t)(train->count - 1);
-	else
+	if (train_datagram_size(train, train->count - 1u) > max) {
 		train->drop = DROP_TOO_LARGE;
+		return;
+	}
+	train->skip = (uint16_t)(train->count - 1);
+	train->skip_reason = DROP_TOO_LARGE;
 }
 
 #endif

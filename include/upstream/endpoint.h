@@ -86,6 +86,7 @@ void endpoint_set_checked(struct endpoint *endpoint, bool up);
 struct peer_endpoints {
 	struct endpoint **items; /* in order of preference: known addresses first, new ones after them */
 	size_t count; /* 0 while the name of the peer has no address */
+	bool no_address; /* the name exists, but count is 0 because no host has one of its addresses */
 };
 
 struct endpoints_snapshot {

@@ -36,6 +36,7 @@ struct endpoint_set {
 	size_t count;
 	uint32_t version; /* incremented whenever the members change */
 	bool has_own_address; /* at least one endpoint was left out because it is a listener of this process */
+	bool has_no_address; /* at least one peer has a name without an address of a host */
 	struct balancer *balancer;
 	unsigned epoch_seen;
 	uint64_t next_ejection_end_ms; /* earliest end of an ejection, on the monotonic clock */

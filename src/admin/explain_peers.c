@@ -58,6 +58,23 @@ static void resolve_peer(struct explain_peer *peer)
 		peer->resolved = (struct resolver_result){.count = 1, .addresses = {peer->config->address}};
 	if (peer->resolved.count)
 		peer_socket_set_address(peer->socket, &peer->resolved.addresses[0]);
+	else if (peer->resolved.refused_kind)
+		peer_socket_set_no_address(peer->socket);
+}
+
+static enum drop_reason explain_missing_address(const struct explain_peer *peer)
+{
+	if (peer->resolved.count)
+		return DROP_NONE;
+	return peer->resolved.refused_kind ? DROP_NO_ADDRESS : DROP_UNRESOLVED;
+}
+
+static void write_refused_address(FILE *out, const struct explain_peer *peer)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	fprintf(out, "%s is %s", address_format(&peer->resolved.refused, text),
+		destination_text(peer->resolved.refused_kind));
 }
 
 static void write_addresses(FILE *out, const struct explain_peer *peer, enum action_kind action)
@@ -86,8 +103,12 @@ static void write_location(FILE *out, const struct explain_peer *peer, enum acti
 		fputs(" is now ", out);
 		write_addresses(out, peer, action);
 	} else {
-		fprintf(out, " has no address now (%s)",
-			peer->resolve_error ? gai_strerror(peer->resolve_error) : "none that can be sent to");
+		fputs(" has no address now (", out);
+		if (peer->resolved.refused_kind)
+			write_refused_address(out, peer);
+		else
+			fputs(gai_strerror(peer->resolve_error), out);
+		putc(')', out);
 	}
 }
 
@@ -214,8 +235,8 @@ struct explain_endpoints {
 
 static struct peer_endpoints create_peer_endpoints(const struct explain_peer *peer, endpoint_epoch *epoch)
 {
-	struct peer_endpoints endpoints = {.items =
-						   xcheck(calloc(peer->resolved.count + 1, sizeof(struct endpoint *)))};
+	struct peer_endpoints endpoints = {.items = xcheck(calloc(peer->resolved.count + 1, sizeof(struct endpoint *))),
+					   .no_address = explain_missing_address(peer) == DROP_NO_ADDRESS};
 
 	for (; endpoints.count < peer->resolved.count; endpoints.count++) {
 		const struct address *address = &peer->resolved.addresses[endpoints.count];
@@ -439,7 +460,7 @@ char *explain_relay(const struct explain_report *report, struct datagram_record 
 	explain_line(report, "peers: one of %zu (%s)", state.count,
 		     config_location_of(&report->listener->lines, "peers").text);
 	for (size_t i = 0; i < state.count; i++)
-		report_peer(report, &state.items[i], state.items[i].resolved.count ? DROP_NONE : DROP_UNRESOLVED);
+		report_peer(report, &state.items[i], explain_missing_address(&state.items[i]));
 	explain_endpoints_init(&endpoints, &state);
 	verdicts = explain_session(&state, &endpoints.set, record);
 	explain_endpoints_finish(&endpoints);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "admin/http_request.h"
 #include "admin/prometheus.h"
 #include "admin/status_json.h"
 #include "base/clock.h"
@@ -37,6 +38,7 @@ struct http_connection {
 
 struct http {
 	const struct status_source *source;
+	struct address local; /* of the listening socket */
 	struct MHD_Daemon *daemon;
 	uv_poll_t poll;
 	uv_timer_t run_timer; /* the next time that libmicrohttpd must run without input */
@@ -170,16 +172,21 @@ static enum MHD_Result http_handle_request(struct http *http, struct MHD_Connect
 }
 
 /* libmicrohttpd calls this after the headers and again at the end of the request. A response to the headers closes the
- * connection. This is used for requests that announce a body, so that the body is not read. */
+ * connection. This is used for faulty requests, and for requests that announce a body, so that the body is not read. */
 static enum MHD_Result on_request(void *data, struct MHD_Connection *connection, const char *path, const char *method,
 				  const char *version, const char *body, size_t *body_size, void **request)
 {
+	const struct http *http = data;
+	struct request_fault fault = {0};
 	bool first_call = !*request;
 
-	(void)version;
 	(void)body;
 	(void)body_size;
 	*request = data;
+	if (first_call)
+		fault = http_request_find_fault(connection, version, &http->local, http->source->config);
+	if (fault.message)
+		return http_respond_error(connection, fault.code, fault.message);
 	if (first_call && !request_has_body(connection))
 		return MHD_YES;
 	return http_handle_request(data, connection, path, method);
@@ -353,6 +360,7 @@ int http_create(struct http **out, uv_loop_t *loop, struct http_socket *socket, 
 	if (!http)
 		return -ENOMEM;
 	http->source = source;
+	http->local = socket->local;
 	http->daemon = start_mhd_daemon(http, socket->fd);
 	if (!http->daemon) {
 		error = errno ? -errno : -ENOMEM;

@@ -1,8 +1,6 @@
 #include "admin/http_socket.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "net/bind_error.h"
@@ -19,16 +17,10 @@ static void log_listen_error(const struct config *config, const struct socket_er
 
 static void read_local_address(struct http_socket *socket, const struct address *address)
 {
-	struct stat status = {0};
-
 	socket->local = *address;
-	if (address->any.sa_family != AF_UNIX) {
+	socket->file = socket_file_read(address);
+	if (address->any.sa_family != AF_UNIX)
 		getsockname(socket->fd, &socket->local.any, &socket->local.length);
-		return;
-	}
-	lstat(address->local.sun_path, &status);
-	socket->device = status.st_dev;
-	socket->inode = status.st_ino;
 }
 
 int http_socket_open(struct http_socket *socket, const struct config *config, struct log *log)
@@ -49,29 +41,23 @@ int http_socket_open(struct http_socket *socket, const struct config *config, st
 	return 0;
 }
 
-/* Removes the file only if it is still ours: another program may have replaced it. */
 static void remove_http_socket_file(const struct http_socket *socket, struct log *log)
 {
-	const char *path = socket->local.local.sun_path;
-	struct stat status;
-	int missing = lstat(path, &status);
+	int error = socket_file_remove(&socket->file, &socket->local);
 
-	if (!missing && (status.st_dev != socket->device || status.st_ino != socket->inode || !unlink(path)))
-		return;
-	if (errno == ENOENT)
-		return;
-	log_warning(log,
-		    "http: cannot remove unix:%s: %s: it stays until the next start, unless the daemon's user may "
-		    "write to the directory",
-		    path, strerror(errno));
+	if (error)
+		log_warning(
+			log,
+			"http: cannot remove unix:%s: %s: it stays until the next start, unless the daemon's user may "
+			"write to the directory",
+			socket->local.local.sun_path, strerror(-error));
 }
 
 void http_socket_close(struct http_socket *socket, struct log *log)
 {
 	if (!socket->local.length)
 		return;
-	if (socket->local.any.sa_family == AF_UNIX)
-		remove_http_socket_file(socket, log);
+	remove_http_socket_file(socket, log);
 	if (socket->fd >= 0)
 		close(socket->fd);
 	*socket = (struct http_socket){.fd = -1};

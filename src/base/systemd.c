@@ -49,12 +49,12 @@ int systemd_listen_fds(int *first, char ***names)
 
 /* FDPOLL=0 stops systemd from polling the stored socket. Otherwise systemd removes the socket after its first error,
  * for example an ICMP error. */
-void systemd_store_add(const char *name, int fd)
+bool systemd_store_add(const char *name, int fd)
 {
 	char text[512];
 
 	snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
-	sd_pid_notify_with_fds(0, 0, text, &fd, 1);
+	return sd_pid_notify_with_fds(0, 0, text, &fd, 1) > 0;
 }
 
 void systemd_store_remove(const char *name)
@@ -80,10 +80,11 @@ int systemd_listen_fds(int *first, char ***names)
 	return 0;
 }
 
-void systemd_store_add(const char *name, int fd)
+bool systemd_store_add(const char *name, int fd)
 {
 	(void)name;
 	(void)fd;
+	return false;
 }
 
 void systemd_store_remove(const char *name)

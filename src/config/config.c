@@ -25,7 +25,7 @@ struct loader {
 	struct config *config;
 	struct ini_file file;
 	struct config_section *sections; /* one for each section of the file, in the same order */
-	struct diagnostics diagnostics;
+	struct diagnostics diagnostics, warnings;
 };
 
 /* --- Sections --- */
@@ -220,13 +220,11 @@ static void load_entry(struct loader *loader, size_t i)
  * default, the ports below 1024, which belong to servers, and the ports of all echo listeners here, because echo
  * services on other hosts are likely to use the same ports. daemon/generation.c adds the ports that the kernel chooses.
  */
-static void refuse_default_ports(struct config *config, struct listener_config *listener)
+static void refuse_server_ports(const struct config *config, struct listener_config *listener)
 {
-	struct port_set *set;
+	struct port_set *set = xcheck(calloc(1, sizeof(*set)));
 
-	if (listener->refuse_source_ports || !action_traits[listener->action].reflects)
-		return;
-	set = listener->refuse_source_ports = xcheck(calloc(1, sizeof(*set)));
+	listener->refuse_source_ports = set;
 	listener->has_default_source_ports = true;
 	for (uint16_t port = 0; port < 1024; port++)
 		port_set_add(set, port);
@@ -236,6 +234,29 @@ static void refuse_default_ports(struct config *config, struct listener_config *
 		for (size_t i = 0; action_traits[other->action].reflects && i < other->bind_count; i++)
 			port_set_add(set, address_port(&other->binds[i].address));
 	}
+}
+
+/* Clients of a relay may use any port, except those of services that reply to everything: echo (RFC 862), daytime (RFC
+ * 867), quote of the day (RFC 865) and chargen (RFC 864), which sends other data each time. */
+static void refuse_small_services(struct listener_config *listener)
+{
+	static const uint16_t ports[] = {7, 13, 17, 19};
+
+	listener->refuse_source_ports = xcheck(calloc(1, sizeof(*listener->refuse_source_ports)));
+	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++)
+		port_set_add(listener->refuse_source_ports, ports[i]);
+}
+
+static void refuse_default_ports(const struct config *config, struct listener_config *listener)
+{
+	const struct action_traits *traits = &action_traits[listener->action];
+
+	if (listener->refuse_source_ports)
+		return;
+	if (traits->reflects)
+		refuse_server_ports(config, listener);
+	else if (traits->replies)
+		refuse_small_services(listener);
 }
 
 static void limit_source_sessions(struct listener_config *listener)
@@ -284,12 +305,24 @@ static void load_file(struct loader *loader, FILE *in)
 	if (!loader->config->listener_count)
 		diagnostics_add(&loader->diagnostics, 0,
 				"there is no listener: add a section [listener:NAME] with an address and an action");
-	config_validate(loader->config, &loader->file, loader->sections, &loader->diagnostics);
+	config_validate(loader->config, &loader->file, loader->sections, &loader->diagnostics, &loader->warnings);
+}
+
+static char *format_warnings(struct diagnostics *warnings)
+{
+	char *text;
+	size_t size;
+	FILE *out = xcheck(open_memstream(&text, &size));
+
+	diagnostics_write(warnings, out);
+	fclose(out);
+	return xcheck(text);
 }
 
 struct config *config_load_stream(const char *path, FILE *in, FILE *errors)
 {
-	struct loader loader = {.config = config_create(path), .diagnostics = {.path = path}};
+	struct loader loader = {
+		.config = config_create(path), .diagnostics = {.path = path}, .warnings = {.path = path}};
 	struct config *config = loader.config;
 
 	load_file(&loader, in);
@@ -299,8 +332,10 @@ struct config *config_load_stream(const char *path, FILE *in, FILE *errors)
 		config = NULL;
 	} else {
 		apply_defaults(config);
+		config->warnings = format_warnings(&loader.warnings);
 	}
 	diagnostics_finish(&loader.diagnostics);
+	diagnostics_finish(&loader.warnings);
 	ini_file_finish(&loader.file);
 	free(loader.sections);
 	return config;
@@ -473,7 +508,11 @@ void config_destroy(struct config *config)
 	free(config->peers);
 	free(config->user.name);
 	free(config->datagram_log.path);
+	for (size_t i = 0; i < config->http.host_count; i++)
+		free(config->http.hosts[i]);
+	free(config->http.hosts);
 	free(config->http.text);
+	free(config->warnings);
 	free(config->path);
 	free(config);
 }

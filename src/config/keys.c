@@ -118,6 +118,7 @@ static const struct config_key keys[] = {
 	 CONFIG(datagram_log.queue)},
 
 	{SECTION_HTTP, "listen", set_http_listen, "off, or an address such as 127.0.0.1:9100"},
+	{SECTION_HTTP, "hosts", set_http_hosts, "names and IP addresses of this host, without a port"},
 
 	{SECTION_LISTENER, "address", set_listener_address,
 	 "one or more of IPV4:PORT, [IPV6]:PORT, *:PORT and unix:/path"},

@@ -33,6 +33,7 @@ bool set_payload(struct config_field *field, const char *value); /* stores at th
 
 /* setters_address.c */
 bool set_http_listen(struct config_field *field, const char *value);
+bool set_http_hosts(struct config_field *field, const char *value);
 bool set_listener_address(struct config_field *field, const char *value);
 bool set_interface(struct config_field *field, const char *value);
 bool set_multicast(struct config_field *field, const char *value);

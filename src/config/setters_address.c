@@ -1,10 +1,13 @@
 #include "config/setters.h"
 
 #include <ctype.h>
+#include <ifaddrs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/destination.h"
 #include "base/systemd.h"
 #include "base/xalloc.h"
 #include "build_config.h"
@@ -13,6 +16,22 @@
 static bool report_v4_mapped(struct config_field *field, const char *text)
 {
 	return config_field_error(field, "`%s` is an IPv4 address in IPv6 clothes: write the IPv4 address", text);
+}
+
+/* Rejects hosts such as "192.168.1" and "0x7f.1": the last label of a host name is never a number, and the resolver
+ * would convert such a host to an IPv4 address (inet_aton(3)). A final dot is allowed. */
+static bool is_host_name(const char *host)
+{
+	size_t length = strlen(host), digits;
+	const char *label = host;
+
+	for (size_t i = 0; i + 1 < length; i++) {
+		if (host[i] == '.')
+			label = host + i + 1;
+	}
+	digits = strncasecmp(label, "0x", 2) ? strspn(label, "0123456789")
+					     : 2 + strspn(label + 2, "0123456789abcdefABCDEF");
+	return isalnum((unsigned char)*host) && label[digits] && strcmp(label + digits, ".");
 }
 
 /* --- [http] --- */
@@ -73,6 +92,39 @@ bool set_http_listen(struct config_field *field, const char *value)
 	config->http.text = xcheck(strdup(value));
 	config->http.line = field->line;
 	return true;
+}
+
+/* Accepts an IP address without brackets, or a name. */
+static bool is_http_host(const char *item)
+{
+	char text[ADDRESS_HOST_MAX + 8], host[ADDRESS_HOST_MAX];
+	struct address address;
+	uint16_t port;
+
+	if (!address_from_ip(&address, item, 0))
+		return true;
+	return snprintf(text, sizeof(text), "%s:1", item) < (int)sizeof(text) && !address_split(text, host, &port) &&
+	       is_host_name(host);
+}
+
+static bool add_http_host(struct config_field *field, char *item)
+{
+	struct config *config = field->config;
+
+	if (!is_http_host(item))
+		return config_field_error(
+			field,
+			"`%s` is no name of a host: write a name or an IP address as in a URL, without "
+			"port and brackets",
+			item);
+	*(char **)config_array_append(&config->http.hosts, &config->http.host_count, sizeof(char *)) =
+		xcheck(strdup(item));
+	return true;
+}
+
+bool set_http_hosts(struct config_field *field, const char *value)
+{
+	return config_field_each_item(field, value, add_http_host);
 }
 
 /* --- [listener:NAME] --- */
@@ -226,25 +278,38 @@ bool set_prefixes(struct config_field *field, const char *value)
 
 /* --- [peer:NAME] --- */
 
-/* Rejects hosts such as "192.168.1" and "0x7f.1": the last label of a host name is never a number, and the resolver
- * would convert such a host to an IPv4 address (inet_aton(3)). A final dot is allowed. */
-static bool is_host_name(const char *host)
+static enum destination classify_peer_address(const struct address *address)
 {
-	size_t length = strlen(host), digits;
-	const char *label = host;
+	struct ifaddrs *interfaces;
+	enum destination destination;
 
-	for (size_t i = 0; i + 1 < length; i++) {
-		if (host[i] == '.')
-			label = host + i + 1;
-	}
-	digits = strncasecmp(label, "0x", 2) ? strspn(label, "0123456789")
-					     : 2 + strspn(label + 2, "0123456789abcdefABCDEF");
-	return isalnum((unsigned char)*host) && label[digits] && strcmp(label + digits, ".");
+	if (getifaddrs(&interfaces))
+		return destination_classify(address, NULL);
+	destination = destination_classify(address, interfaces);
+	freeifaddrs(interfaces);
+	return destination;
 }
 
 static bool report_no_destination(struct config_field *field, const char *value)
 {
 	return config_field_error(field, "`%s` is nobody's address: write where the peer listens", value);
+}
+
+/* A multicast group is accepted: the file names it on purpose. */
+static bool is_literal_destination(struct config_field *field, const struct address *address, const char *value)
+{
+	switch (classify_peer_address(address)) {
+	case DESTINATION_NOBODY:
+		return report_no_destination(field, value);
+	case DESTINATION_V4_MAPPED:
+		return report_v4_mapped(field, value);
+	case DESTINATION_BROADCAST:
+		return config_field_error(
+			field, "`%s` is a broadcast address, which reaches every host: write the address of one host",
+			value);
+	default:
+		return true;
+	}
 }
 
 bool set_peer_address(struct config_field *field, const char *value)
@@ -263,10 +328,8 @@ bool set_peer_address(struct config_field *field, const char *value)
 			return config_field_error(field, "`%s`: %s", value, address_error_text(value, true, fault));
 		peer->host = xcheck(strdup(host));
 		address_from_ip(&peer->address, "0.0.0.0", port);
-	} else if (address_is_wildcard(&peer->address)) {
-		return report_no_destination(field, value);
-	} else if (address_is_v4_mapped(&peer->address)) {
-		return report_v4_mapped(field, value);
+	} else if (!is_literal_destination(field, &peer->address, value)) {
+		return false;
 	}
 	if (peer->address.any.sa_family != AF_UNIX && !address_port(&peer->address))
 		return config_field_error(field, "`%s` has port 0, which nobody listens on: write the peer's port",

@@ -5,14 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void log_lines(char *text, struct log *log)
+/* Logs each line of the text, which may be NULL. */
+static void config_reload_log_lines(const char *text, enum log_level level, struct log *log)
 {
-	const char *line;
+	while (text && *text) {
+		int length = (int)strcspn(text, "\n");
 
-	while (text && (line = strsep(&text, "\n"))) {
-		if (*line)
-			log_error(log, "%s", line);
+		log_write(log, level, "%.*s", length, text);
+		text += length + (text[length] == '\n');
 	}
+}
+
+void config_reload_log_warnings(const struct config *config, struct log *log)
+{
+	config_reload_log_lines(config->warnings, LOG_LEVEL_WARNING, log);
 }
 
 struct config *config_reload_read(const char *path, struct log *log)
@@ -24,8 +30,10 @@ struct config *config_reload_read(const char *path, struct log *log)
 
 	if (stream)
 		fclose(stream);
-	log_lines(errors, log);
+	config_reload_log_lines(errors, LOG_LEVEL_ERROR, log);
 	free(errors);
+	if (config)
+		config_reload_log_warnings(config, log);
 	return config;
 }
 

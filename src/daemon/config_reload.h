@@ -1,13 +1,16 @@
-/* Reading of the configuration file at a reload. Errors go to the log of the running daemon. */
+/* Reading of the configuration file at a reload. Errors and warnings go to the log of the running daemon. */
 #ifndef UDPRELAYD_DAEMON_CONFIG_RELOAD_H
 #define UDPRELAYD_DAEMON_CONFIG_RELOAD_H
 
 #include "base/log.h"
 #include "config/config.h"
 
-/* Reads the file at path. Logs the same errors as at the start, one log line each. Returns the configuration, which the
- * caller owns, or NULL. */
+/* Reads the file at path. Logs the same errors or warnings as at the start, one log line each. Returns the
+ * configuration, which the caller owns, or NULL. */
 struct config *config_reload_read(const char *path, struct log *log);
+
+/* Logs the warnings of the configuration, one log line each. */
+void config_reload_log_warnings(const struct config *config, struct log *log);
 
 /* Logs a warning for each key that differs between the active and the next configuration but is fixed until the daemon
  * restarts. worker_count: number of running workers. */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "daemon/config_reload.h"
 #include "daemon/privileges.h"
 #include "daemon/server.h"
 
@@ -28,6 +29,7 @@ int daemon_run(struct config *config, const char *name)
 		fprintf(stderr, "%s: cannot start the log: %s\n", name, strerror(-error));
 		return 1;
 	}
+	config_reload_log_warnings(config, log);
 	status = server_run(config, log, &clean);
 	if (status == 0)
 		log_notice(log, "ended");

@@ -332,11 +332,11 @@ static void server_serve(struct server *server, struct config *config)
 {
 	server->error = server_start(server, config);
 	if (!server->error) {
-		report_ready(server, "udprelayd " UDPRELAYD_VERSION " ready");
 		peers_start(server->active->peers);
 		start_watchdog(server);
 		interface_monitor_start(&server->interface_monitor, &server->loop, on_addresses_changed, server,
 					server->log);
+		report_ready(server, "udprelayd " UDPRELAYD_VERSION " ready");
 		uv_run(&server->loop, UV_RUN_DEFAULT);
 	}
 	if (server->active)

@@ -36,14 +36,6 @@ void eventcount_cancel(struct eventcount *eventcount)
 	atomic_store_explicit(&eventcount->waiting, false, memory_order_relaxed);
 }
 
-void eventcount_notify(struct eventcount *eventcount)
-{
-	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&eventcount->waiting, memory_order_relaxed) &&
-	    atomic_exchange(&eventcount->waiting, false))
-		sem_post(&eventcount->semaphore);
-}
-
 void eventcount_wake(struct eventcount *eventcount)
 {
 	atomic_store(&eventcount->waiting, false);

@@ -31,8 +31,8 @@ static const struct action action_sink = {
 static enum drop_reason echo_submit(struct pipeline *pipeline, const struct rx_context *rx, struct train *train,
 				    unsigned i)
 {
-	struct delivery delivery = {
-		.tx = rx->tx, .to = &train->source, .from = train->local ? &train->local->reply_source : NULL};
+	const struct address *from = train->local ? &train->local->reply_source : NULL;
+	struct delivery delivery = {.destination = {.socket = rx->tx, .to = &train->source, .from = from}};
 
 	pipeline->chunks[i] = delivery_enqueue(&pipeline->delivery, &delivery, train);
 	return DROP_NONE;
@@ -47,7 +47,6 @@ static void echo_collect(struct pipeline *pipeline, const struct rx_context *rx,
 static const struct action action_echo = {
 	.verdict = VERDICT_ECHOED,
 	.counter = offsetof(struct listener_counters, echoed),
-	.ring_warning = "repeats one payload without end, as another echo would",
 	.submit = echo_submit,
 	.collect = echo_collect,
 };
@@ -58,13 +57,23 @@ static const struct action action_echo = {
 static enum drop_reason forward_submit(struct pipeline *pipeline, const struct rx_context *rx, struct train *train,
 				       unsigned i)
 {
+	uint8_t hop_limit;
+	enum drop_reason reason = pipeline_hop_limit(pipeline, rx, train, pipeline->peer_count, &hop_limit);
+
+	if (reason)
+		return reason;
 	pipeline->chunks[i] = NULL;
 	for (size_t p = 0; p < pipeline->peer_count; p++) {
 		struct pipeline_peer *peer = &pipeline->peers[p];
-		struct delivery delivery = {.tx = &peer->socket->tx, .converter = peer->converter};
+		struct delivery delivery = {.destination = {.socket = &peer->socket->tx, .hop_limit = hop_limit},
+					    .converter = peer->converter};
 		enum drop_reason down = peer_socket_ensure_open(peer->socket, rx->now_ms);
-		struct tx_chunk *chunk = down ? delivery_enqueue_dropped(&pipeline->delivery, train, down)
-					      : delivery_enqueue(&pipeline->delivery, &delivery, train);
+		struct tx_chunk *chunk;
+
+		if (address_is_multicast(&peer->socket->address))
+			delivery.destination.hop_limit = 0; /* IP_MULTICAST_TTL limits the scope */
+		chunk = down ? delivery_enqueue_dropped(&pipeline->delivery, train, down)
+			     : delivery_enqueue(&pipeline->delivery, &delivery, train);
 
 		if (!pipeline->chunks[i])
 			pipeline->chunks[i] = chunk;
@@ -96,7 +105,6 @@ static void forward_finish(struct pipeline *pipeline, const struct rx_context *r
 static const struct action action_forward = {
 	.verdict = VERDICT_FORWARDED,
 	.counter = offsetof(struct listener_counters, forwarded),
-	.ring_warning = "sends back what others sent, as a ring of hosts would",
 	.copies_to_peers = true,
 	.submit = forward_submit,
 	.collect = forward_collect,

@@ -33,6 +33,21 @@ void arena_destroy(struct arena *arena)
 
 /* --- Before the flush --- */
 
+void delivery_check_ring(struct delivery_context *context, const struct address *client, enum ring_direction direction,
+			 struct train *train, uint64_t now_ms)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	if (!context->ring_guard ||
+	    !ring_guard_check(context->ring_guard, &context->ring_guard_sampler, client, direction, train, now_ms))
+		return;
+	log_write_limited(context->log, &context->ring_log_limit, LOG_LEVEL_WARNING,
+			  "listener %s: datagrams %s %s repeat, as in an endless exchange of two services: a few of "
+			  "them are dropped (ring); to allow this, write ring_guard = off",
+			  context->config->name, direction == RING_FROM_CLIENT ? "from" : "to",
+			  address_format(client, text));
+}
+
 /* The datagrams [skip, end) of the train. */
 static struct tx_payload delivery_payload(const struct train *train)
 {
@@ -67,7 +82,7 @@ static struct tx_chunk *delivery_enqueue_converted(struct delivery_context *cont
 	if (reason)
 		return tx_batch_add_dropped(context->tx_batch, (struct tx_payload){data, size, size, 1}, reason);
 	arena->used += made;
-	return tx_batch_add(context->tx_batch, delivery->tx, delivery->to, delivery->from,
+	return tx_batch_add(context->tx_batch, &delivery->destination,
 			    (struct tx_payload){out, (uint32_t)made, (uint32_t)made, 1});
 }
 
@@ -77,8 +92,7 @@ struct tx_chunk *delivery_enqueue(struct delivery_context *context, const struct
 	struct tx_chunk *first = NULL;
 
 	if (!delivery->converter)
-		return tx_batch_add(context->tx_batch, delivery->tx, delivery->to, delivery->from,
-				    delivery_payload(train));
+		return tx_batch_add(context->tx_batch, &delivery->destination, delivery_payload(train));
 	for (uint32_t i = train->skip; i < train->end; i++) {
 		struct tx_chunk *chunk = delivery_enqueue_converted(
 			context, delivery, train->data + (size_t)i * train->segment, train_datagram_size(train, i));
@@ -104,8 +118,8 @@ void outcome_init(struct outcome *outcome, const struct train *train)
 	memset(outcome->reason, (int)train->drop, train->count);
 	if (train->drop)
 		return;
-	memset(outcome->reason, DROP_TOO_LARGE, train->skip);
-	memset(outcome->reason + train->end, DROP_UNEXPECTED, (size_t)(train->count - train->end));
+	memset(outcome->reason, (int)train->skip_reason, train->skip);
+	memset(outcome->reason + train->end, (int)train->end_reason, (size_t)(train->count - train->end));
 }
 
 static void peer_counters_count(struct peer_counters *counters, const struct tx_chunk *chunk)

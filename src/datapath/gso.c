@@ -11,7 +11,8 @@
 
 static struct gso_fallback *gso_fallback_of(struct tx_messages *messages, const struct tx_flow *flow)
 {
-	return flow->to ? &messages->fallbacks[flow->hash & (TX_FALLBACKS - 1)] : &flow->socket->fallback;
+	return flow->destination.to ? &messages->fallbacks[flow->hash & (TX_FALLBACKS - 1)]
+				    : &flow->destination.socket->fallback;
 }
 
 void gso_disable(struct tx_messages *messages, const struct tx_message *message, bool any_size)
@@ -29,7 +30,7 @@ static uint32_t gso_run_length(struct tx_messages *messages, const struct tx_flo
 	bool refused = fallback->segment && segment >= fallback->segment && fallback->destination == flow->hash &&
 		       messages->now_ms < fallback->until_ms;
 
-	if (!flow->socket->gso || !segment || refused || segment > GSO_SIZE_MAX / 2)
+	if (!flow->destination.socket->gso || !segment || refused || segment > GSO_SIZE_MAX / 2)
 		return 1;
 	return segment * TX_CHUNK_DATAGRAMS <= GSO_SIZE_MAX ? TX_CHUNK_DATAGRAMS : GSO_SIZE_MAX / segment;
 }
@@ -90,21 +91,33 @@ static void gso_add_source(struct msghdr *header, const struct address *from)
 	}
 }
 
+static void gso_add_hop_limit(struct msghdr *header, const struct tx_destination *destination)
+{
+	int hop_limit = destination->hop_limit;
+
+	if (destination->socket->ipv6)
+		gso_add_cmsg(header, IPPROTO_IPV6, IPV6_HOPLIMIT, &hop_limit, sizeof(hop_limit));
+	else
+		gso_add_cmsg(header, IPPROTO_IP, IP_TTL, &hop_limit, sizeof(hop_limit));
+}
+
 static void gso_build_message(struct tx_messages *messages, size_t i)
 {
 	struct tx_message *message = &messages->items[i];
-	const struct tx_flow *flow = message->flow;
+	const struct tx_destination *destination = &message->flow->destination;
 	struct msghdr *header = &messages->headers[i].msg_hdr;
 
 	*header = (struct msghdr){.msg_iov = &messages->vectors[messages->vector_count],
 				  .msg_control = messages->control[i]};
 	header->msg_iovlen = gso_gather(messages, message);
-	if (flow->to) {
-		header->msg_name = (void *)&flow->to->any;
-		header->msg_namelen = flow->to->length;
+	if (destination->to) {
+		header->msg_name = (void *)&destination->to->any;
+		header->msg_namelen = destination->to->length;
 	}
-	if (flow->from)
-		gso_add_source(header, flow->from);
+	if (destination->from)
+		gso_add_source(header, destination->from);
+	if (destination->hop_limit != destination->socket->hop_limit && destination->hop_limit)
+		gso_add_hop_limit(header, destination);
 	if (message->count > 1) {
 		uint16_t segment = (uint16_t)messages->chunks[message->begin.chunk].segment;
 		gso_add_cmsg(header, SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment));

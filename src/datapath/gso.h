@@ -15,7 +15,8 @@
 #define TX_MESSAGES 64
 #define TX_VECTORS 256
 
-#define TX_CONTROL_SIZE (CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint16_t)))
+#define TX_CONTROL_SIZE                                                                                                \
+	(CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint16_t)))
 
 /* Destinations of unconnected sockets whose refusal of GSO is remembered; a power of two. */
 #define TX_FALLBACKS 256
@@ -25,11 +26,10 @@ struct tx_cursor {
 	uint32_t chunk, datagram;
 };
 
-/* The chunks of a batch with the same socket, destination and source, in order, and how far they are sent. */
+/* The chunks of a batch with the same destination, in order, and how far they are sent. */
 struct tx_flow {
-	struct tx_socket *socket;
-	const struct address *to, *from;
-	uint32_t hash; /* of to */
+	struct tx_destination destination;
+	uint32_t hash; /* of the address; 0: the socket is connected */
 	uint32_t last; /* chunk */
 	struct tx_cursor unsent; /* the first datagram that is neither sent nor dropped */
 	bool blocked; /* waits for room in the queue of its receiver, until the next flush */

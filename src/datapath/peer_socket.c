@@ -46,6 +46,7 @@ void peer_socket_adopt(struct peer_socket *peer, struct peer_socket *before)
 
 void peer_socket_set_address(struct peer_socket *peer, const struct address *address)
 {
+	peer->no_address = false;
 	if (address && peer->address.length && address_equal(address, &peer->address))
 		return;
 	/* Chunks may still wait for room in the old socket, so it stays open until it is opened again. */
@@ -56,10 +57,15 @@ void peer_socket_set_address(struct peer_socket *peer, const struct address *add
 		peer->address = *address;
 }
 
+void peer_socket_set_no_address(struct peer_socket *peer)
+{
+	peer->no_address = true;
+}
+
 enum drop_reason peer_socket_check(const struct peer_socket *peer)
 {
 	if (!peer->address.length)
-		return DROP_UNRESOLVED;
+		return peer->no_address ? DROP_NO_ADDRESS : DROP_UNRESOLVED;
 	return peer_socket_reaches_us(peer) ? DROP_LOOP : DROP_NONE;
 }
 
@@ -86,6 +92,8 @@ static enum drop_reason peer_socket_open(struct peer_socket *peer, uint64_t now_
 	peer->down = DROP_NONE;
 	peer->tx.fd = fd;
 	peer->tx.gso = peer->address.any.sa_family != AF_UNIX;
+	peer->tx.ipv6 = peer->address.any.sa_family == AF_INET6;
+	peer->tx.hop_limit = 0;
 	peer->tx.fallback.segment = 0;
 	return DROP_NONE;
 }
@@ -112,7 +120,7 @@ static bool peer_socket_became_own_address(struct peer_socket *peer)
 enum drop_reason peer_socket_ensure_open(struct peer_socket *peer, uint64_t now_ms)
 {
 	if (!peer->address.length)
-		return DROP_UNRESOLVED;
+		return peer_socket_check(peer);
 	if (peer->tx.fd >= 0 && !peer->tx.broken && !peer_socket_became_own_address(peer))
 		return DROP_NONE;
 	return peer_socket_open(peer, now_ms);

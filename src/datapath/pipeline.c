@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "guard/access.h"
+#include "guard/hop_limit.h"
 
 static int pipeline_add_peer(struct pipeline *pipeline, const struct peer_config *config, struct peer_socket *sockets)
 {
@@ -55,6 +56,14 @@ size_t pipeline_chunks_max(const struct pipeline *pipeline)
 	return destinations * chunks * pipeline->delivery.batch_limit;
 }
 
+/* A peer socket has one flow for each hop limit. Without peers, each train may be a flow. */
+size_t pipeline_flows_max(const struct pipeline *pipeline)
+{
+	size_t peers = pipeline->peer_count;
+
+	return pipeline->action->copies_to_peers ? peers * hop_limit_values(peers) : RX_BATCH_TRAINS;
+}
+
 /* --- Before the flush --- */
 
 static bool pipeline_is_from_peer(const struct pipeline *pipeline, const struct train *train)
@@ -66,36 +75,47 @@ static bool pipeline_is_from_peer(const struct pipeline *pipeline, const struct 
 	return false;
 }
 
-static void pipeline_log_ring(struct pipeline *pipeline, const struct train *train)
+/* The hop limit of a multicast datagram is small from the beginning, so it says nothing. Returns 0 if it is not known.
+ */
+static uint8_t pipeline_received_hop_limit(const struct rx_context *rx, const struct train *train)
 {
-	char source[ADDRESS_TEXT_MAX];
-
-	log_write_limited(pipeline->log, &pipeline->ring_log_limit, LOG_LEVEL_WARNING,
-			  "listener %s: %s %s: that is dropped (ring); where it is meant, write ring_guard = off",
-			  pipeline->config->name, address_format(&train->source, source),
-			  pipeline->action->ring_warning);
+	return address_is_multicast(train->local ? &train->local->destination : rx->local) ? 0 : train->hop_limit;
 }
 
-/* The guard: returns the reason to drop the train, or DROP_NONE. */
-static enum drop_reason pipeline_guard(struct pipeline *pipeline, struct train *train, uint64_t now_ms)
+enum drop_reason pipeline_hop_limit(const struct pipeline *pipeline, const struct rx_context *rx,
+				    const struct train *train, size_t copies, uint8_t *hop_limit)
 {
-	enum drop_reason reason = access_check(pipeline->config, pipeline->own, &train->source).reason;
+	*hop_limit = 0;
+	if (!pipeline->delivery.ring_guard || train->source.any.sa_family == AF_UNIX)
+		return DROP_NONE;
+	*hop_limit = hop_limit_next(pipeline_received_hop_limit(rx, train), copies);
+	return *hop_limit ? DROP_NONE : DROP_HOP_LIMIT;
+}
 
-	if (reason)
-		return reason;
-	if (pipeline->source_limit &&
-	    !source_limit_take(pipeline->source_limit, &train->source, train->count, now_ms) &&
-	    !source_limit_sample(pipeline->source_limit, &pipeline->source_limit_sampler))
-		return DROP_SOURCE_LIMIT;
-	train_limit_size(train, pipeline->config->max_datagram);
+/* The hop limit alone ends a ring of forwards. The ring guard helps where it is not known, and against a peer that
+ * sends back with a new hop limit. */
+static bool pipeline_may_circulate(const struct pipeline *pipeline, const struct rx_context *rx,
+				   const struct train *train)
+{
+	return !pipeline->action->copies_to_peers || !pipeline_received_hop_limit(rx, train) ||
+	       pipeline_is_from_peer(pipeline, train);
+}
+
+/* The guard: drops the train, or some of its datagrams, under a reason. */
+static void pipeline_guard(struct pipeline *pipeline, const struct rx_context *rx, struct train *train)
+{
+	train->drop = access_check(pipeline->config, pipeline->own, &train->source).reason;
 	if (train->drop)
-		return train->drop;
-	if (pipeline->ring_guard && !ring_guard_admits(pipeline->ring_guard, &pipeline->ring_guard_sampler, train,
-						       pipeline_is_from_peer(pipeline, train), now_ms)) {
-		pipeline_log_ring(pipeline, train);
-		return DROP_RING;
+		return;
+	if (pipeline->source_limit &&
+	    !source_limit_take(pipeline->source_limit, &train->source, train->count, rx->now_ms) &&
+	    !source_limit_sample(pipeline->source_limit, &pipeline->source_limit_sampler)) {
+		train->drop = DROP_SOURCE_LIMIT;
+		return;
 	}
-	return DROP_NONE;
+	train_limit_size(train, pipeline->config->max_datagram);
+	if (!train->drop && pipeline->delivery.ring_guard && pipeline_may_circulate(pipeline, rx, train))
+		delivery_check_ring(&pipeline->delivery, &train->source, RING_FROM_CLIENT, train, rx->now_ms);
 }
 
 void pipeline_submit(struct pipeline *pipeline, const struct rx_context *rx, struct train *trains, unsigned count)
@@ -107,7 +127,7 @@ void pipeline_submit(struct pipeline *pipeline, const struct rx_context *rx, str
 		struct train *train = &trains[i];
 
 		if (!train->drop)
-			train->drop = pipeline_guard(pipeline, train, rx->now_ms);
+			pipeline_guard(pipeline, rx, train);
 		if (!train->drop)
 			train->drop = pipeline->action->submit(pipeline, rx, train, i);
 	}

@@ -6,12 +6,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "net/pktinfo.h"
+
 /* Slots at a distance of exactly 64 KiB share a few sets of the L1 cache. An odd number of additional cache lines
  * avoids this. */
 #define SLOT_STRIDE (RX_SLOT_SIZE + 9 * 64)
 
-/* UDP_GRO's int and the larger one of the two PKTINFO structures. */
-#define CONTROL_SIZE (CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct in6_pktinfo)))
+/* UDP_GRO and the hop limit, an int each, and the larger one of the two PKTINFO structures. */
+#define CONTROL_SIZE (2 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct in6_pktinfo)))
 
 struct rx_batch {
 	struct mmsghdr messages[RX_BATCH_TRAINS];
@@ -76,43 +78,6 @@ void rx_batch_destroy(struct rx_batch *batch)
 
 /* --- Control messages --- */
 
-/* These two write only the part of the address that the family uses. */
-static void address_set_v4(struct address *address, struct in_addr ip)
-{
-	address->length = sizeof(address->v4);
-	address->v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = ip};
-}
-
-static void address_set_v6(struct address *address, const struct in6_addr *ip, unsigned ifindex)
-{
-	address->length = sizeof(address->v6);
-	address->v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = *ip};
-	if (IN6_IS_ADDR_LINKLOCAL(ip) || IN6_IS_ADDR_MC_LINKLOCAL(ip))
-		address->v6.sin6_scope_id = ifindex;
-}
-
-/* For a multicast or broadcast datagram, ipi_spec_dst is the address of the route to the sender (ip(7)). */
-static void parse_pktinfo4(struct pktinfo *local, const struct cmsghdr *c)
-{
-	struct in_pktinfo info;
-
-	memcpy(&info, CMSG_DATA(c), sizeof(info));
-	address_set_v4(&local->destination, info.ipi_addr);
-	address_set_v4(&local->reply_source, info.ipi_spec_dst);
-}
-
-/* IPv6 reports no second address. The kernel chooses the source of a reply to a multicast datagram. */
-static void parse_pktinfo6(struct pktinfo *local, const struct cmsghdr *c)
-{
-	struct in6_pktinfo info;
-
-	memcpy(&info, CMSG_DATA(c), sizeof(info));
-	address_set_v6(&local->destination, &info.ipi6_addr, info.ipi6_ifindex);
-	address_set_v6(&local->reply_source, &info.ipi6_addr, info.ipi6_ifindex);
-	if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr))
-		local->reply_source.length = 0;
-}
-
 /* CMSG_NXTHDR checks that the data of a header is complete, CMSG_FIRSTHDR does not. */
 static bool cmsg_is_complete(const struct msghdr *message, const struct cmsghdr *c)
 {
@@ -130,18 +95,21 @@ void rx_batch_parse_cmsgs(struct train *train, struct pktinfo *local, struct msg
 {
 	/* Control data of an AF_UNIX datagram is always truncated: see rx_batch_set_control_size(). */
 	bool truncated = message->msg_flags & MSG_CTRUNC && train->source.any.sa_family != AF_UNIX;
-	int segment = 0;
+	int segment = 0, hop_limit = 0;
 
 	train->local = NULL;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c && cmsg_is_complete(message, c);
 	     c = CMSG_NXTHDR(message, c)) {
 		if (cmsg_is(c, SOL_UDP, UDP_GRO, sizeof(int))) {
 			memcpy(&segment, CMSG_DATA(c), sizeof(segment));
+		} else if (cmsg_is(c, IPPROTO_IP, IP_TTL, sizeof(int)) ||
+			   cmsg_is(c, IPPROTO_IPV6, IPV6_HOPLIMIT, sizeof(int))) {
+			memcpy(&hop_limit, CMSG_DATA(c), sizeof(hop_limit));
 		} else if (cmsg_is(c, IPPROTO_IP, IP_PKTINFO, sizeof(struct in_pktinfo))) {
-			parse_pktinfo4(local, c);
+			pktinfo_parse4(local, CMSG_DATA(c));
 			train->local = local;
 		} else if (cmsg_is(c, IPPROTO_IPV6, IPV6_PKTINFO, sizeof(struct in6_pktinfo))) {
-			parse_pktinfo6(local, c);
+			pktinfo_parse6(local, CMSG_DATA(c));
 			train->local = local;
 		}
 	}
@@ -158,6 +126,7 @@ void rx_batch_parse_cmsgs(struct train *train, struct pktinfo *local, struct msg
 	train->skip = 0;
 	train->end = train->count;
 	train->ignored = false;
+	train->hop_limit = (uint8_t)hop_limit;
 }
 
 /* --- Receiving --- */
@@ -237,6 +206,7 @@ int rx_batch_recv_one(struct rx_batch *batch, unsigned offset, int fd, struct tr
 	train->skip = 0;
 	train->drop = size > RX_SLOT_SIZE ? DROP_TOO_LARGE : DROP_NONE;
 	train->ignored = false;
+	train->hop_limit = 0;
 	train->local = NULL;
 	*trains = train;
 	rx_batch_count(&batch->counters, train, 1);

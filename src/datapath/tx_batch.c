@@ -1,6 +1,7 @@
 #include "datapath/tx_batch.h"
 
 #include <assert.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,13 +62,13 @@ void tx_batch_destroy(struct tx_batch *batch)
 
 /* --- Adding datagrams --- */
 
-static struct tx_flow *tx_flow_create(struct tx_batch *batch, struct tx_socket *socket, const struct address *to,
-				      const struct address *from, uint32_t hash)
+static struct tx_flow *tx_flow_create(struct tx_batch *batch, const struct tx_destination *destination, uint32_t hash)
 {
 	assert(batch->flow_count < batch->flow_max);
+	struct tx_socket *socket = destination->socket;
 	struct tx_flow *flow = &batch->flows[batch->flow_count++];
 
-	*flow = (struct tx_flow){.socket = socket, .to = to, .from = from, .hash = hash, .unsent = {.chunk = TX_NONE}};
+	*flow = (struct tx_flow){.destination = *destination, .hash = hash, .unsent = {.chunk = TX_NONE}};
 	if (!socket->first) {
 		socket->blocked_reason = DROP_CONGESTED; /* for tx_batch_drop_pending() before any flush */
 		socket->first = flow;
@@ -80,33 +81,41 @@ static struct tx_flow *tx_flow_create(struct tx_batch *batch, struct tx_socket *
 	return flow;
 }
 
-static bool tx_flow_matches(const struct tx_flow *flow, const struct tx_socket *socket, const struct address *to,
-			    const struct address *from)
+static bool tx_flow_matches(const struct tx_flow *flow, const struct tx_destination *destination)
 {
-	bool same_source = flow->from == from || (flow->from && from && address_equal(flow->from, from));
+	const struct address *from = flow->destination.from, *other = destination->from;
+	bool same_source = from == other || (from && other && address_equal(from, other));
 
-	return flow->socket == socket && same_source && address_equal(flow->to, to);
+	return flow->destination.socket == destination->socket && same_source &&
+	       address_equal(flow->destination.to, destination->to);
 }
 
-static struct tx_flow *tx_flow_find(struct tx_batch *batch, struct tx_socket *socket, const struct address *to,
-				    const struct address *from)
+/* A connected socket has one flow for each hop limit, and there are few of them. */
+static struct tx_flow *tx_flow_find_connected(struct tx_batch *batch, const struct tx_destination *destination)
 {
-	struct tx_flow *last = socket->last;
+	struct tx_flow *flow = destination->socket->first;
 
-	if (socket->connected)
-		return last ? last : tx_flow_create(batch, socket, NULL, NULL, 0);
-	if (last && tx_flow_matches(last, socket, to, from))
+	while (flow && flow->destination.hop_limit != destination->hop_limit)
+		flow = flow->next;
+	return flow ? flow : tx_flow_create(batch, destination, 0);
+}
+
+static struct tx_flow *tx_flow_find(struct tx_batch *batch, const struct tx_destination *destination)
+{
+	struct tx_flow *last = destination->socket->last;
+
+	if (last && tx_flow_matches(last, destination))
 		return last;
 
-	uint32_t hash = address_hash(to);
+	uint32_t hash = address_hash(destination->to);
 	uint32_t slot = hash & batch->table_mask;
 	for (; batch->table[slot]; slot = (slot + 1) & batch->table_mask) {
 		struct tx_flow *flow = &batch->flows[batch->table[slot] - 1];
 
-		if (flow->hash == hash && tx_flow_matches(flow, socket, to, from))
+		if (flow->hash == hash && tx_flow_matches(flow, destination))
 			return flow;
 	}
-	struct tx_flow *flow = tx_flow_create(batch, socket, to, from, hash);
+	struct tx_flow *flow = tx_flow_create(batch, destination, hash);
 	batch->table[slot] = (uint16_t)batch->flow_count;
 	return flow;
 }
@@ -132,7 +141,7 @@ static struct tx_chunk *tx_chunks_add(struct tx_batch *batch, struct tx_flow *fl
 
 		assert(batch->chunk_count < batch->chunk_max);
 		batch->chunks[batch->chunk_count] = (struct tx_chunk){.data = payload.data,
-								      .socket = flow ? flow->socket : NULL,
+								      .socket = flow ? flow->destination.socket : NULL,
 								      .reason = reason,
 								      .size = size,
 								      .segment = payload.segment,
@@ -150,12 +159,16 @@ static struct tx_chunk *tx_chunks_add(struct tx_batch *batch, struct tx_flow *fl
 	return first;
 }
 
-struct tx_chunk *tx_batch_add(struct tx_batch *batch, struct tx_socket *socket, const struct address *to,
-			      const struct address *from, struct tx_payload payload)
+struct tx_chunk *tx_batch_add(struct tx_batch *batch, const struct tx_destination *destination,
+			      struct tx_payload payload)
 {
-	struct tx_flow *flow = tx_flow_find(batch, socket, to, from && from->length ? from : NULL);
+	struct tx_destination to = *destination;
 
-	return tx_chunks_add(batch, flow, payload, DROP_NONE);
+	if (to.from && !to.from->length)
+		to.from = NULL;
+	return tx_chunks_add(batch,
+			     to.socket->connected ? tx_flow_find_connected(batch, &to) : tx_flow_find(batch, &to),
+			     payload, DROP_NONE);
 }
 
 struct tx_chunk *tx_batch_add_dropped(struct tx_batch *batch, struct tx_payload payload, enum drop_reason reason)
@@ -329,11 +342,25 @@ static bool tx_socket_send(struct tx_batch *batch, struct tx_socket *socket, uns
 	return true;
 }
 
+/* If all datagrams of this flush have the same hop limit, the socket option is cheaper than a control message for each
+ * message: most of the time it has this value already. */
+static void tx_socket_set_hop_limit(struct tx_socket *socket)
+{
+	int hop_limit = socket->first->destination.hop_limit;
+	int level = socket->ipv6 ? IPPROTO_IPV6 : IPPROTO_IP, option = socket->ipv6 ? IPV6_UNICAST_HOPS : IP_TTL;
+
+	if (socket->first == socket->last && hop_limit != socket->hop_limit &&
+	    !setsockopt(socket->fd, level, option, &hop_limit, sizeof(hop_limit)))
+		socket->hop_limit = (uint8_t)hop_limit;
+}
+
 /* Returns false if some datagrams must wait for the next flush. */
 static bool tx_socket_flush(struct tx_batch *batch, struct tx_socket *socket)
 {
 	unsigned built;
 
+	if (socket->first->destination.hop_limit)
+		tx_socket_set_hop_limit(socket);
 	socket->blocked = false;
 	for (struct tx_flow *flow = socket->first; flow; flow = flow->next)
 		flow->blocked = false;

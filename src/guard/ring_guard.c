@@ -6,64 +6,81 @@
 #include <string.h>
 
 #include "base/siphash.h"
-#include "guard/gcra_table.h"
 
-/* What is compared of a payload: so many bytes of its beginning and as many of its end. */
-#define PART 64
-#define WORDS (2 * PART / sizeof(uint32_t))
+/* The first hash covers this number of bytes at each end of the payload. */
+#define END_BYTES 64
+#define END_WORDS (2 * END_BYTES / sizeof(uint32_t))
 
-/* Senders that are counted for a payload. */
-#define RING_SENDERS 4
+/* Words of a source in the hash: direction, port and IP address. */
+#define SOURCE_WORDS 6
+#define KEY_WORDS (END_WORDS + SOURCE_WORDS)
 
-/* Payloads that a forwarder remembers at a time; senders and payloads that an echo does. */
-#define PAYLOADS (1u << 14)
-#define ECHOES (1u << 13)
+/* Remembered payloads, in sets of one cache line. */
+#define SEEN_SLOTS 8
+#define SEEN_SETS 4096u
 
-/* Of trains that could be echoed, one in so many is looked at. */
-#define ECHO_SHARE 16
+/* A remembered payload: a tag of its source and its ends (28 bits), a tag of all its bytes (20 bits; 0: not known yet),
+ * and the time when it was seen last (16 bits, in ticks). */
+#define TICK_SHIFT 6
+#define MEMORY_TICKS (4000 >> TICK_SHIFT)
 
-#define MEMORY_MS 2000
+/* Sources that repeat themselves, in sets of one cache line. */
+#define METER_SLOTS 4
+#define METER_SETS 1024u
 
-/* Times in the memory count 32 ms, and start again after half an hour. */
-#define TICK_SHIFT 5
-#define MEMORY_TICKS (MEMORY_MS >> TICK_SHIFT)
+/* Rates of repeated datagrams, and how many may come at once before a rate counts as exceeded. */
+#define SLOW_INTERVAL_MS 500 /* 2 per second */
+#define SLOW_BURST 8
+#define FAST_INTERVAL_MS 20 /* 50 per second */
+#define FAST_BURST 25
 
-/* What is remembered of a payload, in two words. Workers may overwrite each other's: that forgets an arrival, and rings
- * have many. Senders are so many bits of their hashes, where 0 is nobody. */
-struct memory {
-	_Atomic uint64_t payload; /* a tag of it (16 bits), who sent it first (16), when it was forwarded last (16) */
-	_Atomic uint64_t senders; /* on peers' hosts, the most frequent ones: who (9 bits), and by how much ahead (7) */
+/* Repeated datagrams between two drops, on average, of a slow source. A datagram of a fast source counts FAST_WEIGHT
+ * times, so that one of 216 is dropped. */
+#define DROP_INTERVAL 4096
+#define FAST_WEIGHT 19
+
+struct seen_set {
+	_Atomic uint64_t slots[SEEN_SLOTS];
+};
+
+/* The meter of one source. Workers may overwrite each other's updates: the count is then a little too low. */
+struct meter {
+	_Atomic uint64_t identity; /* tag of the source (32 bits) and the countdown to the next drop (32 bits) */
+	_Atomic uint64_t levels; /* when the slow and the fast bucket will be empty (32 bits each, in ms) */
+};
+
+struct meter_set {
+	struct meter meters[METER_SLOTS];
 };
 
 struct ring_guard {
-	uint32_t key[WORDS];
-	_Atomic uint64_t found; /* who sends back, and when it did so last */
-	struct gcra_table *echoes; /* of an echo */
-	struct memory *payloads; /* of a forwarder */
+	uint32_t key[KEY_WORDS];
+	struct siphash_key random_key, long_key;
+	struct seen_set *seen;
+	struct meter_set *sources;
 };
 
-/* --- Life --- */
-
-static bool create_memory(struct ring_guard *guard, enum action_kind action)
-{
-	if (action_traits[action].reflects)
-		return !gcra_table_create(&guard->echoes, ECHOES, RING_ECHO_RATE, RING_ECHO_BURST);
-	guard->payloads = calloc(PAYLOADS, sizeof(*guard->payloads));
-	return guard->payloads;
-}
-
-int ring_guard_create(struct ring_guard **out, enum action_kind action)
+int ring_guard_create(struct ring_guard **out)
 {
 	struct ring_guard *guard = calloc(1, sizeof(*guard));
-	struct siphash_key key;
 
-	if (!guard || !create_memory(guard, action)) {
-		free(guard);
+	if (!guard)
+		return -ENOMEM;
+	guard->seen = aligned_alloc(sizeof(struct seen_set), SEEN_SETS * sizeof(struct seen_set));
+	guard->sources = aligned_alloc(sizeof(struct meter_set), METER_SETS * sizeof(struct meter_set));
+	if (!guard->seen || !guard->sources) {
+		ring_guard_destroy(guard);
 		return -ENOMEM;
 	}
-	for (unsigned i = 0; i < WORDS; i += sizeof(key) / sizeof(*guard->key)) {
+	memset(guard->seen, 0, SEEN_SETS * sizeof(struct seen_set));
+	memset(guard->sources, 0, METER_SETS * sizeof(struct meter_set));
+	siphash_key_random(&guard->random_key);
+	siphash_key_random(&guard->long_key);
+	for (unsigned i = 0; i < KEY_WORDS; i++) {
+		struct siphash_key key;
+
 		siphash_key_random(&key);
-		memcpy(&guard->key[i], &key, sizeof(key));
+		memcpy(&guard->key[i], &key, sizeof(guard->key[i]));
 	}
 	*out = guard;
 	return 0;
@@ -73,213 +90,220 @@ void ring_guard_destroy(struct ring_guard *guard)
 {
 	if (!guard)
 		return;
-	gcra_table_destroy(guard->echoes);
-	free(guard->payloads);
+	free(guard->seen);
+	free(guard->sources);
 	free(guard);
 }
 
-/* --- Who was found --- */
+/* --- Hashes --- */
 
-/* The upper half is the sender, the lower one the time. */
-static void find(struct ring_guard *guard, uint32_t sender, uint64_t now_ms)
-{
-	atomic_store_explicit(&guard->found, (uint64_t)sender << 32 | (uint32_t)now_ms, memory_order_relaxed);
-}
-
-static bool is_found(struct ring_guard *guard, uint32_t sender, uint64_t now_ms)
-{
-	uint64_t found = atomic_load_explicit(&guard->found, memory_order_relaxed);
-
-	return found && found >> 32 == sender && (uint32_t)now_ms - (uint32_t)found < MEMORY_MS;
-}
-
-/* --- Payloads --- */
-
-/* Every bit of the result depends on all of the hash (MurmurHash3's end). */
-static uint64_t mix(uint64_t hash)
+/* Every bit of the result depends on every bit of the hash (the finalizer of MurmurHash3). */
+static uint64_t ring_mix(uint64_t hash)
 {
 	hash = (hash ^ hash >> 33) * UINT64_C(0xff51afd7ed558ccd);
 	hash = (hash ^ hash >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
 	return hash ^ hash >> 33;
 }
 
-/* NH, the fast part of UMAC (RFC 4418, 5.2.2), over two ends: payloads that differ there hash alike by chance alone,
- * which is 2^-32 for a key that nobody knows. */
-static uint64_t hash_words(const struct ring_guard *guard, const uint32_t words[WORDS])
+/* NH, the fast part of UMAC (RFC 4418, 5.2.2). Different words have the same hash with a probability of 2^-32, because
+ * nobody knows the key. */
+static uint64_t ring_nh(const uint32_t *key, const uint32_t *words, unsigned count)
 {
 	uint64_t hash = 0;
 
-	for (unsigned i = 0; i < WORDS; i += 2)
-		hash += (uint64_t)(words[i] + guard->key[i]) * (words[i + 1] + guard->key[i + 1]);
+	for (unsigned i = 0; i < count; i += 2)
+		hash += (uint64_t)(words[i] + key[i]) * (words[i + 1] + key[i + 1]);
 	return hash;
 }
 
-static uint64_t hash_payload(const struct ring_guard *guard, const struct train *train, unsigned i)
+static uint64_t ring_hash_source(const struct ring_guard *guard, const struct address *client,
+				 enum ring_direction direction)
 {
-	const uint8_t *data = train->data + (size_t)i * train->segment;
-	uint32_t size = train_datagram_size(train, i), words[WORDS] = {0};
+	uint32_t words[SOURCE_WORDS] = {direction};
 
-	if (size <= 2 * PART) {
+	if (client->any.sa_family == AF_UNIX)
+		return ring_mix(siphash(&guard->long_key, &client->any, client->length) + direction);
+	if (client->any.sa_family == AF_INET) {
+		words[1] = client->v4.sin_port;
+		memcpy(&words[2], &client->v4.sin_addr, sizeof(client->v4.sin_addr));
+	} else {
+		words[1] = client->v6.sin6_port;
+		memcpy(&words[2], &client->v6.sin6_addr, sizeof(client->v6.sin6_addr));
+	}
+	return ring_mix(ring_nh(guard->key + END_WORDS, words, SOURCE_WORDS));
+}
+
+static uint64_t ring_hash_ends(const struct ring_guard *guard, const uint8_t *data, uint32_t size)
+{
+	uint32_t words[END_WORDS] = {0};
+
+	if (size <= 2 * END_BYTES) {
 		memcpy(words, data, size);
 	} else {
-		memcpy(words, data, PART);
-		memcpy(&words[WORDS / 2], data + size - PART, PART);
+		memcpy(words, data, END_BYTES);
+		memcpy(&words[END_WORDS / 2], data + size - END_BYTES, END_BYTES);
 	}
-	return mix(hash_words(guard, words) + size);
+	return ring_nh(guard->key, words, END_WORDS) + size;
 }
 
-/* --- An echo --- */
+/* --- Repeated payloads --- */
 
-static bool draws(struct ring_guard_sampler *draw)
+static uint16_t seen_age(uint64_t word, uint16_t now)
 {
-	draw->next = draw->next * 1664525 + 1013904223;
-	return draw->next < UINT32_MAX / ECHO_SHARE;
+	return (uint16_t)(now - (uint16_t)word);
 }
 
-/* A copy that goes round for ever is met in a sample, too. */
-static bool admit_echo(struct ring_guard *guard, struct ring_guard_sampler *draw, const struct train *train,
-		       uint64_t now_ms)
+/* Returns the slot with this tag that is not too old, or else the slot to overwrite: the oldest one. */
+static _Atomic uint64_t *seen_find(struct seen_set *set, uint64_t tag, uint16_t now, bool *found)
 {
-	uint32_t sender = address_hash(&train->source), price = train->count * ECHO_SHARE;
+	unsigned oldest = 0;
+	uint16_t oldest_age = 0;
 
-	if (!draws(draw))
-		return true;
-	if (price > TRAIN_MAX || is_found(guard, sender, now_ms))
-		price = TRAIN_MAX;
-	if (gcra_table_take(guard->echoes, mix(hash_payload(guard, train, 0) + sender), price, now_ms))
-		return true;
-	find(guard, sender, now_ms);
-	return false;
-}
+	for (unsigned i = 0; i < SEEN_SLOTS; i++) {
+		uint64_t word = atomic_load_explicit(&set->slots[i], memory_order_relaxed);
+		uint16_t age = word ? seen_age(word, now) : UINT16_MAX;
 
-/* --- A forwarder --- */
-
-static uint64_t payload_word(uint64_t hash, uint32_t sender, uint16_t tick)
-{
-	return hash >> 48 << 32 | (uint64_t)(uint16_t)(sender % UINT16_MAX + 1) << 16 | tick;
-}
-
-static bool is_same_payload(uint64_t word, uint64_t other)
-{
-	uint16_t age = (uint16_t)((uint16_t)other - (uint16_t)word);
-
-	return word && word >> 32 == other >> 32 && age <= MEMORY_TICKS;
-}
-
-static bool is_same_sender(uint64_t word, uint64_t other)
-{
-	return (uint16_t)(word >> 16) == (uint16_t)(other >> 16);
-}
-
-struct vote {
-	uint16_t who;
-	uint16_t lead;
-};
-
-static void read_votes(uint64_t word, struct vote votes[RING_SENDERS])
-{
-	for (unsigned i = 0; i < RING_SENDERS; i++, word >>= 16)
-		votes[i] = (struct vote){.who = word >> 7 & 0x1ff, .lead = word & 0x7f};
-}
-
-static uint64_t votes_word(const struct vote votes[RING_SENDERS])
-{
-	uint64_t word = 0;
-
-	for (unsigned i = RING_SENDERS; i-- > 0;)
-		word = word << 16 | (uint64_t)(votes[i].who << 7 | votes[i].lead);
-	return word;
-}
-
-/* All others count twice. */
-static void vote_against(struct vote votes[RING_SENDERS])
-{
-	for (unsigned i = 0; i < RING_SENDERS; i++)
-		votes[i].lead = votes[i].lead > 2 ? votes[i].lead - 2 : 0;
-}
-
-/* Finds frequent ones (Misra and Gries, "Finding repeated elements", 1982): a ring of hosts with several workers has
- * several ways. Returns false for a sender that is far enough ahead. */
-static bool vote(struct vote votes[RING_SENDERS], uint16_t who)
-{
-	struct vote *none = NULL;
-
-	for (unsigned i = 0; i < RING_SENDERS; i++) {
-		if (!votes[i].lead)
-			none = &votes[i];
-		else if (votes[i].who == who)
-			return ++votes[i].lead <= RING_RETURNS;
+		if (word >> 36 == tag && age <= MEMORY_TICKS) {
+			*found = true;
+			return &set->slots[i];
+		}
+		if (age >= oldest_age) {
+			oldest = i;
+			oldest_age = age;
+		}
 	}
-	if (none)
-		*none = (struct vote){who, 1};
-	else
-		vote_against(votes);
-	return true;
+	*found = false;
+	return &set->slots[oldest];
 }
 
-/* Returns false where the payload came back too often, or comes from one that sends others back. */
-static bool admit_return(struct ring_guard *guard, struct memory *memory, uint32_t sender, uint64_t now_ms)
+/* Returns whether the source has sent this payload lately, and remembers it. Payloads whose ends are equal are compared
+ * by a hash of all bytes; the first time that the ends repeat, that hash is not known yet. */
+static bool ring_is_repeated(struct ring_guard *guard, uint64_t source, const uint8_t *data, uint32_t size,
+			     uint64_t now_ms)
 {
-	struct vote votes[RING_SENDERS];
+	uint64_t hash = ring_mix(source + ring_hash_ends(guard, data, size));
+	uint64_t tag = hash >> 36, all = 1;
+	uint16_t now = (uint16_t)(now_ms >> TICK_SHIFT);
+	bool found;
+	_Atomic uint64_t *slot = seen_find(&guard->seen[hash % SEEN_SETS], tag, now, &found);
+	uint64_t known = found ? atomic_load_explicit(slot, memory_order_relaxed) >> 16 & 0xfffff : 0;
 
-	read_votes(atomic_load_explicit(&memory->senders, memory_order_relaxed), votes);
-	if (is_found(guard, sender, now_ms) || !vote(votes, (uint16_t)(sender % 0x1ff + 1)))
+	if (found && size > 2 * END_BYTES)
+		all = siphash(&guard->long_key, data, size) % 0xfffff + 1;
+	else if (!found && size > 2 * END_BYTES)
+		all = 0;
+	atomic_store_explicit(slot, tag << 36 | all << 16 | now, memory_order_relaxed);
+	return found && known == all;
+}
+
+/* --- Rates --- */
+
+/* Adds a datagram to a leaky bucket. Returns whether it is over its burst. The level stops growing there, so that the
+ * bucket is over exactly while the rate is exceeded. */
+static bool bucket_add(uint32_t *empty_ms, uint32_t now_ms, uint32_t interval_ms, uint32_t burst, uint32_t count)
+{
+	uint32_t max = (burst + 1) * interval_ms, level = *empty_ms - now_ms;
+
+	if (level > max) /* in the past */
+		level = 0;
+	level += count * interval_ms;
+	*empty_ms = now_ms + (level < max ? level : max);
+	return level > burst * interval_ms;
+}
+
+static uint64_t ring_random(const struct ring_guard *guard, struct ring_guard_sampler *sampler)
+{
+	uint64_t seed;
+
+	memcpy(&seed, &guard->random_key, sizeof(seed));
+	return ring_mix(seed ^ ++sampler->next);
+}
+
+/* Returns the source's meter, or the one to overwrite: that whose buckets are or will be empty first. */
+static struct meter *meter_find(struct meter_set *set, uint32_t tag, uint32_t now_ms, bool *found)
+{
+	struct meter *victim = &set->meters[0];
+	int32_t least = INT32_MAX;
+
+	for (unsigned i = 0; i < METER_SLOTS; i++) {
+		struct meter *meter = &set->meters[i];
+		int32_t level =
+			(int32_t)((uint32_t)atomic_load_explicit(&meter->levels, memory_order_relaxed) - now_ms);
+
+		if (atomic_load_explicit(&meter->identity, memory_order_relaxed) >> 32 == tag) {
+			*found = true;
+			return meter;
+		}
+		if (level < least) {
+			victim = meter;
+			least = level;
+		}
+	}
+	*found = false;
+	return victim;
+}
+
+/* Counts repeated datagrams of a source. Returns whether one of them must be dropped. The distance between two drops is
+ * random, so that nobody can choose which datagram is dropped. */
+static bool ring_count_repeated(struct ring_guard *guard, struct ring_guard_sampler *sampler, uint64_t source,
+				uint32_t count, uint64_t now)
+{
+	uint32_t tag = (uint32_t)(source >> 32) | 1, now_ms = (uint32_t)now, slow_ms = now_ms, fast_ms = now_ms;
+	bool found, slow, fast, drop;
+	struct meter *meter = meter_find(&guard->sources[source % METER_SETS], tag, now_ms, &found);
+	int32_t countdown;
+
+	if (!found) {
+		countdown = 1 + (int32_t)(ring_random(guard, sampler) % DROP_INTERVAL);
+	} else {
+		uint64_t levels = atomic_load_explicit(&meter->levels, memory_order_relaxed);
+
+		slow_ms = (uint32_t)levels;
+		fast_ms = (uint32_t)(levels >> 32);
+		countdown = (int32_t)atomic_load_explicit(&meter->identity, memory_order_relaxed);
+	}
+	slow = bucket_add(&slow_ms, now_ms, SLOW_INTERVAL_MS, SLOW_BURST, count);
+	fast = bucket_add(&fast_ms, now_ms, FAST_INTERVAL_MS, FAST_BURST, count);
+	if (slow)
+		countdown -= (int32_t)(fast ? FAST_WEIGHT * count : count);
+	drop = countdown <= 0;
+	if (drop) /* from two thirds to four thirds of the interval */
+		countdown += DROP_INTERVAL * 2 / 3 + (int32_t)(ring_random(guard, sampler) % (DROP_INTERVAL * 2 / 3));
+	atomic_store_explicit(&meter->levels, (uint64_t)fast_ms << 32 | slow_ms, memory_order_relaxed);
+	atomic_store_explicit(&meter->identity, (uint64_t)tag << 32 | (uint32_t)countdown, memory_order_relaxed);
+	return drop;
+}
+
+/* --- Trains --- */
+
+static void ring_exclude(struct train *train, bool first)
+{
+	if (train->end - train->skip == 1 && train->count == 1) {
+		train->drop = DROP_RING;
+	} else if (first) {
+		train->skip++;
+		train->skip_reason = DROP_RING;
+	} else {
+		train->end--;
+		train->end_reason = DROP_RING;
+	}
+}
+
+bool ring_guard_check(struct ring_guard *guard, struct ring_guard_sampler *sampler, const struct address *client,
+		      enum ring_direction direction, struct train *train, uint64_t now_ms)
+{
+	bool may_be_first = !train->skip, may_be_last = train->end == train->count;
+	bool first = may_be_first && (!may_be_last || train->count == 1 || ring_random(guard, sampler) & 1);
+	uint32_t i = first ? 0 : train->count - 1u;
+	uint64_t source;
+
+	if (!may_be_first && !may_be_last)
 		return false;
-	atomic_store_explicit(&memory->senders, votes_word(votes), memory_order_relaxed);
-	return true;
-}
-
-static void note_other(struct memory *memory)
-{
-	uint64_t word = atomic_load_explicit(&memory->senders, memory_order_relaxed);
-	struct vote votes[RING_SENDERS];
-
-	if (!word)
-		return;
-	read_votes(word, votes);
-	vote_against(votes);
-	atomic_store_explicit(&memory->senders, votes_word(votes), memory_order_relaxed);
-}
-
-/* Only what is forwarded is remembered: a payload that is cut, and does not come any more, is soon forgotten. */
-static bool admit_payload(struct ring_guard *guard, const struct train *train, unsigned i, bool from_peer,
-			  uint64_t now_ms)
-{
-	uint64_t hash = hash_payload(guard, train, i);
-	uint32_t sender = address_hash(&train->source);
-	struct memory *memory = &guard->payloads[hash % PAYLOADS];
-	uint64_t word = atomic_load_explicit(&memory->payload, memory_order_relaxed);
-	uint64_t now = payload_word(hash, sender, (uint16_t)(now_ms >> TICK_SHIFT));
-
-	if (!is_same_payload(word, now)) {
-		if (i)
-			return true;
-		word = now;
-		atomic_store_explicit(&memory->senders, 0, memory_order_relaxed);
-	} else if (!from_peer || is_same_sender(word, now)) {
-		note_other(memory);
-	} else if (!admit_return(guard, memory, sender, now_ms)) {
-		find(guard, sender, now_ms);
+	source = ring_hash_source(guard, client, direction);
+	if (!ring_is_repeated(guard, source, train->data + (size_t)i * train->segment, train_datagram_size(train, i),
+			      now_ms) ||
+	    !ring_count_repeated(guard, sampler, source, train->count, now_ms))
 		return false;
-	}
-	atomic_store_explicit(&memory->payload, (word & ~UINT64_C(0xffff)) | (now & 0xffff), memory_order_relaxed);
+	ring_exclude(train, first);
 	return true;
-}
-
-/* Of a train only the first datagram is remembered. It may come back in the midst of another. */
-static bool admit_forward(struct ring_guard *guard, const struct train *train, bool from_peer, uint64_t now_ms)
-{
-	unsigned count = from_peer ? train->count : 1;
-
-	for (unsigned i = 0; i < count; i++) {
-		if (!admit_payload(guard, train, i, from_peer, now_ms))
-			return false;
-	}
-	return true;
-}
-
-bool ring_guard_admits(struct ring_guard *guard, struct ring_guard_sampler *draw, const struct train *train,
-		       bool from_peer, uint64_t now_ms)
-{
-	return guard->echoes ? admit_echo(guard, draw, train, now_ms) : admit_forward(guard, train, from_peer, now_ms);
 }

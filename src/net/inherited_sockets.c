@@ -132,17 +132,31 @@ static uint64_t hash_groups(const struct listener_config *listener)
 	return sum;
 }
 
+/* A path may be too long for a name in the store, so that its hash is part of the name. */
+static uint64_t hash_file(const struct address *address, const struct socket_file *file)
+{
+	const struct siphash_key key = {0};
+	char text[sizeof(address->local.sun_path) + 64];
+	int length = snprintf(text, sizeof(text), "%ju %ju %.*s", (uintmax_t)file->device, (uintmax_t)file->inode,
+			      (int)sizeof(address->local.sun_path), address->local.sun_path);
+
+	return siphash(&key, text, (size_t)length);
+}
+
 /* A name in the store has at most 255 ASCII characters, and neither a colon nor a control character (FDNAME= in
  * sd_notify(3)). */
 bool inherited_sockets_store_name(char name[STORE_NAME_MAX], const struct listener_config *listener,
-				  const struct address *address, unsigned worker)
+				  const struct address *address, unsigned worker, const struct socket_file *file)
 {
+	bool is_unix = address->any.sa_family == AF_UNIX;
 	char text[ADDRESS_TEXT_MAX];
+	uint64_t hash;
 
-	if (address->any.sa_family == AF_UNIX || !address_port(address))
+	if (is_unix ? !file->inode : !address_port(address))
 		return false;
+	hash = is_unix ? hash_file(address, file) : worker ? 0 : hash_groups(listener);
 	snprintf(name, STORE_NAME_MAX, STORE_PREFIX "%u %.100s %s %" PRIx64, worker, address_format(address, text),
-		 listener->interface, worker ? 0 : hash_groups(listener));
+		 is_unix ? "" : listener->interface, hash);
 	for (char *c = name; *c; c++)
 		*c = *c == ':' || *c < ' ' || *c > '~' ? '|' : *c;
 	return true;
@@ -165,14 +179,16 @@ static struct inherited_socket *find_stored(struct inherited_sockets *inherited,
 static void claim_stored(struct inherited_sockets *inherited, const struct listener_config *listener,
 			 const struct address *address, unsigned workers)
 {
+	const struct socket_file file = socket_file_read(address);
+	bool is_unix = address->any.sa_family == AF_UNIX;
 	char name[STORE_NAME_MAX];
 	struct inherited_socket *socket;
 
-	for (unsigned worker = 0; worker < workers; worker++) {
-		if (!inherited_sockets_store_name(name, listener, address, worker))
+	for (unsigned worker = 0; worker < (is_unix ? 1 : workers); worker++) {
+		if (!inherited_sockets_store_name(name, listener, address, worker, &file))
 			return;
 		socket = find_stored(inherited, name, address);
-		if (!socket || !socket_is_bound_to_device(socket->fd, listener->interface))
+		if (!socket || (!is_unix && !socket_is_bound_to_device(socket->fd, listener->interface)))
 			return;
 		socket->claimed = true;
 	}
@@ -190,6 +206,17 @@ static void claim_listener(struct inherited_sockets *inherited, const struct lis
 	}
 }
 
+/* The name of the socket tells whether the file at its path is still its own. */
+static void remove_file_of_stored(const struct inherited_socket *socket)
+{
+	const struct socket_file file = socket_file_read(&socket->local);
+	char name[STORE_NAME_MAX];
+
+	if (socket->local.any.sa_family == AF_UNIX &&
+	    inherited_sockets_store_name(name, NULL, &socket->local, 0, &file) && !strcmp(name, socket->name))
+		socket_file_remove(&file, &socket->local);
+}
+
 bool inherited_sockets_discard_stale(struct inherited_sockets *inherited, const struct config *config, unsigned workers)
 {
 	bool any = false;
@@ -202,6 +229,7 @@ bool inherited_sockets_discard_stale(struct inherited_sockets *inherited, const 
 		if (!socket->stored || socket->claimed || socket->fd < 0)
 			continue;
 		systemd_store_remove(socket->name);
+		remove_file_of_stored(socket);
 		close(socket->fd);
 		socket->fd = -1;
 		any = true;

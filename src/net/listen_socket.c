@@ -1,7 +1,5 @@
 #include "net/listen_socket.h"
 
-#include <errno.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/systemd.h"
@@ -11,7 +9,8 @@
 
 static bool store_name(char name[STORE_NAME_MAX], const struct listen_socket *socket)
 {
-	return inherited_sockets_store_name(name, socket->config, &socket->configured_address, socket->worker);
+	return inherited_sockets_store_name(name, socket->config, &socket->configured_address, socket->worker,
+					    &socket->file);
 }
 
 void listen_socket_save_to_fdstore(struct listen_socket *socket)
@@ -20,8 +19,7 @@ void listen_socket_save_to_fdstore(struct listen_socket *socket)
 
 	if (socket->stored || socket->inherited || !store_name(name, socket))
 		return;
-	systemd_store_add(name, socket->fd);
-	socket->stored = true;
+	socket->stored = systemd_store_add(name, socket->fd);
 }
 
 void listen_socket_remove_from_fdstore(struct listen_socket *socket)
@@ -36,26 +34,14 @@ void listen_socket_remove_from_fdstore(struct listen_socket *socket)
 
 /* --- Closing --- */
 
-/* Compares device and inode first: another program may have replaced the file. Returns 0 or the errno of unlink(2),
- * negative. */
-static int remove_socket_file(const struct listen_socket *socket)
-{
-	const char *path = socket->local.local.sun_path;
-	struct stat status;
-
-	if (lstat(path, &status) || status.st_dev != socket->device || status.st_ino != socket->inode)
-		return 0;
-	return unlink(path) ? -errno : 0;
-}
-
 int listen_socket_close(struct listen_socket *socket)
 {
 	int error = 0;
 
 	if (socket->shared_with || socket->fd < 0)
 		return 0;
-	if (socket->local.any.sa_family == AF_UNIX && !socket->inherited)
-		error = remove_socket_file(socket);
+	if (!socket->inherited && !socket->stored)
+		error = socket_file_remove(&socket->file, &socket->local);
 	close(socket->fd);
 	socket->fd = -1;
 	return error;

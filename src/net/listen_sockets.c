@@ -258,8 +258,9 @@ static void remove_outdated_store_name(struct listen_socket *socket)
 	char previous[STORE_NAME_MAX], now[STORE_NAME_MAX];
 
 	if (inherited_sockets_store_name(previous, socket->shared_with->config, &socket->configured_address,
-					 socket->worker) &&
-	    inherited_sockets_store_name(now, socket->config, &socket->configured_address, socket->worker) &&
+					 socket->worker, &socket->file) &&
+	    inherited_sockets_store_name(now, socket->config, &socket->configured_address, socket->worker,
+					 &socket->file) &&
 	    strcmp(previous, now) != 0) {
 		listen_socket_remove_from_fdstore(socket->shared_with);
 		socket->stored = false;

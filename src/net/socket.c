@@ -81,13 +81,18 @@ static const char *set_bind_options(int fd, const struct listener_config *config
 	return NULL;
 }
 
-/* A wildcard socket needs PKTINFO to learn the destination of each datagram. GRO is optional: without it the kernel
- * delivers single datagrams. Returns the option that failed, or NULL. */
+/* A wildcard socket needs PKTINFO to learn the destination of each datagram. GRO and the hop limit are optional:
+ * without them the kernel delivers single datagrams, and the ring guard examines more of them. Returns the option that
+ * failed, or NULL. */
 static const char *set_receive_options(int fd, const struct address *address)
 {
 	if (address->any.sa_family == AF_UNIX)
 		return NULL;
 	socket_enable_gro(fd);
+	if (address->any.sa_family == AF_INET)
+		set_flag(fd, IPPROTO_IP, IP_RECVTTL);
+	else
+		set_flag(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT);
 	if (!address_is_wildcard(address))
 		return NULL;
 	if (address->any.sa_family == AF_INET)

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -70,8 +69,7 @@ static bool share_previous(struct socket_binder *binder, const struct listener_c
 	socket->shared_with = previous;
 	socket->inherited = previous->inherited;
 	socket->stored = previous->stored;
-	socket->device = previous->device;
-	socket->inode = previous->inode;
+	socket->file = previous->file;
 	return true;
 }
 
@@ -98,9 +96,10 @@ static bool share_port_with_previous(const struct socket_binder *binder, const s
 static int take_stored_socket(const struct socket_binder *binder, const struct listener_config *listener,
 			      const struct address *address, unsigned worker)
 {
+	const struct socket_file file = socket_file_read(address);
 	char name[STORE_NAME_MAX];
 	struct socket_error error;
-	int fd = inherited_sockets_store_name(name, listener, address, worker)
+	int fd = inherited_sockets_store_name(name, listener, address, worker, &file)
 			 ? inherited_sockets_take_stored(binder->inherited, name, address)
 			 : -1;
 
@@ -127,23 +126,12 @@ static int bind_with_retries(struct socket_binder *binder, const struct listener
 	return fd;
 }
 
-/* Remembers the identity of an AF_UNIX socket's file, so that listen_socket_close() removes this file only. */
-static void record_file_identity(struct listen_socket *socket)
-{
-	struct stat status = {0};
-
-	lstat(socket->local.local.sun_path, &status);
-	socket->device = status.st_dev;
-	socket->inode = status.st_ino;
-}
-
 /* Opens a stored or a new socket for one worker. For worker 0, *address gets the port from the kernel; the following
  * workers bind this port. */
 static int bind_for_worker(struct socket_binder *binder, const struct listener_config *listener,
 			   const struct address *configured, struct address *address, unsigned worker,
 			   struct socket_error *error)
 {
-	bool is_unix = address->any.sa_family == AF_UNIX;
 	int stored = take_stored_socket(binder, listener, configured, worker), fd = stored;
 	struct listen_socket *socket;
 
@@ -153,12 +141,11 @@ static int bind_for_worker(struct socket_binder *binder, const struct listener_c
 		return -error->error;
 	socket = add_socket(binder, listener, worker, fd);
 	socket->stored = stored >= 0;
-	if (worker == 0 && !is_unix)
+	if (worker == 0 && address->any.sa_family != AF_UNIX)
 		getsockname(fd, &address->any, &address->length);
 	socket->configured_address = *configured;
 	socket->local = *address;
-	if (is_unix)
-		record_file_identity(socket);
+	socket->file = socket_file_read(&socket->local);
 	return 0;
 }
 

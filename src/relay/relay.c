@@ -165,6 +165,7 @@ static int relay_open_socket(struct relay *relay, struct session *session, const
 	session->tx = (struct tx_socket){.fd = fd,
 					 .connected = true,
 					 .gso = to->any.sa_family != AF_UNIX,
+					 .ipv6 = to->any.sa_family == AF_INET6,
 					 .shared_wait_budget = &relay->peers[session->endpoint_ref->peer].wait_budget};
 	error = session_watch(session, relay->setup.paused->epoll);
 	if (error) {

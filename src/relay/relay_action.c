@@ -30,11 +30,14 @@ static enum drop_reason relay_action_submit(struct pipeline *pipeline, const str
 	struct address local;
 	struct relay_client client = relay_client_of(rx, train, &local);
 	struct session *session;
-	enum drop_reason reason = relay_lookup_or_open(relay, &client, rx->now_ms, &session);
+	uint8_t hop_limit;
+	enum drop_reason reason = pipeline_hop_limit(pipeline, rx, train, 1, &hop_limit);
 
+	if (!reason)
+		reason = relay_lookup_or_open(relay, &client, rx->now_ms, &session);
 	if (reason)
 		return reason;
-	struct delivery delivery = {.tx = &session->tx,
+	struct delivery delivery = {.destination = {.socket = &session->tx, .hop_limit = hop_limit},
 				    .converter = pipeline->peers[session->endpoint_ref->peer].converter};
 
 	relay->batch_sessions[i] = session;

@@ -159,8 +159,10 @@ static void reply_limit(struct session *session, struct train *train)
 		return;
 	if (!session->replies_due)
 		train->drop = DROP_UNEXPECTED;
-	else if (train->count > session->replies_due)
+	else if (train->count > session->replies_due) {
 		train->end = (uint16_t)session->replies_due;
+		train->end_reason = DROP_UNEXPECTED;
+	}
 	if (!train->drop)
 		session->replies_due -= train->end;
 }
@@ -169,9 +171,9 @@ static void reply_submit(struct reply *reply, struct train *train, uint64_t now_
 {
 	struct session *session = reply->session;
 	struct relay *relay = session->relay;
-	struct delivery delivery = {.tx = session->client_tx,
-				    .to = &session->node.client,
-				    .from = session->set_source_address ? &session->node.local : NULL,
+	struct delivery delivery = {.destination = {.socket = session->client_tx,
+						    .to = &session->node.client,
+						    .from = session->set_source_address ? &session->node.local : NULL},
 				    .converter = relay->peers[session->endpoint_ref->peer].reply_converter};
 
 	relay_count_reply(relay, session, now_ms);
@@ -179,6 +181,8 @@ static void reply_submit(struct reply *reply, struct train *train, uint64_t now_
 		train->drop = DROP_NO_RETURN;
 	if (!train->drop)
 		reply_limit(session, train);
+	if (!train->drop)
+		delivery_check_ring(relay->setup.delivery, &session->node.client, RING_TO_CLIENT, train, now_ms);
 	if (!train->drop)
 		reply->chunk = delivery_enqueue(relay->setup.delivery, &delivery, train);
 }

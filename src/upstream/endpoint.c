@@ -165,7 +165,7 @@ struct endpoints_snapshot *endpoints_snapshot_create(const struct peer_endpoints
 	atomic_init(&snapshot->references, 1);
 	snapshot->peer_count = count;
 	for (size_t i = 0; i < count; i++) {
-		snapshot->peers[i] = (struct peer_endpoints){next, peers[i].count};
+		snapshot->peers[i] = (struct peer_endpoints){next, peers[i].count, peers[i].no_address};
 		for (size_t j = 0; j < peers[i].count; j++)
 			*next++ = endpoint_get(peers[i].items[j]);
 	}

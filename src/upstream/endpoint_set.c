@@ -41,7 +41,7 @@ struct draft {
 	struct endpoint_ref **members;
 	struct balancer_target *candidates;
 	size_t count;
-	bool has_own_address;
+	bool has_own_address, has_no_address;
 	struct balancer *balancer;
 };
 
@@ -76,6 +76,7 @@ static int draft_fill(struct draft *draft, const struct endpoint_set *set, const
 	for (size_t i = 0; i < set->config->peer_count; i++) {
 		const struct peer_endpoints *peer = &snapshot->peers[set->config->peers[i]->index];
 
+		draft->has_no_address |= peer->no_address;
 		for (size_t j = 0; j < peer->count; j++) {
 			if (draft_add(draft, set, peer->items[j], i))
 				return -ENOMEM;
@@ -153,11 +154,14 @@ static int endpoint_set_rebuild(struct endpoint_set *set, const struct endpoints
 	if (!error && (force || !draft_has_same_members(&draft, set)))
 		error = balancer_create(&draft.balancer, set->config->balance, draft.candidates, draft.count,
 					set->start);
+	if (!error) {
+		set->has_own_address = draft.has_own_address;
+		set->has_no_address = draft.has_no_address;
+	}
 	if (error || !draft.balancer) {
 		draft_discard(&draft);
 		return error;
 	}
-	set->has_own_address = draft.has_own_address;
 	endpoint_set_commit(set, &draft);
 	return 0;
 }
@@ -258,8 +262,10 @@ enum drop_reason endpoint_set_assign(struct endpoint_set *set, const struct addr
 	if (endpoint_set_is_loop(set, client))
 		return DROP_LOOP;
 	*ref = endpoint_set_choose(set, client);
+	if (!*ref && set->has_own_address)
+		return DROP_LOOP;
 	if (!*ref)
-		return set->has_own_address ? DROP_LOOP : DROP_UNRESOLVED;
+		return set->has_no_address ? DROP_NO_ADDRESS : DROP_UNRESOLVED;
 	return endpoint_set_reaches_us(set, *ref) ? DROP_LOOP : DROP_NONE;
 }
 

@@ -89,7 +89,7 @@ static int peers_set_addresses(struct peers *peers, const struct peer_config *co
 			       size_t count)
 {
 	struct endpoint *items[RESOLVER_ADDRESSES_MAX];
-	struct peer_endpoints list = {.items = items};
+	struct peer_endpoints list = {.items = items, .no_address = !count};
 	struct endpoints_snapshot *snapshot;
 	int error = peers_list_endpoints(peers, config, addresses, count, &list);
 
@@ -155,7 +155,7 @@ static int peers_list_first_endpoints(struct peers *peers, const struct peers *b
 		literals[i] = peers_reuse_endpoint(peers, previous, config, &config->address);
 		if (!literals[i])
 			return -ENOMEM;
-		lists[i] = (struct peer_endpoints){&literals[i], 1};
+		lists[i] = (struct peer_endpoints){.items = &literals[i], .count = 1};
 	}
 	return 0;
 }

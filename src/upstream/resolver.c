@@ -48,6 +48,21 @@ static void resolver_log_addresses(const struct resolver *resolver, const struct
 			    resolver->config->name, resolver->config->host, RESOLVER_ADDRESSES_MAX);
 }
 
+static bool resolver_refuses_other_address(const struct resolver *resolver, const struct resolver_result *result)
+{
+	return result->refused_kind && (result->refused_kind != resolver->result.refused_kind ||
+					!address_equal(&result->refused, &resolver->result.refused));
+}
+
+static void resolver_log_refused(const struct resolver *resolver, const struct resolver_result *result)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	log_warning(resolver->log, "peer %s: %s is also %s, %s: it is not used", resolver->config->name,
+		    resolver->config->host, address_format(&result->refused, text),
+		    destination_text(result->refused_kind));
+}
+
 static const char *resolver_failure_effect(const struct resolver *resolver)
 {
 	switch (resolver->result.count) {
@@ -98,9 +113,24 @@ static void resolver_succeeded(struct resolver *resolver, const struct resolver_
 		return;
 	if (!same || resolver->failures)
 		resolver_log_addresses(resolver, result);
+	if (resolver_refuses_other_address(resolver, result))
+		resolver_log_refused(resolver, result);
 	resolver->failures = 0;
-	if (!same)
-		resolver->result = *result;
+	resolver->no_address = false;
+	resolver->result = *result;
+}
+
+/* The name exists, but no host has one of its addresses. The last addresses stay in use, as after any failure: a name
+ * server that is disturbed or forged must not stop a relay. */
+static void resolver_found_no_host(struct resolver *resolver, const struct resolver_result *result)
+{
+	char reason[ADDRESS_TEXT_MAX + 64], text[ADDRESS_TEXT_MAX];
+
+	snprintf(reason, sizeof(reason), "%s is %s", address_format(&result->refused, text),
+		 destination_text(result->refused_kind));
+	resolver_failed(resolver, reason);
+	if (!resolver->result.count && !resolver->no_address)
+		resolver->no_address = !resolver->changed(resolver->config, NULL, 0, resolver->data);
 }
 
 static void resolver_on_result(struct name_lookup *lookup, const struct name_lookup_result *found)
@@ -112,6 +142,8 @@ static void resolver_on_result(struct name_lookup *lookup, const struct name_loo
 	resolver_result_read(&result, &resolver->result, found->list, address_port(&resolver->config->address));
 	if (result.count)
 		resolver_succeeded(resolver, &result);
+	else if (result.refused_kind)
+		resolver_found_no_host(resolver, &result);
 	else
 		resolver_failed(resolver, name_lookup_error_text(found->error ? found : &no_address));
 	resolver_schedule(resolver);

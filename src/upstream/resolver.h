@@ -16,9 +16,10 @@
 #include "upstream/name_lookup.h"
 #include "upstream/resolver_result.h"
 
-/* Called when the addresses of the name have changed; count is at least 1. Addresses that stay come first, in their old
- * order. Returns 0, or a negative errno if the addresses could not be applied; the callee logs the error. Then the old
- * addresses stay in use and the next look-up calls again. */
+/* Called when the addresses of the name have changed. Addresses that stay come first, in their old order. count is 0 if
+ * the name has had no address yet, and now has only addresses that are refused (see resolver_result_read()). Returns 0,
+ * or a negative errno if the addresses could not be applied; the callee logs the error. Then the old addresses stay in
+ * use and the next look-up calls again. */
 typedef int (*resolver_changed)(const struct peer_config *config, const struct address *addresses, size_t count,
 				void *data);
 
@@ -36,6 +37,7 @@ struct resolver {
 	bool closing;
 	unsigned open_handles; /* of lookup and timer */
 	unsigned failures; /* consecutive */
+	bool no_address; /* changed was called with count 0 */
 	struct resolver_result result; /* of the last successful look-up */
 };
 

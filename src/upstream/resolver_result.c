@@ -2,13 +2,7 @@
 
 #include <string.h>
 
-/* Name servers that block a name reply with a wildcard address. The kernel would send datagrams for it to this host. */
-static bool resolver_result_is_unusable(const struct address *address)
-{
-	return address_is_wildcard(address) || address_is_v4_mapped(address);
-}
-
-/* Returns false if the address cannot be used. */
+/* Returns false if the address has another family. */
 static bool resolver_result_convert(struct address *address, const struct addrinfo *info, uint16_t port)
 {
 	if (info->ai_family != AF_INET && info->ai_family != AF_INET6)
@@ -17,7 +11,7 @@ static bool resolver_result_convert(struct address *address, const struct addrin
 	memcpy(&address->any, info->ai_addr, info->ai_addrlen);
 	address->length = info->ai_addrlen;
 	address_set_port(address, port);
-	return !resolver_result_is_unusable(address);
+	return true;
 }
 
 static bool resolver_result_has(const struct resolver_result *result, const struct address *address)
@@ -29,8 +23,17 @@ static bool resolver_result_has(const struct resolver_result *result, const stru
 	return false;
 }
 
-static void resolver_result_add(struct resolver_result *result, const struct address *address)
+static void resolver_result_add(struct resolver_result *result, const struct address *address,
+				const struct ifaddrs *interfaces)
 {
+	enum destination kind = destination_classify(address, interfaces);
+
+	if (kind != DESTINATION_HOST) {
+		if (result->refused_kind == DESTINATION_HOST)
+			result->refused = *address;
+		result->refused_kind = result->refused_kind ? result->refused_kind : kind;
+		return;
+	}
 	if (resolver_result_has(result, address))
 		return;
 	if (result->count == RESOLVER_ADDRESSES_MAX)
@@ -50,21 +53,27 @@ static bool resolver_result_list_has(const struct addrinfo *list, const struct a
 	return false;
 }
 
+/* Without the addresses of the interfaces, the kernel still refuses to send to a broadcast address of theirs. */
 void resolver_result_read(struct resolver_result *result, const struct resolver_result *previous,
 			  const struct addrinfo *list, uint16_t port)
 {
-	result->count = 0;
-	result->more = false;
+	struct ifaddrs *interfaces;
+
+	if (getifaddrs(&interfaces))
+		interfaces = NULL;
+	*result = (struct resolver_result){0};
 	for (size_t i = 0; i < previous->count; i++) {
 		if (resolver_result_list_has(list, &previous->addresses[i]))
-			resolver_result_add(result, &previous->addresses[i]);
+			resolver_result_add(result, &previous->addresses[i], interfaces);
 	}
 	for (const struct addrinfo *info = list; info; info = info->ai_next) {
 		struct address address;
 
 		if (resolver_result_convert(&address, info, port))
-			resolver_result_add(result, &address);
+			resolver_result_add(result, &address, interfaces);
 	}
+	if (interfaces)
+		freeifaddrs(interfaces);
 }
 
 bool resolver_results_equal(const struct resolver_result *a, const struct resolver_result *b)

@@ -69,16 +69,6 @@ int listener_run_batch(struct listener *listener)
 	return received;
 }
 
-/* Returns the number of trains, or 0 if the turn is over. */
-static unsigned listener_run_batch_or_back_off(struct listener *listener)
-{
-	int received = listener_run_batch(listener);
-
-	if (received < 0)
-		watcher_back_off(&listener->watcher);
-	return received > 0 ? (unsigned)received : 0;
-}
-
 /* libuv stops a watcher when its socket reports an error (libuv#3796). Reading SO_ERROR clears the error. */
 static void listener_recover(struct listener *listener, int status)
 {
@@ -98,17 +88,20 @@ void listener_on_readable(struct watcher *watcher, int status)
 	const struct pipeline *pipeline = listener->pipeline;
 	bool unwatched = listener->saturated;
 	unsigned least = pipeline->action->short_turns ? pipeline->delivery.batch_limit : 1;
-	unsigned received, total = 0;
+	unsigned total = 0;
+	int received;
 
 	if (status < 0)
 		listener_recover(listener, status);
 	if (unwatched)
 		watcher_stop(watcher);
 	do {
-		received = listener_run_batch_or_back_off(listener);
-		total += received;
-	} while (received >= least && total < TURN_TRAINS && !watcher->scheduler->on_complete);
+		received = listener_run_batch(listener);
+		total += received > 0 ? (unsigned)received : 0;
+	} while (received >= (int)least && total < TURN_TRAINS && !watcher->scheduler->on_complete);
 	listener->saturated = total >= SATURATED_TRAINS;
-	if (unwatched)
+	if (received < 0)
+		watcher_back_off(watcher);
+	else if (unwatched)
 		watcher_start(watcher);
 }

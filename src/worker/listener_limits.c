@@ -5,7 +5,7 @@
 
 static bool listener_has_ring_guard(const struct listener_config *listener)
 {
-	return listener->ring_guard && action_traits[listener->action].has_ring_guard;
+	return listener->loop_guard && listener->ring_guard && action_traits[listener->action].has_ring_guard;
 }
 
 /* Shares the tables whose contents mean the same under both configurations. */
@@ -42,7 +42,7 @@ static int listener_limits_init(struct listener_limits *limits, const struct lis
 	if (!error && listener->source_limit && !limits->source_limit)
 		error = source_limit_create(&limits->source_limit, listener->source_limit, listener->source_burst);
 	if (!error && listener_has_ring_guard(listener) && !limits->ring_guard)
-		error = ring_guard_create(&limits->ring_guard, listener->action);
+		error = ring_guard_create(&limits->ring_guard);
 	return error;
 }
 

@@ -22,6 +22,8 @@ void worker_set_peer_addresses(struct worker *worker, const struct endpoints_sna
 	for (size_t i = 0; i < peers->peer_count; i++) {
 		if (peers->peers[i].count)
 			peer_socket_set_address(&worker->peer_sockets[i], &peers->peers[i].items[0]->address);
+		else if (peers->peers[i].no_address)
+			peer_socket_set_no_address(&worker->peer_sockets[i]);
 	}
 }
 

@@ -58,10 +58,11 @@ static int worker_create_pipeline(struct worker *worker, size_t i)
 				  worker->peer_sockets);
 
 	pipeline->own = setup->own;
-	pipeline->log = setup->log;
+	pipeline->delivery.log = setup->log;
 	pipeline->source_limit = setup->limits[i].source_limit;
 	pipeline->source_limit_sampler = source_limit_sampler_of(worker->index);
-	pipeline->ring_guard = setup->limits[i].ring_guard;
+	pipeline->delivery.ring_guard = setup->limits[i].ring_guard;
+	pipeline->delivery.ring_guard_sampler = ring_guard_sampler_of(worker->index);
 	pipeline->delivery.arena = &worker->arena;
 	pipeline->counters = &worker->counters[i];
 	if (setup->datagram_log && config->log_every)
@@ -73,18 +74,19 @@ static int worker_create_pipeline(struct worker *worker, size_t i)
 static int worker_create_tx_batch(struct worker *worker)
 {
 	const struct config *config = worker->setup->config;
-	size_t chunks = 1, converting = 0;
+	size_t chunks = 1, flows = RX_BATCH_TRAINS, converting = 0;
 	int error;
 
 	for (size_t i = 0; i < config->listener_count; i++) {
 		const struct pipeline *pipeline = &worker->pipelines[i];
-		size_t needed = pipeline_chunks_max(pipeline);
+		size_t chunks_max = pipeline_chunks_max(pipeline), flows_max = pipeline_flows_max(pipeline);
 
-		chunks = needed > chunks ? needed : chunks;
+		chunks = chunks_max > chunks ? chunks_max : chunks;
+		flows = flows_max > flows ? flows_max : flows;
 		if (pipeline->delivery.converts && pipeline->peer_count > converting)
 			converting = pipeline->peer_count;
 	}
-	error = tx_batch_create(&worker->tx_batch, chunks, RX_BATCH_TRAINS + config->peer_count);
+	error = tx_batch_create(&worker->tx_batch, chunks, flows);
 	for (size_t i = 0; i < config->listener_count && !error; i++)
 		worker->pipelines[i].delivery.tx_batch = worker->tx_batch;
 	return error ? error : arena_create(&worker->arena, converting);
@@ -308,6 +310,15 @@ static void worker_adopt_peer_socket(struct worker *worker, size_t i, struct wor
 		peer_socket_adopt(&worker->peer_sockets[i], &before->peer_sockets[j]);
 }
 
+/* A relay whose sessions could not continue goes on counting. Call it when these sessions have ended. */
+static void worker_adopt_relay_counters(struct worker *worker, size_t i, struct worker *before)
+{
+	size_t j = config_find_listener(before->setup->config, worker->setup->config->listeners[i].name);
+
+	if (worker->relays[i] && j < before->setup->config->listener_count && before->relays[j])
+		worker->relays[i]->counters = before->relays[j]->counters;
+}
+
 /* Sessions that end here still count for the previous peer sockets, so their counters are adopted last. */
 void worker_adopt(struct worker *worker, struct worker *before)
 {
@@ -318,6 +329,8 @@ void worker_adopt(struct worker *worker, struct worker *before)
 		worker_adopt_listener(worker, i, before, snapshot);
 	for (size_t i = 0; i < before->setup->config->listener_count; i++)
 		worker_end_relay(before, i);
+	for (size_t i = 0; i < worker->setup->config->listener_count; i++)
+		worker_adopt_relay_counters(worker, i, before);
 	for (size_t i = 0; i < worker->setup->config->peer_count; i++)
 		worker_adopt_peer_socket(worker, i, before);
 	endpoints_snapshot_put(snapshot);

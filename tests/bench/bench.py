@@ -27,6 +27,7 @@ import plot
 
 SERVER_CPU, LOAD_CPU = 0, 1
 OURS = "udprelayd"
+BEFORE = "before"  # another build of the daemon, with --before
 REFERENCES = ["r1", "r2", "r3", "r4", "r7", "r8"]
 NGINX = "nginx"
 NGINX_PATH = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
@@ -134,13 +135,13 @@ class Reference(Server):
 
 
 class Daemon(Server):
-    def __init__(self, config):
+    def __init__(self, config, kind=None):
         self.directory = tempfile.TemporaryDirectory(prefix="udprelayd-bench-")
         self.logs = "log = all" in config
         path = os.path.join(self.directory.name, "udprelayd.ini")
         with open(path, "w", encoding="ascii") as file:
             file.write("[log]\nlevel = notice\n" + config.replace("DIRECTORY", self.directory.name))
-        super().__init__([arguments.daemon, "-c", path])
+        super().__init__([arguments.before if kind == BEFORE else arguments.daemon, "-c", path])
         said = ""
         while " ready: " not in said:
             line = self.process.stderr.readline().decode()
@@ -300,10 +301,10 @@ def wrongs(samples):
 
 
 def start_server(kind, case, peers):
-    if kind == OURS and peers:
-        return Daemon(forward_config(peers))
-    if kind == OURS:
-        return Daemon(echo_config("none", host=case.host))
+    if kind in (OURS, BEFORE) and peers:
+        return Daemon(forward_config(peers), kind)
+    if kind in (OURS, BEFORE):
+        return Daemon(echo_config("none", host=case.host), kind)
     if kind.startswith("log = "):
         return Daemon(echo_config(kind.removeprefix("log = ")))
     return Reference(kind, case.host, peers)
@@ -322,7 +323,7 @@ def finish(server, load, line, before):
 def start_relay(kind, peer):
     if kind in BARE:
         return Reference(kind, "127.0.0.1", [peer])
-    return Nginx(peer) if kind == NGINX else Daemon(relay_config(peer))
+    return Nginx(peer) if kind == NGINX else Daemon(relay_config(peer), kind)
 
 
 def run_relay(kind, case):
@@ -484,7 +485,19 @@ def why_not(case, network, files):
     return None
 
 
+def compare_with_before():
+    """The same cases, but the only other contestant is another build of the daemon. The goal: not more than 2 % worse."""
+    cases = [case for case in CASES if OURS in case.contestants]
+    for case in cases:
+        case.contestants = [OURS, BEFORE]
+        case.rows = [(name, figure, [(BEFORE, 1.02)]) for name, figure, _ in case.rows]
+        case.rounds = 1
+    CASES[:] = cases
+
+
 def main():
+    if arguments.before:
+        compare_with_before()
     network, files = set_up_network(), raise_files()
     runs, left_out = [], []
     for case in CASES:
@@ -492,7 +505,8 @@ def main():
             left_out.append(f"left out, since {reason}: {case.name}")
         else:
             runs.append((case.name, lambda case=case: run_case(case)))
-    runs += [("memory", run_memory)]
+    if not arguments.before:
+        runs += [("memory", run_memory)]
     results = []
     for name, run in runs:
         if arguments.only in name:
@@ -502,7 +516,8 @@ def main():
             results += rows
     for line in left_out:
         print(line)
-    write_results(results)
+    if not arguments.before:
+        write_results(results)
 
 
 parser = argparse.ArgumentParser()
@@ -514,6 +529,7 @@ parser.add_argument("--readme")
 parser.add_argument("--rounds", type=int, default=25)
 parser.add_argument("--seconds", type=float, default=0.1)
 parser.add_argument("--only", default="")
+parser.add_argument("--before", help="another build of the daemon: compare only with it, and write no results")
 arguments = parser.parse_args()
 if os.cpu_count() < 2:
     sys.exit("server and load generator need a processor each")

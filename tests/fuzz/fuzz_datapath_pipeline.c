@@ -156,7 +156,7 @@ static struct endpoints_snapshot *snapshot_of(struct world *w, unsigned present)
 		if (!(present >> i & 1))
 			continue;
 		targets[i] = endpoint_create(&w->peers[i], &w->peers[i].address, &w->epoch);
-		lists[i] = (struct peer_endpoints){&targets[i], 1};
+		lists[i] = (struct peer_endpoints){.items = &targets[i], .count = 1};
 	}
 	snapshot = endpoints_snapshot_create(lists, PEERS);
 	for (unsigned i = 0; i < PEERS; i++)
@@ -232,16 +232,16 @@ static void begin(struct world *w)
 				action_traits[w->config.action].has_sessions ? &relay_action
 									     : action_of(w->config.action),
 				&w->config, w->peer_sockets));
-	must_work(tx_batch_create(&w->tx_batch, pipeline_chunks_max(&w->pipeline), RX_BATCH_TRAINS + PEERS));
+	must_work(tx_batch_create(&w->tx_batch, pipeline_chunks_max(&w->pipeline), pipeline_flows_max(&w->pipeline)));
 	must_work(arena_create(&w->arena, w->pipeline.delivery.converts ? PEERS : 0));
 	w->pipeline.own = w->own;
 	w->pipeline.delivery.tx_batch = w->tx_batch;
 	w->pipeline.delivery.arena = &w->arena;
 	w->pipeline.counters = &w->counters;
 	w->pipeline.delivery.ring = (struct record_ring *)w; /* never looked into */
-	w->pipeline.log = w->log;
+	w->pipeline.delivery.log = w->log;
 	if (action_traits[w->config.action].has_ring_guard)
-		must_work(ring_guard_create(&w->pipeline.ring_guard, w->config.action));
+		must_work(ring_guard_create(&w->pipeline.delivery.ring_guard));
 	w->tx = (struct tx_socket){.fd = spare, .gso = true};
 	if (action_traits[w->config.action].has_sessions)
 		begin_relay(w);
@@ -251,7 +251,7 @@ static void finish(struct world *w)
 {
 	if (w->pipeline.action_state)
 		relay_finish(&w->relay);
-	ring_guard_destroy(w->pipeline.ring_guard);
+	ring_guard_destroy(w->pipeline.delivery.ring_guard);
 	pipeline_finish(&w->pipeline);
 	arena_destroy(&w->arena);
 	tx_batch_destroy(w->tx_batch);

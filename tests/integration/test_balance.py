@@ -1,4 +1,5 @@
 """Relays with several peers: who gets which client, and what becomes of clients whose peer goes down."""
+import os
 import collections
 import re
 import socket
@@ -22,8 +23,9 @@ class BalanceTest(harness.TestCase):
         return self.serve(f"[udprelayd]\nworkers = {workers}\n"
                           + config([at(peer) for peer in peers], "log = none\n" + extra, **kind))
 
-    def chosen(self, sock, address, payload=b"who?"):
+    def chosen(self, sock, address, payload=None):
         """Which peer answers the client."""
+        payload = payload or os.urandom(8).hex().encode()
         sock.sendto(payload, address)
         answer, source = sock.recvfrom(100)
         self.assertEqual(source, address)

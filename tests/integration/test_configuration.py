@@ -1,4 +1,6 @@
 """Wrong configurations, as users write them: each error told with its line, all of them at once."""
+import subprocess
+
 import harness
 
 GOOD = "[listener:a]\naddress = 127.0.0.1:0\naction = sink\n"
@@ -37,6 +39,29 @@ class ConfigurationTest(harness.TestCase):
     def test_forward_to_ourselves(self):
         self.assert_refused("[listener:a]\naddress = *:7799\naction = forward\npeers = b\n"
                             "[peer:b]\naddress = 127.0.0.1:7799\n", r":6: \[peer:b\] address: .*listener `a`")
+
+    def test_peers_that_are_probably_not_meant(self):
+        """Warnings, with their line: when it is checked, at the start and at a reload."""
+        unused = r"\.ini:4: \[peer:spare\]: no listener uses this peer: add `spare` to the peers of one, or remove"
+        config = GOOD + "[peer:spare]\naddress = 192.0.2.1:9\n"
+        daemon = self.serve(config)
+        said = subprocess.run([harness.DAEMON, "-c", daemon.path, "-t"], capture_output=True, text=True, check=True)
+        self.assertRegex(said.stderr, "^warning: .*" + unused)
+        self.assertIn("the configuration is good", said.stdout)
+        self.assertRegex(daemon.lines[0], "warning: .*" + unused)
+        with open(daemon.path, "w", encoding="utf-8") as file:
+            file.write("[listener:a]\naddress = 127.0.0.1:0\naction = forward\npeers = b, c\n"
+                       "[peer:b]\naddress = 127.0.0.9:7\n[peer:c]\naddress = 127.0.0.9:7\n")
+        daemon.send_signal(harness.signal.SIGHUP)
+        daemon.await_line(r"warning: .*\.ini:4: \[listener:a\] peers: `b` and `c` have the same address, `127\.0\.0\.9:7`: "
+                          "it gets every datagram twice; remove one of them")
+        daemon.end()
+
+    def test_peers_that_are_no_host(self):
+        self.assert_refused(GOOD + "".join(f"[peer:{name}]\naddress = {address}:9\n" for name, address in (
+            ("a", "255.255.255.255"), ("b", "127.255.255.255"), ("c", "0.1.2.3"), ("d", "239.1.2.3"))),
+                            r":5: \[peer:a\] address: .* is a broadcast address", r":7: \[peer:b\] address: .* broadcast",
+                            r":9: \[peer:c\] address: `0\.1\.2\.3:9` is nobody's address")
 
     def test_unknown_peer(self):
         self.assert_refused("[listener:a]\naddress = *:7799\naction = forward\npeers = b\n", r":4: \[listener:a\] peers: ")

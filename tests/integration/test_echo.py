@@ -62,9 +62,9 @@ class EchoTest(harness.TestCase):
         daemon = self.serve(CONFIG)
         client = self.udp()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        segments = [bytes([i]) * 100 for i in range(50)] + [b"end"]
         control = [(socket.SOL_UDP, UDP_SEGMENT, struct.pack("=H", 100))]
-        for _ in range(20):
+        for turn in range(20):
+            segments = [bytes([i, turn]) * 50 for i in range(50)] + [b"e%02d" % turn]
             client.sendmsg([b"".join(segments)], control, 0, daemon.address("a"))
             self.assertEqual([client.recv(200) for _ in segments], segments)
         counters = daemon.end()["listener a"]

@@ -12,7 +12,7 @@ needs_raw_sockets()
 class NamesTest(ExplainCase):
     def setUp(self):
         super().setUp()
-        names("127.0.0.9 one.test\n127.0.0.10 two.test\n127.0.0.11 two.test\n")
+        names("127.0.0.9 one.test\n127.0.0.10 two.test\n127.0.0.11 two.test\n255.255.255.255 all.test\n")
 
     def relay(self, extra=""):
         """A relay with two names, of three addresses together."""
@@ -58,6 +58,14 @@ class NamesTest(ExplainCase):
                                "[peer:p]\naddress = nobody.test:9\n", "127.0.0.1:5 > f", "x")
             self.assertRegex("\n".join(facts), r"peer p: nobody\.test:9 has no address now \(.*\) \(line 6\), unresolved")
             self.assertEqual(facts[-1], "verdict: dropped:unresolved")
+
+    def test_a_name_of_no_host(self):
+        for action in ("forward", "relay"):
+            facts = self.facts(f"[listener:f]\naddress = 127.0.0.1:7788\naction = {action}\npeers = p\n"
+                               "[peer:p]\naddress = all.test:9\n", "127.0.0.1:5 > f", "x")
+            self.assertIn("peer p: all.test:9 has no address now (255.255.255.255:9 is a broadcast address) (line 6), "
+                          "no_address", facts)
+            self.assertEqual(facts[-1], "verdict: dropped:no_address")
 
     def test_a_name_that_is_our_own(self):
         for action in ("forward", "relay"):

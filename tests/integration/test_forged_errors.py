@@ -71,8 +71,9 @@ class SweepTest(RelayCase):
         turn = iter(range(10 ** 6))
 
         def talk():
-            client = self.clients[next(turn) % 10]
-            self.assertEqual(self.ask(client, self.address, b"during")[0], b"0:during")
+            number = next(turn)
+            client = self.clients[number % 10]
+            self.assertEqual(self.ask(client, self.address, b"during %d" % number)[0], b"0:during %d" % number)
         for _ in range(SWEEPS):
             self.sweep(talk)
         self.assert_untouched()

@@ -332,7 +332,7 @@ class HttpTest(harness.TestCase):
         rate = 0
         while not rate and time.monotonic() < end:
             for _ in range(20):
-                self.assert_echoes(client, daemon.address("e"), b"x" * 10)
+                self.assert_echoes(client, daemon.address("e"), os.urandom(10))
             [listener] = self.status(daemon)["listeners"]
             rate = listener["datagrams_per_second"]
         self.assertGreater(rate, 0)
@@ -351,8 +351,8 @@ class HttpTest(harness.TestCase):
             daemon = self.serve(config("127.0.0.1:0").replace("target = off", f"target = {pipe}\nqueue = 16"))
             daemon.http = daemon.await_line(r"http: listening on (\S+)$")[1]
             client = self.udp()
-            for _ in range(3000):
-                self.assert_echoes(client, daemon.address("e"), b"x" * 200)
+            for i in range(3000):
+                self.assert_echoes(client, daemon.address("e"), b"%0200d" % i)
             metrics = self.metrics(daemon)
             written, dropped, waiting = (metrics[f"udprelayd_datagram_log_{name}", ()] for name in
                                          ("written_records_total", "dropped_records_total", "waiting_records"))
@@ -435,11 +435,84 @@ class HttpTest(harness.TestCase):
             self.assertEqual(self.get(daemon, "/healthz", connection=connection)[0], 200)
         self.assertEqual(connection.sock.getsockname(), port)
         sock = self.raw(daemon)
-        sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" * 50 +
-                     b"GET /nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50 +
+                     b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         said = self.read_all(sock)
         self.assertEqual(said.count(b"HTTP/1.1 200 OK\r\n"), 50)
         self.assertEqual(said.count(b"HTTP/1.1 404 Not Found\r\n"), 1)
+        daemon.end()
+
+    def ask_raw(self, daemon, *headers, method="GET", version="1.1"):
+        """The status of a request with these headers and no others, which another request follows."""
+        sock = self.raw(daemon)
+        lines = [f"{method} /healthz HTTP/{version}", *headers, "", ""]
+        sock.sendall("\r\n".join(lines).encode("latin-1"))
+        with contextlib.suppress(ConnectionError):
+            sock.sendall(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        said = self.read_all(sock)
+        status = int(said.split()[1])
+        self.assertEqual(said.count(b" 404 "), status == 200, said)
+        return status
+
+    def test_host(self):
+        """A page whose name leads here all of a sudden (DNS rebinding) is told nothing."""
+        daemon = self.serve_http()
+        for host in ("localhost", "LOCALHOST:1", "127.0.0.1", daemon.http, "[::1]:9100", "127.9.9.9"):
+            self.assertEqual(self.ask_raw(daemon, f"Host: {host}"), 200, host)
+        for host in ("evil.example", "evil.example:9100", "localhost.evil.example", "192.0.2.1"):
+            self.assertEqual(self.ask_raw(daemon, f"Host: {host}"), 421, host)
+            self.assertEqual(self.ask_raw(daemon, f"Host: {host}", version="1.0"), 421, host)
+        for host in ("", "localhost:x", "a b", "[::1", "localhost/"):
+            self.assertEqual(self.ask_raw(daemon, f"Host: {host}"), 400, host)
+        status, _, body = self.get(daemon, "/metrics", headers={"Host": "evil.example"})
+        self.assertEqual((status, body), (421, b"this host is not known here: add it to `hosts` in section [http]\n"))
+        daemon.end()
+
+    def test_no_host(self):
+        daemon = self.serve_http()
+        self.assertEqual(self.ask_raw(daemon), 400)
+        self.assertEqual(self.ask_raw(daemon, "X: y"), 400)
+        self.assertEqual(self.ask_raw(daemon, "Host: localhost", "Host: localhost"), 400)
+        self.assertEqual(self.ask_raw(daemon, "Host: localhost", "host: evil.example"), 400)
+        sock = self.raw(daemon)
+        sock.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        self.assertIn(b" 200 ", self.read_all(sock))
+        daemon.end()
+
+    def test_more_hosts(self):
+        """A reload changes them; the address of the server is one of them."""
+        listen = "127.0.0.1:0\nhosts = metrics.example.net, 2001:db8::7"
+        daemon = self.serve_http(listen)
+        for host in ("metrics.example.net", "Metrics.Example.Net.:80", "[2001:db8::7]", "localhost"):
+            self.assertEqual(self.ask_raw(daemon, f"Host: {host}"), 200, host)
+        self.assertEqual(self.ask_raw(daemon, "Host: other.example.net"), 421)
+        with open(daemon.path, "w", encoding="utf-8") as file:
+            file.write(config("127.0.0.1:0\nhosts = other.example.net"))
+        daemon.send_signal(signal.SIGHUP)
+        daemon.await_line(r"configuration \d+ in force")
+        self.assertEqual(self.ask_raw(daemon, "Host: other.example.net"), 200)
+        self.assertEqual(self.ask_raw(daemon, "Host: metrics.example.net"), 421)
+        daemon.end()
+
+    def test_hosts_at_a_path(self):
+        """No browser gets there."""
+        with tempfile.TemporaryDirectory() as directory:
+            daemon = self.serve_http(f"unix:{directory}/http")
+            self.assertEqual(self.get(daemon, "/healthz", headers={"Host": "any.example"})[0], 200)
+            self.assertEqual(self.get(daemon, "/healthz", headers={"Host": "a b"})[0], 400)
+            daemon.end()
+
+    def test_conflicting_lengths(self):
+        """A proxy could take the rest for another request than we do."""
+        daemon = self.serve_http()
+        host = "Host: localhost"
+        for method in ("GET", "POST", "HEAD"):
+            for lengths in (("0", "5"), ("5", "0"), ("5", "6"), ("0", "0", "7"), ("0, 5",), ("0, 0",), ("+0",), ("0x0",)):
+                headers = [f"Content-Length: {length}" for length in lengths]
+                self.assertEqual(self.ask_raw(daemon, host, *headers, method=method), 400, (method, lengths))
+            self.assertEqual(self.ask_raw(daemon, host, "Content-Length: 0", "Transfer-Encoding: chunked", method=method), 400)
+        self.assertEqual(self.ask_raw(daemon, host, "Content-Length: 0", "content-length: 0"), 200)
+        self.assert_serves(daemon)
         daemon.end()
 
     def test_garbage(self):
@@ -448,10 +521,10 @@ class HttpTest(harness.TestCase):
         asked = []
         for garbage in (b"\0" * 100, b"\r\n\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
                         bytes(range(256)) * 4, b"GET /metrics HTTP/9.9\r\n\r\n", b"GET /metr",
-                        b"GET /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
-                        b"GET /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999999\r\n\r\n",
-                        b"GET /metrics HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-                        b"POST /metrics HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + b"5\r\nhello\r\n" * 99,
+                        b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+                        b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+                        b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+                        b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + b"5\r\nhello\r\n" * 99,
                         b"GET " + b"/x" * 50000 + b" HTTP/1.1\r\n\r\n"):
             sock = self.raw(daemon, "127.0.0.2")
             with contextlib.suppress(ConnectionError):
@@ -469,11 +542,11 @@ class HttpTest(harness.TestCase):
         for headers in (b"X: " + b"x" * 100000 + b"\r\n", b"X: x\r\n" * 20000, b"X" * 100000 + b": x\r\n"):
             sock = self.raw(daemon)
             with contextlib.suppress(ConnectionError):
-                sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n" + headers + b"\r\n")
+                sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n" + headers + b"\r\n")
             self.assertNotIn(b"200 OK", self.read_all(sock))
             self.assert_serves(daemon)
         sock = self.raw(daemon)
-        sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: " + b"x" * 2000 + b"\r\n\r\n")
+        sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX: " + b"x" * 2000 + b"\r\n\r\n")
         self.assertIn(b"200 OK", self.read_all(sock))
         daemon.end()
 
@@ -527,7 +600,7 @@ class HttpTest(harness.TestCase):
         sock.settimeout(harness.PATIENCE)
         host, port = daemon.http.rsplit(":", 1)
         sock.connect((host, int(port)))
-        sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 20)
+        sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
         self.assert_serves(daemon)
         whole = len(self.get(daemon, "/metrics")[2])
         self.assertGreater(whole, 500 * 24 * 50)

@@ -158,6 +158,7 @@ class UnixTest(harness.TestCase):
         """Nobody fills the daemon's table of files from outside."""
         daemon = self.serve(self.config)
         client = self.client()
+        daemon.summary()  # after its start, which opens descriptors after it is ready
         before = len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
         for i in range(20):
             client.connect(self.path)

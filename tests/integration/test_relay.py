@@ -1,4 +1,5 @@
 """Relaying: every client has a session with one peer, on a socket of its own, and gets that peer's answers."""
+import itertools
 import os
 import socket
 import tempfile
@@ -6,6 +7,8 @@ import time
 
 import harness
 from relay_peers import at, config, returning
+
+NUMBERS = itertools.count()
 
 
 class RelayTest(harness.TestCase):
@@ -15,15 +18,17 @@ class RelayTest(harness.TestCase):
     def clients(self, count):
         return [self.udp() for _ in range(count)]
 
-    def heard(self, peer, client, address, payload=b"hello"):
-        """Has the client say something, and returns by which address the peer hears it."""
+    def heard(self, peer, client, address, payload=None):
+        """Has the client say something new, and returns by which address the peer hears it."""
+        payload = payload or b"hello %d" % next(NUMBERS)
         client.sendto(payload, address)
         got, session = peer.recvfrom(65536)
         self.assertEqual(got, payload)
         return session
 
-    def answered(self, peer, session, client, payload=b"answer"):
+    def answered(self, peer, session, client, payload=None):
         """Has the peer answer; returns whence the client hears it."""
+        payload = payload or b"answer %d" % next(NUMBERS)
         peer.sendto(payload, session)
         got, source = client.recvfrom(65536)
         self.assertEqual(got, payload)
@@ -234,8 +239,8 @@ class RelayTest(harness.TestCase):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         daemon = self.serve(config([at(peer)], "log = none"))
         session = self.heard(peer, client, daemon.address("a"))
-        train = [b"%03d" % i * 10 for i in range(49)] + [b"short"]
-        for sock, to, receiver in ((client, daemon.address("a"), peer), (peer, session, client)) * 5:
+        for turn, (sock, to, receiver) in enumerate(((client, daemon.address("a"), peer), (peer, session, client)) * 5):
+            train = [b"%d-%02d" % (turn, i) + b"." * 26 for i in range(49)] + [b"short %d" % turn]
             sock.sendmsg([b"".join(train)], [(socket.IPPROTO_UDP, 103, (30).to_bytes(2, "little"))], 0, to)
             self.assertEqual([receiver.recv(100) for _ in train], train)
         daemon.end()
@@ -404,7 +409,7 @@ class RelayTest(harness.TestCase):
         lost, kept = self.heard(peer, gone, address), self.heard(peer, other, address)
         gone.close()
         for i in range(50):
-            peer.sendto(b"anybody?", lost)
+            peer.sendto(b"anybody? %d" % i, lost)
             self.answered(peer, kept, other, b"%d" % i)
             self.assertEqual(self.heard(peer, other, address), kept)
         self.assertEqual(daemon.end()["relay a"]["answered"], 100)

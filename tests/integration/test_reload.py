@@ -281,21 +281,22 @@ class ChangeTest(ReloadCase):
             config = ECHO.replace("target = off", f"target = {old}")
             daemon = self.serve(config)
             client = self.udp()
-            for _ in range(50):
-                self.assert_echoes(client, daemon.address("a"), b"to the old one")
+            for i in range(50):
+                self.assert_echoes(client, daemon.address("a"), b"to the old one %d" % i)
             address = daemon.address("a")
             changed = config.replace(old, new) + "[log]\nlevel = debug\nformat = json\n"
             with open(daemon.path, "w", encoding="utf-8") as file:
                 file.write(changed)
             daemon.send_signal(harness.signal.SIGHUP)
             daemon.await_line(r'\{"time":.*"message":"configuration 2 in force')
-            for _ in range(50):
-                self.assert_echoes(client, address, b"to the new one")
+            for i in range(50):
+                self.assert_echoes(client, address, b"to the new one %d" % i)
             daemon.send_signal(harness.signal.SIGTERM)
             self.assertEqual(daemon.wait(), 0)
             for path, text in ((old, "to the old one"), (new, "to the new one")):
                 with open(path, encoding="utf-8") as file:
-                    self.assertEqual([harness.RECORD.match(line)["payload"] for line in file], 50 * [text])
+                    self.assertEqual([harness.RECORD.match(line)["payload"] for line in file],
+                                     [f"{text} {i}" for i in range(50)])
 
     def test_a_rotated_log(self):
         with tempfile.TemporaryDirectory(prefix="udprelayd-reload-") as directory:

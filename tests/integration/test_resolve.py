@@ -51,6 +51,43 @@ class ResolveTest(harness.TestCase):
         self.assertEqual(counters["peer p0"]["unresolved"], 100)
         self.assertEqual((counters["peer p1"]["sent"], counters["listener a"]["forwarded"]), (100, 100))
 
+    def test_a_name_of_no_host(self):
+        """Broadcast, multicast and 0/8: whoever controls the name could reach all hosts, or this one."""
+        client = self.udp()
+        self.addCleanup(names, "127.0.0.9 receiver.test\n")
+        for address in ("255.255.255.255", "127.255.255.255", "0.1.2.3", "0.0.0.0", "239.1.2.3", "ff05::1"):
+            for action in "forward", "relay":
+                with self.subTest(address=address, action=action):
+                    names(f"{address} none.test\n")
+                    daemon = self.serve(f"[listener:a]\naddress = 127.0.0.1:0\naction = {action}\npeers = b\n"
+                                        "[peer:b]\naddress = none.test:7799\n")
+                    daemon.await_line(r"warning: peer b: cannot resolve none\.test: \S+:7799 is (a broadcast address|nobody's "
+                                      r"address|a multicast group); datagrams for it are dropped, and it is tried again")
+
+                    def dropped():
+                        client.sendto(b"to all", daemon.address("a"))
+                        return [record for record in daemon.records() if record["verdict"] == "dropped:no_address"]
+                    daemon.await_that(dropped, "no drop")
+                    where = "peer b" if action == "forward" else "listener a"
+                    self.assertGreaterEqual(daemon.end()[where]["no_address"], 1)
+
+    def test_a_name_that_gets_the_address_of_a_host(self):
+        """A broadcast address beside it is not used."""
+        receiver = self.udp("127.0.0.9")
+        port = receiver.getsockname()[1]
+        names("255.255.255.255 receiver.test\n")
+        daemon = self.serve_peers(f"receiver.test:{port}", extra="resolve_interval = 1s")
+        daemon.await_line(r"cannot resolve receiver\.test: 255\.255\.255\.255")
+        resolver_file("hosts", several("255.255.255.255", "127.0.0.9"))
+        daemon.await_line(rf"info: peer p0: receiver\.test is 127\.0\.0\.9:{port}$")
+        daemon.await_line(rf"warning: peer p0: receiver\.test is also 255\.255\.255\.255:{port}, a broadcast address: it is not")
+        client = self.udp()
+        daemon.await_that(lambda: self.arrives(client, daemon, receiver), "nothing arrives")
+        names("255.255.255.255 receiver.test\n")  # the last address stays in use, as after any failure
+        daemon.await_line(r"cannot resolve receiver\.test: \S+ is a broadcast address; its last address stays in use")
+        self.assertTrue(self.arrives(client, daemon, receiver))
+        daemon.end()
+
     def test_a_name_that_comes_to_be_known(self):
         daemon = self.serve_peers("late.test:7799")
         daemon.await_line(r"cannot resolve late\.test")

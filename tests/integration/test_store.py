@@ -193,6 +193,108 @@ class RestartTest(StoreCase):
         daemon.end()
 
 
+class PathTest(StoreCase):
+    """unix: sockets, and their files."""
+
+    def setUp(self):
+        super().setUp()
+        self.path = os.path.join(os.path.dirname(self.manager.path), "echo.sock")
+        self.config = ECHO.replace(f"127.0.0.1:{PORT}", f"unix:{self.path}")
+
+    def client(self):
+        client = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(client.close)
+        client.settimeout(harness.PATIENCE)
+        client.bind("")  # a name that the kernel chooses
+        client.connect(self.path)
+        return client
+
+    def assert_answers(self, client, payload):
+        client.send(payload)
+        self.assertEqual(client.recv(100), payload)
+
+    def test_what_comes_during_a_restart_waits(self):
+        """Clients stay connected: it is the same socket."""
+        daemon = self.serve(self.config)
+        client = self.client()
+        self.assert_answers(client, b"before")
+        inode = os.lstat(self.path).st_ino
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self.end(daemon, number)
+            for i in range(5):  # net.unix.max_dgram_qlen is 10 at least
+                client.send(b"%d" % i)
+            daemon = self.serve(self.config)
+            self.assertIn(", a socket from systemd", daemon.lines[0])
+            self.assertEqual([client.recv(100) for _ in range(5)], [b"%d" % i for i in range(5)])
+            self.assertEqual(os.lstat(self.path).st_ino, inode)
+            self.assertEqual(len(self.manager.hear()), 1)
+        daemon.end()
+
+    def test_a_file_that_is_gone(self):
+        """Nobody reaches the stored socket any more."""
+        self.end(self.serve(self.config))
+        os.unlink(self.path)
+        daemon = self.serve(self.config)
+        self.assert_answers(self.client(), b"anew")
+        self.assertEqual(len(self.manager.hear()), 1)
+        daemon.end()
+
+    def test_a_file_that_is_anothers(self):
+        self.end(self.serve(self.config))
+        os.rename(self.path, self.path + ".old")
+        other = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(other.close)
+        other.bind(self.path)
+        daemon = self.manager.start(self.config)
+        self.assertEqual(daemon.wait(), 1)
+        self.assertRegex("\n".join(daemon.lines), r"address: unix:\S+: another program has it")
+        self.assertEqual(self.manager.hear(), [])
+        self.assertTrue(os.path.exists(self.path))
+
+    def test_another_path(self):
+        """At a restart, and at a reload."""
+        other = self.path + ".2"
+        for reloaded in (False, True):
+            daemon = self.serve(self.config)
+            before = self.manager.hear()
+            config = self.config.replace(self.path, other)
+            if reloaded:
+                self.reload(daemon, config)
+            else:
+                self.end(daemon)
+                daemon = self.serve(config)
+            self.assertFalse(os.path.exists(self.path))
+            self.assertTrue(os.path.exists(other))
+            after = self.manager.hear()
+            self.assertEqual(len(after), 1)
+            self.assertNotEqual(before, after)
+            self.end(daemon)
+
+    def test_workers(self):
+        """One of them reads it, beside sockets of all."""
+        config = (self.config.replace("workers = 1", "workers = 3").replace("[listener:a]", "[listener:a]\ninterface = lo")
+                  .replace("unix:", f"127.0.0.1:{PORT}, unix:"))
+        for workers in (3, 2):
+            daemon = self.serve(config.replace("workers = 3", f"workers = {workers}"))
+            self.assert_answers(self.client(), b"one")
+            self.assert_echoes(self.udp(), ("127.0.0.1", PORT), b"many")
+            self.assertEqual(len(self.manager.hear()), workers + 1)
+            self.end(daemon)
+
+    def test_a_final_end_leaves_the_file(self):
+        """systemd closes the socket then. The next start replaces the file."""
+        self.end(self.serve(self.config))
+        self.manager.hear()
+        for _, fd in self.manager.store:
+            os.close(fd)
+        self.manager.store = []
+        with self.assertRaises(ConnectionRefusedError):
+            self.client()
+        daemon = self.serve(self.config)
+        self.assert_answers(self.client(), b"anew")
+        daemon.end()
+
+
 class RelayTest(StoreCase):
     """Sessions end with the daemon. It waits a moment for answers."""
 

@@ -47,8 +47,8 @@ class ValgrindTest(harness.TestCase):
         client = self.udp()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         for i in range(100):
-            for _ in range(50):
-                client.sendto("你好".encode("gbk") + b"%d" % i, daemon.address("echo", 1))
+            for j in range(50):
+                client.sendto("你好".encode("gbk") + b"%d %d" % (i, j), daemon.address("echo", 1))
             for _ in range(50):
                 client.recv(100)
             client.sendto(b"copy %d" % i, daemon.address("copy"))

@@ -208,6 +208,16 @@ class ServiceTest(LabCase):
         done = wait_until(lambda: self.lab.run(["cat", "/var/log/udprelayd/datagrams.log"]).stdout, "a record is there")
         self.assertRegex(done, rf'7788 \d+B utf-8 echoed "{TEXT}"\n$')
 
+    def test_unix_socket_stays(self):
+        """At a restart the path stays with its socket, and what is sent meanwhile waits."""
+        self.start(FILES)
+        path = self.lab.path("/run/udprelayd/echo.sock")
+        inode = os.lstat(path).st_ino
+        self.assertEqual(self.systemctl("restart", SERVICE).returncode, 0)
+        self.assertEqual(os.lstat(path).st_ino, inode)
+        self.assertRegex(self.journal(), r"listening on unix:/run/udprelayd/echo\.sock, a socket from systemd")
+        self.assert_echoes()
+
     def test_logrotate(self):
         """With the installed file as it is; it is no error that the service does not run."""
         if not shutil.which("logrotate", path=os.environ.get("PATH", "") + ":/usr/sbin"):

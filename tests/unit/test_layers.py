@@ -2,6 +2,7 @@
 
 import re
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -73,6 +74,39 @@ def problems(root):
 class Layers(unittest.TestCase):
     def test_no_include_points_up(self):
         self.assertEqual(list(problems(ROOT)), [])
+
+    def check(self, **files):
+        """Returns the problems of a tree that has these files besides a header of each of two folders."""
+        with tempfile.TemporaryDirectory() as directory:
+            root = Path(directory)
+            files = {"include/base/log.h": "struct log {\n};\n", "include/worker/worker.h": "struct worker {\n};\n",
+                     "src/base/hidden.h": ""} | {name.replace("__", "/").replace("_h", ".h").replace("_c", ".c"): text
+                                                for name, text in files.items()}
+            for name, text in files.items():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (root / name).write_text(text)
+            return list(problems(root))
+
+    def test_a_reversed_include_is_found(self):
+        self.assertEqual(self.check(src__worker__worker_c='#include "base/log.h"\n'), [])
+        self.assertEqual(self.check(src__base__log_c='\n#include "worker/worker.h"\n'),
+                         ["src/base/log.c:2: base must not include worker, which is above it"])
+
+    def test_a_private_header_is_found(self):
+        self.assertEqual(self.check(src__worker__worker_c='#include "base/hidden.h"\n'),
+                         ["src/worker/worker.c:1: base/hidden.h is private to base"])
+
+    def test_libuv_below_the_worker_is_found(self):
+        self.assertEqual(self.check(src__base__log_c="#include <uv.h>\n"),
+                         ["src/base/log.c:1: base must not include <uv.h>"])
+
+    def test_a_pointer_to_a_struct_from_above_is_found(self):
+        self.assertEqual(self.check(src__base__log_c="/* struct worker */\nstruct worker;\n"),
+                         ["src/base/log.c:2: base must not name struct worker, which worker defines"])
+
+    def test_an_include_without_a_folder_is_found(self):
+        self.assertEqual(self.check(src__base__log_c='#include "log.h"\n'),
+                         ['src/base/log.c:1: "log.h" does not name its folder'])
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ static void test_socket_is_stored_and_removed(void **state)
 	struct stat first, second;
 	char text[256];
 
-	systemd_store_add("stored 0", fd);
+	assert_int_equal(systemd_store_add("stored 0", fd), systemd_is_built_in());
 	copy = receive_with_fd(f->fd, text, sizeof(text));
 	if (systemd_is_built_in()) {
 		assert_string_equal(text, "FDSTORE=1\nFDPOLL=0\nFDNAME=stored 0");
@@ -113,6 +113,9 @@ static void test_socket_is_stored_and_removed(void **state)
 	} else {
 		assert_int_equal(copy, -1);
 	}
+	unsetenv("NOTIFY_SOCKET");
+	assert_false(systemd_store_add("stored 0", fd));
+	setenv("NOTIFY_SOCKET", f->path, 1);
 	close(fd);
 	systemd_store_remove("stored 0");
 	assert_message(f, "FDSTOREREMOVE=1\nFDNAME=stored 0");

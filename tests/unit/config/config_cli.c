@@ -160,6 +160,14 @@ static void print_http_listen(const struct section *section, const void *field)
 	fputs(section->config->http.text ? section->config->http.text : "off", stdout);
 }
 
+static void print_http_hosts(const struct section *section, const void *field)
+{
+	(void)field;
+	for (size_t i = 0; i < section->config->http.host_count; i++)
+		print_item(i, section->config->http.hosts[i]);
+	print_nothing(section->config->http.host_count);
+}
+
 static const struct {
 	bool (*set)(struct config_field *field, const char *value);
 	void (*print)(const struct section *section, const void *field);
@@ -168,6 +176,7 @@ static const struct {
 	{set_group, print_group},
 	{set_target, print_target},
 	{set_http_listen, print_http_listen},
+	{set_http_hosts, print_http_hosts},
 	{set_listener_address, print_listener_address},
 	{set_peers, print_peers},
 	{set_listener_encoding, print_listener_encoding},

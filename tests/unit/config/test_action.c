@@ -61,7 +61,7 @@ static void traits_match_the_actions(void **state)
 		{ACTION_SINK, false, false, false, false, false},
 		{ACTION_ECHO, false, false, true, true, true},
 		{ACTION_FORWARD, true, false, false, true, false},
-		{ACTION_RELAY, true, true, false, false, true},
+		{ACTION_RELAY, true, true, false, true, true},
 	};
 
 	(void)state;

@@ -58,7 +58,9 @@ static void relays_and_peers_have_defaults(void **state)
 	assert_int_equal(listener->max_sessions, 16384);
 	assert_int_equal(listener->source_sessions, 4096);
 	assert_int_equal(listener->responses, RESPONSES_UNLIMITED);
-	assert_null(listener->refuse_source_ports);
+	assert_true(port_set_has(listener->refuse_source_ports, 7) && port_set_has(listener->refuse_source_ports, 19));
+	assert_false(port_set_has(listener->refuse_source_ports, 53));
+	assert_false(listener->has_default_source_ports); /* ports of echo listeners are not added */
 	assert_int_equal(peer->resolve_interval_ms, 30000);
 	assert_int_equal(peer->weight, 1);
 	assert_false(peer->backup);
@@ -95,7 +97,7 @@ static void keys_have_lines(void **state)
 	config_destroy(config);
 }
 
-static void relay_refuses_only_configured_ports(void **state)
+static void relay_refuses_small_services_or_configured_ports(void **state)
 {
 	struct config *config = good("[listener:e]\naddress = *:7789\naction = echo\n" RELAY
 				     "[listener:s]\naddress = *:7790\naction = relay\npeers = p\n"
@@ -103,7 +105,9 @@ static void relay_refuses_only_configured_ports(void **state)
 
 	(void)state;
 	assert_false(port_set_has(config->listeners[0].refuse_source_ports, 7788));
-	assert_null(config->listeners[1].refuse_source_ports);
+	assert_true(port_set_has(config->listeners[1].refuse_source_ports, 19));
+	assert_false(port_set_has(config->listeners[1].refuse_source_ports, 7789));
+	assert_false(port_set_has(config->listeners[2].refuse_source_ports, 19));
 	assert_true(port_set_has(config->listeners[2].refuse_source_ports, 53));
 	assert_false(port_set_has(config->listeners[2].refuse_source_ports, 7789));
 	config_destroy(config);
@@ -426,7 +430,7 @@ int main(void)
 		cmocka_unit_test(missing_keys_have_defaults),
 		cmocka_unit_test(relays_and_peers_have_defaults),
 		cmocka_unit_test(keys_have_lines),
-		cmocka_unit_test(relay_refuses_only_configured_ports),
+		cmocka_unit_test(relay_refuses_small_services_or_configured_ports),
 		cmocka_unit_test(echo_refuses_low_ports_and_echo_ports),
 		cmocka_unit_test(listeners_and_peers_keep_file_order),
 		cmocka_unit_test(unknown_sections_are_rejected),

@@ -28,6 +28,7 @@ BASE = {
 PLACES = {"listener": "listener:relay", "peer": "peer:resolver", ("listener", "action"): "listener:echo"}
 COMPANIONS = {
     ("udprelayd", "group"): {"user": "daemon"},
+    ("http", "hosts"): {"listen": "127.0.0.1:9100"},
     ("listener", "source_burst"): {"source_limit": "1000"},
     ("listener", "multicast"): {"address": "*:5300"},
     **{("peer", key): {"check": "on"} for key in ("check_send", "check_expect", "check_interval", "check_timeout",
@@ -207,7 +208,7 @@ class ExampleTest(DocumentedTest):
         optional = {setting: found for setting, found in self.settings().items() if found[1]}
         for setting, (value, _, comment) in optional.items():
             with self.subTest(setting=setting):
-                told = re.search(r"The default is ([\w-]+)", comment)
+                told = re.search(r"The default is ([\w-]+(?:,\w+)*)", comment)
                 if setting[1] in ("address", "action", "peers"):
                     continue
                 if told:

@@ -194,6 +194,27 @@ static void peer_addresses(void **state)
 	assert_rejected(begin, "address", "a.example", "[peer:p] address: `a.example`: the port is missing");
 }
 
+/* A multicast group that the file names is meant. */
+static void peer_addresses_that_reach_no_single_host(void **state)
+{
+	const char *begin = "[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n";
+
+	(void)state;
+	assert_rejected(begin, "address", "0.0.0.1:5|0.255.255.255:5", "[peer:p] address: `0.");
+	assert_rejected(begin, "address", "0.1.2.3:5",
+			"[peer:p] address: `0.1.2.3:5` is nobody's address: write where the peer listens");
+	assert_rejected(begin, "address", "255.255.255.255:5",
+			"[peer:p] address: `255.255.255.255:5` is a broadcast address, which reaches every host: write "
+			"the address of one host");
+	assert_rejected(begin, "address", "127.255.255.255:5", "[peer:p] address: `127.255.255.255:5` is a broadcast");
+	assert_loaded("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = 239.1.2.3:5",
+		      !peer(c)->host);
+	assert_loaded("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = [ff05::1]:5",
+		      !peer(c)->host);
+	assert_loaded("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = 1.0.0.1:5",
+		      !peer(c)->host);
+}
+
 /* Without libmicrohttpd the key is rejected, but errors in its value are reported first. */
 static void http_addresses_are_accepted(void **state)
 {
@@ -216,6 +237,29 @@ static void http_addresses_are_accepted(void **state)
 		assert_true(address_equal(&config->http.address, &address));
 		config_destroy(config);
 	}
+}
+
+#define HTTP ECHO "[http]\nlisten = 127.0.0.1:9100\n"
+
+static void http_hosts(void **state)
+{
+	(void)state;
+	if (!HAVE_LIBMICROHTTPD)
+		return;
+	assert_loaded(HTTP, "", !c->http.host_count);
+	assert_loaded(HTTP, "hosts = a.example, b_1.example.,\n 192.0.2.1, 2001:db8::1",
+		      c->http.host_count == 4 && !strcmp(c->http.hosts[0], "a.example") &&
+			      !strcmp(c->http.hosts[3], "2001:db8::1"));
+	assert_rejected(HTTP, "hosts", "a.example:80|[::1]|a/b|*|*.example|192.0.2|http://a|a b|ä.example",
+			"[http] hosts: `");
+	assert_rejected(
+		HTTP, "hosts", "a:1",
+		"[http] hosts: `a:1` is no name of a host: write a name or an IP address as in a URL, without port and "
+		"brackets");
+	refused(ECHO "[http]\nhosts = a.example\n",
+		"5: [http] hosts: does nothing without an address: write `listen = ");
+	refused(ECHO "[http]\nlisten = off\nhosts = a.example\n", "6: [http] hosts: does nothing without an address: ");
+	refused(ECHO "[http]\nlisten = *:1\nhosts = a.example\n", "5: [http] listen: ");
 }
 
 static void http_can_be_off(void **state)
@@ -257,7 +301,9 @@ int main(void)
 		cmocka_unit_test(source_list_entries_have_lines),
 		cmocka_unit_test(very_long_source_lists_are_read),
 		cmocka_unit_test(peer_addresses),
+		cmocka_unit_test(peer_addresses_that_reach_no_single_host),
 		cmocka_unit_test(http_addresses_are_accepted),
+		cmocka_unit_test(http_hosts),
 		cmocka_unit_test(http_can_be_off),
 		cmocka_unit_test(http_addresses_are_checked),
 	};

@@ -17,6 +17,9 @@ static void assert_accepted(const char *text)
 
 /* Two listeners with these lines, or a listener with a peer at the address `to`. */
 #define TWO(a, b) "[listener:a]\naction = sink\n" a "\n[listener:b]\naction = sink\n" b "\n"
+#define RELAY_OF_ONE                                                                                                   \
+	"[listener:a]\naddress = *:1\naction = relay\npeers = p\n[peer:p]\naddress = 192.0.2.1:9\n"                    \
+	"[peer:q]\naddress = 192.0.2.1:9\n"
 #define AND_PEER(bind, to) "[listener:a]\naction = echo\n" bind "\n[peer:p]\naddress = " to "\n"
 
 static void duplicate_addresses_are_rejected(void **state)
@@ -109,6 +112,83 @@ static void peer_must_not_be_own_interface(void **state)
 		refused(text, "5: [peer:p] address: ");
 	}
 	freeifaddrs(first);
+}
+
+static void peer_must_not_be_a_broadcast_of_an_interface(void **state)
+{
+	char text[256], ip[INET_ADDRSTRLEN];
+	struct ifaddrs *first;
+
+	(void)state;
+	assert_int_equal(getifaddrs(&first), 0);
+	for (const struct ifaddrs *i = first; i; i = i->ifa_next) {
+		struct in_addr broadcast;
+
+		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || !i->ifa_netmask)
+			continue;
+		broadcast = ((struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr;
+		broadcast.s_addr |= ~((struct sockaddr_in *)(void *)i->ifa_netmask)->sin_addr.s_addr;
+		if (broadcast.s_addr == ((struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr.s_addr)
+			continue;
+		inet_ntop(AF_INET, &broadcast, ip, sizeof(ip));
+		snprintf(text, sizeof(text), AND_PEER("address = 192.0.2.1:1", "%s:7788"), ip);
+		refused(text, "5: [peer:p] address: `");
+	}
+	freeifaddrs(first);
+}
+
+static void assert_warnings(const char *text, const char *warnings)
+{
+	struct config *config = good(text);
+
+	assert_string_equal(config->warnings, warnings);
+	config_destroy(config);
+}
+
+/* Two peers of a listener with this action. */
+#define PEERS_OF(action, a, b)                                                                                         \
+	"[listener:a]\naddress = *:1\naction = " action "\npeers = p, q\n[peer:p]\naddress = " a                       \
+	"\n[peer:q]\naddress = " b "\n"
+
+static void peers_with_one_address_are_warned_of(void **state)
+{
+	(void)state;
+	assert_warnings(PEERS_OF("forward", "192.0.2.1:9", "192.0.2.1:9"),
+			"t.ini:4: [listener:a] peers: `p` and `q` have the same address, `192.0.2.1:9`: it gets every "
+			"datagram twice; remove one of them\n");
+	assert_warnings(PEERS_OF("forward", "[2001:db8::1]:9", "[2001:db8:0::1]:9"),
+			"t.ini:4: [listener:a] peers: `p` and `q` have the same address, `[2001:db8:0::1]:9`: it gets "
+			"every datagram twice; remove one of them\n");
+	assert_warnings(PEERS_OF("forward", "host.test:9", "HOST.test:9"),
+			"t.ini:4: [listener:a] peers: `p` and `q` have the same address, `HOST.test:9`: it gets every "
+			"datagram twice; remove one of them\n");
+	assert_warnings(PEERS_OF("forward", "localhost:9", "127.0.0.1:9"),
+			"t.ini:4: [listener:a] peers: `p` and `q` have the same address, `127.0.0.1:9`: it gets every "
+			"datagram twice; remove one of them\n");
+	assert_warnings(PEERS_OF("forward", "unix:/x", "unix:/x"),
+			"t.ini:4: [listener:a] peers: `p` and `q` have the same address, `unix:/x`: it gets every "
+			"datagram twice; remove one of them\n");
+	assert_warnings(PEERS_OF("forward", "192.0.2.1:9", "192.0.2.1:10"), "");
+	assert_warnings(PEERS_OF("forward", "192.0.2.1:9", "host.test:9"), "");
+	assert_warnings(PEERS_OF("forward", "host.test:9", "host.test:10"), "");
+	assert_warnings(PEERS_OF("relay", "192.0.2.1:9", "192.0.2.1:9"), "");
+}
+
+static void peers_without_a_listener_are_warned_of(void **state)
+{
+	(void)state;
+	assert_warnings(AND_PEER("address = *:1", "192.0.2.1:9"),
+			"t.ini:4: [peer:p]: no listener uses this peer: add `p` to the peers of one, or remove the "
+			"section\n");
+	assert_warnings(RELAY_OF_ONE, "t.ini:7: [peer:q]: no listener uses this peer: add `q` to the peers of one, or "
+				      "remove the section\n");
+}
+
+/* Warnings do not hide errors. */
+static void warnings_are_no_errors(void **state)
+{
+	(void)state;
+	refused(AND_PEER("address = *:1\nnonsense = 1", "192.0.2.1:9"), "4: [listener:a] nonsense: ");
 }
 
 static void peers_need_forward_or_relay(void **state)
@@ -331,6 +411,10 @@ int main(void)
 		cmocka_unit_test(different_addresses_are_accepted),
 		cmocka_unit_test(peer_must_not_be_own_listener),
 		cmocka_unit_test(peer_must_not_be_own_interface),
+		cmocka_unit_test(peer_must_not_be_a_broadcast_of_an_interface),
+		cmocka_unit_test(peers_with_one_address_are_warned_of),
+		cmocka_unit_test(peers_without_a_listener_are_warned_of),
+		cmocka_unit_test(warnings_are_no_errors),
 		cmocka_unit_test(peers_need_forward_or_relay),
 		cmocka_unit_test(relay_needs_a_peer_that_is_no_backup),
 		cmocka_unit_test(session_keys_need_relay),

@@ -99,6 +99,17 @@ static void check_keys(struct fixture *f)
 	config_reload_check_fixed_keys(&f->active, &f->next, 4, f->log.log);
 }
 
+static void each_warning_has_a_log_line(void **state)
+{
+	struct fixture *f = *state;
+
+	f->next.warnings = (char *)"t.ini:1: one\nt.ini:2: two\n";
+	config_reload_log_warnings(&f->next, f->log.log);
+	assert_logged(&f->log, "warning: t.ini:1: one\n");
+	assert_logged(&f->log, "warning: t.ini:2: two\n");
+	assert_int_equal(count_lines(f), 2);
+}
+
 static void unchanged_keys_log_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -159,6 +170,7 @@ int main(void)
 		test(valid_file_is_read_without_a_log_line),
 		test(each_error_has_a_log_line),
 		test(missing_file_is_an_error),
+		test(each_warning_has_a_log_line),
 		test(unchanged_keys_log_nothing),
 		test(changed_worker_count_is_logged),
 		test(changed_http_address_is_logged),

@@ -6,7 +6,7 @@
 
 #include "datapath/counters.h"
 
-static void counters_count(void **state)
+static void counter_adds_up(void **state)
 {
 	counter c = 0;
 
@@ -17,7 +17,8 @@ static void counters_count(void **state)
 	assert_int_equal(counter_get(&c), (UINT64_C(1) << 40) + 1);
 }
 
-/* All members are counters: one that addition forgets shows here, whenever it is added. */
+/* All members of these structs are counters, so each has a value of its own. An addition that leaves out a new member
+ * fails these tests. */
 static void fill(counter *counters, size_t bytes, uint64_t step)
 {
 	for (size_t i = 0; i < bytes / sizeof(counter); i++)
@@ -31,7 +32,7 @@ static void assert_filled(const counter *counters, size_t bytes, uint64_t step)
 		assert_int_equal(counter_get(&counters[i]), step * (i + 1));
 }
 
-static void listeners_add_up(void **state)
+static void all_counters_of_a_listener_add_up(void **state)
 {
 	struct listener_counters a = {0}, b = {0};
 
@@ -43,7 +44,7 @@ static void listeners_add_up(void **state)
 	assert_filled((const counter *)&b, sizeof(b), 1000);
 }
 
-static void relays_add_up(void **state)
+static void all_counters_of_a_relay_add_up(void **state)
 {
 	struct relay_counters a = {0}, b = {0};
 
@@ -54,7 +55,7 @@ static void relays_add_up(void **state)
 	assert_filled((counter *)&a, sizeof(a), 1001);
 }
 
-static void peers_add_up(void **state)
+static void all_counters_of_a_peer_add_up(void **state)
 {
 	struct peer_counters a = {0}, b = {0};
 
@@ -66,7 +67,7 @@ static void peers_add_up(void **state)
 	assert_filled((const counter *)&b, sizeof(b), 1000);
 }
 
-static void receives_add_up(void **state)
+static void all_receive_counters_add_up(void **state)
 {
 	struct receive_counters a = {0}, b = {0};
 
@@ -89,7 +90,7 @@ static void buckets_are_powers_of_two(void **state)
 	assert_int_equal(size_bucket(UINT32_MAX), SIZE_BUCKETS - 1);
 }
 
-static void drops_have_a_total(void **state)
+static void drops_total_is_the_sum_of_all_reasons(void **state)
 {
 	counter drops[DROP_REASONS] = {0};
 
@@ -102,10 +103,13 @@ static void drops_have_a_total(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(counters_count),     cmocka_unit_test(listeners_add_up),
-		cmocka_unit_test(relays_add_up),      cmocka_unit_test(peers_add_up),
-		cmocka_unit_test(receives_add_up),    cmocka_unit_test(buckets_are_powers_of_two),
-		cmocka_unit_test(drops_have_a_total),
+		cmocka_unit_test(counter_adds_up),
+		cmocka_unit_test(all_counters_of_a_listener_add_up),
+		cmocka_unit_test(all_counters_of_a_relay_add_up),
+		cmocka_unit_test(all_counters_of_a_peer_add_up),
+		cmocka_unit_test(all_receive_counters_add_up),
+		cmocka_unit_test(buckets_are_powers_of_two),
+		cmocka_unit_test(drops_total_is_the_sum_of_all_reasons),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

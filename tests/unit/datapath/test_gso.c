@@ -1,4 +1,4 @@
-/* Messages for sendmmsg(2), looked at before anybody sends them. */
+/* Messages for sendmmsg(2). They are only built, not sent. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -32,7 +32,7 @@ static int set_up(void **state)
 	address_parse(&f->to, "192.0.2.1:9");
 	address_parse(&f->from, "192.0.2.2:9");
 	f->tx = (struct tx_socket){.gso = true, .first = &f->flow, .last = &f->flow};
-	f->flow = (struct tx_flow){.socket = &f->tx, .to = &f->to};
+	f->flow = (struct tx_flow){.destination = {.socket = &f->tx, .to = &f->to}};
 	f->messages.chunks = f->chunks;
 	return 0;
 }
@@ -43,7 +43,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* count chunks of one datagram each, of these sizes. */
+/* Fills in count chunks of one datagram each, with these sizes. */
 static void fill(struct fixture *f, const uint32_t *sizes, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
@@ -66,7 +66,7 @@ static uint16_t segment_of(const struct tx_messages *messages, unsigned i)
 	return segment;
 }
 
-static void equal_datagrams_are_one_run_with_a_shorter_last_one(void **state)
+static void equal_datagrams_and_a_shorter_last_one_are_one_message(void **state)
 {
 	struct fixture *f = *state;
 	const uint32_t sizes[] = {100, 100, 100, 40};
@@ -79,7 +79,7 @@ static void equal_datagrams_are_one_run_with_a_shorter_last_one(void **state)
 	assert_ptr_equal(f->messages.headers[0].msg_hdr.msg_name, &f->to.any);
 }
 
-static void another_size_begins_another_message(void **state)
+static void another_size_begins_a_new_message(void **state)
 {
 	struct fixture *f = *state;
 	const uint32_t sizes[] = {100, 40, 100, 200, 200};
@@ -93,7 +93,7 @@ static void another_size_begins_another_message(void **state)
 	assert_int_equal(segment_of(&f->messages, 2), 200);
 }
 
-static void empty_datagrams_go_alone(void **state)
+static void empty_datagram_is_a_message_of_its_own(void **state)
 {
 	struct fixture *f = *state;
 	const uint32_t sizes[] = {0, 0, 100, 0};
@@ -102,7 +102,7 @@ static void empty_datagrams_go_alone(void **state)
 	assert_int_equal(gso_build_messages(&f->messages, &f->tx), 4);
 }
 
-static void what_was_refused_goes_one_by_one_for_a_while(void **state)
+static void refused_size_is_sent_as_single_datagrams_for_a_while(void **state)
 {
 	struct fixture *f = *state;
 	const uint32_t sizes[] = {100, 100, 50, 50};
@@ -110,14 +110,14 @@ static void what_was_refused_goes_one_by_one_for_a_while(void **state)
 	fill(f, sizes, 4);
 	assert_int_equal(gso_build_messages(&f->messages, &f->tx), 2);
 	gso_disable(&f->messages, &f->messages.items[0], false);
-	assert_int_equal(gso_build_messages(&f->messages, &f->tx), 3); /* smaller segments may still run */
+	assert_int_equal(gso_build_messages(&f->messages, &f->tx), 3); /* smaller segments are still sent with GSO */
 	gso_disable(&f->messages, &f->messages.items[2], true);
 	assert_int_equal(gso_build_messages(&f->messages, &f->tx), 4);
 	f->messages.now_ms += 24 * 3600 * 1000;
 	assert_int_equal(gso_build_messages(&f->messages, &f->tx), 2);
 }
 
-static void the_source_is_named_where_it_matters(void **state)
+static void source_address_is_in_the_control_message(void **state)
 {
 	struct fixture *f = *state;
 	const uint32_t sizes[] = {100};
@@ -125,7 +125,7 @@ static void the_source_is_named_where_it_matters(void **state)
 	struct cmsghdr *c;
 
 	fill(f, sizes, 1);
-	f->flow.from = &f->from;
+	f->flow.destination.from = &f->from;
 	assert_int_equal(gso_build_messages(&f->messages, &f->tx), 1);
 	c = CMSG_FIRSTHDR(&f->messages.headers[0].msg_hdr);
 	assert_int_equal(c->cmsg_type, IP_PKTINFO);
@@ -134,7 +134,7 @@ static void the_source_is_named_where_it_matters(void **state)
 	assert_int_equal(info.ipi_ifindex, 0);
 }
 
-static void a_span_ends_where_the_next_begins(void **state)
+static void messages_of_a_long_chunk_are_contiguous(void **state)
 {
 	struct fixture *f = *state;
 	const uint32_t sizes[] = {0, 100};
@@ -143,7 +143,7 @@ static void a_span_ends_where_the_next_begins(void **state)
 	fill(f, sizes, 2);
 	f->chunks[0] = (struct tx_chunk){.size = 50 * 2000, .segment = 2000, .count = 50, .next = 1};
 	assert_int_equal(gso_build_messages(&f->messages, &f->tx), 2);
-	assert_int_equal(items[0].count, 32); /* 64 KB are enough */
+	assert_int_equal(items[0].count, 32); /* at most 64 KB in a message */
 	assert_int_equal(items[0].end.chunk, 0);
 	assert_int_equal(items[0].end.datagram, 32);
 	assert_memory_equal(&items[1].begin, &items[0].end, sizeof(struct tx_cursor));
@@ -154,12 +154,14 @@ static void a_span_ends_where_the_next_begins(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(equal_datagrams_are_one_run_with_a_shorter_last_one, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(another_size_begins_another_message, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(empty_datagrams_go_alone, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(what_was_refused_goes_one_by_one_for_a_while, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_source_is_named_where_it_matters, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_span_ends_where_the_next_begins, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(equal_datagrams_and_a_shorter_last_one_are_one_message, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(another_size_begins_a_new_message, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(empty_datagram_is_a_message_of_its_own, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(refused_size_is_sent_as_single_datagrams_for_a_while, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(source_address_is_in_the_control_message, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(messages_of_a_long_chunk_are_contiguous, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

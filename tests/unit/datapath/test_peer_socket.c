@@ -61,13 +61,16 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void a_peer_without_address_is_unresolved(void **state)
+static void peer_without_an_address_is_unresolved(void **state)
 {
 	struct fixture *f = *state;
 
 	f->config.host = (char *)"name.invalid";
 	peer_socket_init(&f->peer, &f->config, 65536, NULL, f->log);
 	assert_int_equal(peer_socket_ensure_open(&f->peer, 1), DROP_UNRESOLVED);
+	peer_socket_set_no_address(&f->peer);
+	assert_int_equal(peer_socket_check(&f->peer), DROP_NO_ADDRESS);
+	assert_int_equal(peer_socket_ensure_open(&f->peer, 1), DROP_NO_ADDRESS);
 	f->sink = open_sink(f);
 	peer_socket_set_address(&f->peer, &f->config.address);
 	assert_int_equal(peer_socket_ensure_open(&f->peer, 1), DROP_NONE);
@@ -75,8 +78,8 @@ static void a_peer_without_address_is_unresolved(void **state)
 	assert_int_equal(peer_socket_ensure_open(&f->peer, 1), DROP_UNRESOLVED);
 }
 
-/* Copies may wait for room in it: they are sent, or fail, where they were to go. */
-static void the_socket_to_an_old_address_stays_until_a_new_one_is_opened(void **state)
+/* Chunks may still wait for room in the old socket. */
+static void socket_to_the_old_address_stays_until_the_new_one_opens(void **state)
 {
 	struct fixture *f = *state;
 	struct address other;
@@ -94,19 +97,19 @@ static void the_socket_to_an_old_address_stays_until_a_new_one_is_opened(void **
 	assert_false(f->peer.tx.broken);
 }
 
-static void a_peer_that_comes_later_is_found_within_a_second(void **state)
+static void refused_peer_is_tried_again_after_a_second(void **state)
 {
 	struct fixture *f = *state;
 
 	peer_socket_init(&f->peer, &f->config, 65536, NULL, f->log);
 	assert_int_equal(peer_socket_ensure_open(&f->peer, 10), DROP_REFUSED);
 	f->sink = open_sink(f);
-	assert_int_equal(peer_socket_ensure_open(&f->peer, 11), DROP_REFUSED); /* no system call for each datagram */
+	assert_int_equal(peer_socket_ensure_open(&f->peer, 11), DROP_REFUSED); /* one attempt per second */
 	assert_int_equal(peer_socket_ensure_open(&f->peer, 1011), DROP_NONE);
 	assert_true(f->peer.tx.fd >= 0);
 }
 
-static void a_broken_socket_is_opened_anew(void **state)
+static void broken_socket_is_opened_again(void **state)
 {
 	struct fixture *f = *state;
 
@@ -118,7 +121,7 @@ static void a_broken_socket_is_opened_anew(void **state)
 	assert_false(f->peer.tx.broken);
 }
 
-static void the_same_address_changes_nothing(void **state)
+static void same_address_keeps_the_socket(void **state)
 {
 	struct fixture *f = *state;
 	int fd;
@@ -149,11 +152,11 @@ static void icmp_errors_are_counted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(a_peer_without_address_is_unresolved),
-		test(the_socket_to_an_old_address_stays_until_a_new_one_is_opened),
-		test(a_peer_that_comes_later_is_found_within_a_second),
-		test(a_broken_socket_is_opened_anew),
-		test(the_same_address_changes_nothing),
+		test(peer_without_an_address_is_unresolved),
+		test(socket_to_the_old_address_stays_until_the_new_one_opens),
+		test(refused_peer_is_tried_again_after_a_second),
+		test(broken_socket_is_opened_again),
+		test(same_address_keeps_the_socket),
 		test(icmp_errors_are_counted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

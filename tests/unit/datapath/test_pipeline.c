@@ -1,4 +1,5 @@
-/* A listener's pipeline over real sockets of loopback; the records that it makes are caught (-Wl,--wrap). */
+/* The pipeline of a listener over real sockets of loopback. The linker replaces record_ring_push(), which stores the
+ * records. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -15,20 +16,20 @@
 #include "datapath/pipeline.h"
 #include "tests/unit/support/loopback.h"
 
-struct caught {
+struct recorded {
 	struct datagram_record record;
 	char payload[64];
 };
 
-static struct caught caught[256];
-static unsigned caught_count;
+static struct recorded recorded[256];
+static unsigned recorded_count;
 
 void __wrap_record_ring_push(struct record_ring *ring, const struct datagram_record *record);
 void __wrap_record_ring_wake(struct record_ring *ring);
 
 void __wrap_record_ring_push(struct record_ring *ring, const struct datagram_record *record)
 {
-	struct caught *c = &caught[caught_count++];
+	struct recorded *c = &recorded[recorded_count++];
 
 	(void)ring;
 	c->record = *record;
@@ -50,7 +51,7 @@ struct fixture {
 	struct tx_batch *tx_batch;
 	struct arena arena;
 	struct peer_socket peer_sockets[PEERS];
-	int sinks[PEERS]; /* where the peers receive */
+	int sinks[PEERS]; /* sockets of the peers */
 	struct pipeline pipeline;
 	struct tx_socket tx;
 	struct address local;
@@ -66,7 +67,7 @@ static int set_up(void **state)
 	static char *encodings[] = {utf8};
 	static char *names[PEERS] = {(char *)"a", (char *)"b", (char *)"c"};
 
-	caught_count = 0;
+	recorded_count = 0;
 	memset(f, 0, sizeof(*f));
 	f->config = (struct listener_config){.name = (char *)"test",
 					     .encodings = encodings,
@@ -86,7 +87,7 @@ static int set_up(void **state)
 	return own_addresses_create(&f->own, &f->local, 1);
 }
 
-/* After a test has set the configuration as it wants it. */
+/* Call it after the test has changed the configuration. */
 static void begin(struct fixture *f, enum action_kind action, size_t peers)
 {
 	f->config.action = action;
@@ -94,13 +95,14 @@ static void begin(struct fixture *f, enum action_kind action, size_t peers)
 	for (size_t i = 0; i < PEERS; i++)
 		peer_socket_init(&f->peer_sockets[i], &f->peers[i], 65536, NULL, NULL);
 	assert_int_equal(pipeline_init(&f->pipeline, action_of(action), &f->config, f->peer_sockets), 0);
-	assert_int_equal(tx_batch_create(&f->tx_batch, pipeline_chunks_max(&f->pipeline), RX_BATCH_TRAINS + PEERS), 0);
+	assert_int_equal(
+		tx_batch_create(&f->tx_batch, pipeline_chunks_max(&f->pipeline), pipeline_flows_max(&f->pipeline)), 0);
 	assert_int_equal(arena_create(&f->arena, f->pipeline.delivery.converts ? peers : 0), 0);
 	f->pipeline.own = f->own;
 	f->pipeline.delivery.tx_batch = f->tx_batch;
 	f->pipeline.delivery.arena = &f->arena;
 	f->pipeline.counters = &f->counters;
-	f->pipeline.delivery.ring = (struct record_ring *)f; /* never looked into */
+	f->pipeline.delivery.ring = (struct record_ring *)f; /* never dereferenced */
 }
 
 static int tear_down(void **state)
@@ -178,7 +180,7 @@ static void assert_balance(const struct fixture *f)
 	}
 }
 
-static void a_sink_takes_and_records(void **state)
+static void sink_counts_and_records_each_datagram(void **state)
 {
 	struct fixture *f = *state;
 	struct train train = train_of(&f->peers[0].address, "hello", 2);
@@ -188,14 +190,14 @@ static void a_sink_takes_and_records(void **state)
 	assert_int_equal(counter_get(&f->counters.received), 3);
 	assert_int_equal(counter_get(&f->counters.received_bytes), 5);
 	assert_int_equal(counter_get(&f->counters.sunk), 3);
-	assert_int_equal(caught_count, 3);
-	assert_int_equal(caught[2].record.size, 1);
-	assert_memory_equal(caught[2].payload, "o", 1);
-	assert_int_equal(caught[0].record.verdict, VERDICT_SUNK);
+	assert_int_equal(recorded_count, 3);
+	assert_int_equal(recorded[2].record.size, 1);
+	assert_memory_equal(recorded[2].payload, "o", 1);
+	assert_int_equal(recorded[0].record.verdict, VERDICT_SUNK);
 	assert_balance(f);
 }
 
-static void an_echo_answers(void **state)
+static void echo_sends_each_datagram_back(void **state)
 {
 	struct fixture *f = *state;
 	struct train train = train_of(&f->peers[0].address, "aabbc", 2);
@@ -206,11 +208,11 @@ static void an_echo_answers(void **state)
 	expect(f->sinks[0], "bb");
 	expect(f->sinks[0], "c");
 	assert_int_equal(counter_get(&f->counters.echoed), 3);
-	assert_int_equal(caught[0].record.verdict, VERDICT_ECHOED);
+	assert_int_equal(recorded[0].record.verdict, VERDICT_ECHOED);
 	assert_balance(f);
 }
 
-static void the_guard_is_asked(void **state)
+static void guard_drops_a_loop(void **state)
 {
 	struct fixture *f = *state;
 	struct train train = train_of(&f->local, "hello", 2);
@@ -219,14 +221,14 @@ static void the_guard_is_asked(void **state)
 	begin(f, ACTION_ECHO, 0);
 	run(f, &train, 1);
 	assert_int_equal(counter_get(&f->counters.dropped[DROP_LOOP]), 3);
-	assert_int_equal(caught[0].record.verdict, VERDICT_DROPPED);
-	assert_int_equal(caught[0].record.reason, DROP_LOOP);
+	assert_int_equal(recorded[0].record.verdict, VERDICT_DROPPED);
+	assert_int_equal(recorded[0].record.reason, DROP_LOOP);
 	assert_balance(f);
 }
 
-/* After the guard, whose drops cost no credit; before the size. Only the shares of 1/32 that pass make a range of it.
- */
-static void a_source_has_its_limit(void **state)
+/* The limit comes after the access check, whose drops cost no credit, and before the size. One of 32 trains over the
+ * limit passes at random, so the test accepts a range. */
+static void source_limit_comes_after_the_access_check(void **state)
 {
 	struct fixture *f = *state;
 	struct source_limit *limit;
@@ -240,7 +242,7 @@ static void a_source_has_its_limit(void **state)
 	run(f, &refused, 1);
 	for (int i = 0; i < 102; i++) {
 		train = train_of(&f->peers[0].address, "aa", 1);
-		caught_count = 0;
+		recorded_count = 0;
 		run(f, &train, 1);
 	}
 	over = counter_get(&f->counters.dropped[DROP_SOURCE_LIMIT]);
@@ -251,7 +253,7 @@ static void a_source_has_its_limit(void **state)
 	source_limit_destroy(limit);
 }
 
-static void larger_ones_are_dropped_and_a_shorter_last_one_is_not(void **state)
+static void max_datagram_spares_a_shorter_last_datagram(void **state)
 {
 	struct fixture *f = *state;
 	struct train train = train_of(&f->peers[0].address, "aaabbbc", 3);
@@ -263,12 +265,12 @@ static void larger_ones_are_dropped_and_a_shorter_last_one_is_not(void **state)
 	expect_nothing(f->sinks[0]);
 	assert_int_equal(counter_get(&f->counters.dropped[DROP_TOO_LARGE]), 2);
 	assert_int_equal(counter_get(&f->counters.echoed), 1);
-	assert_int_equal(caught[0].record.reason, DROP_TOO_LARGE);
-	assert_int_equal(caught[2].record.verdict, VERDICT_ECHOED);
+	assert_int_equal(recorded[0].record.reason, DROP_TOO_LARGE);
+	assert_int_equal(recorded[2].record.verdict, VERDICT_ECHOED);
 	assert_balance(f);
 }
 
-static void every_peer_gets_a_copy(void **state)
+static void forward_copies_to_every_peer(void **state)
 {
 	struct fixture *f = *state;
 	struct train trains[2] = {train_of(&f->local, "aab", 2), train_of(&f->local, "", 0)};
@@ -282,13 +284,13 @@ static void every_peer_gets_a_copy(void **state)
 		assert_int_equal(counter_get(&f->peer_sockets[i].counters.sent), 3);
 		assert_int_equal(counter_get(&f->peer_sockets[i].counters.sent_bytes), 3);
 	}
-	assert_int_equal(caught_count, 3);
-	assert_int_equal(caught[0].record.sent, 3);
-	assert_int_equal(caught[0].record.copies, 3);
+	assert_int_equal(recorded_count, 3);
+	assert_int_equal(recorded[0].record.sent, 3);
+	assert_int_equal(recorded[0].record.copies, 3);
 	assert_balance(f);
 }
 
-static void a_peer_that_is_down_costs_only_its_own_copy(void **state)
+static void peer_that_is_down_loses_only_its_own_copy(void **state)
 {
 	struct fixture *f = *state;
 	struct train train = train_of(&f->local, "aab", 2);
@@ -301,8 +303,8 @@ static void a_peer_that_is_down_costs_only_its_own_copy(void **state)
 	expect_nothing(f->sinks[1]);
 	assert_int_equal(counter_get(&f->peer_sockets[1].counters.dropped[DROP_UNRESOLVED]), 2);
 	assert_int_equal(counter_get(&f->counters.forwarded), 2);
-	assert_int_equal(caught[0].record.sent, 2);
-	assert_int_equal(caught[0].record.verdict, VERDICT_FORWARDED);
+	assert_int_equal(recorded[0].record.sent, 2);
+	assert_int_equal(recorded[0].record.verdict, VERDICT_FORWARDED);
 	assert_balance(f);
 
 	peer_socket_set_address(&f->peer_sockets[1], &f->peers[1].address);
@@ -312,7 +314,7 @@ static void a_peer_that_is_down_costs_only_its_own_copy(void **state)
 	assert_balance(f);
 }
 
-static void no_copy_at_all_is_a_drop(void **state)
+static void datagram_without_any_copy_counts_as_dropped(void **state)
 {
 	struct fixture *f = *state;
 	struct train train = train_of(&f->local, "aab", 2);
@@ -321,12 +323,12 @@ static void no_copy_at_all_is_a_drop(void **state)
 	begin(f, ACTION_FORWARD, 1);
 	run(f, &train, 1);
 	assert_int_equal(counter_get(&f->counters.dropped[DROP_UNRESOLVED]), 2);
-	assert_int_equal(caught[1].record.verdict, VERDICT_DROPPED);
-	assert_int_equal(caught[1].record.reason, DROP_UNRESOLVED);
+	assert_int_equal(recorded[1].record.verdict, VERDICT_DROPPED);
+	assert_int_equal(recorded[1].record.reason, DROP_UNRESOLVED);
 	assert_balance(f);
 }
 
-static void a_peer_gets_its_own_charset(void **state)
+static void each_peer_gets_its_charset(void **state)
 {
 	struct fixture *f = *state;
 	struct train train = train_of(&f->local, "\xc4\xe3\xba\xc3!!", 4);
@@ -342,7 +344,7 @@ static void a_peer_gets_its_own_charset(void **state)
 	assert_balance(f);
 }
 
-static void strict_drops_the_copy_that_cannot_be_said(void **state)
+static void strict_conversion_drops_only_the_unconvertible_copy(void **state)
 {
 	struct fixture *f = *state;
 	struct train train = train_of(&f->local, "ok\xc3\xa9", 2);
@@ -355,12 +357,12 @@ static void strict_drops_the_copy_that_cannot_be_said(void **state)
 	expect(f->sinks[1], "ok");
 	expect(f->sinks[1], "\xc3\xa9");
 	assert_int_equal(counter_get(&f->peer_sockets[0].counters.dropped[DROP_UNCONVERTIBLE]), 1);
-	assert_int_equal(caught[1].record.sent, 1);
-	assert_int_equal(caught[1].record.copies, 2);
+	assert_int_equal(recorded[1].record.sent, 1);
+	assert_int_equal(recorded[1].record.copies, 2);
 	assert_balance(f);
 }
 
-static void every_nth_is_recorded(void **state)
+static void every_nth_datagram_is_recorded(void **state)
 {
 	struct fixture *f = *state;
 	struct train train = train_of(&f->local, "0123456789", 1);
@@ -369,10 +371,10 @@ static void every_nth_is_recorded(void **state)
 	begin(f, ACTION_SINK, 0);
 	run(f, &train, 1);
 	run(f, &train, 1);
-	assert_int_equal(caught_count, 5);
-	assert_memory_equal(caught[0].payload, "0", 1);
-	assert_memory_equal(caught[1].payload, "4", 1);
-	assert_memory_equal(caught[3].payload, "2", 1);
+	assert_int_equal(recorded_count, 5);
+	assert_memory_equal(recorded[0].payload, "0", 1);
+	assert_memory_equal(recorded[1].payload, "4", 1);
+	assert_memory_equal(recorded[3].payload, "2", 1);
 	assert_balance(f);
 }
 
@@ -381,17 +383,17 @@ static void every_nth_is_recorded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(a_sink_takes_and_records),
-		test(an_echo_answers),
-		test(the_guard_is_asked),
-		test(a_source_has_its_limit),
-		test(larger_ones_are_dropped_and_a_shorter_last_one_is_not),
-		test(every_peer_gets_a_copy),
-		test(a_peer_that_is_down_costs_only_its_own_copy),
-		test(no_copy_at_all_is_a_drop),
-		test(a_peer_gets_its_own_charset),
-		test(strict_drops_the_copy_that_cannot_be_said),
-		test(every_nth_is_recorded),
+		test(sink_counts_and_records_each_datagram),
+		test(echo_sends_each_datagram_back),
+		test(guard_drops_a_loop),
+		test(source_limit_comes_after_the_access_check),
+		test(max_datagram_spares_a_shorter_last_datagram),
+		test(forward_copies_to_every_peer),
+		test(peer_that_is_down_loses_only_its_own_copy),
+		test(datagram_without_any_copy_counts_as_dropped),
+		test(each_peer_gets_its_charset),
+		test(strict_conversion_drops_only_the_unconvertible_copy),
+		test(every_nth_datagram_is_recorded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Control messages, as the kernel writes them and as nobody should. */
+/* Control messages, valid and invalid ones, and batches from real sockets. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -65,7 +65,7 @@ static void single_datagram_is_a_train_of_one(void **state)
 	assert_int_equal(train_datagram_size(&train, 0), 0);
 }
 
-static void gro_makes_trains(void **state)
+static void segment_size_makes_a_train(void **state)
 {
 	(void)state;
 	struct control control;
@@ -87,7 +87,7 @@ static void gro_makes_trains(void **state)
 	assert_int_equal(train.count, 1);
 }
 
-static void nonsense_is_malformed(void **state)
+static void impossible_segment_size_is_malformed(void **state)
 {
 	(void)state;
 	struct control control;
@@ -117,7 +117,7 @@ static void nonsense_is_malformed(void **state)
 	assert_int_equal(train.size, 70000);
 }
 
-static void control_of_the_wrong_length_is_not_read(void **state)
+static void control_message_of_a_wrong_length_is_ignored(void **state)
 {
 	(void)state;
 	struct control control;
@@ -133,7 +133,7 @@ static void control_of_the_wrong_length_is_not_read(void **state)
 	assert_null(train.local);
 }
 
-static void pktinfo_tells_the_local_end(void **state)
+static void pktinfo_has_destination_and_reply_source(void **state)
 {
 	(void)state;
 	struct control control;
@@ -164,7 +164,7 @@ static void pktinfo_tells_the_local_end(void **state)
 	assert_int_equal(train.local->reply_source.length, 0);
 }
 
-static void a_batch_brings_what_waits(void **state)
+static void batch_has_the_waiting_datagrams_up_to_its_limit(void **state)
 {
 	(void)state;
 	struct rx_batch *batch;
@@ -202,8 +202,8 @@ static void *write_many(void *fd)
 	return NULL;
 }
 
-/* Of what comes while a batch is taken, nothing takes another's place. */
-static void what_comes_meanwhile_joins_in_order(void **state)
+/* A thread writes while the batches are read. */
+static void concurrent_datagrams_arrive_in_order(void **state)
 {
 	(void)state;
 	struct rx_batch *batch;
@@ -234,12 +234,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(single_datagram_is_a_train_of_one),
-		cmocka_unit_test(gro_makes_trains),
-		cmocka_unit_test(nonsense_is_malformed),
-		cmocka_unit_test(control_of_the_wrong_length_is_not_read),
-		cmocka_unit_test(pktinfo_tells_the_local_end),
-		cmocka_unit_test(a_batch_brings_what_waits),
-		cmocka_unit_test(what_comes_meanwhile_joins_in_order),
+		cmocka_unit_test(segment_size_makes_a_train),
+		cmocka_unit_test(impossible_segment_size_is_malformed),
+		cmocka_unit_test(control_message_of_a_wrong_length_is_ignored),
+		cmocka_unit_test(pktinfo_has_destination_and_reply_source),
+		cmocka_unit_test(batch_has_the_waiting_datagrams_up_to_its_limit),
+		cmocka_unit_test(concurrent_datagrams_arrive_in_order),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

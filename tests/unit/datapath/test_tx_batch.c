@@ -1,4 +1,4 @@
-/* The batch against a kernel that a test plays: sendmmsg() is wrapped (-Wl,--wrap), and what it was given is kept. */
+/* The transmit batch with a simulated kernel: the linker replaces send() and sendmmsg(), which store the messages. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -15,7 +15,7 @@
 #define SENT_MAX 512
 #define FD 77
 
-/* One message, as the kernel took it. */
+/* One message that the kernel accepted. */
 struct sent {
 	int fd;
 	char data[1024];
@@ -29,8 +29,8 @@ static struct {
 	struct sent sent[SENT_MAX];
 	int count;
 	int calls;
-	int take; /* messages that a call takes at most */
-	int errors[32]; /* what the next calls return instead; 0: they work */
+	int take; /* messages that one call accepts at most */
+	int errors[32]; /* errno of the next calls; 0: the call succeeds */
 	int error_count, error_next;
 	int refuse_gso; /* the errno for messages with UDP_SEGMENT, or 0 */
 	uint16_t bad_port; /* a destination that fails with bad_error */
@@ -143,7 +143,7 @@ static struct tx_chunk *add(struct fixture *f, int to, const char *data)
 	struct tx_chunk *chunk;
 	uint32_t size = (uint32_t)strlen(data);
 
-	chunk = tx_batch_add(f->batch, &f->tx, &f->to[to], NULL,
+	chunk = tx_batch_add(f->batch, &(struct tx_destination){.socket = &f->tx, .to = &f->to[to]},
 			     (struct tx_payload){(const uint8_t *)data, size, size, 1});
 	return chunk;
 }
@@ -154,14 +154,14 @@ static void errors(int count, const int *list)
 	kernel.error_count = count;
 }
 
-static void runs_to_one_destination_are_one_send(void **state)
+static void run_to_one_destination_is_one_message(void **state)
 {
 	struct fixture *f = *state;
 
 	add(f, 0, "aaaa");
 	add(f, 1, "xx");
 	add(f, 0, "bbbb");
-	add(f, 0, "cc"); /* a shorter last one ends the run */
+	add(f, 0, "cc"); /* a shorter datagram ends the run */
 	add(f, 0, "dddd");
 	assert_true(tx_batch_flush(f->batch, 1));
 	assert_int_equal(kernel.calls, 1);
@@ -174,7 +174,7 @@ static void runs_to_one_destination_are_one_send(void **state)
 	assert_int_equal(address_port(&kernel.sent[2].to), 1001);
 }
 
-static void zero_length_datagrams_travel_alone(void **state)
+static void empty_datagram_is_a_message_of_its_own(void **state)
 {
 	struct fixture *f = *state;
 
@@ -189,13 +189,14 @@ static void zero_length_datagrams_travel_alone(void **state)
 	assert_int_equal(kernel.sent[2].size, 2);
 }
 
-static void a_long_train_is_cut_into_copies(void **state)
+static void long_train_is_cut_into_chunks(void **state)
 {
 	struct fixture *f = *state;
 	struct tx_chunk *chunk;
 	static const uint8_t data[640];
 
-	chunk = tx_batch_add(f->batch, &f->tx, &f->to[0], NULL, (struct tx_payload){data, 637, 5, 128});
+	chunk = tx_batch_add(f->batch, &(struct tx_destination){.socket = &f->tx, .to = &f->to[0]},
+			     (struct tx_payload){data, 637, 5, 128});
 	assert_int_equal(chunk[0].count, 64);
 	assert_int_equal(chunk[0].size, 320);
 	assert_int_equal(chunk[1].count, 64);
@@ -205,21 +206,23 @@ static void a_long_train_is_cut_into_copies(void **state)
 	assert_int_equal(kernel.sent[0].size + kernel.sent[1].size, 637);
 }
 
-static void the_source_is_asked_for_where_it_matters(void **state)
+static void source_address_is_in_the_control_message(void **state)
 {
 	struct fixture *f = *state;
 	struct address from;
 
 	address_from_ip(&from, "127.0.0.2", 0);
-	tx_batch_add(f->batch, &f->tx, &f->to[0], &from, (struct tx_payload){(const uint8_t *)"a", 1, 1, 1});
-	tx_batch_add(f->batch, &f->tx, &f->to[0], NULL, (struct tx_payload){(const uint8_t *)"b", 1, 1, 1});
+	tx_batch_add(f->batch, &(struct tx_destination){.socket = &f->tx, .to = &f->to[0], .from = &from},
+		     (struct tx_payload){(const uint8_t *)"a", 1, 1, 1});
+	tx_batch_add(f->batch, &(struct tx_destination){.socket = &f->tx, .to = &f->to[0]},
+		     (struct tx_payload){(const uint8_t *)"b", 1, 1, 1});
 	assert_true(tx_batch_flush(f->batch, 1));
 	assert_int_equal(kernel.count, 2);
 	assert_true(kernel.sent[0].pktinfo);
 	assert_false(kernel.sent[1].pktinfo);
 }
 
-static void a_short_sendmmsg_loses_nothing(void **state)
+static void partial_sendmmsg_loses_nothing(void **state)
 {
 	struct fixture *f = *state;
 
@@ -232,7 +235,7 @@ static void a_short_sendmmsg_loses_nothing(void **state)
 		assert_int_equal(address_port(&kernel.sent[i].to), 1000 + i);
 }
 
-static void refused_gso_is_sent_again_plainly_and_remembered(void **state)
+static void refused_gso_is_repeated_as_single_datagrams_and_remembered(void **state)
 {
 	struct fixture *f = *state;
 	static const int refusals[] = {EIO, EINVAL, EMSGSIZE};
@@ -251,7 +254,7 @@ static void refused_gso_is_sent_again_plainly_and_remembered(void **state)
 		assert_int_equal(first->dropped, 0);
 		tx_batch_clear(f->batch);
 
-		/* Remembered for this destination, and for no other. */
+		/* The refusal counts only for this destination. */
 		kernel.refuse_gso = 0;
 		kernel.count = 0;
 		add(f, to, "aaaa");
@@ -264,7 +267,7 @@ static void refused_gso_is_sent_again_plainly_and_remembered(void **state)
 		assert_int_equal(kernel.sent[2].segment, 4);
 		tx_batch_clear(f->batch);
 
-		/* Smaller segments fit a smaller MTU; a device without offload takes none. */
+		/* Smaller segments fit a smaller MTU. A device without offload (EIO) accepts no GSO at all. */
 		kernel.count = 0;
 		add(f, to, "aa");
 		add(f, to, "bb");
@@ -272,7 +275,7 @@ static void refused_gso_is_sent_again_plainly_and_remembered(void **state)
 		assert_int_equal(kernel.count, refusals[r] == EIO ? 2 : 1);
 		tx_batch_clear(f->batch);
 
-		/* And forgotten in time. */
+		/* The refusal ends after some time. */
 		kernel.count = 0;
 		add(f, to, "aaaa");
 		add(f, to, "bbbb");
@@ -282,7 +285,7 @@ static void refused_gso_is_sent_again_plainly_and_remembered(void **state)
 	}
 }
 
-static void a_bad_destination_fails_alone(void **state)
+static void unreachable_destination_drops_only_its_own_datagrams(void **state)
 {
 	struct fixture *f = *state;
 	struct tx_chunk *chunks[5];
@@ -298,7 +301,7 @@ static void a_bad_destination_fails_alone(void **state)
 	assert_int_equal(chunks[2]->reason, DROP_UNREACHABLE);
 }
 
-static void every_error_has_its_reason(void **state)
+static void each_errno_has_its_drop_reason(void **state)
 {
 	struct fixture *f = *state;
 	static const struct {
@@ -325,7 +328,7 @@ static void every_error_has_its_reason(void **state)
 	}
 }
 
-static void a_full_buffer_is_waited_for(void **state)
+static void full_send_buffer_waits_for_the_next_flush(void **state)
 {
 	struct fixture *f = *state;
 	static const int full[] = {EAGAIN, ENOBUFS, 0};
@@ -348,7 +351,7 @@ static void all_errors(int error)
 	kernel.error_next = 0;
 }
 
-/* Flushes each ten milliseconds until it is done. Returns how long that took. */
+/* Flushes every 10 ms until the batch is complete. Returns the time that this took. */
 static uint64_t flush_until_done(struct fixture *f, uint64_t now_ms)
 {
 	uint64_t begin_ms = now_ms;
@@ -358,7 +361,7 @@ static uint64_t flush_until_done(struct fixture *f, uint64_t now_ms)
 	return now_ms - begin_ms;
 }
 
-static void what_stays_full_is_waited_for_a_tenth_of_a_second_in_each(void **state)
+static void full_send_buffer_drops_after_its_wait_budget(void **state)
 {
 	struct fixture *f = *state;
 	struct tx_chunk *chunk;
@@ -371,13 +374,13 @@ static void what_stays_full_is_waited_for_a_tenth_of_a_second_in_each(void **sta
 	tx_batch_clear(f->batch);
 
 	all_errors(EAGAIN);
-	chunk = add(f, 0, "hello"); /* within that second it is not waited for again */
+	chunk = add(f, 0, "hello"); /* the budget of this second is spent */
 	assert_int_equal(flush_until_done(f, 5200), 0);
 	assert_int_equal(chunk->dropped, 1);
 	tx_batch_clear(f->batch);
 
 	kernel.error_count = 0;
-	chunk = add(f, 0, "hello"); /* what it takes it gets */
+	chunk = add(f, 0, "hello"); /* a buffer with room gets its datagrams */
 	assert_int_equal(flush_until_done(f, 5300), 0);
 	assert_int_equal(chunk->dropped, 0);
 	tx_batch_clear(f->batch);
@@ -387,7 +390,7 @@ static void what_stays_full_is_waited_for_a_tenth_of_a_second_in_each(void **sta
 	assert_int_equal(flush_until_done(f, 6000), TX_SOCKET_WAIT_BUDGET_MS);
 }
 
-static void several_slow_outlets_share_the_patience(void **state)
+static void all_sockets_share_one_wait_budget(void **state)
 {
 	struct fixture *f = *state;
 	struct tx_socket slow[4];
@@ -396,7 +399,8 @@ static void several_slow_outlets_share_the_patience(void **state)
 	for (int i = 0; i < 4; i++) {
 		slow[i] = (struct tx_socket){.fd = FD + i, .gso = true, .connected = true};
 		all_errors(EAGAIN);
-		tx_batch_add(f->batch, &slow[i], NULL, NULL, (struct tx_payload){(const uint8_t *)"hello", 5, 5, 1});
+		tx_batch_add(f->batch, &(struct tx_destination){.socket = &slow[i]},
+			     (struct tx_payload){(const uint8_t *)"hello", 5, 5, 1});
 		uint64_t waited = flush_until_done(f, now_ms);
 
 		waited_ms += waited;
@@ -406,15 +410,16 @@ static void several_slow_outlets_share_the_patience(void **state)
 	assert_int_equal(waited_ms, TX_WAIT_BUDGET_MS);
 }
 
-static void one_outlet_does_not_wait_for_another(void **state)
+static void full_socket_does_not_delay_another_one(void **state)
 {
 	struct fixture *f = *state;
 	struct tx_socket other = {.fd = FD + 1, .gso = true, .connected = true};
 	static const int full[] = {EAGAIN};
 
-	errors(1, full); /* the first tx that is flushed is full, the other is not */
+	errors(1, full); /* of the first socket that is flushed */
 	add(f, 0, "hello");
-	tx_batch_add(f->batch, &other, NULL, NULL, (struct tx_payload){(const uint8_t *)"world", 5, 5, 1});
+	tx_batch_add(f->batch, &(struct tx_destination){.socket = &other},
+		     (struct tx_payload){(const uint8_t *)"world", 5, 5, 1});
 	assert_false(tx_batch_flush(f->batch, 1));
 	assert_int_equal(kernel.count, 1);
 	assert_true(tx_batch_flush(f->batch, 1));
@@ -422,7 +427,7 @@ static void one_outlet_does_not_wait_for_another(void **state)
 	assert_int_not_equal(kernel.sent[0].fd, kernel.sent[1].fd);
 }
 
-static void an_earlier_datagrams_icmp_error_is_not_charged(void **state)
+static void icmp_error_of_an_earlier_datagram_drops_nothing(void **state)
 {
 	struct fixture *f = *state;
 	struct tx_socket peer = {.fd = FD, .gso = true, .connected = true};
@@ -430,7 +435,8 @@ static void an_earlier_datagrams_icmp_error_is_not_charged(void **state)
 	struct tx_chunk *chunk;
 
 	errors(2, refused);
-	chunk = tx_batch_add(f->batch, &peer, NULL, NULL, (struct tx_payload){(const uint8_t *)"hello", 5, 5, 1});
+	chunk = tx_batch_add(f->batch, &(struct tx_destination){.socket = &peer},
+			     (struct tx_payload){(const uint8_t *)"hello", 5, 5, 1});
 	assert_true(tx_batch_flush(f->batch, 1));
 	assert_int_equal(chunk->dropped, 0);
 	assert_int_equal(kernel.count, 1);
@@ -438,7 +444,7 @@ static void an_earlier_datagrams_icmp_error_is_not_charged(void **state)
 	assert_false(peer.broken);
 }
 
-static void a_dead_link_ends_the_trying(void **state)
+static void repeated_icmp_errors_break_the_socket(void **state)
 {
 	struct fixture *f = *state;
 	struct tx_socket peer = {.fd = FD, .gso = true, .connected = true};
@@ -447,7 +453,8 @@ static void a_dead_link_ends_the_trying(void **state)
 	for (int i = 0; i < 20; i++)
 		kernel.errors[i] = ECONNREFUSED;
 	kernel.error_count = 20;
-	chunk = tx_batch_add(f->batch, &peer, NULL, NULL, (struct tx_payload){(const uint8_t *)"hello", 5, 5, 1});
+	chunk = tx_batch_add(f->batch, &(struct tx_destination){.socket = &peer},
+			     (struct tx_payload){(const uint8_t *)"hello", 5, 5, 1});
 	assert_true(tx_batch_flush(f->batch, 1));
 	assert_int_equal(chunk->dropped, 1);
 	assert_int_equal(chunk->reason, DROP_REFUSED);
@@ -455,10 +462,10 @@ static void a_dead_link_ends_the_trying(void **state)
 	assert_true(kernel.calls < 20);
 }
 
-static void failures_within_a_run_are_told_apart(void **state)
+static void failure_within_a_run_drops_one_datagram(void **state)
 {
 	struct fixture *f = *state;
-	static const int list[] = {EINVAL, 0, EMSGSIZE, 0}; /* the GSO send; then, one by one, the second fails */
+	static const int list[] = {EINVAL, 0, EMSGSIZE, 0}; /* of the GSO send; then the second single datagram fails */
 
 	errors(4, list);
 	kernel.take = 1;
@@ -470,7 +477,7 @@ static void failures_within_a_run_are_told_apart(void **state)
 	assert_int_equal(kernel.count, 2);
 }
 
-static void interruptions_are_nothing(void **state)
+static void interrupted_send_is_repeated(void **state)
 {
 	struct fixture *f = *state;
 	static const int list[] = {EINTR, EINTR};
@@ -482,7 +489,7 @@ static void interruptions_are_nothing(void **state)
 	assert_int_equal(kernel.count, 1);
 }
 
-static void a_stalled_unix_receiver_stops_no_other(void **state)
+static void full_unix_receiver_does_not_delay_another_one(void **state)
 {
 	struct fixture *f = *state;
 	static const int list[] = {EAGAIN, 0, 0};
@@ -499,7 +506,7 @@ static void a_stalled_unix_receiver_stops_no_other(void **state)
 	assert_int_equal(kernel.count, 2);
 }
 
-static void many_destinations_keep_their_order(void **state)
+static void each_destination_keeps_its_order(void **state)
 {
 	struct fixture *f = *state;
 	static const char digits[] = "0123";
@@ -507,7 +514,7 @@ static void many_destinations_keep_their_order(void **state)
 
 	for (int round = 0; round < 4; round++) {
 		for (int to = 0; to < 64; to++) {
-			tx_batch_add(f->batch, &f->tx, &f->to[to], NULL,
+			tx_batch_add(f->batch, &(struct tx_destination){.socket = &f->tx, .to = &f->to[to]},
 				     (struct tx_payload){(const uint8_t *)&digits[round], 1, 1, 1});
 		}
 	}
@@ -523,7 +530,7 @@ static void many_destinations_keep_their_order(void **state)
 		assert_int_equal(next[to], 1);
 }
 
-static void failed_before_the_flush_is_never_sent(void **state)
+static void dropped_chunk_is_never_sent(void **state)
 {
 	struct fixture *f = *state;
 	struct tx_chunk *chunk;
@@ -542,25 +549,25 @@ static void failed_before_the_flush_is_never_sent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(runs_to_one_destination_are_one_send),
-		test(zero_length_datagrams_travel_alone),
-		test(a_long_train_is_cut_into_copies),
-		test(the_source_is_asked_for_where_it_matters),
-		test(a_short_sendmmsg_loses_nothing),
-		test(refused_gso_is_sent_again_plainly_and_remembered),
-		test(a_bad_destination_fails_alone),
-		test(every_error_has_its_reason),
-		test(a_full_buffer_is_waited_for),
-		test(what_stays_full_is_waited_for_a_tenth_of_a_second_in_each),
-		test(several_slow_outlets_share_the_patience),
-		test(one_outlet_does_not_wait_for_another),
-		test(an_earlier_datagrams_icmp_error_is_not_charged),
-		test(a_dead_link_ends_the_trying),
-		test(failures_within_a_run_are_told_apart),
-		test(interruptions_are_nothing),
-		test(a_stalled_unix_receiver_stops_no_other),
-		test(many_destinations_keep_their_order),
-		test(failed_before_the_flush_is_never_sent),
+		test(run_to_one_destination_is_one_message),
+		test(empty_datagram_is_a_message_of_its_own),
+		test(long_train_is_cut_into_chunks),
+		test(source_address_is_in_the_control_message),
+		test(partial_sendmmsg_loses_nothing),
+		test(refused_gso_is_repeated_as_single_datagrams_and_remembered),
+		test(unreachable_destination_drops_only_its_own_datagrams),
+		test(each_errno_has_its_drop_reason),
+		test(full_send_buffer_waits_for_the_next_flush),
+		test(full_send_buffer_drops_after_its_wait_budget),
+		test(all_sockets_share_one_wait_budget),
+		test(full_socket_does_not_delay_another_one),
+		test(icmp_error_of_an_earlier_datagram_drops_nothing),
+		test(repeated_icmp_errors_break_the_socket),
+		test(failure_within_a_run_drops_one_datagram),
+		test(interrupted_send_is_repeated),
+		test(full_unix_receiver_does_not_delay_another_one),
+		test(each_destination_keeps_its_order),
+		test(dropped_chunk_is_never_sent),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

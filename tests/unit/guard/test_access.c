@@ -46,7 +46,7 @@ static enum drop_reason check(const struct fixture *f, const char *ip, uint16_t 
 	return access_check(&f->echo, f->own, &source).reason;
 }
 
-static void ordinary_clients_pass(void **state)
+static void ordinary_client_is_admitted(void **state)
 {
 	struct fixture *f = *state;
 
@@ -58,7 +58,7 @@ static void ordinary_clients_pass(void **state)
 	assert_int_equal(check(f, "1.0.0.1", 40000), DROP_NONE);
 }
 
-static void our_own_addresses_do_not(void **state)
+static void own_address_is_a_loop(void **state)
 {
 	struct fixture *f = *state;
 
@@ -69,7 +69,7 @@ static void our_own_addresses_do_not(void **state)
 	assert_int_equal(check(f, "127.0.0.1", 9000), DROP_NONE);
 }
 
-static void nor_those_that_nobody_can_answer(void **state)
+static void source_that_is_no_host_is_refused(void **state)
 {
 	struct fixture *f = *state;
 	static const char *const sources[] = {"0.0.0.0",   "0.1.2.3", "224.0.0.1", "239.255.255.255", "255.255.255.255",
@@ -79,7 +79,7 @@ static void nor_those_that_nobody_can_answer(void **state)
 		assert_int_equal(check(f, sources[i], 40000), DROP_SOURCE_ADDRESS);
 }
 
-static void nor_refused_ports(void **state)
+static void refused_source_port_is_dropped(void **state)
 {
 	struct fixture *f = *state;
 
@@ -89,7 +89,7 @@ static void nor_refused_ports(void **state)
 	assert_int_equal(check(f, "192.0.2.99", 54), DROP_NONE);
 }
 
-static void it_can_be_switched_off(void **state)
+static void loop_guard_off_admits_all_sources(void **state)
 {
 	struct fixture *f = *state;
 
@@ -98,7 +98,7 @@ static void it_can_be_switched_off(void **state)
 	assert_int_equal(check(f, "127.0.0.1", 7788), DROP_NONE);
 }
 
-static void it_is_for_those_who_answer(void **state)
+static void loop_guard_applies_only_to_actions_that_reply(void **state)
 {
 	struct fixture *f = *state;
 
@@ -108,7 +108,7 @@ static void it_is_for_those_who_answer(void **state)
 	assert_int_equal(check(f, "224.0.0.1", 0), DROP_NONE);
 }
 
-static void a_unix_sender_needs_a_name(void **state)
+static void echo_needs_the_name_of_a_unix_sender(void **state)
 {
 	struct fixture *f = *state;
 	struct address source = {0};
@@ -120,7 +120,7 @@ static void a_unix_sender_needs_a_name(void **state)
 	assert_int_equal(access_check(&f->echo, f->own, &source).reason, DROP_NONE);
 }
 
-static void a_relay_answers_like_an_echo(void **state)
+static void relay_refuses_the_same_sources_as_an_echo(void **state)
 {
 	struct fixture *f = *state;
 
@@ -136,8 +136,8 @@ static void a_relay_answers_like_an_echo(void **state)
 	assert_int_equal(check(f, "127.0.0.1", 7788), DROP_NONE);
 }
 
-/* Which is so for a relay that was not told of any. */
-static void without_refused_ports_only_port_0_is(void **state)
+/* A relay has no set by default. */
+static void port_0_is_refused_without_a_set_of_ports(void **state)
 {
 	struct fixture *f = *state;
 
@@ -148,7 +148,7 @@ static void without_refused_ports_only_port_0_is(void **state)
 	assert_int_equal(check(f, "127.0.0.1", 7788), DROP_LOOP);
 }
 
-static void unless_nobody_waits_for_an_answer(void **state)
+static void one_way_relay_admits_a_unix_sender_without_a_name(void **state)
 {
 	struct fixture *f = *state;
 	struct address source = {0};
@@ -166,7 +166,7 @@ static void unless_nobody_waits_for_an_answer(void **state)
 
 /* --- Lists of sources --- */
 
-/* Up to two prefixes. */
+/* Creates a set of one or two prefixes. */
 static struct prefix_set *set_of(const char *one, const char *other)
 {
 	char fault[PREFIX_FAULT_MAX];
@@ -177,14 +177,14 @@ static struct prefix_set *set_of(const char *one, const char *other)
 	return prefix_set_create(prefixes, other ? 2 : 1);
 }
 
-static void drop_lists(struct fixture *f)
+static void free_lists(struct fixture *f)
 {
 	prefix_set_destroy(f->echo.allow);
 	prefix_set_destroy(f->echo.deny);
 	f->echo.allow = f->echo.deny = NULL;
 }
 
-static void who_is_denied_is_out(void **state)
+static void denied_source_is_dropped(void **state)
 {
 	struct fixture *f = *state;
 
@@ -193,10 +193,10 @@ static void who_is_denied_is_out(void **state)
 	assert_int_equal(check(f, "2001:db8::1", 40000), DROP_SOURCE_DENIED);
 	assert_int_equal(check(f, "192.0.3.1", 40000), DROP_NONE);
 	assert_int_equal(check(f, "2001:db9::1", 40000), DROP_NONE);
-	drop_lists(f);
+	free_lists(f);
 }
 
-static void who_is_not_allowed_is_out(void **state)
+static void source_outside_of_allow_is_dropped(void **state)
 {
 	struct fixture *f = *state;
 
@@ -204,11 +204,11 @@ static void who_is_not_allowed_is_out(void **state)
 	assert_int_equal(check(f, "192.0.2.99", 40000), DROP_NONE);
 	assert_int_equal(check(f, "192.0.3.1", 40000), DROP_SOURCE_DENIED);
 	assert_int_equal(check(f, "2001:db8::1", 40000), DROP_SOURCE_DENIED);
-	drop_lists(f);
+	free_lists(f);
 }
 
-/* However much longer the prefix is that allows. */
-static void deny_wins(void **state)
+/* A longer prefix in allow makes no difference. */
+static void deny_overrides_allow(void **state)
 {
 	struct fixture *f = *state;
 
@@ -217,10 +217,10 @@ static void deny_wins(void **state)
 	assert_int_equal(check(f, "192.0.2.6", 40000), DROP_NONE);
 	assert_int_equal(check(f, "192.0.2.7", 40000), DROP_SOURCE_DENIED);
 	assert_int_equal(check(f, "198.51.100.7", 40000), DROP_SOURCE_DENIED);
-	drop_lists(f);
+	free_lists(f);
 }
 
-static void lists_hold_for_all_actions(void **state)
+static void lists_apply_to_all_actions(void **state)
 {
 	static const enum action_kind actions[] = {ACTION_SINK, ACTION_ECHO, ACTION_FORWARD, ACTION_RELAY};
 	struct fixture *f = *state;
@@ -232,10 +232,10 @@ static void lists_hold_for_all_actions(void **state)
 		assert_int_equal(check(f, "192.0.2.99", 40000), DROP_SOURCE_DENIED);
 		assert_int_equal(check(f, "192.0.3.1", 40000), DROP_NONE);
 	}
-	drop_lists(f);
+	free_lists(f);
 }
 
-static void they_come_before_everything_else(void **state)
+static void lists_come_before_loop_guard(void **state)
 {
 	struct fixture *f = *state;
 
@@ -244,11 +244,11 @@ static void they_come_before_everything_else(void **state)
 	assert_int_equal(check(f, "224.0.0.1", 0), DROP_SOURCE_DENIED);
 	assert_int_equal(check(f, "192.0.2.1", 9000), DROP_LOOP);
 	assert_int_equal(check(f, "192.0.2.99", 53), DROP_SOURCE_PORT);
-	drop_lists(f);
+	free_lists(f);
 }
 
-/* So it neither gets past a list of IPv4, nor in by one of IPv6. */
-static void a_mapped_source_is_ipv4(void **state)
+/* Prefixes of IPv4 apply to it, and those of IPv6 do not. */
+static void mapped_source_matches_ipv4_prefixes(void **state)
 {
 	struct fixture *f = *state;
 
@@ -256,14 +256,14 @@ static void a_mapped_source_is_ipv4(void **state)
 	f->echo.deny = set_of("192.0.2.0/24", NULL);
 	assert_int_equal(check(f, "::ffff:192.0.2.99", 40000), DROP_SOURCE_DENIED);
 	assert_int_equal(check(f, "::ffff:192.0.3.1", 40000), DROP_NONE);
-	drop_lists(f);
+	free_lists(f);
 	f->echo.allow = set_of("192.0.2.0/24", "::/0");
 	assert_int_equal(check(f, "::ffff:192.0.2.99", 40000), DROP_NONE);
 	assert_int_equal(check(f, "::ffff:192.0.3.1", 40000), DROP_SOURCE_DENIED);
-	drop_lists(f);
+	free_lists(f);
 }
 
-static void unix_senders_are_in_no_list(void **state)
+static void lists_do_not_apply_to_unix_senders(void **state)
 {
 	struct fixture *f = *state;
 	struct address source = {0};
@@ -274,12 +274,12 @@ static void unix_senders_are_in_no_list(void **state)
 	assert_int_equal(access_check(&f->echo, f->own, &source).reason, DROP_NONE);
 	source.length = sizeof(sa_family_t);
 	assert_int_equal(access_check(&f->echo, f->own, &source).reason, DROP_NO_RETURN);
-	drop_lists(f);
+	free_lists(f);
 }
 
-/* --- Why --- */
+/* --- The decision --- */
 
-static void decides(const struct fixture *f, const char *source, enum access_rule rule, const char *prefix)
+static void assert_decision(const struct fixture *f, const char *source, enum access_rule rule, const char *prefix)
 {
 	struct address address = {.length = sizeof(sa_family_t), .any.sa_family = AF_UNIX};
 	struct access_decision decision;
@@ -294,38 +294,38 @@ static void decides(const struct fixture *f, const char *source, enum access_rul
 		assert_string_equal(prefix_format(decision.prefix, text), prefix);
 }
 
-static void it_says_what_decided(void **state)
+static void decision_has_the_rule(void **state)
 {
 	struct fixture *f = *state;
 
-	decides(f, "192.0.2.99:40000", ACCESS_ADMITTED, NULL);
-	decides(f, "192.0.2.1:9000", ACCESS_OWN_ADDRESS, NULL);
-	decides(f, "240.0.0.1:9000", ACCESS_NO_HOST, NULL);
-	decides(f, "192.0.2.99:0", ACCESS_PORT_ZERO, NULL);
-	decides(f, "192.0.2.99:53", ACCESS_REFUSED_PORT, NULL);
-	decides(f, "unix:", ACCESS_UNNAMED, NULL);
-	decides(f, "unix:/run/client", ACCESS_ADMITTED, NULL);
+	assert_decision(f, "192.0.2.99:40000", ACCESS_ADMITTED, NULL);
+	assert_decision(f, "192.0.2.1:9000", ACCESS_OWN_ADDRESS, NULL);
+	assert_decision(f, "240.0.0.1:9000", ACCESS_NO_HOST, NULL);
+	assert_decision(f, "192.0.2.99:0", ACCESS_PORT_ZERO, NULL);
+	assert_decision(f, "192.0.2.99:53", ACCESS_REFUSED_PORT, NULL);
+	assert_decision(f, "unix:", ACCESS_UNNAMED, NULL);
+	assert_decision(f, "unix:/run/client", ACCESS_ADMITTED, NULL);
 	f->echo.action = ACTION_RELAY;
-	decides(f, "unix:", ACCESS_UNNAMED_ONE_WAY, NULL);
+	assert_decision(f, "unix:", ACCESS_UNNAMED_ONE_WAY, NULL);
 	f->echo.loop_guard = false;
-	decides(f, "192.0.2.1:9000", ACCESS_LOOP_GUARD_OFF, NULL);
-	decides(f, "unix:/run/client", ACCESS_LOOP_GUARD_OFF, NULL);
+	assert_decision(f, "192.0.2.1:9000", ACCESS_LOOP_GUARD_OFF, NULL);
+	assert_decision(f, "unix:/run/client", ACCESS_LOOP_GUARD_OFF, NULL);
 	f->echo.action = ACTION_FORWARD;
-	decides(f, "192.0.2.1:9000", ACCESS_NO_REPLY_ACTION, NULL);
+	assert_decision(f, "192.0.2.1:9000", ACCESS_NO_REPLY_ACTION, NULL);
 }
 
-static void with_the_prefix_that_did(void **state)
+static void decision_has_the_prefix(void **state)
 {
 	struct fixture *f = *state;
 
 	f->echo.allow = set_of("192.0.2.0/24", "192.0.2.64/26");
 	f->echo.deny = set_of("192.0.2.66", NULL);
-	decides(f, "192.0.2.66:40000", ACCESS_DENIED, "192.0.2.66/32");
-	decides(f, "192.0.2.67:40000", ACCESS_ADMITTED, "192.0.2.64/26");
-	decides(f, "192.0.2.1:53", ACCESS_REFUSED_PORT, "192.0.2.0/24");
-	decides(f, "192.0.3.1:40000", ACCESS_NOT_ALLOWED, NULL);
-	decides(f, "unix:/run/client", ACCESS_ADMITTED, NULL);
-	drop_lists(f);
+	assert_decision(f, "192.0.2.66:40000", ACCESS_DENIED, "192.0.2.66/32");
+	assert_decision(f, "192.0.2.67:40000", ACCESS_ADMITTED, "192.0.2.64/26");
+	assert_decision(f, "192.0.2.1:53", ACCESS_REFUSED_PORT, "192.0.2.0/24");
+	assert_decision(f, "192.0.3.1:40000", ACCESS_NOT_ALLOWED, NULL);
+	assert_decision(f, "unix:/run/client", ACCESS_ADMITTED, NULL);
+	free_lists(f);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -333,25 +333,25 @@ static void with_the_prefix_that_did(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(ordinary_clients_pass),
-		test(our_own_addresses_do_not),
-		test(nor_those_that_nobody_can_answer),
-		test(nor_refused_ports),
-		test(it_can_be_switched_off),
-		test(it_is_for_those_who_answer),
-		test(a_unix_sender_needs_a_name),
-		test(unless_nobody_waits_for_an_answer),
-		test(a_relay_answers_like_an_echo),
-		test(without_refused_ports_only_port_0_is),
-		test(who_is_denied_is_out),
-		test(who_is_not_allowed_is_out),
-		test(deny_wins),
-		test(lists_hold_for_all_actions),
-		test(they_come_before_everything_else),
-		test(a_mapped_source_is_ipv4),
-		test(unix_senders_are_in_no_list),
-		test(it_says_what_decided),
-		test(with_the_prefix_that_did),
+		test(ordinary_client_is_admitted),
+		test(own_address_is_a_loop),
+		test(source_that_is_no_host_is_refused),
+		test(refused_source_port_is_dropped),
+		test(loop_guard_off_admits_all_sources),
+		test(loop_guard_applies_only_to_actions_that_reply),
+		test(echo_needs_the_name_of_a_unix_sender),
+		test(one_way_relay_admits_a_unix_sender_without_a_name),
+		test(relay_refuses_the_same_sources_as_an_echo),
+		test(port_0_is_refused_without_a_set_of_ports),
+		test(denied_source_is_dropped),
+		test(source_outside_of_allow_is_dropped),
+		test(deny_overrides_allow),
+		test(lists_apply_to_all_actions),
+		test(lists_come_before_loop_guard),
+		test(mapped_source_matches_ipv4_prefixes),
+		test(lists_do_not_apply_to_unix_senders),
+		test(decision_has_the_rule),
+		test(decision_has_the_prefix),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

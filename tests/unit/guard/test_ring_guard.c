@@ -1,4 +1,4 @@
-/* Time is the tests' own: `now` in milliseconds. */
+/* The tests have their own time: `now` in milliseconds. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -12,39 +12,33 @@
 
 #include "guard/ring_guard.h"
 
-#define START 987654321 /* of the clock, in ms */
-
 static uint64_t now;
-static struct ring_guard_sampler draw;
-static int until_failure; /* allocations that succeed; below 0: all */
+static struct ring_guard_sampler sampler;
+static int allocations_left; /* below 0: all succeed */
 
 void *__real_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-	return until_failure < 0 || until_failure-- > 0 ? __real_calloc(count, size) : NULL;
+	return allocations_left < 0 || allocations_left-- > 0 ? __real_calloc(count, size) : NULL;
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+	return allocations_left < 0 || allocations_left-- > 0 ? __real_aligned_alloc(alignment, size) : NULL;
 }
 
 static int set_up(void **state)
 {
 	struct ring_guard *guard;
 
-	until_failure = -1;
-	now = START;
-	if (ring_guard_create(&guard, ACTION_FORWARD))
-		return -1;
-	*state = guard;
-	return 0;
-}
-
-static int set_up_echo(void **state)
-{
-	struct ring_guard *guard;
-
-	until_failure = -1;
-	now = START;
-	if (ring_guard_create(&guard, ACTION_ECHO))
+	allocations_left = -1;
+	now = 987654321;
+	sampler = ring_guard_sampler_of(0);
+	if (ring_guard_create(&guard))
 		return -1;
 	*state = guard;
 	return 0;
@@ -56,218 +50,284 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* The client is nobody's peer; other senders are on a peer's host. */
-#define CLIENT 1
-
-static bool says_train(struct ring_guard *guard, unsigned sender, const char *data, uint32_t segment)
+static struct address client_at(uint16_t port)
 {
-	struct address source = {.length = sizeof(struct sockaddr_in)};
-	struct train train = {.data = (uint8_t *)data, .size = (uint32_t)strlen(data), .segment = segment};
+	struct address client;
 
-	train.count = (uint16_t)(segment ? (train.size + segment - 1) / segment : 1);
-	source.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)sender)};
-	source.v4.sin_addr.s_addr = htonl(sender == CLIENT ? 0xc0000201 : 0xc0000202);
-	train.source = source;
-	return ring_guard_admits(guard, &draw, &train, sender != CLIENT, now);
+	address_from_ip(&client, "192.0.2.1", port);
+	return client;
 }
 
-static bool says(struct ring_guard *guard, unsigned sender, const char *text)
+static struct train train_of(const void *data, uint32_t size, uint32_t segment)
 {
-	return says_train(guard, sender, text, (uint32_t)strlen(text));
+	struct train train = {.data = (uint8_t *)data, .size = size, .segment = segment};
+
+	train.count = (uint16_t)(size ? (size + segment - 1) / segment : 1);
+	train.end = train.count;
+	return train;
 }
 
-/* Of so many times, one after another. */
-static unsigned admitted(struct ring_guard *guard, unsigned sender, const char *text, unsigned times)
+/* Returns whether the single datagram passes. */
+static bool passes(struct ring_guard *guard, uint16_t port, const void *data, uint32_t size)
 {
-	unsigned count = 0;
+	struct address client = client_at(port);
+	struct train train = train_of(data, size, size);
+	bool dropped = ring_guard_check(guard, &sampler, &client, RING_FROM_CLIENT, &train, now);
 
-	for (unsigned i = 0; i < times; i++)
-		count += says(guard, sender, text);
-	return count;
+	assert_int_equal(dropped, train.drop == DROP_RING);
+	return !dropped;
 }
 
-static void test_clients_on_a_peers_host(void **state)
+/* Sends the same text from one port, at this interval. Returns the number of drops. */
+static unsigned drops_of(struct ring_guard *guard, uint16_t port, const char *text, unsigned times,
+			 unsigned interval_ms)
 {
-	char text[32];
+	unsigned drops = 0;
 
-	for (unsigned i = 0; i < 20000; i++) {
-		snprintf(text, sizeof(text), "different: %u", i);
-		assert_true(says(*state, CLIENT, text));
-		assert_true(says(*state, 2 + i % 3, text));
-	}
-	assert_int_equal(admitted(*state, 7, "one says always the same", 100000), 100000);
-	for (unsigned i = 0; i < 100000; i++)
-		assert_true(says(*state, 1000 + i % 40, "all say the same"));
-	for (unsigned i = 0; i < 60000; i++)
-		assert_true(says(*state, i, "each says the same, once"));
-	assert_int_equal(admitted(*state, CLIENT, "from elsewhere", 1000), 1000);
+	for (unsigned i = 0; i < times; i++, now += interval_ms)
+		drops += !passes(guard, port, text, (uint32_t)strlen(text));
+	return drops;
 }
 
-static void test_two_that_say_the_same(void **state)
+/* --- Loops end --- */
+
+/* Circulates datagrams until all are dropped. Returns the number that passed. */
+static uint64_t circulate(struct ring_guard *guard, unsigned count, bool equal, unsigned per_ms)
 {
-	uint64_t random = 1;
+	uint64_t passed = 0;
+	unsigned left = count;
+	bool *gone = calloc(count, sizeof(*gone));
 
-	for (unsigned i = 0; i < 1000000; i++) {
-		random = random * 6364136223846793005 + 1442695040888963407;
-		assert_true(says(*state, 2 + (unsigned)(random >> 63), "tick"));
-	}
-}
+	while (left) {
+		for (unsigned i = 0; i < count; i++) {
+			char text[32];
 
-static void test_a_copy_that_comes_back_again_and_again(void **state)
-{
-	assert_true(says(*state, CLIENT, "round"));
-	assert_int_equal(admitted(*state, 5, "round", 1000), RING_RETURNS);
-	assert_true(says(*state, CLIENT, "round"));
-}
-
-static void test_who_sends_back_is_known_by_then(void **state)
-{
-	assert_true(says(*state, CLIENT, "round"));
-	assert_int_equal(admitted(*state, 5, "round", 1000), RING_RETURNS);
-	assert_true(says(*state, CLIENT, "another"));
-	assert_false(says(*state, 5, "another"));
-	assert_true(says(*state, 5, "its own"));
-	assert_true(says(*state, 6, "another"));
-	now += 2001;
-	assert_true(says(*state, CLIENT, "a third"));
-	assert_true(says(*state, 5, "a third"));
-}
-
-/* It looked like a ring, but nothing that is cut can come back. */
-static void test_a_client_that_took_over(void **state)
-{
-	unsigned count = 0;
-
-	assert_true(says(*state, 4, "beat"));
-	for (unsigned i = 0; i < 1000; i++, now += 100)
-		count += says(*state, 5, "beat");
-	assert_true(count >= 1000 - 22);
-	assert_true(count < 1000);
-}
-
-/* However slow the ring is, and however often the client says the same. */
-static void test_a_ring_that_is_fed(void **state)
-{
-	for (unsigned delay = 1; delay <= 1000; delay *= 10) {
-		unsigned waiting[1000] = {0}, round = 0; /* copies that come back in so many ms */
-
-		now += 10000;
-		for (unsigned ms = 0; ms < 20000; ms++, now++) {
-			unsigned *back = &waiting[ms % delay], copies = *back;
-
-			*back = 0;
-			for (unsigned i = 0; i < copies; i++)
-				*back += says(*state, 5, "fed");
-			*back += ms % 10 == 0 && says(*state, CLIENT, "fed");
-			round += ms >= 15000 ? *back : 0;
+			if (gone[i])
+				continue;
+			snprintf(text, sizeof(text), "payload %u", equal ? 0 : i);
+			now += passed % per_ms == 0;
+			if (passes(guard, 7, text, (uint32_t)strlen(text))) {
+				passed++;
+			} else {
+				gone[i] = true;
+				left--;
+			}
+			assert_true(passed < UINT64_C(4096) * count);
 		}
-		assert_true(round < 4 * 500);
+	}
+	free(gone);
+	return passed;
+}
+
+static void test_a_loop_of_one_datagram_ends(void **state)
+{
+	uint64_t total = 0;
+
+	for (unsigned i = 0; i < 200; i++, now += 60000)
+		total += circulate(*state, 1, true, 20);
+	assert_in_range(total / 200, 60, 256);
+}
+
+static void test_a_loop_of_many_datagrams_ends(void **state)
+{
+	static const unsigned counts[] = {40, 4000};
+
+	for (unsigned i = 0; i < 2; i++) {
+		now += 60000;
+		assert_in_range(circulate(*state, counts[i], true, 20) / counts[i], 150, 256);
+		now += 60000;
+		assert_in_range(circulate(*state, counts[i], false, 20) / counts[i], 150, 256);
 	}
 }
 
-/* Workers of the hosts hand a copy round among themselves, too. */
-static void test_a_ring_with_several_ways(void **state)
+static void test_a_slow_loop_ends(void **state)
 {
-	unsigned count = 0;
+	uint64_t total = 0;
 
-	assert_true(says(*state, CLIENT, "round"));
-	while (says(*state, 5 + count % 4, "round"))
-		assert_true(count++ < 1000);
-	assert_int_equal(count, 4 * RING_RETURNS);
+	for (uint16_t port = 1; port <= 100; port++) {
+		while (passes(*state, port, "slow", 4)) {
+			now += 100; /* 10 per second */
+			total++;
+		}
+		assert_true(total < UINT64_C(4200) * port);
+	}
+	assert_in_range(total / 100, 1000, 4096);
 }
 
-/* The first among equals says it as often as each of the others. */
-static void test_several_that_say_the_same(void **state)
+static void test_a_loop_of_trains_ends(void **state)
 {
-	for (unsigned senders = 2; senders <= 12; senders++) {
-		now += 10000;
-		for (unsigned i = 0; i < 50000; i++)
-			assert_true(says(*state, 2 + i % senders, "tick"));
+	char data[4000];
+	uint64_t passed = 0;
+	struct train train;
+	struct address client = client_at(7);
+	unsigned left = 40;
+
+	for (unsigned i = 0; i < sizeof(data); i++)
+		data[i] = (char)(i / 100);
+	train = train_of(data, sizeof(data), 100);
+	while (left) {
+		train = train_of(data, left * 100, 100);
+		ring_guard_check(*state, &sampler, &client, RING_FROM_CLIENT, &train, now);
+		if (train.drop) {
+			left = 0;
+		} else if (train.skip) {
+			assert_int_equal(train.skip_reason, DROP_RING);
+			memmove(data, data + 100, sizeof(data) - 100);
+			left--;
+		} else if (train.end < train.count) {
+			assert_int_equal(train.end_reason, DROP_RING);
+			left--;
+		}
+		passed += left;
+		now += 1;
+		assert_true(passed < 4096 * 40);
+	}
+	assert_in_range(passed / 40, 100, 256);
+}
+
+/* --- Honest clients --- */
+
+static void test_two_per_second_lose_nothing(void **state)
+{
+	assert_int_equal(drops_of(*state, 7, "heartbeat", 20000, 501), 0);
+}
+
+static void test_fifty_per_second_lose_one_of_4096(void **state)
+{
+	assert_in_range(drops_of(*state, 7, "beat", 40960, 21), 7, 13);
+}
+
+static void test_a_flood_loses_half_a_percent(void **state)
+{
+	assert_in_range(drops_of(*state, 7, "flood", 100000, 1), 300, 500);
+}
+
+static void test_different_payloads_lose_nothing(void **state)
+{
+	char text[32], large[1400];
+
+	memset(large, 'x', sizeof(large));
+	for (unsigned i = 0; i < 200000; i++, now += i % 20 == 0) {
+		snprintf(text, sizeof(text), "number %u", i);
+		assert_true(passes(*state, 7, text, (uint32_t)strlen(text)));
+		memcpy(large + 700, &i, sizeof(i)); /* only the middle differs */
+		assert_true(passes(*state, 8, large, sizeof(large)));
 	}
 }
 
-static void test_in_the_midst_of_a_train(void **state)
+static void test_many_clients_may_send_the_same(void **state)
 {
-	assert_true(says_train(*state, CLIENT, "aaaabbbb", 4));
-	assert_true(says_train(*state, CLIENT, "ccccdddd", 4));
-	for (unsigned i = 0; i < RING_RETURNS; i++)
-		assert_true(says_train(*state, 5, "bbbbccccdd", 4));
-	assert_false(says_train(*state, 5, "bbbbccccdd", 4));
-	assert_true(says_train(*state, 5, "bbbbdd", 4));
+	for (unsigned round = 0; round < 30; round++, now += 1000) {
+		for (uint16_t port = 1000; port < 3000; port++)
+			assert_true(passes(*state, port, "ping", 4));
+	}
 }
 
-static void test_what_is_compared(void **state)
+static void test_replies_do_not_count_as_requests(void **state)
 {
-	char a[301], b[301];
+	struct address client = client_at(7);
 
-	memset(a, 'a', 300);
-	a[300] = 0;
-	assert_true(says(*state, CLIENT, a));
-	assert_int_equal(admitted(*state, 5, a, 100), RING_RETURNS);
-	memcpy(b, a, sizeof(b));
-	b[0] = 'b';
-	assert_true(says(*state, 5, b));
-	b[0] = 'a', b[299] = 'b';
-	assert_true(says(*state, 5, b));
-	assert_true(says(*state, 5, a + 1));
-	assert_true(says(*state, 5, ""));
-	assert_false(says(*state, 5, a));
+	for (unsigned i = 0; i < 2000; i++, now += 600) {
+		struct train request = train_of("same", 4, 4), reply = request;
+
+		assert_false(ring_guard_check(*state, &sampler, &client, RING_FROM_CLIENT, &request, now));
+		assert_false(ring_guard_check(*state, &sampler, &client, RING_TO_CLIENT, &reply, now));
+	}
 }
 
-static void test_an_echo(void **state)
+static void test_a_different_datagram_of_a_train_is_not_dropped(void **state)
 {
-	unsigned first = 0;
+	struct address client = client_at(7);
+	char data[200] = "same";
 
-	while (says(*state, 5, "back and forth"))
-		first++;
-	assert_in_range(first, RING_ECHO_BURST / 2, RING_ECHO_BURST * 2);
-	assert_true(says(*state, 6, "back and forth"));
-	assert_true(says(*state, 5, "something else"));
-	for (first = 0; says(*state, 5, "the next in the ring"); first++)
-		assert_true(first < RING_ECHO_BURST / 2);
-	assert_true(first > 1);
-	now += 60000;
-	for (first = 0; says(*state, 5, "back and forth"); first++)
-		assert_true(first < 200 * RING_ECHO_RATE);
-	assert_true(first > 10 * RING_ECHO_RATE);
+	for (unsigned i = 0; i < 20000; i++, now++) {
+		struct train train = train_of(data, sizeof(data), 100);
+
+		snprintf(data + 100, 100, "number %u", i);
+		ring_guard_check(*state, &sampler, &client, RING_FROM_CLIENT, &train, now);
+		assert_int_equal(train.drop, DROP_NONE);
+		assert_int_equal(train.end, 2);
+	}
 }
 
-static void test_an_echo_for_a_slow_client(void **state)
+static void test_a_flood_of_sources_hides_no_loop(void **state)
 {
-	for (unsigned i = 0; i < 50000; i++, now += 1000 / RING_ECHO_RATE)
-		assert_true(says(*state, 5, "ping"));
+	uint64_t passed = 0, flood = 0;
+
+	while (passes(*state, 7, "loop", 4)) {
+		char text[32];
+
+		for (unsigned i = 0; i < 20; i++, flood++) {
+			snprintf(text, sizeof(text), "forged %lu", (unsigned long)flood);
+			passes(*state, (uint16_t)(1000 + flood % 60000), text, (uint32_t)strlen(text));
+		}
+		passed++;
+		now += passed % 10 == 0;
+		assert_true(passed < 4096);
+	}
 }
 
-static void test_no_memory(void **state)
+/* --- Details --- */
+
+static void test_a_train_that_is_cut_at_both_ends_is_left_alone(void **state)
+{
+	struct address client = client_at(7);
+
+	for (unsigned i = 0; i < 10000; i++, now++) {
+		struct train train = train_of("aaaabbbbcccc", 12, 4);
+
+		train.skip = 1;
+		train.end = 2;
+		assert_false(ring_guard_check(*state, &sampler, &client, RING_FROM_CLIENT, &train, now));
+	}
+}
+
+static void test_empty_datagrams_and_unix_senders_repeat_too(void **state)
+{
+	struct address client;
+	unsigned drops = 0;
+
+	assert_int_equal(address_parse(&client, "unix:/run/client"), 0);
+	for (unsigned i = 0; i < 10000; i++, now++) {
+		struct train train = train_of("", 0, 0);
+
+		drops += ring_guard_check(*state, &sampler, &client, RING_FROM_CLIENT, &train, now);
+	}
+	assert_in_range(drops, 20, 70);
+}
+
+static void test_create_reports_missing_memory(void **state)
 {
 	struct ring_guard *guard;
-	static const enum action_kind actions[] = {ACTION_ECHO, ACTION_FORWARD};
 
 	(void)state;
-	for (unsigned i = 0; i < 4; i++) {
-		until_failure = (int)i / 2;
-		assert_int_equal(ring_guard_create(&guard, actions[i % 2]), -ENOMEM);
+	for (int i = 0; i < 3; i++) {
+		allocations_left = i;
+		assert_int_equal(ring_guard_create(&guard), -ENOMEM);
 	}
 	ring_guard_destroy(NULL);
 }
 
+#define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_clients_on_a_peers_host, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_two_that_say_the_same, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_a_copy_that_comes_back_again_and_again, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_who_sends_back_is_known_by_then, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_a_client_that_took_over, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_a_ring_that_is_fed, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_a_ring_with_several_ways, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_several_that_say_the_same, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_in_the_midst_of_a_train, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_what_is_compared, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_an_echo, set_up_echo, tear_down),
-		cmocka_unit_test_setup_teardown(test_an_echo_for_a_slow_client, set_up_echo, tear_down),
-		cmocka_unit_test(test_no_memory),
+		test(test_a_loop_of_one_datagram_ends),
+		test(test_a_loop_of_many_datagrams_ends),
+		test(test_a_slow_loop_ends),
+		test(test_a_loop_of_trains_ends),
+		test(test_two_per_second_lose_nothing),
+		test(test_fifty_per_second_lose_one_of_4096),
+		test(test_a_flood_loses_half_a_percent),
+		test(test_different_payloads_lose_nothing),
+		test(test_many_clients_may_send_the_same),
+		test(test_replies_do_not_count_as_requests),
+		test(test_a_different_datagram_of_a_train_is_not_dropped),
+		test(test_a_flood_of_sources_hides_no_loop),
+		test(test_a_train_that_is_cut_at_both_ends_is_left_alone),
+		test(test_empty_datagrams_and_unix_senders_repeat_too),
+		test(test_create_reports_missing_memory),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Time is the tests' own: `now` in milliseconds. Allocations are counted, or fail (-Wl,--wrap). */
+/* Each test passes its own time in milliseconds. The linker replaces the allocations, which are counted and can fail.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -73,8 +74,8 @@ static struct address ip_of(uint32_t number)
 	return address;
 }
 
-/* Single datagrams that are taken out of so many. */
-static unsigned taken(struct source_limit *limit, const struct address *source, unsigned count, uint64_t now)
+/* Offers count single datagrams. Returns how many are within the limit. */
+static unsigned count_taken(struct source_limit *limit, const struct address *source, unsigned count, uint64_t now)
 {
 	unsigned sum = 0;
 
@@ -83,48 +84,48 @@ static unsigned taken(struct source_limit *limit, const struct address *source, 
 	return sum;
 }
 
-static void a_burst_and_then_the_rate(uint32_t rate, uint32_t burst, uint64_t start)
+static void assert_burst_and_rate(uint32_t rate, uint32_t burst, uint64_t start)
 {
 	struct source_limit *limit = limit_of(rate, burst);
 	struct address source = ip("192.0.2.1");
 	unsigned most = burst ? burst : rate, per_ms = rate / 1000 + 2;
 	uint64_t sum = 0;
 
-	assert_int_equal(taken(limit, &source, most + 10, start), most);
+	assert_int_equal(count_taken(limit, &source, most + 10, start), most);
 	for (unsigned ms = 1; ms <= 10000; ms++) {
-		sum += taken(limit, &source, per_ms, start + ms);
+		sum += count_taken(limit, &source, per_ms, start + ms);
 		assert_int_equal(sum, (uint64_t)rate * ms / 1000);
 	}
 	source_limit_destroy(limit);
 }
 
-static void the_rate_is_exact(void **state)
+static void rate_is_exact(void **state)
 {
 	(void)state;
-	a_burst_and_then_the_rate(1, 1, START);
-	a_burst_and_then_the_rate(3, 2, START);
-	a_burst_and_then_the_rate(7, 0, START);
-	a_burst_and_then_the_rate(100, 50, START);
-	a_burst_and_then_the_rate(999, 5000, START);
-	a_burst_and_then_the_rate(12345, 100, START);
-	a_burst_and_then_the_rate(1500, 0, 0);
+	assert_burst_and_rate(1, 1, START);
+	assert_burst_and_rate(3, 2, START);
+	assert_burst_and_rate(7, 0, START);
+	assert_burst_and_rate(100, 50, START);
+	assert_burst_and_rate(999, 5000, START);
+	assert_burst_and_rate(12345, 100, START);
+	assert_burst_and_rate(1500, 0, 0);
 }
 
-/* Above a million a second, units are whole datagrams. */
-static void limits_may_be_high(void **state)
+/* Above a million per second, the unit of time is a whole datagram. */
+static void rates_above_a_million_are_exact(void **state)
 {
 	struct source_limit *limit = limit_of(UINT32_MAX, 300000);
 	struct address source = ip("192.0.2.1");
 
 	(void)state;
-	assert_int_equal(taken(limit, &source, 400000, START), 300000);
-	assert_int_equal(taken(limit, &source, 400000, START + 1), 300000);
+	assert_int_equal(count_taken(limit, &source, 400000, START), 300000);
+	assert_int_equal(count_taken(limit, &source, 400000, START + 1), 300000);
 	source_limit_destroy(limit);
-	a_burst_and_then_the_rate(1234000, 2000, START * UINT64_C(1000));
+	assert_burst_and_rate(1234000, 2000, START * UINT64_C(1000));
 }
 
-/* With wrong bounds, times far ahead would look like the past. */
-static void bursts_may_be_large(void **state)
+/* A time far ahead of now must not look like one of the past. */
+static void largest_burst_is_exact(void **state)
 {
 	struct source_limit *limit = limit_of(1, UINT32_MAX);
 	struct address source = ip("192.0.2.1");
@@ -137,26 +138,26 @@ static void bursts_may_be_large(void **state)
 		left -= train;
 	}
 	assert_false(source_limit_take(limit, &source, 1, START));
-	assert_int_equal(taken(limit, &source, 3, START + 2000), 2);
+	assert_int_equal(count_taken(limit, &source, 3, START + 2000), 2);
 	source_limit_destroy(limit);
 }
 
-static void credit_ends_at_the_burst(void **state)
+static void credit_never_exceeds_the_burst(void **state)
 {
 	struct source_limit *limit = limit_of(10, 5);
 	struct address source = ip("192.0.2.1");
 
 	(void)state;
-	assert_int_equal(taken(limit, &source, 10, START), 5);
-	assert_int_equal(taken(limit, &source, 10, START + 300), 3);
-	assert_int_equal(taken(limit, &source, 10, START + 10000), 5);
-	/* So late that the time of the table has gone round, and longer. */
+	assert_int_equal(count_taken(limit, &source, 10, START), 5);
+	assert_int_equal(count_taken(limit, &source, 10, START + 300), 3);
+	assert_int_equal(count_taken(limit, &source, 10, START + 10000), 5);
+	/* So late that the 48-bit time has wrapped around. */
 	for (uint64_t days = 1; days < 100000; days = days * 3 / 2 + 1)
-		assert_int_equal(taken(limit, &source, 10, START + days * 24 * 3600 * 1000), 5);
+		assert_int_equal(count_taken(limit, &source, 10, START + days * 24 * 3600 * 1000), 5);
 	source_limit_destroy(limit);
 }
 
-static void a_train_goes_whole_and_into_debt(void **state)
+static void train_over_the_credit_becomes_debt(void **state)
 {
 	struct source_limit *limit = limit_of(100, 10);
 	struct address source = ip("192.0.2.1");
@@ -165,27 +166,27 @@ static void a_train_goes_whole_and_into_debt(void **state)
 	assert_true(source_limit_take(limit, &source, 9, START));
 	assert_true(source_limit_take(limit, &source, TRAIN_MAX, START));
 	assert_false(source_limit_take(limit, &source, 1, START));
-	/* 127 too many: that is 1270 ms, and 10 ms for the next. */
+	/* The debt of 127 datagrams takes 1270 ms, and the credit for the next one 10 ms. */
 	assert_false(source_limit_take(limit, &source, TRAIN_MAX, START + 1279));
 	assert_true(source_limit_take(limit, &source, 1, START + 1280));
 	assert_false(source_limit_take(limit, &source, 1, START + 1280));
 	source_limit_destroy(limit);
 }
 
-/* Another worker read the clock a while before. */
-static void a_clock_may_be_late(void **state)
+/* Another worker has read the clock some seconds before. */
+static void late_clock_gives_no_credit(void **state)
 {
 	struct source_limit *limit = limit_of(100, 10);
 	struct address source = ip("192.0.2.1");
 
 	(void)state;
-	assert_int_equal(taken(limit, &source, 20, START), 10);
-	assert_int_equal(taken(limit, &source, 20, START - 5000), 0);
-	assert_int_equal(taken(limit, &source, 20, START + 20), 2);
+	assert_int_equal(count_taken(limit, &source, 20, START), 10);
+	assert_int_equal(count_taken(limit, &source, 20, START - 5000), 0);
+	assert_int_equal(count_taken(limit, &source, 20, START + 20), 2);
 	source_limit_destroy(limit);
 }
 
-static void expect_same(const char *a, const char *b, bool same)
+static void assert_same_source(const char *a, const char *b, bool same)
 {
 	struct source_limit *limit = limit_of(1, 1);
 	struct address first = ip(a), second = ip(b);
@@ -196,31 +197,31 @@ static void expect_same(const char *a, const char *b, bool same)
 	source_limit_destroy(limit);
 }
 
-static void a_source_is_an_address_or_a_network(void **state)
+static void source_is_an_ipv4_address_or_an_ipv6_64(void **state)
 {
 	(void)state;
-	expect_same("192.0.2.1", "192.0.2.1", true);
-	expect_same("192.0.2.1", "192.0.2.2", false);
-	expect_same("192.0.2.1", "::ffff:192.0.2.1", true);
-	expect_same("::ffff:192.0.2.1", "::ffff:192.0.2.2", false);
-	expect_same("2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff", true);
-	expect_same("2001:db8:0:1::1", "2001:db8:0:2::1", false);
-	expect_same("2001:db8::1", "3001:db8::1", false);
+	assert_same_source("192.0.2.1", "192.0.2.1", true);
+	assert_same_source("192.0.2.1", "192.0.2.2", false);
+	assert_same_source("192.0.2.1", "::ffff:192.0.2.1", true);
+	assert_same_source("::ffff:192.0.2.1", "::ffff:192.0.2.2", false);
+	assert_same_source("2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff", true);
+	assert_same_source("2001:db8:0:1::1", "2001:db8:0:2::1", false);
+	assert_same_source("2001:db8::1", "3001:db8::1", false);
 }
 
-static void local_senders_are_not_limited(void **state)
+static void unix_senders_have_no_limit(void **state)
 {
 	struct source_limit *limit = limit_of(1, 1);
 	struct address source;
 
 	(void)state;
 	assert_int_equal(address_parse(&source, "unix:/x"), 0);
-	assert_int_equal(taken(limit, &source, 100, START), 100);
+	assert_int_equal(count_taken(limit, &source, 100, START), 100);
 	source_limit_destroy(limit);
 }
 
-/* 64000 draws: 2000 are to be expected, and the bounds are nine deviations away. */
-static void a_share_passes(void **state)
+/* 2000 of 64000 are expected. The bounds are nine standard deviations away. */
+static void sampler_passes_its_share(void **state)
 {
 	struct source_limit *limit = limit_of(1, 1);
 	struct source_limit_sampler draw = source_limit_sampler_of(0), other = source_limit_sampler_of(1);
@@ -244,8 +245,8 @@ static uint32_t random_of(uint32_t *state)
 	return *state;
 }
 
-/* Who is polite is taken always, whether or not the table has forgotten him. */
-static void a_million_sources_change_nothing(void **state)
+/* A source within the limit is always admitted, whether or not it was evicted. */
+static void flood_of_forged_sources_does_not_weaken_the_limit(void **state)
 {
 	struct source_limit *limit = limit_of(10, 10);
 	struct address polite = ip("192.0.2.1"), abuser = ip("192.0.2.2");
@@ -264,13 +265,14 @@ static void a_million_sources_change_nothing(void **state)
 			abuser_taken += source_limit_take(limit, &abuser, 1, now);
 	}
 	assert_int_equal(polite_taken, 100);
-	/* He is not forgotten, for he says most. Once in a thousand runs, a forged source shares his word. */
+	/* The source with the least credit is never evicted. Once in a thousand runs, a forged source shares its word.
+	 */
 	assert_in_range(abuser_taken, 10 + 10 * 10 - 2, 10 + 10 * 10 - 1);
 	assert_in_range(allocated, 1 << 20, (1 << 20) + 4096);
 	source_limit_destroy(limit);
 }
 
-static void an_abuser_costs_nobody_else(void **state)
+static void source_over_the_limit_costs_no_other(void **state)
 {
 	struct source_limit *limit = limit_of(100, 0);
 	struct address polite = ip("2001:db8:0:1::1"), abuser = ip("2001:db8:0:2::1");
@@ -287,7 +289,7 @@ static void an_abuser_costs_nobody_else(void **state)
 	source_limit_destroy(limit);
 }
 
-static void memory_may_be_wanting(void **state)
+static void lack_of_memory_is_an_error(void **state)
 {
 	struct source_limit *limit = NULL;
 
@@ -307,7 +309,7 @@ enum { THREADS = 4, ROUNDS = 50000, TRAIN = 4 };
 struct hammer {
 	struct source_limit *limit;
 	_Atomic uint64_t now;
-	atomic_uint taken;
+	atomic_uint count_taken;
 };
 
 static void *hammer(void *data)
@@ -319,7 +321,7 @@ static void *hammer(void *data)
 		uint64_t now = i % 50 ? atomic_load(&h->now) : atomic_fetch_add(&h->now, 1);
 
 		if (source_limit_take(h->limit, &source, TRAIN, now))
-			atomic_fetch_add(&h->taken, TRAIN);
+			atomic_fetch_add(&h->count_taken, TRAIN);
 	}
 	return NULL;
 }
@@ -337,7 +339,7 @@ static void threads_share_the_limit(void **state)
 		pthread_join(threads[i], NULL);
 	elapsed = (unsigned)(atomic_load(&h.now) - START);
 	assert_int_equal(elapsed, THREADS * ROUNDS / 50);
-	assert_in_range(atomic_load(&h.taken), 500, 500 + elapsed + TRAIN - 1);
+	assert_in_range(atomic_load(&h.count_taken), 500, 500 + elapsed + TRAIN - 1);
 	source_limit_destroy(h.limit);
 }
 
@@ -346,18 +348,18 @@ static void threads_share_the_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(the_rate_is_exact),
-		test(limits_may_be_high),
-		test(bursts_may_be_large),
-		test(credit_ends_at_the_burst),
-		test(a_train_goes_whole_and_into_debt),
-		test(a_clock_may_be_late),
-		test(a_source_is_an_address_or_a_network),
-		test(local_senders_are_not_limited),
-		test(a_share_passes),
-		test(a_million_sources_change_nothing),
-		test(an_abuser_costs_nobody_else),
-		test(memory_may_be_wanting),
+		test(rate_is_exact),
+		test(rates_above_a_million_are_exact),
+		test(largest_burst_is_exact),
+		test(credit_never_exceeds_the_burst),
+		test(train_over_the_credit_becomes_debt),
+		test(late_clock_gives_no_credit),
+		test(source_is_an_ipv4_address_or_an_ipv6_64),
+		test(unix_senders_have_no_limit),
+		test(sampler_passes_its_share),
+		test(flood_of_forged_sources_does_not_weaken_the_limit),
+		test(source_over_the_limit_costs_no_other),
+		test(lack_of_memory_is_an_error),
 		test(threads_share_the_limit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,12 +25,15 @@ static struct address parse(const char *text)
 	return address;
 }
 
+static ino_t inode = 1; /* of AF_UNIX sockets */
+
 static const char *store_name(const struct listener_config *listener, const char *address, unsigned worker)
 {
 	static char name[STORE_NAME_MAX];
 	struct address parsed = parse(address);
 
-	return inherited_sockets_store_name(name, listener, &parsed, worker) ? name : NULL;
+	return inherited_sockets_store_name(name, listener, &parsed, worker, &(struct socket_file){1, inode}) ? name
+													      : NULL;
 }
 
 static void assert_names_differ(const struct listener_config *one, const char *address, unsigned worker,
@@ -66,7 +69,27 @@ static void test_store_name_is_valid_for_systemd(void **state)
 	(void)state;
 	assert_null(strpbrk(store_name(&plain, "[fe80::1%1]:65535", 4294967295), ":\n"));
 	assert_null(store_name(&plain, "127.0.0.1:0", 0));
-	assert_null(store_name(&plain, "unix:/run/x", 0));
+}
+
+/* The file is part of the name: a socket whose file was replaced must not be used. */
+static void test_store_name_of_a_path(void **state)
+{
+	struct listener_config other = {.name = a, .interface = "lo"};
+	char name[STORE_NAME_MAX], path[128] = "unix:/run/", longer[128];
+
+	(void)state;
+	memset(path + strlen(path), 'x', 80);
+	memset(path + strlen(path), ':', 20);
+	assert_null(strpbrk(store_name(&plain, path, 0), ":\n"));
+	snprintf(longer, sizeof(longer), "%sy", path);
+	assert_names_differ(&plain, path, 0, &plain, longer, 0);
+	strcpy(name, store_name(&plain, path, 0));
+	assert_string_equal(name, store_name(&other, path, 0));
+	inode = 2;
+	assert_string_not_equal(name, store_name(&plain, path, 0));
+	inode = 0;
+	assert_null(store_name(&plain, path, 0));
+	inode = 1;
 }
 
 /* --- Inherited sockets --- */
@@ -90,7 +113,7 @@ static void add_stored(struct fixture *f, unsigned i, unsigned worker)
 	char name[STORE_NAME_MAX];
 	int fd = bound(&f->local[i]);
 
-	assert_true(inherited_sockets_store_name(name, &plain, &f->local[i], worker));
+	assert_true(inherited_sockets_store_name(name, &plain, &f->local[i], worker, NULL));
 	add(f, name, fd, true);
 }
 
@@ -141,7 +164,7 @@ static void test_unclaimed_stored_sockets_are_closed(void **state)
 	assert_true(is_open(claimed));
 	assert_false(is_open(unclaimed));
 
-	inherited_sockets_store_name(name, &plain, &f->local[0], 0);
+	inherited_sockets_store_name(name, &plain, &f->local[0], 0, NULL);
 	assert_int_equal(inherited_sockets_take_stored(&f->inherited, name, &f->local[1]), -1);
 	assert_int_equal(inherited_sockets_take_stored(&f->inherited, name, &f->local[0]), claimed);
 	assert_int_equal(inherited_sockets_take_stored(&f->inherited, name, &f->local[0]), -1);
@@ -174,7 +197,7 @@ static void test_a_stored_socket_must_have_its_address(void **state)
 	struct address other = f->local[0];
 
 	address_set_port(&other, (uint16_t)(address_port(&other) ^ 1));
-	inherited_sockets_store_name(name, &plain, &other, 0);
+	inherited_sockets_store_name(name, &plain, &other, 0, NULL);
 	add(f, name, fd, true);
 	config = listening_on(&other);
 	inherited_sockets_discard_stale(&f->inherited, config, 1);
@@ -208,6 +231,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_store_name_distinguishes_sockets),
 		cmocka_unit_test(test_store_name_is_valid_for_systemd),
+		cmocka_unit_test(test_store_name_of_a_path),
 		cmocka_unit_test_setup_teardown(test_unclaimed_stored_sockets_are_closed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_later_worker_alone_is_not_claimed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_stored_socket_must_have_its_address, set_up, tear_down),

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "net/inherited_sockets.h"
@@ -19,7 +18,7 @@
 
 int __real_unlink(const char *path);
 int __wrap_unlink(const char *path);
-void __wrap_systemd_store_add(const char *name, int fd);
+bool __wrap_systemd_store_add(const char *name, int fd);
 void __wrap_systemd_store_remove(const char *name);
 
 static char name[] = "a";
@@ -33,6 +32,7 @@ struct fixture {
 /* Calls that the tests observe. */
 static struct {
 	int unlink_error;
+	bool no_systemd;
 	unsigned added, removed;
 	int added_fd;
 	char name[STORE_NAME_MAX];
@@ -46,11 +46,12 @@ int __wrap_unlink(const char *path)
 	return -1;
 }
 
-void __wrap_systemd_store_add(const char *store_name, int fd)
+bool __wrap_systemd_store_add(const char *store_name, int fd)
 {
 	calls.added++;
 	calls.added_fd = fd;
 	strcpy(calls.name, store_name);
+	return !calls.no_systemd;
 }
 
 void __wrap_systemd_store_remove(const char *store_name)
@@ -93,16 +94,14 @@ static void bind_path(struct fixture *f)
 {
 	char text[80];
 	struct socket_error error;
-	struct stat status;
 
 	sprintf(text, "unix:%s", f->path);
 	assert_int_equal(address_parse(&f->socket.local, text), 0);
 	f->socket.fd = socket_bind(&config, &f->socket.local, true, false, &error);
 	assert_true(f->socket.fd >= 0);
-	assert_int_equal(stat(f->path, &status), 0);
 	f->socket.configured_address = f->socket.local;
-	f->socket.device = status.st_dev;
-	f->socket.inode = status.st_ino;
+	f->socket.file = socket_file_read(&f->socket.local);
+	assert_true(f->socket.file.inode);
 }
 
 static bool is_open(int fd)
@@ -199,7 +198,43 @@ static void test_store_gets_one_duplicate(void **state)
 	assert_false(f->socket.stored);
 }
 
-static void test_store_gets_no_inherited_unix_or_any_port_socket(void **state)
+static void test_file_of_a_stored_socket_stays(void **state)
+{
+	struct fixture *f = *state;
+
+	bind_path(f);
+	listen_socket_save_to_fdstore(&f->socket);
+	assert_int_equal(calls.added, 1);
+	assert_true(f->socket.stored);
+	assert_int_equal(listen_socket_close(&f->socket), 0);
+	assert_int_equal(access(f->path, F_OK), 0);
+}
+
+static void test_file_is_removed_if_the_socket_left_the_store(void **state)
+{
+	struct fixture *f = *state;
+
+	bind_path(f);
+	listen_socket_save_to_fdstore(&f->socket);
+	listen_socket_remove_from_fdstore(&f->socket);
+	assert_int_equal(calls.removed, 1);
+	assert_int_equal(listen_socket_close(&f->socket), 0);
+	assert_int_equal(access(f->path, F_OK), -1);
+}
+
+static void test_file_is_removed_without_systemd(void **state)
+{
+	struct fixture *f = *state;
+
+	calls.no_systemd = true;
+	bind_path(f);
+	listen_socket_save_to_fdstore(&f->socket);
+	assert_false(f->socket.stored);
+	assert_int_equal(listen_socket_close(&f->socket), 0);
+	assert_int_equal(access(f->path, F_OK), -1);
+}
+
+static void test_store_gets_no_inherited_or_any_port_socket(void **state)
 {
 	struct fixture *f = *state;
 
@@ -208,9 +243,6 @@ static void test_store_gets_no_inherited_unix_or_any_port_socket(void **state)
 	listen_socket_save_to_fdstore(&f->socket);
 	f->socket.inherited = false;
 	address_set_port(&f->socket.configured_address, 0);
-	listen_socket_save_to_fdstore(&f->socket);
-	close(f->socket.fd);
-	bind_path(f);
 	listen_socket_save_to_fdstore(&f->socket);
 	assert_int_equal(calls.added, 0);
 	assert_false(f->socket.stored);
@@ -228,7 +260,10 @@ int main(void)
 		test(test_close_keeps_a_file_that_replaced_ours),
 		test(test_close_returns_why_the_file_remains),
 		test(test_store_gets_one_duplicate),
-		test(test_store_gets_no_inherited_unix_or_any_port_socket),
+		test(test_file_of_a_stored_socket_stays),
+		test(test_file_is_removed_if_the_socket_left_the_store),
+		test(test_file_is_removed_without_systemd),
+		test(test_store_gets_no_inherited_or_any_port_socket),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

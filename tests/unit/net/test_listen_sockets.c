@@ -21,7 +21,7 @@
 
 #define TIMEOUT_MS 5000
 
-void __wrap_systemd_store_add(const char *name, int fd);
+bool __wrap_systemd_store_add(const char *name, int fd);
 void __wrap_systemd_store_remove(const char *name);
 
 /* The names in the store, instead of systemd. */
@@ -30,11 +30,12 @@ static struct {
 	char last_removed[STORE_NAME_MAX], last_added[STORE_NAME_MAX];
 } store;
 
-void __wrap_systemd_store_add(const char *name, int fd)
+bool __wrap_systemd_store_add(const char *name, int fd)
 {
 	(void)fd;
 	store.added++;
 	strcpy(store.last_added, name);
+	return true;
 }
 
 void __wrap_systemd_store_remove(const char *name)

@@ -328,7 +328,7 @@ static void test_a_unix_socket_is_shared_with_its_file(void **state)
 	reload(f);
 	assert_int_equal(bind_address(f, &f->other, f->unix_path), 0);
 	assert_ptr_equal(f->items[0].shared_with, &f->previous_items[0]);
-	assert_true(f->items[0].inode == f->previous_items[0].inode && f->items[0].inode);
+	assert_true(f->items[0].file.inode == f->previous_items[0].file.inode && f->items[0].file.inode);
 }
 
 /* --- Sockets from systemd --- */
@@ -340,7 +340,7 @@ static void test_a_stored_socket_is_used_instead_of_a_new_one(void **state)
 	struct address local;
 	int fd = bound(&local);
 
-	assert_true(inherited_sockets_store_name(name, &f->listener, &local, 0));
+	assert_true(inherited_sockets_store_name(name, &f->listener, &local, 0, NULL));
 	add_inherited_socket(f, name, fd, true);
 	assert_int_equal(bind_address(f, &f->listener, text_of(&local)), 0);
 	assert_int_equal(f->items[0].fd, fd);

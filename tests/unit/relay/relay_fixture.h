@@ -18,7 +18,7 @@
 struct relay_fixture {
 	struct listener_config config;
 	struct peer_config peers[PEERS], *peer_list[PEERS];
-	int sinks[PEERS]; /* where the peers receive */
+	int sinks[PEERS]; /* sockets of the peers */
 	endpoint_epoch epoch;
 	struct session_quota quota;
 	struct peer_socket peer_sockets[PEERS];
@@ -31,25 +31,25 @@ struct relay_fixture {
 	struct address local;
 };
 
-/* Of the peers from first on, to before last, a target each: those of before where they are in it. */
+/* Returns a snapshot with one endpoint for each of the peers [first, last). Endpoints that before has are reused. */
 static inline struct endpoints_snapshot *snapshot_of(struct relay_fixture *f, const struct endpoints_snapshot *before,
 						     size_t first, size_t last)
 {
 	struct peer_endpoints peers[PEERS] = {{0}};
-	struct endpoint *targets[PEERS];
+	struct endpoint *endpoints[PEERS];
 	struct endpoints_snapshot *snapshot;
 
 	for (size_t i = first; i < last; i++) {
 		bool known = before && before->peers[i].count;
 
-		targets[i] = known ? endpoint_get(before->peers[i].items[0])
-				   : endpoint_create(&f->peers[i], &f->peers[i].address, &f->epoch);
-		peers[i] = (struct peer_endpoints){&targets[i], 1};
+		endpoints[i] = known ? endpoint_get(before->peers[i].items[0])
+				     : endpoint_create(&f->peers[i], &f->peers[i].address, &f->epoch);
+		peers[i] = (struct peer_endpoints){.items = &endpoints[i], .count = 1};
 	}
 	snapshot = endpoints_snapshot_create(peers, PEERS);
 	assert_non_null(snapshot);
 	for (size_t i = first; i < last; i++)
-		endpoint_put(targets[i]);
+		endpoint_put(endpoints[i]);
 	return snapshot;
 }
 
@@ -87,7 +87,7 @@ static inline void relay_fixture_set_up(struct relay_fixture *f)
 	f->client_tx = (struct tx_socket){.fd = bound(&f->local), .gso = true};
 }
 
-/* After a test has set the configuration as it wants it. */
+/* Call it after the test has changed the configuration. */
 static inline void relay_fixture_begin(struct relay_fixture *f)
 {
 	struct relay_setup setup = {.config = &f->config,
@@ -125,7 +125,7 @@ static inline struct address client_address(uint16_t port)
 	return address;
 }
 
-/* The session of the client with this port. */
+/* Finds or opens the session of the client with this port. */
 static inline enum drop_reason find(struct relay_fixture *f, uint16_t port, uint64_t now_ms, struct session **session)
 {
 	struct address from = client_address(port);
@@ -134,7 +134,7 @@ static inline enum drop_reason find(struct relay_fixture *f, uint16_t port, uint
 	return relay_lookup_or_open(&f->relay, &client, now_ms, session);
 }
 
-/* The peers are at the addresses of the snapshot, which takes the place of the last. */
+/* Sets the addresses of the peers. Takes the caller's reference to the snapshot. */
 static inline void set_peers(struct relay_fixture *f, struct endpoints_snapshot *snapshot, uint64_t now_ms)
 {
 	relay_set_peers(&f->relay, snapshot, now_ms);

@@ -9,10 +9,10 @@
 #include "relay/relay_private.h"
 #include "tests/unit/relay/relay_fixture.h"
 
-/* The peer answers in the last moment: when this socket is closed. */
+/* A reply arrives while this socket is closed. */
 static int closing = -1, late_sender;
 static struct address late_to;
-static bool late_answer_waits;
+static bool late_reply_waits;
 
 int __real_close(int fd);
 int __wrap_close(int fd);
@@ -21,7 +21,7 @@ int __wrap_close(int fd)
 {
 	if (fd == closing) {
 		sendto(late_sender, "late", 4, 0, &late_to.any, late_to.length);
-		late_answer_waits = socket_has_input(fd);
+		late_reply_waits = socket_has_input(fd);
 		closing = -1;
 	}
 	return __real_close(fd);
@@ -51,8 +51,8 @@ static const struct peer_config *peer_of(const struct session *session)
 	return session->endpoint_ref->endpoint->peer;
 }
 
-/* ICMP says so of the session's peer, for datagrams that were sent. */
-static void refused(struct relay_fixture *f, struct session *session, uint32_t errors, uint64_t now_ms)
+/* Reports ICMP errors of the session's endpoint, for datagrams that were sent. */
+static void report_icmp(struct relay_fixture *f, struct session *session, uint32_t errors, uint64_t now_ms)
 {
 	relay_count_sent(&f->relay, session, errors);
 	session->tx.icmp_errors = errors;
@@ -60,7 +60,7 @@ static void refused(struct relay_fixture *f, struct session *session, uint32_t e
 	assert_int_equal(session->tx.icmp_errors, 0);
 }
 
-static void a_client_keeps_its_session(void **state)
+static void client_keeps_its_session(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *first, *other, *again;
@@ -71,11 +71,11 @@ static void a_client_keeps_its_session(void **state)
 	assert_int_equal(find(f, 1, 12, &again), DROP_NONE);
 	assert_ptr_equal(first, again);
 	assert_ptr_not_equal(first, other);
-	assert_ptr_not_equal(peer_of(first), peer_of(other)); /* by turns */
+	assert_ptr_not_equal(peer_of(first), peer_of(other)); /* round robin */
 	assert_int_equal(counter_get(&f->relay.counters.started), 2);
 }
 
-static void a_client_at_the_address_of_a_peer_is_a_loop(void **state)
+static void client_with_the_address_of_a_peer_is_a_loop(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *session;
@@ -90,8 +90,8 @@ static void a_client_at_the_address_of_a_peer_is_a_loop(void **state)
 	assert_int_equal(find(f, address_port(&f->peers[0].address), 10, &session), DROP_NONE);
 }
 
-/* Where it was not when the session began. */
-static void a_client_whose_address_becomes_a_peers_is_a_loop(void **state)
+/* The address was free when the session began. */
+static void client_becomes_a_loop_when_a_peer_gets_its_address(void **state)
 {
 	struct relay_fixture *f = *state;
 	uint16_t port = address_port(&f->peers[1].address);
@@ -109,7 +109,7 @@ static void a_client_whose_address_becomes_a_peers_is_a_loop(void **state)
 	assert_int_equal(find(f, 1, 20, &again), DROP_NONE);
 	assert_ptr_equal(again, other);
 
-	set_peers(f, snapshot_of(f, f->snapshot, 0, 1), 30); /* it has moved on */
+	set_peers(f, snapshot_of(f, f->snapshot, 0, 1), 30); /* the peer has another address again */
 	assert_int_equal(find(f, port, 30, &again), DROP_NONE);
 	assert_ptr_equal(again, session);
 	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 40);
@@ -118,7 +118,7 @@ static void a_client_whose_address_becomes_a_peers_is_a_loop(void **state)
 	assert_ptr_equal(again, session);
 }
 
-static void another_local_address_is_another_session(void **state)
+static void another_local_address_has_another_session(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct address from = client_address(1), local;
@@ -136,7 +136,7 @@ static void another_local_address_is_another_session(void **state)
 	assert_true(address_equal(&second->node.local, &local));
 }
 
-static void the_socket_is_connected_and_watched(void **state)
+static void socket_is_connected_and_watched(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct epoll_event event;
@@ -156,7 +156,7 @@ static void the_socket_is_connected_and_watched(void **state)
 	assert_ptr_equal(event.data.ptr, session);
 }
 
-static void idle_sessions_expire_in_order(void **state)
+static void idle_sessions_end_in_order_of_use(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *session;
@@ -168,7 +168,7 @@ static void idle_sessions_expire_in_order(void **state)
 	assert_int_equal(find(f, 1, 50, &session), DROP_NONE); /* used again */
 	assert_int_equal(relay_expire(&f->relay, 1019, 9), 1020);
 	assert_int_equal(alive(f), 4);
-	assert_int_equal(relay_expire(&f->relay, 1030, 1), 1030); /* one at a time, as was asked for */
+	assert_int_equal(relay_expire(&f->relay, 1030, 1), 1030); /* at most one */
 	assert_int_equal(alive(f), 3);
 	assert_int_equal(relay_expire(&f->relay, 1040, 9), 1050);
 	assert_int_equal(alive(f), 1);
@@ -178,7 +178,7 @@ static void idle_sessions_expire_in_order(void **state)
 	assert_int_equal(alive(f), 0);
 }
 
-static void at_the_cap_there_is_no_room(void **state)
+static void max_sessions_limits_open_sessions(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *session;
@@ -192,7 +192,7 @@ static void at_the_cap_there_is_no_room(void **state)
 	assert_int_equal(find(f, 5, 2000, &session), DROP_NONE);
 }
 
-static void the_cap_is_for_all_workers_together(void **state)
+static void max_sessions_counts_all_workers(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *session;
@@ -237,7 +237,7 @@ static void go_on(struct relay_fixture *f, uint16_t port, bool replies, uint64_t
 		relay_count_reply(&f->relay, session, now_ms);
 }
 
-static void a_new_client_replaces_the_oldest_that_does_not_converse(void **state)
+static void new_client_replaces_the_oldest_without_a_conversation(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *session;
@@ -265,7 +265,7 @@ static void a_new_client_replaces_the_oldest_that_does_not_converse(void **state
 }
 
 /* A reply alone does not make a conversation: a peer replies to forged datagrams, too. */
-static void a_reply_to_one_datagram_does_not_protect_a_session(void **state)
+static void reply_to_one_datagram_does_not_protect_the_session(void **state)
 {
 	struct relay_fixture *f = *state;
 
@@ -278,7 +278,7 @@ static void a_reply_to_one_datagram_does_not_protect_a_session(void **state)
 		assert_null(existing(f, port));
 }
 
-static void a_source_has_only_its_share(void **state)
+static void source_gets_source_sessions(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct address from, local = f->local;
@@ -300,7 +300,7 @@ static void a_source_has_only_its_share(void **state)
 	session_quota_finish(&f->quota);
 }
 
-static void answers_that_are_expected_end_it(void **state)
+static void session_ends_after_its_last_expected_reply(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *session;
@@ -318,11 +318,11 @@ static void answers_that_are_expected_end_it(void **state)
 	session->replies_due = 0;
 	relay_finish_batch(&f->relay, session, 1);
 	assert_int_equal(alive(f), 0);
-	relay_finish_batch(&f->relay, session, 1); /* it was in the batch twice */
+	relay_finish_batch(&f->relay, session, 1); /* a session may be in a batch twice */
 	assert_int_equal(counter_get(&f->relay.counters.ended), 1);
 }
 
-static void a_bound_does_not_run_over(void **state)
+static void expected_replies_do_not_overflow(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *session;
@@ -345,7 +345,7 @@ static uint16_t port_of(const struct session *session)
 	return address_port(&local);
 }
 
-static void a_broken_socket_is_opened_again(void **state)
+static void broken_socket_is_opened_again(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *session, *again;
@@ -370,7 +370,7 @@ static void a_broken_socket_is_opened_again(void **state)
 	assert_int_equal(port_of(session), port);
 }
 
-static void a_broken_socket_stays_if_no_other_can_be_opened(void **state)
+static void broken_socket_stays_if_none_can_be_opened(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct rlimit before, none = {0};
@@ -392,7 +392,7 @@ static void a_broken_socket_stays_if_no_other_can_be_opened(void **state)
 }
 
 /* An interface can get the address of the peer, and lose it. */
-static void an_endpoint_that_becomes_our_own_is_a_loop(void **state)
+static void endpoint_at_our_own_address_is_a_loop(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct own_addresses *own;
@@ -414,8 +414,8 @@ static void an_endpoint_that_becomes_our_own_is_a_loop(void **state)
 	own_addresses_destroy(own);
 }
 
-/* The sessions of ports 1 to 4 are with peers a, b, a, b. */
-static void take_turns(struct relay_fixture *f, struct session *sessions[4])
+/* Opens sessions for the ports 1 to 4, with the peers a, b, a, b. */
+static void open_four(struct relay_fixture *f, struct session *sessions[4])
 {
 	for (uint16_t i = 0; i < 4; i++) {
 		assert_int_equal(find(f, (uint16_t)(i + 1), 1, &sessions[i]), DROP_NONE);
@@ -429,21 +429,21 @@ static void sessions_leave_a_peer_that_is_down(void **state)
 	struct session *sessions[4], *session;
 
 	relay_fixture_begin(f);
-	take_turns(f, sessions);
-	refused(f, sessions[0], 1, 100);
-	refused(f, sessions[2], 1, 1100);
+	open_four(f, sessions);
+	report_icmp(f, sessions[0], 1, 100);
+	report_icmp(f, sessions[2], 1, 1100);
 	relay_refresh_endpoints(&f->relay, 1100);
 	assert_int_equal(find(f, 1, 1100, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[0]);
 
-	refused(f, sessions[0], 1, 1100);
+	report_icmp(f, sessions[0], 1, 1100);
 	relay_refresh_endpoints(&f->relay, 1100);
 	assert_int_equal(find(f, 2, 1100, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[1]); /* its peer is up */
 	assert_int_equal(find(f, 1, 1100, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, 1);
 
-	relay_refresh_endpoints(&f->relay, 11100); /* the rest is over: who has moved stays where he is */
+	relay_refresh_endpoints(&f->relay, 11100); /* the rest is over: a session that has moved stays */
 	assert_int_equal(find(f, 1, 11100, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, 1);
 	assert_int_equal(find(f, 3, 11100, &session), DROP_NONE);
@@ -451,14 +451,14 @@ static void sessions_leave_a_peer_that_is_down(void **state)
 }
 
 /* Nobody can know that it is forged but for this: nothing was sent that it could be for. */
-static void an_error_without_a_datagram_does_not_count(void **state)
+static void error_without_a_datagram_does_not_count(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *sessions[4];
 	const struct endpoint *endpoint;
 
 	relay_fixture_begin(f);
-	take_turns(f, sessions);
+	open_four(f, sessions);
 	endpoint = sessions[0]->endpoint_ref->endpoint;
 	for (unsigned i = 0; i < 100; i++) {
 		sessions[0]->tx.icmp_errors = 3;
@@ -488,10 +488,10 @@ static void sessions_stay_with_a_peer_that_replies_to_others(void **state)
 	struct session *sessions[4], *session;
 
 	relay_fixture_begin(f);
-	take_turns(f, sessions);
+	open_four(f, sessions);
 	for (uint64_t now_ms = 1000; now_ms < 20000; now_ms += 500) {
 		relay_count_reply(&f->relay, sessions[2], now_ms);
-		refused(f, sessions[0], 10, now_ms);
+		report_icmp(f, sessions[0], 10, now_ms);
 		relay_refresh_endpoints(&f->relay, now_ms);
 		assert_int_equal(find(f, 1, now_ms, &session), DROP_NONE);
 		assert_ptr_equal(session, sessions[0]);
@@ -499,15 +499,15 @@ static void sessions_stay_with_a_peer_that_replies_to_others(void **state)
 }
 
 /* It was slow, and errors came before it. */
-static void a_reply_brings_sessions_back(void **state)
+static void reply_brings_sessions_back(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *sessions[4], *session;
 
 	f->peers[0].max_fails = 1;
 	relay_fixture_begin(f);
-	take_turns(f, sessions);
-	refused(f, sessions[0], 1, 100);
+	open_four(f, sessions);
+	report_icmp(f, sessions[0], 1, 100);
 	relay_refresh_endpoints(&f->relay, 100);
 	assert_false(endpoint_is_up(sessions[0]->endpoint_ref->endpoint, 100));
 	relay_count_reply(&f->relay, sessions[0], 200);
@@ -518,16 +518,16 @@ static void a_reply_brings_sessions_back(void **state)
 	}
 }
 
-static void where_all_are_down_sessions_stay(void **state)
+static void sessions_stay_if_all_peers_are_down(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *sessions[4], *session;
 
 	relay_fixture_begin(f);
-	take_turns(f, sessions);
+	open_four(f, sessions);
 	for (int i = 0; i < 2; i++) {
-		refused(f, sessions[i], 1, 100);
-		refused(f, sessions[i], 3, 1100);
+		report_icmp(f, sessions[i], 1, 100);
+		report_icmp(f, sessions[i], 3, 1100);
 		assert_false(endpoint_is_up(sessions[i]->endpoint_ref->endpoint, 1100));
 	}
 	relay_refresh_endpoints(&f->relay, 1100);
@@ -538,13 +538,13 @@ static void where_all_are_down_sessions_stay(void **state)
 	assert_int_equal(counter_get(&f->relay.counters.ended), 0);
 }
 
-static void sessions_of_a_vanished_address_stay_while_it_replies(void **state)
+static void sessions_of_a_removed_address_stay_while_it_replies(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *sessions[4], *session;
 
 	relay_fixture_begin(f);
-	take_turns(f, sessions);
+	open_four(f, sessions);
 	relay_count_sent(&f->relay, sessions[0], 1);
 	set_peers(f, snapshot_of(f, f->snapshot, 1, 2), 100);
 	assert_int_equal(alive(f), 4);
@@ -568,16 +568,16 @@ static void sessions_of_a_vanished_address_stay_while_it_replies(void **state)
 	assert_ptr_equal(session, sessions[3]);
 }
 
-static void without_other_addresses_sessions_stay(void **state)
+static void sessions_stay_if_there_is_no_other_address(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *sessions[4], *session;
 
 	relay_fixture_begin(f);
-	take_turns(f, sessions);
+	open_four(f, sessions);
 	relay_count_sent(&f->relay, sessions[0], 1);
-	refused(f, sessions[1], 1, 100);
-	refused(f, sessions[1], 5, 1100);
+	report_icmp(f, sessions[1], 1, 100);
+	report_icmp(f, sessions[1], 5, 1100);
 	set_peers(f, snapshot_of(f, NULL, 0, 0), 1100);
 	for (uint16_t i = 0; i < 4; i++) {
 		assert_int_equal(find(f, (uint16_t)(i + 1), 5000, &session), DROP_NONE);
@@ -591,20 +591,20 @@ static void without_other_addresses_sessions_stay(void **state)
 	assert_int_equal(peer_of(session)->index, 0);
 }
 
-static void the_same_addresses_change_nothing(void **state)
+static void same_addresses_keep_the_balancer(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *sessions[4];
 	const struct balancer *before;
 
 	relay_fixture_begin(f);
-	take_turns(f, sessions);
+	open_four(f, sessions);
 	before = f->relay.endpoints.balancer;
 	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 100);
 	assert_ptr_equal(f->relay.endpoints.balancer, before);
 }
 
-static void the_fewest_sessions_are_known_after_ends_and_changes(void **state)
+static void least_sessions_counts_after_ends_and_updates(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *sessions[4], *session;
@@ -613,10 +613,10 @@ static void the_fewest_sessions_are_known_after_ends_and_changes(void **state)
 	relay_fixture_begin(f);
 	for (uint16_t i = 0; i < 3; i++)
 		assert_int_equal(find(f, (uint16_t)(i + 1), 1, &sessions[i]), DROP_NONE);
-	size_t two = peer_of(sessions[0])->index, one = 1 - two; /* sessions that each has */
+	size_t two = peer_of(sessions[0])->index, one = 1 - two; /* the peers with two sessions and with one */
 
 	set_peers(f, snapshot_of(f, f->snapshot, one, one + 1), 2);
-	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 3); /* the other is back, and is new */
+	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 3); /* the other peer returns as a new endpoint */
 	assert_int_equal(find(f, 4, 4, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, two);
 	relay_end_session(&f->relay, session, SESSION_END_IDLE);
@@ -624,7 +624,7 @@ static void the_fewest_sessions_are_known_after_ends_and_changes(void **state)
 	assert_int_equal(peer_of(session)->index, two);
 }
 
-static void without_any_address_clients_are_dropped(void **state)
+static void clients_are_dropped_without_any_address(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *session;
@@ -634,7 +634,7 @@ static void without_any_address_clients_are_dropped(void **state)
 	assert_int_equal(find(f, 1, 1, &session), DROP_UNRESOLVED);
 }
 
-static void our_own_listener_is_left_out(void **state)
+static void own_listener_is_no_peer(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct own_addresses *own;
@@ -653,8 +653,8 @@ static void our_own_listener_is_left_out(void **state)
 	own_addresses_destroy(own);
 }
 
-/* The peer answers to the session's socket, so often. */
-static void answer(struct relay_fixture *f, const struct session *session, unsigned times)
+/* The peer sends replies to the session's socket. */
+static void send_replies(struct relay_fixture *f, const struct session *session, unsigned times)
 {
 	struct address to = {.length = sizeof(to.v6)};
 
@@ -663,7 +663,7 @@ static void answer(struct relay_fixture *f, const struct session *session, unsig
 		assert_int_equal(sendto(f->sinks[peer_of(session)->index], "abc", 3, 0, &to.any, to.length), 3);
 }
 
-static void late_from(const struct relay_fixture *f, const struct session *session)
+static void prepare_late_reply(const struct relay_fixture *f, const struct session *session)
 {
 	closing = session->tx.fd;
 	late_sender = f->sinks[peer_of(session)->index];
@@ -671,19 +671,19 @@ static void late_from(const struct relay_fixture *f, const struct session *sessi
 	assert_int_equal(getsockname(closing, &late_to.any, &late_to.length), 0);
 }
 
-static void what_waits_keeps_a_session_alive(void **state)
+static void waiting_reply_keeps_an_idle_session(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *session;
 
 	relay_fixture_begin(f);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
-	answer(f, session, 1);
-	assert_int_equal(relay_expire(&f->relay, 5000, 9), 6000); /* nobody has looked for so long */
+	send_replies(f, session, 1);
+	assert_int_equal(relay_expire(&f->relay, 5000, 9), 6000); /* the reply was not read for a long time */
 	assert_int_equal(alive(f), 1);
 }
 
-static void what_nobody_has_read_is_counted(void **state)
+static void unread_replies_are_counted(void **state)
 {
 	struct relay_fixture *f = *state;
 	const struct relay_counters *c = &f->relay.counters;
@@ -691,7 +691,7 @@ static void what_nobody_has_read_is_counted(void **state)
 
 	relay_fixture_begin(f);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
-	answer(f, session, 5);
+	send_replies(f, session, 5);
 	session->tx.broken = true;
 	relay_finish_batch(&f->relay, session, 1);
 	assert_int_equal(counter_get(&c->replies), 5);
@@ -700,22 +700,22 @@ static void what_nobody_has_read_is_counted(void **state)
 	assert_int_equal(counter_get(&f->peer_sockets[0].counters.replies), 5);
 }
 
-static void what_comes_when_it_ends_is_not_taken(void **state)
+static void reply_during_the_close_is_not_counted(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *session;
 
 	relay_fixture_begin(f);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
-	answer(f, session, 5);
-	late_from(f, session);
+	send_replies(f, session, 5);
+	prepare_late_reply(f, session);
 	relay_finish(&f->relay);
 	assert_int_equal(closing, -1);
-	assert_false(late_answer_waits);
+	assert_false(late_reply_waits);
 	assert_int_equal(counter_get(&f->relay.counters.replies), 5);
 }
 
-/* As they were asked for: the kernel doubles them. */
+/* Returns the requested size: the kernel doubles it (socket(7)). */
 static int receive_buffer_of(const struct session *session)
 {
 	int bytes;
@@ -725,7 +725,7 @@ static int receive_buffer_of(const struct session *session)
 	return bytes / 2;
 }
 
-static void a_session_has_the_listeners_buffer_but_not_more_than_its_share(void **state)
+static void receive_buffer_is_that_of_the_listener_up_to_a_limit(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *session;
@@ -738,7 +738,7 @@ static void a_session_has_the_listeners_buffer_but_not_more_than_its_share(void 
 	assert_in_range(receive_buffer_of(session), 64 << 10, 512 << 10); /* the kernel may grant less */
 }
 
-static void what_the_kernel_dropped_is_counted(void **state)
+static void kernel_drops_are_counted(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *session;
@@ -746,13 +746,13 @@ static void what_the_kernel_dropped_is_counted(void **state)
 	f->config.receive_buffer = 4096;
 	relay_fixture_begin(f);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
-	answer(f, session, 100);
+	send_replies(f, session, 100);
 	relay_finish(&f->relay);
 	assert_true(counter_get(&f->relay.counters.kernel_dropped) > 0);
 	assert_int_equal(counter_get(&f->relay.counters.kernel_dropped) + counter_get(&f->relay.counters.replies), 100);
 }
 
-static void without_descriptors_nothing_is_lost(void **state)
+static void lack_of_descriptors_leaves_the_peers_up(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct rlimit before, none = {0};
@@ -765,24 +765,25 @@ static void without_descriptors_nothing_is_lost(void **state)
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(find(f, 1, 1, &session), DROP_NO_DESCRIPTOR);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-	assert_true(endpoint_is_up(f->snapshot->peers[0].items[0], 1)); /* it is none of the peers' fault */
+	assert_true(
+		endpoint_is_up(f->snapshot->peers[0].items[0], 1)); /* a local error does not count against a peer */
 	assert_true(endpoint_is_up(f->snapshot->peers[1].items[0], 1));
 	for (uint16_t port = 1; port <= 4; port++)
 		assert_int_equal(find(f, port, 1, &session), DROP_NONE);
 }
 
-static void sessions_of_a_peer_wait_together(void **state)
+static void sessions_of_a_peer_share_its_wait_budget(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *sessions[4];
 
 	relay_fixture_begin(f);
-	take_turns(f, sessions);
+	open_four(f, sessions);
 	assert_ptr_equal(sessions[0]->tx.shared_wait_budget, sessions[2]->tx.shared_wait_budget);
 	assert_ptr_not_equal(sessions[0]->tx.shared_wait_budget, sessions[1]->tx.shared_wait_budget);
 }
 
-static void a_peer_that_cannot_be_reached_counts_as_failing(void **state)
+static void unreachable_peer_counts_as_failing(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *session;
@@ -799,7 +800,7 @@ static void a_peer_that_cannot_be_reached_counts_as_failing(void **state)
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-static void an_answer_may_be_under_way(void **state)
+static void recent_session_without_its_reply_is_reported(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *first, *second;
@@ -812,7 +813,7 @@ static void an_answer_may_be_under_way(void **state)
 	assert_false(relay_expects_replies(&f->relay, 0));
 	relay_count_sent(&f->relay, first, 2);
 	assert_true(relay_expects_replies(&f->relay, 10));
-	assert_false(relay_expects_replies(&f->relay, 11)); /* it was asked too long ago */
+	assert_false(relay_expects_replies(&f->relay, 11)); /* the last datagram is too old */
 	first->replies = 1;
 	assert_true(relay_expects_replies(&f->relay, 10));
 	first->replies = 2;
@@ -825,42 +826,42 @@ static void an_answer_may_be_under_way(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(a_client_keeps_its_session),
-		test(a_client_at_the_address_of_a_peer_is_a_loop),
-		test(a_client_whose_address_becomes_a_peers_is_a_loop),
-		test(another_local_address_is_another_session),
-		test(the_socket_is_connected_and_watched),
-		test(idle_sessions_expire_in_order),
-		test(at_the_cap_there_is_no_room),
-		test(the_cap_is_for_all_workers_together),
-		test(a_new_client_replaces_the_oldest_that_does_not_converse),
-		test(a_reply_to_one_datagram_does_not_protect_a_session),
-		test(a_source_has_only_its_share),
-		test(answers_that_are_expected_end_it),
-		test(a_bound_does_not_run_over),
-		test(a_broken_socket_is_opened_again),
-		test(a_broken_socket_stays_if_no_other_can_be_opened),
-		test(an_endpoint_that_becomes_our_own_is_a_loop),
+		test(client_keeps_its_session),
+		test(client_with_the_address_of_a_peer_is_a_loop),
+		test(client_becomes_a_loop_when_a_peer_gets_its_address),
+		test(another_local_address_has_another_session),
+		test(socket_is_connected_and_watched),
+		test(idle_sessions_end_in_order_of_use),
+		test(max_sessions_limits_open_sessions),
+		test(max_sessions_counts_all_workers),
+		test(new_client_replaces_the_oldest_without_a_conversation),
+		test(reply_to_one_datagram_does_not_protect_the_session),
+		test(source_gets_source_sessions),
+		test(session_ends_after_its_last_expected_reply),
+		test(expected_replies_do_not_overflow),
+		test(broken_socket_is_opened_again),
+		test(broken_socket_stays_if_none_can_be_opened),
+		test(endpoint_at_our_own_address_is_a_loop),
 		test(sessions_leave_a_peer_that_is_down),
-		test(an_error_without_a_datagram_does_not_count),
+		test(error_without_a_datagram_does_not_count),
 		test(sessions_stay_with_a_peer_that_replies_to_others),
-		test(a_reply_brings_sessions_back),
-		test(where_all_are_down_sessions_stay),
-		test(sessions_of_a_vanished_address_stay_while_it_replies),
-		test(without_other_addresses_sessions_stay),
-		test(the_same_addresses_change_nothing),
-		test(the_fewest_sessions_are_known_after_ends_and_changes),
-		test(what_waits_keeps_a_session_alive),
-		test(what_nobody_has_read_is_counted),
-		test(what_comes_when_it_ends_is_not_taken),
-		test(a_session_has_the_listeners_buffer_but_not_more_than_its_share),
-		test(what_the_kernel_dropped_is_counted),
-		test(without_descriptors_nothing_is_lost),
-		test(sessions_of_a_peer_wait_together),
-		test(without_any_address_clients_are_dropped),
-		test(our_own_listener_is_left_out),
-		test(a_peer_that_cannot_be_reached_counts_as_failing),
-		test(an_answer_may_be_under_way),
+		test(reply_brings_sessions_back),
+		test(sessions_stay_if_all_peers_are_down),
+		test(sessions_of_a_removed_address_stay_while_it_replies),
+		test(sessions_stay_if_there_is_no_other_address),
+		test(same_addresses_keep_the_balancer),
+		test(least_sessions_counts_after_ends_and_updates),
+		test(clients_are_dropped_without_any_address),
+		test(own_listener_is_no_peer),
+		test(waiting_reply_keeps_an_idle_session),
+		test(unread_replies_are_counted),
+		test(reply_during_the_close_is_not_counted),
+		test(receive_buffer_is_that_of_the_listener_up_to_a_limit),
+		test(kernel_drops_are_counted),
+		test(lack_of_descriptors_leaves_the_peers_up),
+		test(sessions_of_a_peer_share_its_wait_budget),
+		test(unreachable_peer_counts_as_failing),
+		test(recent_session_without_its_reply_is_reported),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Answers of peers to their clients, over real sockets of loopback; the records that they make are caught (-Wl,--wrap).
- */
+/* Replies of peers to their clients, over real sockets of loopback. The linker replaces record_ring_push(), which
+ * stores the records. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -14,9 +14,9 @@
 #include "relay/reply.h"
 #include "tests/unit/relay/relay_fixture.h"
 
-static struct datagram_record caught[64];
+static struct datagram_record recorded[64];
 static char payloads[64][16];
-static unsigned caught_count, wake_count;
+static unsigned recorded_count, wake_count;
 
 void __wrap_record_ring_push(struct record_ring *ring, const struct datagram_record *record);
 void __wrap_record_ring_wake(struct record_ring *ring);
@@ -25,10 +25,10 @@ void __wrap_record_ring_push(struct record_ring *ring, const struct datagram_rec
 {
 	(void)ring;
 	assert_true(record->size < sizeof(payloads[0]));
-	if (caught_count == sizeof(caught) / sizeof(caught[0]))
+	if (recorded_count == sizeof(recorded) / sizeof(recorded[0]))
 		return;
-	memcpy(payloads[caught_count], record->payload, record->size);
-	caught[caught_count++] = *record;
+	memcpy(payloads[recorded_count], record->payload, record->size);
+	recorded[recorded_count++] = *record;
 }
 
 void __wrap_record_ring_wake(struct record_ring *ring)
@@ -49,7 +49,7 @@ struct fixture {
 	struct tx_batch *tx_batch;
 	struct arena arena;
 	struct rx_batch *batch;
-	struct reply_batch answers;
+	struct reply_batch replies;
 };
 
 static int set_up(void **state)
@@ -59,32 +59,33 @@ static int set_up(void **state)
 	struct fixture *f = &fixture;
 
 	memset(f, 0, sizeof(*f));
-	caught_count = 0;
+	recorded_count = 0;
 	relay_fixture_set_up(&f->relay);
 	f->relay.config.encodings = encodings;
 	f->relay.config.encoding_count = 1;
-	reply_batch_init(&f->answers, f->relay.epoll);
+	reply_batch_init(&f->replies, f->relay.epoll);
 	for (size_t i = 0; i < CLIENTS; i++)
 		f->clients[i] = bound(&f->at[i]);
 	*state = f;
 	return rx_batch_create(&f->batch);
 }
 
-/* A session for each client, all with peer a. */
+/* Opens a session for each client, all with peer a. */
 static void begin(struct fixture *f)
 {
 	f->relay.config.balance = BALANCE_FAILOVER;
 	relay_fixture_begin(&f->relay);
 	assert_int_equal(pipeline_init(&f->pipeline, &relay_action, &f->relay.config, f->relay.peer_sockets), 0);
-	assert_int_equal(tx_batch_create(&f->tx_batch, pipeline_chunks_max(&f->pipeline), RX_BATCH_TRAINS + PEERS), 0);
+	assert_int_equal(
+		tx_batch_create(&f->tx_batch, pipeline_chunks_max(&f->pipeline), pipeline_flows_max(&f->pipeline)), 0);
 	assert_int_equal(arena_create(&f->arena, f->pipeline.delivery.converts), 0);
 	f->pipeline.delivery.tx_batch = f->tx_batch;
 	f->pipeline.delivery.arena = &f->arena;
 	f->pipeline.counters = &f->counters;
 	f->pipeline.action_state = &f->relay.relay;
-	f->pipeline.delivery.ring = (struct record_ring *)f; /* never looked into */
+	f->pipeline.delivery.ring = (struct record_ring *)f; /* never dereferenced */
 	f->relay.relay.setup.delivery = &f->pipeline.delivery;
-	f->relay.relay.setup.paused = &f->answers.paused;
+	f->relay.relay.setup.paused = &f->replies.paused;
 	for (size_t i = 0; i < CLIENTS; i++) {
 		struct relay_client client = {.client = &f->at[i], .local = &f->relay.local, .tx = &f->relay.client_tx};
 
@@ -106,8 +107,8 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* The peer answers to the client's session. */
-static void answer_bytes(struct fixture *f, size_t client, const void *data, size_t size)
+/* The peer sends a reply to the client's session. */
+static void send_reply_bytes(struct fixture *f, size_t client, const void *data, size_t size)
 {
 	struct address to = {.length = sizeof(to.v6)};
 
@@ -115,21 +116,21 @@ static void answer_bytes(struct fixture *f, size_t client, const void *data, siz
 	assert_int_equal(sendto(f->relay.sinks[0], data, size, 0, &to.any, to.length), size);
 }
 
-static void answer(struct fixture *f, size_t client, const char *data)
+static void send_reply(struct fixture *f, size_t client, const char *data)
 {
-	answer_bytes(f, client, data, strlen(data));
+	send_reply_bytes(f, client, data, strlen(data));
 }
 
-/* One batch of at most limit trains. Returns whether more may wait. */
+/* Processes one batch of at most limit trains. Returns whether more may wait. */
 static bool turn(struct fixture *f, unsigned limit)
 {
-	bool more = reply_batch_recv(&f->answers, f->batch, f->relay.epoll, limit);
+	bool more = reply_batch_recv(&f->replies, f->batch, f->relay.epoll, limit);
 
-	if (!f->answers.session_count)
+	if (!f->replies.session_count)
 		return more;
-	reply_batch_submit(&f->answers, 7, 10);
+	reply_batch_submit(&f->replies, 7, 10);
 	assert_true(tx_batch_flush(f->tx_batch, 10));
-	reply_batch_complete(&f->answers);
+	reply_batch_complete(&f->replies);
 	return more;
 }
 
@@ -157,21 +158,21 @@ static uint64_t count(const counter *c)
 	return counter_get(c);
 }
 
-static void every_client_gets_its_own(void **state)
+static void each_client_gets_its_own_replies(void **state)
 {
 	static const char *const texts[CLIENTS] = {"one", "two", ""};
 	struct fixture *f = *state;
 
 	begin(f);
 	for (size_t i = 0; i < CLIENTS; i++)
-		answer(f, i, texts[i]);
-	answer(f, 0, "more");
+		send_reply(f, i, texts[i]);
+	send_reply(f, 0, "more");
 	assert_false(turn(f, RX_BATCH_TRAINS));
 	for (size_t i = 0; i < CLIENTS; i++)
 		expect(f, i, texts[i]);
 	expect(f, 0, "more");
 	assert_false(turn(f, RX_BATCH_TRAINS));
-	assert_int_equal(f->answers.session_count, 0);
+	assert_int_equal(f->replies.session_count, 0);
 	assert_int_equal(count(&f->relay.relay.counters.replies), 4);
 	assert_int_equal(count(&f->relay.relay.counters.replied), 4);
 	assert_int_equal(count(&f->relay.relay.counters.reply_bytes), 10);
@@ -187,25 +188,25 @@ static void records_name_peer_and_client(void **state)
 	struct fixture *f = *state;
 
 	begin(f);
-	answer(f, 1, "hello");
+	send_reply(f, 1, "hello");
 	turn(f, RX_BATCH_TRAINS);
-	assert_int_equal(caught_count, 1);
-	assert_int_equal(caught[0].verdict, VERDICT_ANSWERED);
-	assert_true(caught[0].reply);
-	assert_ptr_equal(caught[0].peer, &f->relay.peers[0]);
-	assert_ptr_equal(caught[0].destination, &f->sessions[1]->node.client);
-	assert_int_equal(caught[0].time_us, 7);
+	assert_int_equal(recorded_count, 1);
+	assert_int_equal(recorded[0].verdict, VERDICT_ANSWERED);
+	assert_true(recorded[0].reply);
+	assert_ptr_equal(recorded[0].peer, &f->relay.peers[0]);
+	assert_ptr_equal(recorded[0].destination, &f->sessions[1]->node.client);
+	assert_int_equal(recorded[0].time_us, 7);
 	assert_memory_equal(payloads[0], "hello", 5);
 }
 
-static void what_does_not_fit_comes_with_the_next_batch(void **state)
+static void replies_over_the_limit_come_with_the_next_batch(void **state)
 {
 	struct fixture *f = *state;
 
 	begin(f);
 	for (size_t i = 0; i < CLIENTS; i++)
-		answer(f, i, "first");
-	answer(f, 0, "second");
+		send_reply(f, i, "first");
+	send_reply(f, 0, "second");
 	assert_true(turn(f, 2));
 	assert_int_equal(count(&f->relay.relay.counters.replies), 2);
 	while (turn(f, 2))
@@ -215,7 +216,7 @@ static void what_does_not_fit_comes_with_the_next_batch(void **state)
 	expect(f, 0, "second");
 }
 
-static void only_so_many_are_admitted(void **state)
+static void replies_beyond_responses_are_dropped(void **state)
 {
 	struct fixture *f = *state;
 	struct relay_counters *counters = &f->relay.relay.counters;
@@ -223,10 +224,10 @@ static void only_so_many_are_admitted(void **state)
 	f->relay.config.responses = 2;
 	begin(f);
 	relay_count_sent(&f->relay.relay, f->sessions[0], 1);
-	answer(f, 0, "1");
-	answer(f, 0, "2");
-	answer(f, 0, "3");
-	answer(f, 1, "never asked");
+	send_reply(f, 0, "1");
+	send_reply(f, 0, "2");
+	send_reply(f, 0, "3");
+	send_reply(f, 1, "never asked");
 	turn(f, RX_BATCH_TRAINS);
 	expect(f, 0, "1");
 	expect(f, 0, "2");
@@ -235,11 +236,11 @@ static void only_so_many_are_admitted(void **state)
 	assert_int_equal(count(&counters->replies), 4);
 	assert_int_equal(count(&counters->replied), 2);
 	assert_int_equal(count(&counters->dropped[DROP_UNEXPECTED]), 2);
-	assert_int_equal(alive(&f->relay), CLIENTS - 2); /* nothing more is expected of either */
-	assert_int_equal(caught_count, 4);
+	assert_int_equal(alive(&f->relay), CLIENTS - 2); /* both sessions are complete */
+	assert_int_equal(recorded_count, 4);
 }
 
-static void a_train_is_cut_where_no_more_is_expected(void **state)
+static void train_is_cut_at_the_last_expected_reply(void **state)
 {
 	struct fixture *f = *state;
 	struct relay_counters *counters = &f->relay.relay.counters;
@@ -251,7 +252,7 @@ static void a_train_is_cut_where_no_more_is_expected(void **state)
 	f->sessions[0]->gro_enabled = true;
 	socket_enable_gro(f->sessions[0]->tx.fd);
 	setsockopt(f->relay.sinks[0], SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment));
-	answer_bytes(f, 0, "aabbccdde", 9);
+	send_reply_bytes(f, 0, "aabbccdde", 9);
 	turn(f, RX_BATCH_TRAINS);
 	expect(f, 0, "aa");
 	expect(f, 0, "bb");
@@ -261,12 +262,12 @@ static void a_train_is_cut_where_no_more_is_expected(void **state)
 	assert_int_equal(count(&counters->reply_bytes), 9);
 	assert_int_equal(count(&counters->replied), 3);
 	assert_int_equal(count(&counters->dropped[DROP_UNEXPECTED]), 2);
-	assert_int_equal(caught_count, 5);
-	assert_int_equal(caught[4].verdict, VERDICT_DROPPED);
-	assert_int_equal(caught[4].size, 1);
+	assert_int_equal(recorded_count, 5);
+	assert_int_equal(recorded[4].verdict, VERDICT_DROPPED);
+	assert_int_equal(recorded[4].size, 1);
 }
 
-static void answers_come_in_the_clients_charset(void **state)
+static void replies_have_the_charset_of_the_listener(void **state)
 {
 	static char *gbk[] = {(char *)"gbk"};
 	struct fixture *f = *state;
@@ -274,14 +275,14 @@ static void answers_come_in_the_clients_charset(void **state)
 	f->relay.config.encodings = gbk;
 	f->relay.peers[0].encoding = (char *)"utf-8";
 	begin(f);
-	answer(f, 0, "\xe4\xbd\xa0");
-	answer(f, 0, "ab");
+	send_reply(f, 0, "\xe4\xbd\xa0");
+	send_reply(f, 0, "ab");
 	turn(f, RX_BATCH_TRAINS);
 	expect(f, 0, "\xc4\xe3");
 	expect(f, 0, "ab");
 }
 
-static void a_peer_that_is_gone_is_counted(void **state)
+static void icmp_error_is_counted_once(void **state)
 {
 	struct fixture *f = *state;
 
@@ -290,13 +291,13 @@ static void a_peer_that_is_gone_is_counted(void **state)
 	assert_int_equal(send(f->sessions[0]->tx.fd, "?", 1, 0), 1);
 	relay_count_sent(&f->relay.relay, f->sessions[0], 1);
 	turn(f, RX_BATCH_TRAINS);
-	assert_int_equal(f->answers.session_count, 1);
-	assert_int_equal(f->answers.count, 0);
+	assert_int_equal(f->replies.session_count, 1);
+	assert_int_equal(f->replies.count, 0);
 	assert_int_equal(count(&f->relay.peer_sockets[0].counters.icmp_errors), 1);
 	assert_int_equal(atomic_load(&f->sessions[0]->endpoint_ref->endpoint->fails), 1);
-	assert_int_equal(alive(&f->relay), CLIENTS); /* it may come back */
+	assert_int_equal(alive(&f->relay), CLIENTS); /* the peer may return */
 	turn(f, RX_BATCH_TRAINS);
-	assert_int_equal(f->answers.session_count, 0); /* once was enough */
+	assert_int_equal(f->replies.session_count, 0); /* the error is reported only once */
 	f->relay.sinks[0] = bound(&(struct address){0});
 }
 
@@ -311,15 +312,15 @@ static void errors_do_not_pause_a_session(void **state)
 	for (int i = 0; i < 10; i++) {
 		assert_int_equal(send(f->sessions[0]->tx.fd, "?", 1, 0), 1);
 		turn(f, RX_BATCH_TRAINS);
-		assert_int_equal(f->answers.session_count, 1);
+		assert_int_equal(f->replies.session_count, 1);
 		turn(f, RX_BATCH_TRAINS); /* meanwhile others have their turn */
 	}
-	assert_int_equal(count(&r->peer_sockets[0].counters.icmp_errors), 10);
-	assert_false(paused_sessions_any(&f->answers.paused));
+	assert_int_equal(counter_get(&r->peer_sockets[0].counters.icmp_errors), 10);
+	assert_false(paused_sessions_any(&f->replies.paused));
 	r->sinks[0] = bound(&(struct address){0});
 }
 
-static void an_answer_makes_its_peer_well(void **state)
+static void reply_resets_the_failures_of_its_endpoint(void **state)
 {
 	struct fixture *f = *state;
 
@@ -328,22 +329,22 @@ static void an_answer_makes_its_peer_well(void **state)
 	f->sessions[0]->tx.icmp_errors = 2;
 	relay_finish_batch(&f->relay.relay, f->sessions[0], 5);
 	assert_int_equal(atomic_load(&f->sessions[0]->endpoint_ref->endpoint->fails), 1);
-	answer(f, 1, "here");
+	send_reply(f, 1, "here");
 	turn(f, RX_BATCH_TRAINS);
 	assert_int_equal(atomic_load(&f->sessions[0]->endpoint_ref->endpoint->fails), 0);
 }
 
-static void nobody_is_kept_from_being_heard(void **state)
+static void busy_session_does_not_delay_the_others(void **state)
 {
 	struct fixture *f = *state;
 
 	begin(f);
 	for (int i = 0; i < 40; i++)
-		answer(f, 0, "talk");
-	answer(f, 1, "short");
-	answer(f, 2, "word");
+		send_reply(f, 0, "talk");
+	send_reply(f, 1, "short");
+	send_reply(f, 2, "word");
 	for (int i = 0; i < 3; i++)
-		assert_true(turn(f, 4)); /* less than the talker has, each time */
+		assert_true(turn(f, 4)); /* the busy session has more each time */
 	expect(f, 1, "short");
 	expect(f, 2, "word");
 	while (turn(f, 4))
@@ -354,7 +355,7 @@ static void nobody_is_kept_from_being_heard(void **state)
 	assert_false(f->sessions[1]->gro_enabled);
 }
 
-static void more_sessions_than_a_batch_has_room_for(void **state)
+static void batch_is_bounded_for_many_sessions(void **state)
 {
 	enum { SESSIONS = 150 };
 	struct fixture *f = *state;
@@ -367,13 +368,13 @@ static void more_sessions_than_a_batch_has_room_for(void **state)
 	for (uint16_t i = 0; i < SESSIONS; i++) {
 		assert_int_equal(find(&f->relay, (uint16_t)(i + 1), 1, &session), DROP_NONE);
 		f->sessions[0] = session;
-		answer(f, 0, "x");
+		send_reply(f, 0, "x");
 	}
 	do {
 		more = turn(f, RX_BATCH_TRAINS);
-		assert_true(f->answers.session_count <= REPLY_BATCH_SESSIONS);
-		assert_true(f->answers.count <= RX_BATCH_TRAINS);
-		seen += f->answers.count;
+		assert_true(f->replies.session_count <= REPLY_BATCH_SESSIONS);
+		assert_true(f->replies.count <= RX_BATCH_TRAINS);
+		seen += f->replies.count;
 	} while (more);
 	assert_int_equal(seen, SESSIONS);
 	assert_true(wake_count > wakes);
@@ -385,17 +386,17 @@ static void more_sessions_than_a_batch_has_room_for(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(every_client_gets_its_own),
+		test(each_client_gets_its_own_replies),
 		test(records_name_peer_and_client),
-		test(what_does_not_fit_comes_with_the_next_batch),
-		test(only_so_many_are_admitted),
-		test(a_train_is_cut_where_no_more_is_expected),
-		test(answers_come_in_the_clients_charset),
-		test(a_peer_that_is_gone_is_counted),
+		test(replies_over_the_limit_come_with_the_next_batch),
+		test(replies_beyond_responses_are_dropped),
+		test(train_is_cut_at_the_last_expected_reply),
+		test(replies_have_the_charset_of_the_listener),
+		test(icmp_error_is_counted_once),
 		test(errors_do_not_pause_a_session),
-		test(an_answer_makes_its_peer_well),
-		test(nobody_is_kept_from_being_heard),
-		test(more_sessions_than_a_batch_has_room_for),
+		test(reply_resets_the_failures_of_its_endpoint),
+		test(busy_session_does_not_delay_the_others),
+		test(batch_is_bounded_for_many_sessions),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

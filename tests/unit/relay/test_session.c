@@ -6,7 +6,7 @@
 
 #include "relay/session.h"
 
-static void a_pool_is_bounded(void **state)
+static void pool_is_bounded(void **state)
 {
 	struct session_pool pool;
 	struct session *sessions[3];
@@ -26,7 +26,7 @@ static void a_pool_is_bounded(void **state)
 	session_pool_finish(&pool);
 }
 
-static void a_session_is_taken_clean(void **state)
+static void session_is_zeroed(void **state)
 {
 	struct session_pool pool;
 	struct session *session;
@@ -45,23 +45,23 @@ static void a_session_is_taken_clean(void **state)
 	session_pool_finish(&pool);
 }
 
-static void memory_is_not_used_before_its_time(void **state)
+static void large_pool_reserves_without_use(void **state)
 {
 	struct session_pool pool;
 
 	(void)state;
-	assert_int_equal(session_pool_init(&pool, 1000000), 0); /* half a gigabyte, if it were */
+	assert_int_equal(session_pool_init(&pool, 1000000), 0); /* half a gigabyte of address space */
 	assert_non_null(session_pool_take(&pool));
 	session_pool_finish(&pool);
-	session_pool_finish(&pool); /* nothing is left to finish */
+	session_pool_finish(&pool); /* a second call does nothing */
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_pool_is_bounded),
-		cmocka_unit_test(a_session_is_taken_clean),
-		cmocka_unit_test(memory_is_not_used_before_its_time),
+		cmocka_unit_test(pool_is_bounded),
+		cmocka_unit_test(session_is_zeroed),
+		cmocka_unit_test(large_pool_reserves_without_use),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,7 +59,7 @@ static struct session_node *find(const struct fixture *f, const char *client, co
 	return session_table_find(f->table, &from, &to);
 }
 
-static void every_part_of_both_addresses_tells_sessions_apart(void **state)
+static void every_part_of_both_addresses_is_compared(void **state)
 {
 	struct fixture *f = *state;
 	static const char *const pairs[][2] = {
@@ -86,7 +86,7 @@ static void every_part_of_both_addresses_tells_sessions_apart(void **state)
 	assert_int_equal(session_table_count(f->table), count);
 }
 
-static void what_was_removed_is_not_found(void **state)
+static void removed_session_is_not_found(void **state)
 {
 	struct fixture *f = *state;
 
@@ -100,7 +100,7 @@ static void what_was_removed_is_not_found(void **state)
 	assert_null(session_table_lru_first(f->table));
 }
 
-static void the_oldest_is_the_one_used_least_recently(void **state)
+static void first_is_the_least_recently_used(void **state)
 {
 	struct fixture *f = *state;
 
@@ -114,7 +114,7 @@ static void the_oldest_is_the_one_used_least_recently(void **state)
 	session_table_touch(f->table, &f->nodes[0], SESSION_SINGLE, 10);
 	assert_ptr_equal(session_table_lru_first(f->table), &f->nodes[1]);
 	assert_int_equal(f->nodes[0].used_ms, 10);
-	session_table_touch(f->table, &f->nodes[0], SESSION_SINGLE, 11); /* the newest already */
+	session_table_touch(f->table, &f->nodes[0], SESSION_SINGLE, 11); /* it is already the most recent one */
 	assert_int_equal(f->nodes[0].used_ms, 11);
 	session_table_remove(f->table, &f->nodes[1]);
 	assert_ptr_equal(session_table_lru_first(f->table), &f->nodes[2]);
@@ -145,8 +145,8 @@ static void each_class_has_its_own_order(void **state)
 	assert_ptr_equal(TAILQ_FIRST(session_table_lru(f->table, SESSION_CONVERSATION)), &f->nodes[1]);
 }
 
-/* A seeded random run against the plainest model: an array of what is in the table, and when it was used. */
-static void a_random_run_agrees_with_a_model(void **state)
+/* Compares a random run with a model: an array of the times of use. The seed is fixed. */
+static void random_run_agrees_with_a_model(void **state)
 {
 	struct fixture *f = *state;
 	uint64_t used[MAX] = {0}; /* 0: not in the table */
@@ -185,7 +185,7 @@ static void a_random_run_agrees_with_a_model(void **state)
 
 #define CLIENTS 16384
 
-/* From one node of a chain to its end. The first of the chain has the longest. */
+/* Returns the number of nodes from this one to the end of its chain. */
 static unsigned chain_length(const struct session_node *node)
 {
 	unsigned length = 0;
@@ -195,9 +195,9 @@ static unsigned chain_length(const struct session_node *node)
 	return length;
 }
 
-/* Addresses and ports that follow each other are spread as well as any: nobody can choose which clients share a chain,
- * for the hash has a key of its own. With as many buckets as clients, chains of more than 12 come about once in a
- * million runs. */
+/* The hash has a random key, so consecutive addresses and ports spread like random ones, and no client can choose which
+ * sessions share a chain. With as many buckets as clients, a chain of more than 12 occurs about once in a million runs.
+ */
 static void clients_in_sequence_have_short_chains(void **state)
 {
 	struct session_node *nodes = calloc(CLIENTS, sizeof(*nodes));
@@ -228,11 +228,11 @@ static void clients_in_sequence_have_short_chains(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(every_part_of_both_addresses_tells_sessions_apart, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(what_was_removed_is_not_found, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_oldest_is_the_one_used_least_recently, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(every_part_of_both_addresses_is_compared, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(removed_session_is_not_found, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(first_is_the_least_recently_used, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(each_class_has_its_own_order, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_random_run_agrees_with_a_model, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(random_run_agrees_with_a_model, set_up, tear_down),
 		cmocka_unit_test(clients_in_sequence_have_short_chains),
 	};
 

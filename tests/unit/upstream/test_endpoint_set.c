@@ -34,7 +34,7 @@ static int set_up(void **state)
 		address_from_ip(&f->peers[i].address, "192.0.2.1", (uint16_t)(i + 1));
 		f->peer_list[i] = &f->peers[i];
 		f->endpoints[i] = endpoint_create(&f->peers[i], &f->peers[i].address, &f->epoch);
-		peers[i] = (struct peer_endpoints){&f->endpoints[i], 1};
+		peers[i] = (struct peer_endpoints){.items = &f->endpoints[i], .count = 1};
 	}
 	f->snapshot = endpoints_snapshot_create(peers, PEERS);
 	assert_non_null(f->snapshot);
@@ -147,7 +147,7 @@ static void update_to_peers(struct fixture *f, size_t first, size_t last)
 	struct endpoints_snapshot *snapshot;
 
 	for (size_t i = first; i < last; i++)
-		peers[i] = (struct peer_endpoints){&f->endpoints[i], 1};
+		peers[i] = (struct peer_endpoints){.items = &f->endpoints[i], .count = 1};
 	snapshot = endpoints_snapshot_create(peers, PEERS);
 	assert_non_null(snapshot);
 	assert_int_equal(endpoint_set_update(&f->set, snapshot), 0);
@@ -218,6 +218,29 @@ static void test_own_addresses_are_left_out(void **state)
 	own_addresses_destroy(own);
 }
 
+/* The reason to refuse sessions while no peer has an address. */
+static void test_reason_without_endpoints(void **state)
+{
+	struct fixture *f = *state;
+	struct peer_endpoints none[PEERS] = {0};
+	struct endpoints_snapshot *snapshot = endpoints_snapshot_create(none, PEERS);
+	struct endpoint_ref *ref;
+	struct address client;
+
+	address_from_ip(&client, "198.51.100.1", 4242);
+	init_set(f, NULL);
+	assert_int_equal(endpoint_set_update(&f->set, snapshot), 0);
+	assert_int_equal(endpoint_set_assign(&f->set, &client, &ref), DROP_UNRESOLVED);
+	endpoints_snapshot_put(snapshot);
+	none[1].no_address = true;
+	snapshot = endpoints_snapshot_create(none, PEERS);
+	assert_int_equal(endpoint_set_update(&f->set, snapshot), 0);
+	assert_int_equal(endpoint_set_assign(&f->set, &client, &ref), DROP_NO_ADDRESS);
+	endpoints_snapshot_put(snapshot);
+	assert_int_equal(endpoint_set_update(&f->set, f->snapshot), 0);
+	assert_int_equal(endpoint_set_assign(&f->set, &client, &ref), DROP_NONE);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -225,6 +248,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(test_members_follow_listeners_order),
 		test(test_refresh_sees_ejection_and_its_end),
+		test(test_reason_without_endpoints),
 		test(test_member_that_replied_recently_is_kept),
 		test(test_refresh_sees_checks),
 		test(test_all_members_are_kept_if_all_are_down),

@@ -255,7 +255,8 @@ static void set_endpoints(struct fixture *f)
 
 	snapshot->peer_count = PEERS;
 	for (size_t i = 0; i < PEERS; i++)
-		snapshot->peers[i] = (struct peer_endpoints){&f->endpoints[i], f->endpoints[i] != NULL};
+		snapshot->peers[i] =
+			(struct peer_endpoints){.items = &f->endpoints[i], .count = f->endpoints[i] != NULL};
 	health_checks_set(f->checks, snapshot);
 	free(snapshot);
 }

@@ -61,7 +61,7 @@ static int on_changed(const struct peer_config *config, const struct address *ad
 	struct fixture *f = data;
 
 	assert_ptr_equal(config, &f->config);
-	assert_int_equal(address_port(&addresses[0]), 53);
+	assert_int_equal(count ? address_port(&addresses[0]) : 53, 53);
 	f->changes++;
 	f->count = count;
 	return f->changed_error;
@@ -209,20 +209,81 @@ static void test_success_after_failures_is_logged(void **state)
 	assert_int_equal(log_lines(f, "info: peer b: host.test is 192.0.2.1:53\n"), 2);
 }
 
-static void test_list_without_usable_address_is_a_failure(void **state)
+/* Completes the look-up with this address. */
+static void complete_with(struct fixture *f, const char *ip)
 {
-	struct fixture *f = *state;
 	struct address address;
 	struct addrinfo info = {.ai_family = AF_INET};
 	struct name_lookup_result result = {.list = &info};
 
-	assert_int_equal(address_from_ip(&address, "0.0.0.0", 0), 0);
+	assert_int_equal(address_from_ip(&address, ip, 0), 0);
 	info.ai_addr = &address.any;
 	info.ai_addrlen = address.length;
 	f->resolver.lookup.done(&f->resolver.lookup, &result);
-	assert_int_equal(f->changes, 0);
+}
+
+static void test_list_without_usable_address_is_a_failure(void **state)
+{
+	struct fixture *f = *state;
+
+	complete_with(f, "0.0.0.0");
 	assert_int_equal(delay_ms, 1000);
-	assert_int_equal(log_lines(f, "cannot resolve host.test: Name or service not known; "), 1);
+	assert_int_equal(log_lines(f, "cannot resolve host.test: 0.0.0.0:53 is nobody's address; datagrams for it are "
+				      "dropped, and it is tried again\n"),
+			 1);
+	assert_int_equal(f->changes, 1);
+	assert_int_equal(f->count, 0);
+	complete_with(f, "255.255.255.255");
+	assert_int_equal(f->changes, 1);
+	complete(f, 0, 1);
+	assert_int_equal(f->changes, 2);
+	assert_int_equal(f->count, 1);
+}
+
+/* Sessions and datagrams stay with the last address. */
+static void test_list_without_usable_address_keeps_the_last_address(void **state)
+{
+	struct fixture *f = *state;
+
+	complete(f, 0, 1);
+	complete_with(f, "224.0.0.1");
+	assert_int_equal(f->changes, 1);
+	assert_int_equal(log_lines(f, "cannot resolve host.test: 224.0.0.1:53 is a multicast group; its last address "
+				      "stays in use, and it is tried again\n"),
+			 1);
+}
+
+static void test_report_of_no_address_is_repeated_after_an_error(void **state)
+{
+	struct fixture *f = *state;
+
+	f->changed_error = -ENOMEM;
+	complete_with(f, "0.0.0.0");
+	f->changed_error = 0;
+	complete_with(f, "0.0.0.0");
+	complete_with(f, "0.0.0.0");
+	assert_int_equal(f->changes, 2);
+}
+
+static void test_refused_address_beside_others_is_logged_once(void **state)
+{
+	struct fixture *f = *state;
+	struct address addresses[2];
+	struct addrinfo infos[2] = {{.ai_family = AF_INET, .ai_next = &infos[1]}, {.ai_family = AF_INET}};
+	struct name_lookup_result result = {.list = infos};
+
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(address_from_ip(&addresses[i], i ? "192.0.2.1" : "255.255.255.255", 0), 0);
+		infos[i].ai_addr = &addresses[i].any;
+		infos[i].ai_addrlen = addresses[i].length;
+	}
+	for (int i = 0; i < 2; i++)
+		f->resolver.lookup.done(&f->resolver.lookup, &result);
+	assert_int_equal(f->count, 1);
+	assert_int_equal(log_lines(f,
+				   "warning: peer b: host.test is also 255.255.255.255:53, a broadcast address: it is "
+				   "not used\n"),
+			 1);
 }
 
 static void test_look_up_that_cannot_start_is_tried_again(void **state)
@@ -266,6 +327,9 @@ int main(void)
 		test(test_first_and_every_tenth_failure_are_logged),
 		test(test_success_after_failures_is_logged),
 		test(test_list_without_usable_address_is_a_failure),
+		test(test_list_without_usable_address_keeps_the_last_address),
+		test(test_report_of_no_address_is_repeated_after_an_error),
+		test(test_refused_address_beside_others_is_logged_once),
 		test(test_look_up_that_cannot_start_is_tried_again),
 		test(test_change_that_is_not_applied_is_reported_again),
 	};

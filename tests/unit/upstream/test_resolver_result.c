@@ -4,10 +4,34 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "upstream/resolver_result.h"
+
+int __wrap_getifaddrs(struct ifaddrs **list);
+void __wrap_freeifaddrs(struct ifaddrs *list);
+
+/* One network, 198.51.100.0/24, or no list of interfaces. */
+static bool getifaddrs_fails;
+static struct sockaddr_in network_ip, network_mask;
+static struct ifaddrs network = {.ifa_addr = (struct sockaddr *)&network_ip,
+				 .ifa_netmask = (struct sockaddr *)&network_mask};
+
+int __wrap_getifaddrs(struct ifaddrs **list)
+{
+	network_ip = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc6336407)};
+	network_mask = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xffffff00)};
+	*list = getifaddrs_fails ? (void *)1 : &network;
+	return getifaddrs_fails ? -1 : 0;
+}
+
+void __wrap_freeifaddrs(struct ifaddrs *list)
+{
+	assert_ptr_equal(list, &network);
+}
 
 #define PORT 53
 #define LIST_MAX 100
@@ -93,6 +117,43 @@ static void test_unusable_addresses_are_left_out(void **state)
 	assert_addresses(&result, "192.0.2.2:53");
 }
 
+static void test_addresses_of_no_host_are_refused(void **state)
+{
+	static const struct resolver_result none;
+	struct resolver_result result;
+	char text[ADDRESS_TEXT_MAX];
+
+	(void)state;
+	resolver_result_read(&result, &none,
+			     LIST("0.0.0.1", "255.255.255.255", "198.51.100.255", "224.0.0.1", "ff02::1", "192.0.2.1"),
+			     PORT);
+	assert_addresses(&result, "192.0.2.1:53");
+	assert_int_equal(result.refused_kind, DESTINATION_NOBODY);
+	assert_string_equal(address_format(&result.refused, text), "0.0.0.1:53");
+	resolver_result_read(&result, &none, LIST("198.51.100.255"), PORT);
+	assert_int_equal(result.count, 0);
+	assert_int_equal(result.refused_kind, DESTINATION_BROADCAST);
+	resolver_result_read(&result, &none, LIST("198.51.100.254"), PORT);
+	assert_addresses(&result, "198.51.100.254:53");
+	assert_int_equal(result.refused_kind, DESTINATION_HOST);
+}
+
+/* An interface may get the network of an address that is in use. */
+static void test_previous_address_that_becomes_a_broadcast_is_refused(void **state)
+{
+	static const struct resolver_result none;
+	struct resolver_result previous, result;
+
+	(void)state;
+	getifaddrs_fails = true;
+	resolver_result_read(&previous, &none, LIST("198.51.100.255"), PORT);
+	assert_addresses(&previous, "198.51.100.255:53");
+	getifaddrs_fails = false;
+	resolver_result_read(&result, &previous, LIST("198.51.100.255"), PORT);
+	assert_int_equal(result.count, 0);
+	assert_int_equal(result.refused_kind, DESTINATION_BROADCAST);
+}
+
 static void test_previous_addresses_come_first_in_their_order(void **state)
 {
 	struct resolver_result previous, result;
@@ -167,6 +228,8 @@ int main(void)
 		cmocka_unit_test(test_no_list),
 		cmocka_unit_test(test_duplicates_are_left_out),
 		cmocka_unit_test(test_unusable_addresses_are_left_out),
+		cmocka_unit_test(test_addresses_of_no_host_are_refused),
+		cmocka_unit_test(test_previous_address_that_becomes_a_broadcast_is_refused),
 		cmocka_unit_test(test_previous_addresses_come_first_in_their_order),
 		cmocka_unit_test(test_maximum_of_addresses),
 		cmocka_unit_test(test_previous_addresses_stay_beyond_the_maximum),

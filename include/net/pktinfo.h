@@ -1,0 +1,16 @@
+/* The local addresses of a received datagram, which the kernel reports in a control message. */
+#ifndef UDPRELAYD_NET_PKTINFO_H
+#define UDPRELAYD_NET_PKTINFO_H
+
+#include "base/address.h"
+
+struct pktinfo {
+	struct address destination; /* that the sender wrote to */
+	struct address reply_source; /* to send a reply from; length 0: the kernel chooses */
+};
+
+/* Reads the data of a control message IP_PKTINFO (ip(7)) or IPV6_PKTINFO (ipv6(7)), which may be unaligned. */
+void pktinfo_parse4(struct pktinfo *local, const void *data);
+void pktinfo_parse6(struct pktinfo *local, const void *data);
+
+#endif

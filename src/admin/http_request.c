@@ -1,0 +1,82 @@
+#include "admin/http_request.h"
+
+#include "build_config.h"
+
+#if HAVE_LIBMICROHTTPD
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <string.h>
+#include <strings.h>
+
+#include "admin/http_host.h"
+
+/* All lines of one header. */
+struct header_lines {
+	const char *name, *value; /* value: of the first line; NULL: there is none */
+	unsigned count;
+	bool differ;
+};
+
+static enum MHD_Result http_request_add_line(void *data, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct header_lines *lines = data;
+
+	(void)kind;
+	value = value ? value : "";
+	if (strcasecmp(name, lines->name))
+		return MHD_YES;
+	lines->value = lines->value ? lines->value : value;
+	lines->differ |= strcmp(value, lines->value) != 0;
+	lines->count++;
+	return MHD_YES;
+}
+
+static struct header_lines http_request_find_header(struct MHD_Connection *connection, const char *name)
+{
+	struct header_lines lines = {.name = name};
+
+	MHD_get_connection_values(connection, MHD_HEADER_KIND, http_request_add_line, &lines);
+	return lines;
+}
+
+/* A client and a proxy that read different lengths would see different requests (RFC 9112, 6.3). */
+static bool http_request_has_conflicting_lengths(struct MHD_Connection *connection)
+{
+	struct header_lines length = http_request_find_header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
+
+	if (!length.count)
+		return false;
+	return length.differ || !*length.value || length.value[strspn(length.value, "0123456789")] ||
+	       http_request_find_header(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING).count;
+}
+
+static struct request_fault http_request_find_host_fault(struct MHD_Connection *connection, const char *version,
+							 const struct address *bound, const struct config *config)
+{
+	struct header_lines host = http_request_find_header(connection, MHD_HTTP_HEADER_HOST);
+
+	if (!host.count && !strcmp(version, MHD_HTTP_VERSION_1_0))
+		return (struct request_fault){0};
+	if (host.count != 1)
+		return (struct request_fault){MHD_HTTP_BAD_REQUEST, "one Host header is expected\n"};
+	switch (http_host_check(host.value, bound, config->http.hosts, config->http.host_count)) {
+	case HTTP_HOST_KNOWN:
+		return (struct request_fault){0};
+	case HTTP_HOST_UNKNOWN:
+		return (struct request_fault){MHD_HTTP_MISDIRECTED_REQUEST,
+					      "this host is not known here: add it to `hosts` in section [http]\n"};
+	default:
+		return (struct request_fault){MHD_HTTP_BAD_REQUEST, "the Host header is invalid\n"};
+	}
+}
+
+struct request_fault http_request_find_fault(struct MHD_Connection *connection, const char *version,
+					     const struct address *bound, const struct config *config)
+{
+	if (http_request_has_conflicting_lengths(connection))
+		return (struct request_fault){MHD_HTTP_BAD_REQUEST, "the lengths of the body conflict\n"};
+	return http_request_find_host_fault(connection, version, bound, config);
+}
+
+#endif

@@ -1,0 +1,45 @@
+#include "config/section_check.h"
+
+#include <stdarg.h>
+
+const struct ini_entry *section_entry(const struct section_check *check, const char *key)
+{
+	return ini_file_find(check->file, check->section, key);
+}
+
+bool section_accepts(const struct section_check *check, const char *key)
+{
+	const struct ini_entry *found = section_entry(check, key);
+
+	return found && found->value;
+}
+
+static void section_report(const struct section_check *check, struct diagnostics *diagnostics, const char *key,
+			   const char *format, va_list arguments) __attribute__((format(printf, 4, 0)));
+
+static void section_report(const struct section_check *check, struct diagnostics *diagnostics, const char *key,
+			   const char *format, va_list arguments)
+{
+	const struct ini_section *section = &check->file->sections[check->section];
+	const struct ini_entry *found = key ? section_entry(check, key) : NULL;
+
+	diagnostics_add_entry(diagnostics, found ? found->line : section->line, section->name, key, format, arguments);
+}
+
+void section_error(const struct section_check *check, const char *key, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	section_report(check, check->errors, key, format, arguments);
+	va_end(arguments);
+}
+
+void section_warning(const struct section_check *check, const char *key, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	section_report(check, check->warnings, key, format, arguments);
+	va_end(arguments);
+}

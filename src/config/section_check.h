@@ -1,0 +1,34 @@
+/* The checks of one section: the keys that the file sets, and the errors about them. Both validate*.c use it. */
+#ifndef UDPRELAYD_CONFIG_SECTION_CHECK_H
+#define UDPRELAYD_CONFIG_SECTION_CHECK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config/config.h"
+#include "config/diagnostics.h"
+#include "config/ini_file.h"
+
+/* The section that is being checked. */
+struct section_check {
+	const struct config *config;
+	const struct ini_file *file;
+	struct diagnostics *errors, *warnings;
+	size_t section; /* index */
+};
+
+/* Returns the entry of the key, also if its value was rejected, or NULL if the section does not have the key. */
+const struct ini_entry *section_entry(const struct section_check *check, const char *key);
+
+/* Returns whether the section has the key with a value that was not rejected. */
+bool section_accepts(const struct section_check *check, const char *key);
+
+/* Adds an error with the line of the key, or the line of the section if the key is missing. */
+void section_error(const struct section_check *check, const char *key, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Adds a warning in the same way. If key is NULL, the warning is about the whole section. */
+void section_warning(const struct section_check *check, const char *key, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,161 @@
+#include "config/validate_peer.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <inttypes.h>
+#include <string.h>
+#include <strings.h>
+
+/* --- Peers that are our own listeners --- */
+
+static bool equals_except_port(const struct address *a, const struct address *b)
+{
+	struct address host = *a;
+
+	address_set_port(&host, address_port(b));
+	return address_equal(&host, b);
+}
+
+static bool interface_has_address(const struct address *address)
+{
+	struct ifaddrs *first;
+	bool found = false;
+
+	if (getifaddrs(&first))
+		return false;
+	for (const struct ifaddrs *i = first; i && !found; i = i->ifa_next) {
+		struct address own = {.length = sizeof(own.v6)};
+
+		if (!i->ifa_addr || i->ifa_addr->sa_family != address->any.sa_family)
+			continue;
+		memcpy(&own.any, i->ifa_addr, address->any.sa_family == AF_INET ? sizeof(own.v4) : sizeof(own.v6));
+		found = equals_except_port(&own, address);
+	}
+	freeifaddrs(first);
+	return found;
+}
+
+/* Returns whether the address belongs to this host: a loopback address, or an address of an interface now. */
+static bool is_own_host_address(const struct address *address)
+{
+	if (address->any.sa_family == AF_INET && ntohl(address->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET)
+		return true;
+	if (address->any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr))
+		return true;
+	return address->any.sa_family != AF_UNIX && interface_has_address(address);
+}
+
+static bool joins_group(const struct listener_config *listener, const struct address *to)
+{
+	for (size_t i = 0; i < listener->group_count; i++) {
+		if (equals_except_port(&listener->groups[i].group, to))
+			return true;
+	}
+	return false;
+}
+
+/* Returns whether a datagram to this address arrives at the bind of the listener. */
+static bool reaches_listener(const struct address *to, const struct listener_config *listener,
+			     const struct bind_config *bind)
+{
+	int family = bind->address.any.sa_family;
+
+	if (address_equal(to, &bind->address))
+		return true;
+	if (address_port(to) != address_port(&bind->address) || !address_is_wildcard(&bind->address))
+		return false;
+	return (bind->any ? to->any.sa_family != AF_UNIX : to->any.sa_family == family) &&
+	       (joins_group(listener, to) || is_own_host_address(to));
+}
+
+bool config_peer_fixed_address(const struct peer_config *peer, struct address *address)
+{
+	*address = peer->address;
+	if (!peer->host)
+		return true;
+	return (!strcasecmp(peer->host, "localhost") || !strcasecmp(peer->host, "localhost.")) &&
+	       !address_from_ip(address, "127.0.0.1", address_port(&peer->address));
+}
+
+static void check_loop(const struct section_check *check, const struct peer_config *peer)
+{
+	struct address address;
+
+	if (!config_peer_fixed_address(peer, &address))
+		return;
+	for (size_t l = 0; l < check->config->listener_count; l++) {
+		const struct listener_config *listener = &check->config->listeners[l];
+
+		for (size_t i = 0; i < listener->bind_count; i++) {
+			if (reaches_listener(&address, listener, &listener->binds[i]))
+				section_error(
+					check, "address",
+					"`%s` is our own listener `%s`: datagrams would go round in circles; write "
+					"another program's address",
+					peer->address_text, listener->name);
+		}
+	}
+}
+
+/* --- Health checks --- */
+
+/* A check must end before the next one begins. */
+static void check_health_timing(const struct section_check *check, const struct peer_config *peer)
+{
+	const struct ini_entry *interval = section_entry(check, "check_interval"),
+			       *timeout = section_entry(check, "check_timeout");
+
+	if ((interval && !interval->value) || (timeout && !timeout->value) ||
+	    peer->check.timeout_ms <= peer->check.interval_ms)
+		return;
+	section_error(check, timeout ? "check_timeout" : "check_interval",
+		      "check_timeout (%" PRIu64 "ms) is longer than check_interval (%" PRIu64
+		      "ms): shorten the one, or lengthen the other",
+		      peer->check.timeout_ms, peer->check.interval_ms);
+}
+
+static void check_health_keys(const struct section_check *check, const struct peer_config *peer)
+{
+	static const char *const keys[] = {"check_send",    "check_expect", "check_interval",
+					   "check_timeout", "check_rise",   "check_fall"};
+
+	if (peer->check.on)
+		check_health_timing(check, peer);
+	if (peer->check.on || (section_entry(check, "check") && !section_accepts(check, "check")))
+		return;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (section_accepts(check, keys[i]))
+			section_error(check, keys[i],
+				      "does nothing without `check = on`: write that, or remove this line");
+	}
+}
+
+/* --- All checks --- */
+
+static bool peer_is_used(const struct config *config, const struct peer_config *peer)
+{
+	for (size_t l = 0; l < config->listener_count; l++) {
+		for (size_t i = 0; i < config->listeners[l].peer_count; i++) {
+			if (config->listeners[l].peers[i] == peer)
+				return true;
+		}
+	}
+	return false;
+}
+
+void config_validate_peer(const struct section_check *check, const struct peer_config *peer)
+{
+	check_health_keys(check, peer);
+	if (!peer_is_used(check->config, peer))
+		section_warning(check, NULL,
+				"no listener uses this peer: add `%s` to the peers of one, or remove the section",
+				peer->name);
+	if (!section_entry(check, "address"))
+		section_error(check, "address", "missing: write where to send to, such as `address = 192.0.2.1:514`");
+	if (!section_accepts(check, "address"))
+		return;
+	if (address_lacks_zone(&peer->address))
+		section_error(check, "address", "`%s` is link-local: write its interface, as in [fe80::1%%eth0]:7788",
+			      peer->address_text);
+	check_loop(check, peer);
+}
