@@ -71,9 +71,10 @@ class SweepTest(RelayCase):
         turn = iter(range(10 ** 6))
 
         def talk():
-            number = next(turn)
-            client = self.clients[number % 10]
-            self.assertEqual(self.ask(client, self.address, b"during %d" % number)[0], b"0:during %d" % number)
+            payload = b"%d" % next(turn)  # always another one: equal ones would look like a ring
+            client = self.clients[int(payload) % 10]
+            self.assertEqual(self.ask(client, self.address, payload)[0], b"0:" + payload)
+
         for _ in range(SWEEPS):
             self.sweep(talk)
         self.assert_untouched()

@@ -5,6 +5,7 @@ A session is the socket that the peer sees: it ends if the peer sees another one
     near0 192.0.2.1/24   far0 192.0.2.2/24, in a namespace of its own, with the peer of some tests
 """
 import ctypes
+import itertools
 import os
 import socket
 import subprocess
@@ -23,6 +24,11 @@ def enter_namespace(file):
     """For this thread alone."""
     if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "setns")
+
+
+def different_payloads():
+    """The same payload again and again would look like a ring."""
+    return (b"%d" % i for i in itertools.count())
 
 
 class EndsTest(harness.TestCase):
@@ -73,8 +79,10 @@ class NamesTest(EndsTest):
         session = self.converse(self.client, daemon, self.old)
         self.move_name(daemon, "127.0.0.12 peer.test\n", r"127\.0\.0\.12:\d+$")
         end = time.monotonic() + 2
-        while time.monotonic() < end:
-            self.assertEqual(self.converse(self.client, daemon, self.old), session)
+        for payload in different_payloads():
+            self.assertEqual(self.converse(self.client, daemon, self.old, payload), session)
+            if time.monotonic() > end:
+                break
         self.converse(self.udp(), daemon, self.new)
         self.assertEqual(self.ended(daemon), 0)
         # The old endpoint is silent from now on: the client goes to the new one within fail_timeout.
@@ -235,8 +243,10 @@ class CheckTest(EndsTest):
         self.assertEqual(self.ask(client, daemon.address("a"), b"hello")[0], b"0:hello")
         daemon.await_line("peer p0: .* is down: wrong answer")
         end = time.monotonic() + 2
-        while time.monotonic() < end:
-            self.assertEqual(self.ask(client, daemon.address("a"), b"still")[0], b"0:still")
+        for payload in different_payloads():
+            self.assertEqual(self.ask(client, daemon.address("a"), payload)[0], b"0:" + payload)
+            if time.monotonic() > end:
+                break
         self.assertEqual(self.ended(daemon), 0)
         self.assertEqual(len({session for said, session in echo.heard[0] if said != b"ping"}), 1)
         daemon.end()
