@@ -1,6 +1,7 @@
 /* The relay of one listener on one worker: the sessions of its clients. It finds or opens a session for each train of a
- * client, and ends a session that is idle, complete (`responses`) or broken. relay_action.h connects it with the
- * pipeline, reply.h carries the replies. One thread uses a relay at a time. */
+ * client, and ends a session that is idle, complete (`responses`), or whose endpoint fails; datapath/session_end.h
+ * lists all reasons. relay_action.h connects it with the pipeline, reply.h carries the replies. One thread uses a relay
+ * at a time. */
 #ifndef UDPRELAYD_RELAY_RELAY_H
 #define UDPRELAYD_RELAY_RELAY_H
 
@@ -53,6 +54,9 @@ struct relay {
 		receive_log_limit;
 
 	uint32_t batch; /* number of the current batch of clients' datagrams */
+	uint32_t loop_version; /* changes with the endpoints and with our own addresses */
+	uint32_t endpoints_version; /* of the endpoints, at the last refresh */
+	unsigned own_version; /* of our own addresses, at the last refresh */
 
 	struct session *batch_sessions[RX_BATCH_TRAINS]; /* of each submitted train of the current batch */
 };
@@ -70,14 +74,15 @@ struct relay_rebinding {
 };
 
 /* Returns whether the relay can continue with this configuration of its listener. If not, its sessions end. */
-bool relay_can_adopt_config(const struct relay *relay, const struct listener_config *config);
+bool relay_can_adopt_config(const struct listener_config *config);
 
 /* Continues with another setup, perhaps on another worker. The relay stays at its place in memory. No thread uses the
- * relay or its endpoints meanwhile, and the previous configuration still exists. Sessions end if their peer or their
- * local address is not in the new configuration. Returns 0, or -ENOMEM and changes nothing. */
+ * relay or its endpoints meanwhile, and the previous configuration still exists. Sessions end if their peer, with its
+ * address, or their local address is not in the new configuration. They stay if they are more than its max_sessions.
+ * Returns 0, or -ENOMEM and changes nothing. */
 int relay_adopt_config(struct relay *relay, const struct relay_setup *setup, const struct relay_rebinding *rebinding);
 
-/* Sets the addresses of the peers. A session with an address that is gone ends when its client writes again. */
+/* Sets the addresses of the peers. A session with an address that is gone stays while its endpoint replies. */
 void relay_set_peers(struct relay *relay, const struct endpoints_snapshot *snapshot, uint64_t now_ms);
 
 /* Reads which endpoints are up. Call it before each batch: endpoints do not change within a batch. */
@@ -110,7 +115,7 @@ void relay_count_sent(struct relay *relay, struct session *session, uint32_t dat
 void relay_count_reply(struct relay *relay, struct session *session, uint64_t now_ms);
 
 /* Call it after each batch for each session of the batch; a session may come more than once. Reports ICMP errors, and
- * ends the session if its socket is broken or all permitted replies have come. */
+ * opens the socket again if it is broken, and ends the session if all permitted replies have come. */
 void relay_finish_batch(struct relay *relay, struct session *session, uint64_t now_ms);
 
 /* Returns whether some session that was used since since_ms has fewer replies than datagrams, and may get more. */

@@ -47,7 +47,7 @@ bool reply_batch_recv(struct reply_batch *batch, struct rx_batch *rx_batch, int 
 void reply_batch_submit(struct reply_batch *batch, uint64_t time_us, uint64_t now_ms);
 
 /* Call it after the flush. Counts and records what happened to each reply, empties the transmit batch, and ends
- * sessions that are complete or broken. */
+ * sessions that are complete. */
 void reply_batch_complete(struct reply_batch *batch);
 
 #endif

@@ -22,7 +22,8 @@ struct session {
 	struct tx_socket *client_tx; /* to the client: the listener's socket */
 	struct endpoint_ref *endpoint_ref;
 	uint32_t replies_due; /* replies that the key `responses` still permits */
-	uint32_t endpoints_version; /* the version of the endpoint set that was last checked for a loop */
+	uint32_t loop_version; /* the relay's loop_version when this session was last checked for a loop */
+	bool is_loop; /* result of the check */
 	uint32_t client_batch; /* number of the relay's batch that last used this session */
 	uint32_t source_place; /* in the table of the quota */
 	uint32_t reply_batch; /* number of the last reply batch that read this session */
@@ -33,6 +34,8 @@ struct session {
 	bool paused; /* epoll does not watch the socket */
 	TAILQ_ENTRY(session) paused_link;
 	uint64_t datagrams, replies; /* sent to the endpoint; received from it */
+	uint64_t asked_ms; /* monotonic; first datagram since the last reply, 0: none */
+	uint64_t reopen_ms; /* monotonic; a broken socket is not opened again before */
 	uint64_t unanswered; /* datagrams since the last reply, less the ICMP errors since then */
 };
 
@@ -80,6 +83,9 @@ bool paused_sessions_any(const struct paused_sessions *paused);
 
 /* Pauses a session that epoll watches. Does nothing if it is paused, or if the kernel refuses. */
 void paused_sessions_add(struct paused_sessions *paused, struct session *session);
+
+/* Adds a session that epoll does not watch. */
+void paused_sessions_add_unwatched(struct paused_sessions *paused, struct session *session);
 
 /* Watches paused sessions again, at most max. A session that the kernel refuses to watch stays paused. */
 void paused_sessions_resume(struct paused_sessions *paused, unsigned max);

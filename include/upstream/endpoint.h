@@ -63,8 +63,13 @@ bool endpoint_is_up(const struct endpoint *endpoint, uint64_t now_ms);
 /* Returns the end of the ejection, on the monotonic clock; a time in the past if the endpoint is not ejected. */
 uint64_t endpoint_ejected_until(const struct endpoint *endpoint);
 
-/* Returns whether the endpoint has replied in the last ENDPOINT_RECENT_MS. */
-bool endpoint_replied_recently(const struct endpoint *endpoint, uint64_t now_ms);
+/* Returns whether the endpoint has replied to any client in the last ms milliseconds. */
+bool endpoint_replied_within(const struct endpoint *endpoint, uint64_t ms, uint64_t now_ms);
+
+static inline bool endpoint_replied_recently(const struct endpoint *endpoint, uint64_t now_ms)
+{
+	return endpoint_replied_within(endpoint, ENDPOINT_RECENT_MS, now_ms);
+}
 
 /* Reports count ICMP errors or failed sends. After max_fails errors that count, without a reply between them, the
  * endpoint is ejected for fail_timeout. After that a single error ejects it again, until a reply arrives.

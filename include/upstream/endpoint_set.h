@@ -72,6 +72,10 @@ struct endpoint_ref *endpoint_set_choose(struct endpoint_set *set, const struct 
 /* Returns whether loop_guard forbids sessions with this client because it has the address of a peer. */
 bool endpoint_set_is_loop(const struct endpoint_set *set, const struct address *client);
 
+/* Returns whether the member's address has become one of our own listeners: an interface of this host may get it at any
+ * time. */
+bool endpoint_set_reaches_us(const struct endpoint_set *set, const struct endpoint_ref *ref);
+
 /* Chooses the member for a new session of this client. Returns DROP_NONE and sets *ref, or returns the reason why the
  * client's datagrams are dropped. */
 enum drop_reason endpoint_set_assign(struct endpoint_set *set, const struct address *client, struct endpoint_ref **ref);
@@ -81,13 +85,15 @@ enum drop_reason endpoint_set_assign(struct endpoint_set *set, const struct addr
 void endpoint_set_join(struct endpoint_set *set, struct endpoint_ref *ref);
 void endpoint_set_leave(struct endpoint_set *set, struct endpoint_ref *ref);
 
-/* Returns whether sessions may stay with the member: it is still in the set; and it is up, or all members are down, or
- * it has replied recently although it is down. */
+/* Returns whether sessions may stay with the member: it is up, or there is no better one, or it has replied recently
+ * although it is down. The same holds for a removed member, because a name that leads elsewhere says nothing of it. */
 static inline bool endpoint_set_keeps(const struct endpoint_set *set, const struct endpoint_ref *ref, uint64_t now_ms)
 {
-	return ref->index != ENDPOINT_REMOVED &&
-	       (set->candidates[ref->index].up || balancer_fails_open(set->balancer) ||
-		endpoint_replied_recently(ref->endpoint, now_ms));
+	bool up =
+		ref->index != ENDPOINT_REMOVED ? set->candidates[ref->index].up : endpoint_is_up(ref->endpoint, now_ms);
+
+	return up || !set->count || balancer_fails_open(set->balancer) ||
+	       endpoint_replied_recently(ref->endpoint, now_ms);
 }
 
 #endif

@@ -14,6 +14,9 @@
  * memory that the kernel has for all UDP sockets of the host (net.ipv4.udp_mem). */
 #define SESSION_RECEIVE_MAX (512 << 10)
 
+/* Time between two attempts to open a session's broken socket again. */
+#define REOPEN_MS 100
+
 /* --- Peers --- */
 
 void relay_peers_destroy(struct relay_peer *peers, const struct listener_config *config)
@@ -45,55 +48,7 @@ struct peer_socket *relay_peer_socket(const struct relay *relay, const struct se
 	return &relay->setup.peer_sockets[relay->setup.config->peers[session->endpoint_ref->peer]->index];
 }
 
-/* --- Log --- */
-
-struct session_text {
-	char client[ADDRESS_TEXT_MAX], local[ADDRESS_TEXT_MAX], endpoint[ADDRESS_TEXT_MAX];
-};
-
-static void session_format(const struct session *session, struct session_text *text)
-{
-	address_format(&session->node.client, text->client);
-	address_format(&session->node.local, text->local);
-	address_format(&session->endpoint_ref->endpoint->address, text->endpoint);
-}
-
-static void relay_log_start(const struct relay *relay, const struct session *session)
-{
-	struct session_text text;
-
-	if (!log_is_enabled(relay->setup.log, LOG_LEVEL_DEBUG))
-		return;
-	session_format(session, &text);
-	log_debug(relay->setup.log, "listener %s: session of %s at %s with peer %s (%s) started",
-		  relay->setup.config->name, text.client, text.local, session->endpoint_ref->endpoint->peer->name,
-		  text.endpoint);
-}
-
-static void relay_log_end(const struct relay *relay, const struct session *session, const char *reason)
-{
-	struct session_text text;
-
-	if (!log_is_enabled(relay->setup.log, LOG_LEVEL_DEBUG))
-		return;
-	session_format(session, &text);
-	log_debug(relay->setup.log,
-		  "listener %s: session of %s at %s with peer %s (%s) ended: %s; datagrams=%" PRIu64
-		  " answers=%" PRIu64,
-		  relay->setup.config->name, text.client, text.local, session->endpoint_ref->endpoint->peer->name,
-		  text.endpoint, reason, session->datagrams, session->replies);
-}
-
-static void relay_log_open_error(struct relay *relay, const struct endpoint *endpoint, int error)
-{
-	char text[ADDRESS_TEXT_MAX];
-
-	log_write_limited(
-		relay->setup.log, &relay->open_log_limit, LOG_LEVEL_WARNING,
-		"listener %s: cannot begin a session with peer %s (%s): %s; its client's datagrams are dropped",
-		relay->setup.config->name, endpoint->peer->name, address_format(&endpoint->address, text),
-		error == EAGAIN || error == EADDRINUSE ? "no local port is free" : strerror(error));
-}
+/* --- Failures of endpoints --- */
 
 static void relay_report_failure(struct relay *relay, struct endpoint *endpoint, unsigned failures, uint64_t now_ms)
 {
@@ -108,16 +63,16 @@ static void relay_report_failure(struct relay *relay, struct endpoint *endpoint,
 /* --- Ending a session --- */
 
 /* Unread replies are counted as dropped before the socket is closed. */
-static void relay_count_unread(struct relay *relay, const struct session *session)
+static void relay_count_unread(struct relay *relay, const struct session *session, const struct tx_socket *socket)
 {
 	struct peer_counters *peer = &relay_peer_socket(relay, session)->counters;
 	uint64_t datagrams, bytes;
 
-	socket_drain(session->tx.fd, session->tx.gso, &datagrams, &bytes);
+	socket_drain(socket->fd, socket->gso, &datagrams, &bytes);
 	counter_add(&relay->counters.replies, datagrams);
 	counter_add(&relay->counters.reply_bytes, bytes);
 	counter_add(&relay->counters.dropped[DROP_SESSION_ENDED], datagrams);
-	counter_add(&relay->counters.kernel_dropped, socket_kernel_drops(session->tx.fd));
+	counter_add(&relay->counters.kernel_dropped, socket_kernel_drops(socket->fd));
 	counter_add(&peer->replies, datagrams);
 	counter_add(&peer->reply_bytes, bytes);
 }
@@ -125,8 +80,8 @@ static void relay_count_unread(struct relay *relay, const struct session *sessio
 /* The session still counts in the quota. */
 static void relay_close_session(struct relay *relay, struct session *session, enum session_end end)
 {
-	relay_log_end(relay, session, session_end_text(end));
-	relay_count_unread(relay, session);
+	relay_log_end(relay, session, end);
+	relay_count_unread(relay, session, &session->tx);
 	paused_sessions_remove(relay->setup.paused, session);
 	close(session->tx.fd);
 	session->tx.fd = -1;
@@ -247,7 +202,7 @@ static enum drop_reason relay_open_session(struct relay *relay, const struct rel
 	session->client_tx = client->tx;
 	session->set_source_address = client->set_source_address;
 	session->endpoint_ref = ref;
-	session->endpoints_version = relay->endpoints.version;
+	session->loop_version = relay->loop_version;
 	session->source_place = source_place;
 	session->client_batch = relay->batch;
 	error = -relay_open_socket(relay, session, &ref->endpoint->address);
@@ -308,7 +263,14 @@ void relay_finish(struct relay *relay)
 
 void relay_refresh_endpoints(struct relay *relay, uint64_t now_ms)
 {
+	unsigned own_version = relay->setup.own ? own_addresses_version(relay->setup.own) : 0;
+
 	relay->batch++;
+	if (own_version != relay->own_version || relay->endpoints.version != relay->endpoints_version) {
+		relay->own_version = own_version;
+		relay->endpoints_version = relay->endpoints.version;
+		relay->loop_version++;
+	}
 	if (endpoint_set_refresh(&relay->endpoints, now_ms) && balancer_fails_open(relay->endpoints.balancer))
 		log_write_limited(relay->setup.log, &relay->down_log_limit, LOG_LEVEL_WARNING,
 				  "listener %s: all its peers are down: they are used all the same",
@@ -326,20 +288,33 @@ void relay_set_peers(struct relay *relay, const struct endpoints_snapshot *snaps
 
 /* --- Within a batch --- */
 
-/* A peer can get the address of a client that already has a session. */
-static bool relay_became_loop(const struct relay *relay, struct session *session)
+/* A peer can get the address of a client that already has a session, and this host the address of an endpoint. While it
+ * is so, datagrams would go round. It can change again, so the session stays. */
+static bool relay_is_loop(const struct relay *relay, struct session *session)
 {
-	if (session->endpoints_version == relay->endpoints.version)
-		return false;
-	session->endpoints_version = relay->endpoints.version;
-	return endpoint_set_is_loop(&relay->endpoints, &session->node.client);
+	if (session->loop_version != relay->loop_version) {
+		session->loop_version = relay->loop_version;
+		session->is_loop = endpoint_set_is_loop(&relay->endpoints, &session->node.client) ||
+				   endpoint_set_reaches_us(&relay->endpoints, session->endpoint_ref);
+	}
+	return session->is_loop;
 }
 
-/* Returns whether the client may go on with the session. */
-static bool relay_keeps_session(const struct relay *relay, struct session *session, uint64_t now_ms)
+/* Returns whether the name of the peer leads elsewhere now, and nothing has come from the session's endpoint for
+ * fail_timeout. */
+static bool relay_is_abandoned(const struct relay *relay, const struct session *session, uint64_t now_ms)
+{
+	const struct endpoint_ref *ref = session->endpoint_ref;
+	uint64_t timeout_ms = ref->endpoint->peer->fail_timeout_ms;
+
+	return ref->index == ENDPOINT_REMOVED && relay->endpoints.count && session->asked_ms &&
+	       now_ms >= session->asked_ms + timeout_ms && !endpoint_replied_within(ref->endpoint, timeout_ms, now_ms);
+}
+
+static bool relay_keeps_session(const struct relay *relay, const struct session *session, uint64_t now_ms)
 {
 	return endpoint_set_keeps(&relay->endpoints, session->endpoint_ref, now_ms) &&
-	       !relay_became_loop(relay, session);
+	       !relay_is_abandoned(relay, session, now_ms);
 }
 
 enum drop_reason relay_lookup_or_open(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
@@ -348,6 +323,8 @@ enum drop_reason relay_lookup_or_open(struct relay *relay, const struct relay_cl
 	struct session_node *node = session_table_find(relay->table, client->client, client->local);
 	enum drop_reason reason;
 
+	if (node && relay_is_loop(relay, session_of(node)))
+		return DROP_LOOP;
 	if (node && relay_keeps_session(relay, session_of(node), now_ms)) {
 		*session = session_of(node);
 		(*session)->client_batch = relay->batch;
@@ -368,6 +345,8 @@ void relay_count_sent(struct relay *relay, struct session *session, uint32_t dat
 {
 	uint64_t due = session->replies_due + (uint64_t)datagrams * relay->setup.config->responses;
 
+	if (!session->asked_ms && datagrams)
+		session->asked_ms = session->node.used_ms;
 	session->datagrams += datagrams;
 	session->unanswered += datagrams;
 	session->replies_due = due < UINT32_MAX ? (uint32_t)due : UINT32_MAX;
@@ -381,17 +360,11 @@ void relay_count_reply(struct relay *relay, struct session *session, uint64_t no
 	session_table_touch(relay->table, &session->node,
 			    session->datagrams > 1 ? SESSION_CONVERSATION : SESSION_SINGLE, now_ms);
 	session->unanswered = 0;
+	session->asked_ms = 0;
 	if (endpoint_report_reply(endpoint, now_ms))
 		log_write_limited(relay->setup.log, &relay->ejected_log_limit, LOG_LEVEL_NOTICE,
 				  "peer %s: %s answers: new sessions use it again", endpoint->peer->name,
 				  address_format(&endpoint->address, text));
-}
-
-void relay_log_receive_error(struct relay *relay, const struct session *session, int error)
-{
-	log_write_limited(relay->setup.log, &relay->receive_log_limit, LOG_LEVEL_ERROR,
-			  "listener %s: receiving answers of peer %s: %s", relay->setup.config->name,
-			  session->endpoint_ref->endpoint->peer->name, strerror(error));
 }
 
 /* --- After a batch --- */
@@ -417,18 +390,41 @@ static void relay_report_icmp(struct relay *relay, struct session *session, uint
 		relay_report_failure(relay, session->endpoint_ref->endpoint, (unsigned)plausible, now_ms);
 }
 
+/* A socket breaks if its AF_UNIX peer was closed, or its route or local address is gone. The session gets another one,
+ * with another local port. If none can be opened, it keeps the old one, which works again if the route comes back. */
+static void relay_repair_session(struct relay *relay, struct session *session, uint64_t now_ms)
+{
+	struct tx_socket broken = session->tx;
+	int error;
+
+	session->tx.broken = false;
+	relay_report_failure(relay, session->endpoint_ref->endpoint, 1, now_ms);
+	if (now_ms < session->reopen_ms)
+		return;
+	session->reopen_ms = now_ms + REOPEN_MS;
+	error = relay_open_socket(relay, session, &session->endpoint_ref->endpoint->address);
+	if (error) {
+		session->tx = broken;
+		session->tx.broken = false;
+		return;
+	}
+	relay_count_unread(relay, session, &broken);
+	close(broken.fd);
+	paused_sessions_remove(relay->setup.paused, session);
+	session->gro_enabled = false;
+	session->read_failures = 0;
+}
+
 void relay_finish_batch(struct relay *relay, struct session *session, uint64_t now_ms)
 {
 	if (session->tx.fd < 0)
 		return; /* an earlier call for this batch has ended it */
 	if (session->tx.icmp_errors)
 		relay_report_icmp(relay, session, now_ms);
-	if (session->tx.broken) {
-		relay_report_failure(relay, session->endpoint_ref->endpoint, 1, now_ms);
-		relay_end_session(relay, session, SESSION_END_PEER_FAILED);
-	} else if (relay_is_answered(relay, session)) {
+	if (session->tx.broken)
+		relay_repair_session(relay, session, now_ms);
+	if (relay_is_answered(relay, session))
 		relay_end_session(relay, session, SESSION_END_ANSWERED);
-	}
 }
 
 /* --- Between batches --- */

@@ -3,9 +3,9 @@
 
 #include "relay/relay_private.h"
 
-bool relay_can_adopt_config(const struct relay *relay, const struct listener_config *config)
+bool relay_can_adopt_config(const struct listener_config *config)
 {
-	return action_traits[config->action].has_sessions && config->max_sessions == relay->setup.config->max_sessions;
+	return action_traits[config->action].has_sessions;
 }
 
 /* Returns the index of the listener's peer of this name, or peer_count. */
@@ -40,13 +40,26 @@ static void relay_for_each_session(const struct relay_handover *handover,
 	}
 }
 
+/* Returns whether the peer still has the address: the same one is written, or the same name. */
+static bool relay_peer_has_endpoint(const struct peer_config *peer, const struct endpoint *endpoint)
+{
+	const struct peer_config *before = endpoint->peer;
+
+	if (!peer->host)
+		return address_equal(&peer->address, &endpoint->address);
+	return before->host && !strcmp(before->host, peer->host) &&
+	       address_port(&peer->address) == address_port(&endpoint->address);
+}
+
 /* Ends a session whose peer or local address the new configuration does not have. */
 static void relay_end_unconfigured(const struct relay_handover *handover, struct session *session)
 {
 	const struct listener_config *config = handover->setup->config;
 	const struct relay_rebinding *rebinding = handover->rebinding;
+	const struct endpoint *endpoint = session->endpoint_ref->endpoint;
+	size_t peer = relay_peer_index(config, endpoint->peer->name);
 
-	if (relay_peer_index(config, session->endpoint_ref->endpoint->peer->name) == config->peer_count)
+	if (peer == config->peer_count || !relay_peer_has_endpoint(config->peers[peer], endpoint))
 		relay_end_session(handover->relay, session, SESSION_END_PEER_REMOVED);
 	else if (!rebinding->client_tx(session->client_tx, rebinding->data))
 		relay_end_session(handover->relay, session, SESSION_END_LISTENER_REMOVED);
@@ -76,19 +89,84 @@ static void relay_rebind_session(const struct relay_handover *handover, struct s
 	session->tx.shared_wait_budget = &relay->peers[peer].wait_budget;
 	session->client_tx = handover->rebinding->client_tx(session->client_tx, handover->rebinding->data);
 	if (session_watch(session, relay->setup.paused->epoll))
-		session->tx.broken = true;
+		paused_sessions_add_unwatched(relay->setup.paused, session);
 }
+
+/* --- Another max_sessions --- */
+
+/* Memory for the sessions of a relay. */
+struct relay_memory {
+	struct session_table *table; /* NULL: none is needed */
+	struct session_pool pool;
+};
+
+static void relay_memory_free(struct relay_memory *memory)
+{
+	session_table_destroy(memory->table);
+	session_pool_finish(&memory->pool);
+}
+
+/* Creates memory for another max_sessions, or for the sessions that there are if they are more. Returns 0 or -ENOMEM.
+ */
+static int relay_memory_create(struct relay_memory *memory, const struct relay *relay,
+			       const struct listener_config *config)
+{
+	size_t count = session_table_count(relay->table);
+	size_t max = count > config->max_sessions ? count : config->max_sessions;
+	int error;
+
+	*memory = (struct relay_memory){0};
+	if (config->max_sessions == relay->setup.config->max_sessions)
+		return 0;
+	error = session_table_create(&memory->table, max);
+	if (!error)
+		error = session_pool_init(&memory->pool, max);
+	if (error)
+		relay_memory_free(memory);
+	return error;
+}
+
+/* Moves the sessions, in the order of their use. No epoll and no list may refer to them. */
+static void relay_move_sessions(struct relay *relay, struct relay_memory *memory)
+{
+	struct relay_memory before = {relay->table, relay->pool};
+
+	for (int i = 0; i < SESSION_CLASSES; i++) {
+		struct session_node *node;
+
+		TAILQ_FOREACH(node, session_table_lru(before.table, (enum session_class)i), lru)
+		{
+			struct session *session = session_pool_take(&memory->pool);
+
+			*session = *session_of(node);
+			session_table_add(memory->table, &session->node, node->used_ms);
+		}
+	}
+	relay->table = memory->table;
+	relay->pool = memory->pool;
+	relay_memory_free(&before);
+}
+
+/* --- The handover --- */
 
 int relay_adopt_config(struct relay *relay, const struct relay_setup *setup, const struct relay_rebinding *rebinding)
 {
 	struct relay_handover handover = {relay, setup, rebinding};
+	struct relay_memory memory;
 	struct relay_peer *peers;
 	int error = relay_peers_create(&peers, setup->config);
 
 	if (error)
 		return error;
+	error = relay_memory_create(&memory, relay, setup->config);
+	if (error) {
+		relay_peers_destroy(peers, setup->config);
+		return error;
+	}
 	relay_for_each_session(&handover, relay_end_unconfigured);
 	relay_for_each_session(&handover, relay_move_quota);
+	if (memory.table)
+		relay_move_sessions(relay, &memory);
 	relay_peers_destroy(relay->peers, relay->setup.config);
 	relay->peers = peers;
 	relay->setup = *setup;

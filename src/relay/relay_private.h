@@ -1,4 +1,4 @@
-/* Functions of relay.c that relay_handover.c uses, too. */
+/* Functions that the files of a relay share. */
 #ifndef UDPRELAYD_RELAY_RELAY_PRIVATE_H
 #define UDPRELAYD_RELAY_RELAY_PRIVATE_H
 
@@ -10,5 +10,12 @@ void relay_peers_destroy(struct relay_peer *peers, const struct listener_config 
 
 /* Ends a session: counts its unread replies as dropped, closes the socket and frees the session. */
 void relay_end_session(struct relay *relay, struct session *session, enum session_end end);
+
+/* Log the start and the end of a session, at level debug. */
+void relay_log_start(const struct relay *relay, const struct session *session);
+void relay_log_end(const struct relay *relay, const struct session *session, enum session_end end);
+
+/* Logs that no session can begin, at a bounded rate. error is a positive errno. */
+void relay_log_open_error(struct relay *relay, const struct endpoint *endpoint, int error);
 
 #endif

@@ -43,6 +43,13 @@ static void reply_handle_error(struct reply_batch *batch, struct session *sessio
 		paused_sessions_add(&batch->paused, session);
 }
 
+/* epoll would report an error that cannot be read without end. */
+static void reply_break_session(struct reply_batch *batch, struct session *session)
+{
+	session->tx.broken = true;
+	paused_sessions_add(&batch->paused, session);
+}
+
 /* Usually one reply waits in a session, and a second read in vain would cost as much as the first. If epoll reports the
  * session again within the same batch, its quota doubles. */
 static unsigned reply_read_quota(const struct reply_batch *batch, struct session *session)
@@ -98,7 +105,7 @@ static bool reply_batch_read_session(struct reply_batch *batch, struct rx_batch 
 	else if (received < 0)
 		reply_handle_error(batch, session, -received);
 	else if (!icmp && !(event->events & EPOLLIN))
-		session->tx.broken = true; /* epoll would report an error that cannot be read without end */
+		reply_break_session(batch, session);
 	for (int i = 0; i < received; i++)
 		batch->replies[batch->count++].session = session;
 	return received == (int)max;

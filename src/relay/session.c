@@ -71,8 +71,12 @@ bool paused_sessions_any(const struct paused_sessions *paused)
 /* Removes the socket from epoll: epoll reports errors of a socket even if no event is requested. */
 void paused_sessions_add(struct paused_sessions *paused, struct session *session)
 {
-	if (session->paused || epoll_ctl(paused->epoll, EPOLL_CTL_DEL, session->tx.fd, NULL))
-		return;
+	if (!session->paused && !epoll_ctl(paused->epoll, EPOLL_CTL_DEL, session->tx.fd, NULL))
+		paused_sessions_add_unwatched(paused, session);
+}
+
+void paused_sessions_add_unwatched(struct paused_sessions *paused, struct session *session)
+{
 	session->paused = true;
 	TAILQ_INSERT_TAIL(&paused->list, session, paused_link);
 }
@@ -93,9 +97,7 @@ void paused_sessions_resume(struct paused_sessions *paused, unsigned max)
 	for (; max && session != last; max--) {
 		session = TAILQ_FIRST(&paused->list);
 		paused_sessions_remove(paused, session);
-		if (!session_watch(session, paused->epoll))
-			continue;
-		session->paused = true;
-		TAILQ_INSERT_TAIL(&paused->list, session, paused_link);
+		if (session_watch(session, paused->epoll))
+			paused_sessions_add_unwatched(paused, session);
 	}
 }

@@ -59,11 +59,11 @@ static uint64_t min_ms(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-bool endpoint_replied_recently(const struct endpoint *endpoint, uint64_t now_ms)
+bool endpoint_replied_within(const struct endpoint *endpoint, uint64_t ms, uint64_t now_ms)
 {
 	uint64_t replied_ms = atomic_load_explicit(&endpoint->replied_ms, memory_order_relaxed);
 
-	return replied_ms && now_ms < replied_ms + ENDPOINT_RECENT_MS;
+	return replied_ms && now_ms < replied_ms + ms;
 }
 
 /* Returns the time of the first error since the last reply: this one, if no other thread was first. */

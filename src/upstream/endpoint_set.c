@@ -252,8 +252,7 @@ bool endpoint_set_is_loop(const struct endpoint_set *set, const struct address *
 	return set->config->loop_guard && endpoint_set_has(set, client);
 }
 
-/* An interface of this host may have got the address after the set was updated. */
-static bool endpoint_ref_became_own_address(const struct endpoint_set *set, const struct endpoint_ref *ref)
+bool endpoint_set_reaches_us(const struct endpoint_set *set, const struct endpoint_ref *ref)
 {
 	return set->own && own_addresses_has(set->own, &ref->endpoint->address);
 }
@@ -267,7 +266,7 @@ enum drop_reason endpoint_set_assign(struct endpoint_set *set, const struct addr
 		return DROP_LOOP;
 	if (!*ref)
 		return set->has_no_address ? DROP_NO_ADDRESS : DROP_UNRESOLVED;
-	return endpoint_ref_became_own_address(set, *ref) ? DROP_LOOP : DROP_NONE;
+	return endpoint_set_reaches_us(set, *ref) ? DROP_LOOP : DROP_NONE;
 }
 
 void endpoint_set_join(struct endpoint_set *set, struct endpoint_ref *ref)

@@ -38,6 +38,12 @@ static void on_resume(uv_timer_t *timer)
 		uv_timer_stop(timer);
 }
 
+static void reply_poller_start_resume_timer(struct reply_poller *poller)
+{
+	if (paused_sessions_any(&poller->batch.paused) && !uv_is_active((uv_handle_t *)&poller->resume_timer))
+		uv_timer_start(&poller->resume_timer, on_resume, PAUSE_MS, PAUSE_MS);
+}
+
 /* Receives and processes one batch. Returns whether more replies may wait. */
 static bool reply_poller_run_batch(struct reply_poller *poller)
 {
@@ -46,8 +52,7 @@ static bool reply_poller_run_batch(struct reply_poller *poller)
 
 	if (!poller->batch.session_count)
 		return false;
-	if (paused_sessions_any(&poller->batch.paused) && !uv_is_active((uv_handle_t *)&poller->resume_timer))
-		uv_timer_start(&poller->resume_timer, on_resume, PAUSE_MS, PAUSE_MS);
+	reply_poller_start_resume_timer(poller);
 	reply_batch_submit(&poller->batch, poller->records ? clock_wall_us() : 0, uv_now(scheduler->loop));
 	batch_scheduler_flush(scheduler, reply_poller_complete_batch, &poller->batch);
 	return more;
@@ -101,8 +106,8 @@ static void on_idle_timer(uv_timer_t *timer)
 	reply_poller_set_idle_timer(poller, reply_poller_expire(poller, max));
 }
 
-/* A new session may time out before all others. This runs once per turn of the loop, so that no datagram has to check
- * it. */
+/* A new session may time out before all others, and a reload may pause sessions. This runs once per turn of the loop,
+ * so that no datagram has to check it. */
 static void on_before_poll(uv_prepare_t *prepare)
 {
 	struct reply_poller *poller = prepare->data;
@@ -110,6 +115,7 @@ static void on_before_poll(uv_prepare_t *prepare)
 
 	if (next_ms < poller->idle_timer_ms)
 		reply_poller_set_idle_timer(poller, next_ms);
+	reply_poller_start_resume_timer(poller);
 }
 
 /* --- Start and end --- */

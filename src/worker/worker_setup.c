@@ -282,8 +282,7 @@ static void worker_adopt_relay(struct worker *worker, size_t i, struct relay **b
 	struct relay_setup setup = worker_relay_setup(worker, i, snapshot);
 	struct relay_rebinding rebinding = {worker_find_client_tx, worker};
 
-	if (!*before || !relay_can_adopt_config(*before, setup.config) ||
-	    relay_adopt_config(*before, &setup, &rebinding))
+	if (!*before || !relay_can_adopt_config(setup.config) || relay_adopt_config(*before, &setup, &rebinding))
 		return;
 	worker_destroy_relay(worker->relays[i]);
 	worker->relays[i] = *before;

@@ -6,6 +6,7 @@
 
 #include <sys/resource.h>
 
+#include "relay/relay_private.h"
 #include "tests/unit/relay/relay_fixture.h"
 
 /* A reply arrives while this socket is closed. */
@@ -102,14 +103,15 @@ static void client_becomes_a_loop_when_a_peer_gets_its_address(void **state)
 	assert_int_equal(find(f, port, 10, &session), DROP_NONE);
 	assert_int_equal(find(f, 1, 10, &other), DROP_NONE);
 	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 20);
-	assert_int_equal(find(f, port, 20, &session), DROP_LOOP);
-	assert_int_equal(find(f, port, 20, &session), DROP_LOOP);
-	assert_int_equal(alive(f), 1);
+	assert_int_equal(find(f, port, 20, &again), DROP_LOOP);
+	assert_int_equal(find(f, port, 20, &again), DROP_LOOP);
+	assert_int_equal(alive(f), 2); /* it can go on later */
 	assert_int_equal(find(f, 1, 20, &again), DROP_NONE);
 	assert_ptr_equal(again, other);
 
-	set_peers(f, snapshot_of(f, f->snapshot, 0, 1), 30); /* the peer has another address again */
-	assert_int_equal(find(f, port, 30, &session), DROP_NONE);
+	set_peers(f, snapshot_of(f, f->snapshot, 0, 1), 30); /* it has moved on */
+	assert_int_equal(find(f, port, 30, &again), DROP_NONE);
+	assert_ptr_equal(again, session);
 	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 40);
 	f->config.loop_guard = false;
 	assert_int_equal(find(f, port, 40, &again), DROP_NONE);
@@ -334,18 +336,82 @@ static void expected_replies_do_not_overflow(void **state)
 	assert_int_equal(session->replies_due, UINT32_MAX);
 }
 
-static void broken_socket_ends_the_session(void **state)
+/* Where the peer sees the session. */
+static uint16_t port_of(const struct session *session)
+{
+	struct address local = {.length = sizeof(local.v6)};
+
+	assert_int_equal(getsockname(session->tx.fd, &local.any, &local.length), 0);
+	return address_port(&local);
+}
+
+static void broken_socket_is_replaced(void **state)
 {
 	struct relay_fixture *f = *state;
-	struct session *session, *fresh;
+	struct session *session, *again;
+	uint16_t port;
 
 	relay_fixture_begin(f);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	port = port_of(session);
 	session->tx.broken = true;
-	relay_finish_batch(&f->relay, session, 1);
-	assert_int_equal(alive(f), 0);
-	assert_int_equal(find(f, 1, 1, &fresh), DROP_NONE);
-	assert_false(fresh->tx.broken);
+	relay_finish_batch(&f->relay, session, 1000);
+	assert_false(session->tx.broken);
+	assert_int_not_equal(port_of(session), port);
+	assert_int_equal(send(session->tx.fd, "hello", 5, 0), 5);
+	assert_int_equal(alive(f), 1);
+	assert_int_equal(find(f, 1, 1000, &again), DROP_NONE);
+	assert_ptr_equal(again, session);
+
+	port = port_of(session); /* not again at once */
+	session->tx.broken = true;
+	relay_finish_batch(&f->relay, session, 1099);
+	assert_false(session->tx.broken);
+	assert_int_equal(port_of(session), port);
+}
+
+static void broken_socket_stays_if_no_other_can_be_opened(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct rlimit before, none = {0};
+	struct session *session;
+	uint16_t port;
+
+	relay_fixture_begin(f);
+	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	port = port_of(session);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none.rlim_max = before.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	session->tx.broken = true;
+	relay_finish_batch(&f->relay, session, 1000);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_false(session->tx.broken);
+	assert_int_equal(port_of(session), port);
+	assert_int_equal(alive(f), 1);
+}
+
+/* An interface can get the address of the peer, and lose it. */
+static void endpoint_that_becomes_our_own_is_a_loop(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct own_addresses *own;
+	struct session *session, *again;
+
+	relay_fixture_begin(f);
+	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	assert_int_equal(own_addresses_create(&own, &peer_of(session)->address, 1), 0);
+	f->relay.setup.own = f->relay.endpoints.own = own;
+	f->relay.endpoints.version++; /* as after a reload */
+	relay_refresh_endpoints(&f->relay, 2);
+	assert_int_equal(find(f, 1, 2, &again), DROP_LOOP);
+	assert_int_equal(alive(f), 1);
+	f->relay.setup.own = f->relay.endpoints.own = NULL;
+	f->relay.endpoints.version++;
+	relay_refresh_endpoints(&f->relay, 3);
+	assert_int_equal(find(f, 1, 3, &again), DROP_NONE);
+	assert_ptr_equal(again, session);
+	own_addresses_destroy(own);
 }
 
 /* Opens sessions for the ports 1 to 4, with the peers a, b, a, b. */
@@ -472,28 +538,57 @@ static void sessions_stay_if_all_peers_are_down(void **state)
 	assert_int_equal(counter_get(&f->relay.counters.ended), 0);
 }
 
-static void sessions_of_a_removed_address_move_when_the_client_writes(void **state)
+static void sessions_of_a_removed_address_stay_while_it_replies(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *sessions[4], *session;
 
 	relay_fixture_begin(f);
 	open_four(f, sessions);
+	relay_count_sent(&f->relay, sessions[0], 1);
 	set_peers(f, snapshot_of(f, f->snapshot, 1, 2), 100);
 	assert_int_equal(alive(f), 4);
-	assert_int_equal(find(f, 2, 100, &session), DROP_NONE);
-	assert_ptr_equal(session, sessions[1]);
-	assert_int_equal(peer_of(sessions[2])->index, 0); /* a reply may still arrive */
-	relay_count_reply(&f->relay, sessions[2], 100);
-	assert_int_equal(find(f, 1, 100, &session), DROP_NONE);
+	for (uint64_t now_ms = 1000; now_ms < 30000; now_ms += 5000) {
+		relay_count_reply(&f->relay, sessions[2], now_ms); /* to another client of the same endpoint */
+		assert_int_equal(find(f, 1, now_ms + 1, &session), DROP_NONE);
+		assert_ptr_equal(session, sessions[0]);
+	}
+	assert_int_equal(find(f, 1, 35999, &session), DROP_NONE); /* the last reply came at 26000 */
+	assert_ptr_equal(session, sessions[0]);
+	assert_int_equal(find(f, 3, 36000, &session), DROP_NONE); /* nothing was sent that it could reply to */
+	assert_ptr_equal(session, sessions[2]);
+	assert_int_equal(find(f, 1, 36000, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, 1);
-	assert_int_equal(counter_get(&f->relay.counters.ended), 1);
+	assert_int_equal(counter_get(&f->relay.counters.ended_by[SESSION_END_PEER_FAILED]), 1);
 
-	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 100);
-	assert_int_equal(find(f, 2, 100, &session), DROP_NONE);
+	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 36000);
+	assert_int_equal(find(f, 2, 36000, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[1]);
-	assert_int_equal(find(f, 4, 100, &session), DROP_NONE);
+	assert_int_equal(find(f, 4, 36000, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[3]);
+}
+
+static void sessions_stay_without_other_addresses(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *sessions[4], *session;
+
+	relay_fixture_begin(f);
+	open_four(f, sessions);
+	relay_count_sent(&f->relay, sessions[0], 1);
+	report_icmp(f, sessions[1], 1, 100);
+	report_icmp(f, sessions[1], 5, 1100);
+	set_peers(f, snapshot_of(f, NULL, 0, 0), 1100);
+	for (uint16_t i = 0; i < 4; i++) {
+		assert_int_equal(find(f, (uint16_t)(i + 1), 5000, &session), DROP_NONE);
+		assert_ptr_equal(session, sessions[i]);
+	}
+	set_peers(f, snapshot_of(f, NULL, 0, 1), 5000); /* another endpoint at the address of the first */
+	assert_int_equal(find(f, 1, 5000, &session), DROP_NONE);
+	assert_ptr_equal(session, sessions[0]);
+	assert_int_equal(find(f, 2, 5000, &session), DROP_NONE); /* its endpoint has failed */
+	assert_ptr_not_equal(session->endpoint_ref, sessions[3]->endpoint_ref);
+	assert_int_equal(peer_of(session)->index, 0);
 }
 
 static void same_addresses_keep_the_balancer(void **state)
@@ -524,8 +619,7 @@ static void least_sessions_counts_after_ends_and_updates(void **state)
 	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 3); /* the other peer returns as a new endpoint */
 	assert_int_equal(find(f, 4, 4, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, two);
-	session->tx.broken = true;
-	relay_finish_batch(&f->relay, session, 5);
+	relay_end_session(&f->relay, session, SESSION_END_IDLE);
 	assert_int_equal(find(f, 5, 6, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, two);
 }
@@ -745,13 +839,16 @@ int main(void)
 		test(a_source_has_only_its_share),
 		test(session_ends_after_its_last_expected_reply),
 		test(expected_replies_do_not_overflow),
-		test(broken_socket_ends_the_session),
+		test(broken_socket_is_replaced),
+		test(broken_socket_stays_if_no_other_can_be_opened),
+		test(endpoint_that_becomes_our_own_is_a_loop),
 		test(sessions_leave_a_peer_that_is_down),
 		test(an_error_without_a_datagram_does_not_count),
 		test(sessions_stay_with_a_peer_that_replies_to_others),
 		test(a_reply_brings_sessions_back),
 		test(sessions_stay_if_all_peers_are_down),
-		test(sessions_of_a_removed_address_move_when_the_client_writes),
+		test(sessions_of_a_removed_address_stay_while_it_replies),
+		test(sessions_stay_without_other_addresses),
 		test(same_addresses_keep_the_balancer),
 		test(least_sessions_counts_after_ends_and_updates),
 		test(waiting_reply_keeps_an_idle_session),

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 
+#include "relay/relay_private.h"
 #include "tests/unit/relay/relay_fixture.h"
 #include "tests/unit/support/captured_log.h"
 
@@ -55,6 +56,8 @@ static int set_up(void **state)
 	memset(f, 0, sizeof(*f));
 	relay_fixture_set_up(&f->old);
 	relay_fixture_set_up(&f->new);
+	for (size_t i = 0; i < PEERS; i++)
+		f->new.peers[i].address = f->old.peers[i].address;
 	captured_log_open(&f->log, LOG_LEVEL_DEBUG);
 	*state = f;
 	return 0;
@@ -127,17 +130,16 @@ static int adopt(struct fixture *f)
 
 /* --- Whether a relay can continue --- */
 
-static void relay_with_the_same_number_of_sessions_can_continue(void **state)
+static void relay_that_stays_a_relay_can_continue(void **state)
 {
 	struct fixture *f = *state;
 
 	begin(f);
-	assert_true(relay_can_adopt_config(&f->old.relay, &f->new.config));
+	assert_true(relay_can_adopt_config(&f->new.config));
 	f->new.config.max_sessions++;
-	assert_false(relay_can_adopt_config(&f->old.relay, &f->new.config));
-	f->new.config.max_sessions--;
+	assert_true(relay_can_adopt_config(&f->new.config));
 	f->new.config.action = ACTION_FORWARD;
-	assert_false(relay_can_adopt_config(&f->old.relay, &f->new.config));
+	assert_false(relay_can_adopt_config(&f->new.config));
 }
 
 /* --- Sessions --- */
@@ -247,8 +249,7 @@ static void new_quota_limits_new_sessions(void **state)
 	begin(f);
 	assert_int_equal(adopt(f), 0);
 	assert_int_equal(find(&f->old, 5, 2, &session), DROP_SESSION_LIMIT);
-	f->sessions[0]->tx.broken = true;
-	relay_finish_batch(&f->old.relay, f->sessions[0], 2);
+	relay_end_session(&f->old.relay, f->sessions[0], SESSION_END_IDLE);
 	assert_int_equal(find(&f->old, 5, 2, &session), DROP_NONE);
 }
 
@@ -282,17 +283,17 @@ static void paused_session_is_watched_again(void **state)
 }
 
 /* Without a watch, its replies would never be read. */
-static void session_that_cannot_be_watched_is_broken(void **state)
+static void session_that_cannot_be_watched_is_paused(void **state)
 {
 	struct fixture *f = *state;
 
 	begin(f);
 	f->new.paused.epoll = -1;
 	assert_int_equal(adopt(f), 0);
+	assert_int_equal(alive(&f->old), 4);
+	assert_true(paused_sessions_any(&f->new.paused));
 	for (size_t i = 0; i < 4; i++)
-		assert_true(f->sessions[i]->tx.broken);
-	relay_finish_batch(&f->old.relay, f->sessions[0], 2);
-	assert_int_equal(alive(&f->old), 3);
+		assert_false(f->sessions[i]->tx.broken);
 }
 
 /* --- Lack of memory --- */
@@ -341,7 +342,7 @@ static void lack_of_memory_for_endpoints_is_logged_and_sessions_stay(void **stat
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(relay_with_the_same_number_of_sessions_can_continue),
+		test(relay_that_stays_a_relay_can_continue),
 		test(sessions_follow_their_peer_by_name),
 		test(clients_keep_their_sessions),
 		test(sessions_of_a_removed_peer_end),
@@ -351,7 +352,7 @@ int main(void)
 		test(new_quota_limits_new_sessions),
 		test(new_epoll_watches_the_sessions),
 		test(paused_session_is_watched_again),
-		test(session_that_cannot_be_watched_is_broken),
+		test(session_that_cannot_be_watched_is_paused),
 		test(lack_of_memory_for_the_peers_changes_nothing),
 		test(lack_of_memory_for_endpoints_is_logged_and_sessions_stay),
 	};

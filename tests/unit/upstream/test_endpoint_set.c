@@ -167,6 +167,8 @@ static void test_removed_member_lives_until_last_session_leaves(void **state)
 	endpoint_set_join(&f->set, stays);
 	update_to_peers(f, 1, PEERS);
 	assert_int_equal(gone->index, ENDPOINT_REMOVED);
+	assert_true(endpoint_set_keeps(&f->set, gone, 10));
+	endpoint_set_checked(gone->endpoint, false);
 	assert_false(endpoint_set_keeps(&f->set, gone, 10));
 	assert_ptr_equal(f->set.members[0], stays);
 	assert_int_equal(stays->index, 0);
