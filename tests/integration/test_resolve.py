@@ -232,8 +232,10 @@ class ResolveTest(harness.TestCase):
                 resolver_file("hosts", "127.0.0.10 receiver.test\n")
                 daemon.await_line(r"error: peer b: receiver\.test is 127\.0\.0\.10:\d+, which is one of our own listeners")
 
+                newcomer = self.udp("127.0.0.1")  # a session that there is already stays where it is
+
                 def dropped_as_a_loop():
-                    client.sendto(b"round and round", daemon.address("a"))
+                    newcomer.sendto(b"round and round", daemon.address("a"))
                     return [record for record in daemon.records() if record["verdict"] == "dropped:loop"]
                 daemon.await_that(dropped_as_a_loop, "no drop")
                 daemon.end()

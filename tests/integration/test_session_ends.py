@@ -160,7 +160,9 @@ class NamesTest(EndsTest):
 class ReloadTest(EndsTest):
     def test_other_keys_and_sections(self):
         peer, client = self.udp(), self.udp()
-        relay = config([at(peer)], "log = none")
+        with self.udp() as free:
+            address = at(free)
+        relay = config([at(peer)], "log = none", address=address)
         daemon = self.serve(relay)
         session = self.converse(client, daemon, peer)
         one = relay.replace("log = none", "{}")
@@ -181,6 +183,19 @@ class ReloadTest(EndsTest):
                 self.assertEqual(peer.recv(100), b"")
             self.assertEqual(self.converse(client, daemon, peer), session)
         self.assertEqual(self.ended(daemon), 0)
+        daemon.end()
+
+    def test_another_socket_of_the_same_address(self):
+        """With several workers, the kernel could give the client to another one, where it has no session."""
+        peer, client = self.udp(), self.udp()
+        with self.udp() as free:
+            address = at(free)
+        relay = "[udprelayd]\nworkers = 1\n" + config([at(peer)], "log = none\n{}", address=address)
+        daemon = self.serve(relay.format(""))
+        session = self.converse(client, daemon, peer)
+        for keys in ("freebind = on", "interface = lo", ""):
+            self.reload(daemon, relay.format(keys))
+            self.assertEqual(self.converse(client, daemon, peer, keys.encode()), session, keys)
         daemon.end()
 
     def test_fewer_sessions_than_there_are(self):

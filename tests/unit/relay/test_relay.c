@@ -109,7 +109,7 @@ static void client_becomes_a_loop_when_a_peer_gets_its_address(void **state)
 	assert_int_equal(find(f, 1, 20, &again), DROP_NONE);
 	assert_ptr_equal(again, other);
 
-	set_peers(f, snapshot_of(f, f->snapshot, 0, 1), 30); /* it has moved on */
+	set_peers(f, snapshot_of(f, f->snapshot, 0, 1), 30); /* the peer has another address again */
 	assert_int_equal(find(f, port, 30, &again), DROP_NONE);
 	assert_ptr_equal(again, session);
 	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 40);
@@ -237,7 +237,7 @@ static void go_on(struct relay_fixture *f, uint16_t port, bool replies, uint64_t
 		relay_count_reply(&f->relay, session, now_ms);
 }
 
-static void a_new_client_replaces_the_oldest_that_does_not_converse(void **state)
+static void new_client_replaces_the_oldest_without_a_conversation(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *session;
@@ -265,7 +265,7 @@ static void a_new_client_replaces_the_oldest_that_does_not_converse(void **state
 }
 
 /* A reply alone does not make a conversation: a peer replies to forged datagrams, too. */
-static void a_reply_to_one_datagram_does_not_protect_a_session(void **state)
+static void reply_to_one_datagram_does_not_protect_the_session(void **state)
 {
 	struct relay_fixture *f = *state;
 
@@ -278,7 +278,7 @@ static void a_reply_to_one_datagram_does_not_protect_a_session(void **state)
 		assert_null(existing(f, port));
 }
 
-static void a_source_has_only_its_share(void **state)
+static void source_gets_source_sessions(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct address from, local = f->local;
@@ -345,7 +345,7 @@ static uint16_t port_of(const struct session *session)
 	return address_port(&local);
 }
 
-static void broken_socket_is_replaced(void **state)
+static void broken_socket_is_opened_again(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *session, *again;
@@ -370,7 +370,7 @@ static void broken_socket_is_replaced(void **state)
 	assert_int_equal(port_of(session), port);
 }
 
-static void broken_socket_stays_if_no_other_can_be_opened(void **state)
+static void broken_socket_stays_if_none_can_be_opened(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct rlimit before, none = {0};
@@ -392,7 +392,7 @@ static void broken_socket_stays_if_no_other_can_be_opened(void **state)
 }
 
 /* An interface can get the address of the peer, and lose it. */
-static void endpoint_that_becomes_our_own_is_a_loop(void **state)
+static void endpoint_at_our_own_address_is_a_loop(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct own_addresses *own;
@@ -451,7 +451,7 @@ static void sessions_leave_a_peer_that_is_down(void **state)
 }
 
 /* Nobody can know that it is forged but for this: nothing was sent that it could be for. */
-static void an_error_without_a_datagram_does_not_count(void **state)
+static void error_without_a_datagram_does_not_count(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *sessions[4];
@@ -499,7 +499,7 @@ static void sessions_stay_with_a_peer_that_replies_to_others(void **state)
 }
 
 /* It was slow, and errors came before it. */
-static void a_reply_brings_sessions_back(void **state)
+static void reply_brings_sessions_back(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *sessions[4], *session;
@@ -568,7 +568,7 @@ static void sessions_of_a_removed_address_stay_while_it_replies(void **state)
 	assert_ptr_equal(session, sessions[3]);
 }
 
-static void sessions_stay_without_other_addresses(void **state)
+static void sessions_stay_if_there_is_no_other_address(void **state)
 {
 	struct relay_fixture *f = *state;
 	struct session *sessions[4], *session;
@@ -834,23 +834,25 @@ int main(void)
 		test(idle_sessions_end_in_order_of_use),
 		test(max_sessions_limits_open_sessions),
 		test(max_sessions_counts_all_workers),
-		test(a_new_client_replaces_the_oldest_that_does_not_converse),
-		test(a_reply_to_one_datagram_does_not_protect_a_session),
-		test(a_source_has_only_its_share),
+		test(new_client_replaces_the_oldest_without_a_conversation),
+		test(reply_to_one_datagram_does_not_protect_the_session),
+		test(source_gets_source_sessions),
 		test(session_ends_after_its_last_expected_reply),
 		test(expected_replies_do_not_overflow),
-		test(broken_socket_is_replaced),
-		test(broken_socket_stays_if_no_other_can_be_opened),
-		test(endpoint_that_becomes_our_own_is_a_loop),
+		test(broken_socket_is_opened_again),
+		test(broken_socket_stays_if_none_can_be_opened),
+		test(endpoint_at_our_own_address_is_a_loop),
 		test(sessions_leave_a_peer_that_is_down),
-		test(an_error_without_a_datagram_does_not_count),
+		test(error_without_a_datagram_does_not_count),
 		test(sessions_stay_with_a_peer_that_replies_to_others),
-		test(a_reply_brings_sessions_back),
+		test(reply_brings_sessions_back),
 		test(sessions_stay_if_all_peers_are_down),
 		test(sessions_of_a_removed_address_stay_while_it_replies),
-		test(sessions_stay_without_other_addresses),
+		test(sessions_stay_if_there_is_no_other_address),
 		test(same_addresses_keep_the_balancer),
 		test(least_sessions_counts_after_ends_and_updates),
+		test(clients_are_dropped_without_any_address),
+		test(own_listener_is_no_peer),
 		test(waiting_reply_keeps_an_idle_session),
 		test(unread_replies_are_counted),
 		test(reply_during_the_close_is_not_counted),
@@ -858,8 +860,6 @@ int main(void)
 		test(kernel_drops_are_counted),
 		test(lack_of_descriptors_leaves_the_peers_up),
 		test(sessions_of_a_peer_share_its_wait_budget),
-		test(clients_are_dropped_without_any_address),
-		test(own_listener_is_no_peer),
 		test(unreachable_peer_counts_as_failing),
 		test(recent_session_without_its_reply_is_reported),
 	};

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 
-#include "relay/relay_private.h"
 #include "tests/unit/relay/relay_fixture.h"
 #include "tests/unit/support/captured_log.h"
 
@@ -130,13 +129,11 @@ static int adopt(struct fixture *f)
 
 /* --- Whether a relay can continue --- */
 
-static void relay_that_stays_a_relay_can_continue(void **state)
+static void only_a_relay_can_continue(void **state)
 {
 	struct fixture *f = *state;
 
 	begin(f);
-	assert_true(relay_can_adopt_config(&f->new.config));
-	f->new.config.max_sessions++;
 	assert_true(relay_can_adopt_config(&f->new.config));
 	f->new.config.action = ACTION_FORWARD;
 	assert_false(relay_can_adopt_config(&f->new.config));
@@ -197,6 +194,32 @@ static void sessions_of_a_removed_peer_end(void **state)
 	assert_int_equal(counter_get(&f->old.relay.counters.started), 6);
 }
 
+static void sessions_of_a_peer_with_another_address_end(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	address_set_port(&f->new.peers[0].address, 9);
+	assert_int_equal(adopt(f), 0);
+	assert_int_equal(alive(&f->old), 2);
+	assert_int_equal(counter_get(&f->old.relay.counters.ended_by[SESSION_END_PEER_REMOVED]), 2);
+}
+
+/* The name may lead to other addresses than before. */
+static void sessions_of_a_peer_with_the_same_name_stay(void **state)
+{
+	struct fixture *f = *state;
+	char host[] = "peer.test", same[] = "peer.test", other[] = "other.test";
+
+	begin(f);
+	f->old.peers[0].host = f->old.peers[1].host = host;
+	f->new.peers[0].host = same;
+	f->new.peers[1].host = other;
+	assert_int_equal(adopt(f), 0);
+	assert_int_equal(alive(&f->old), 2);
+	assert_true(f->sessions[0]->tx.fd >= 0);
+}
+
 static void session_without_its_local_address_ends(void **state)
 {
 	struct fixture *f = *state;
@@ -249,8 +272,67 @@ static void new_quota_limits_new_sessions(void **state)
 	begin(f);
 	assert_int_equal(adopt(f), 0);
 	assert_int_equal(find(&f->old, 5, 2, &session), DROP_SESSION_LIMIT);
-	relay_end_session(&f->old.relay, f->sessions[0], SESSION_END_IDLE);
-	assert_int_equal(find(&f->old, 5, 2, &session), DROP_NONE);
+	relay_expire(&f->old.relay, 1001, 1);
+	assert_int_equal(find(&f->old, 5, 1001, &session), DROP_NONE);
+}
+
+/* Sessions move to other memory. */
+static void sessions_stay_with_another_max_sessions(void **state)
+{
+	struct fixture *f = *state;
+	struct session *session;
+	int sockets[4];
+
+	f->new.config.max_sessions = 100;
+	begin(f);
+	for (size_t i = 0; i < 4; i++)
+		sockets[i] = f->sessions[i]->tx.fd;
+	assert_int_equal(adopt(f), 0);
+	assert_int_equal(alive(&f->old), 4);
+	for (uint16_t i = 0; i < 4; i++) {
+		assert_int_equal(find(&f->old, (uint16_t)(i + 1), 2, &session), DROP_NONE);
+		assert_int_equal(session->tx.fd, sockets[i]);
+		assert_int_equal(session->endpoint_ref->peer, i % 2);
+	}
+	for (uint16_t port = 5; port <= 100; port++)
+		assert_int_equal(find(&f->old, port, 2, &session), DROP_NONE);
+	assert_int_equal(find(&f->old, 101, 2, &session), DROP_SESSION_LIMIT);
+}
+
+static void sessions_stay_beyond_a_lower_max_sessions(void **state)
+{
+	struct fixture *f = *state;
+	struct session *session;
+
+	f->new.config.max_sessions = 2;
+	begin(f);
+	assert_int_equal(adopt(f), 0);
+	assert_int_equal(alive(&f->old), 4);
+	assert_int_equal(find(&f->old, 5, 2, &session), DROP_SESSION_LIMIT);
+	relay_expire(&f->old.relay, 1001, 2); /* the oldest ones first */
+	assert_int_equal(find(&f->old, 5, 1001, &session), DROP_SESSION_LIMIT);
+	assert_int_equal(find(&f->old, 3, 1001, &session), DROP_NONE);
+	relay_expire(&f->old.relay, 1002, 1);
+	assert_int_equal(find(&f->old, 5, 1002, &session), DROP_NONE);
+}
+
+static void sessions_count_for_their_source(void **state)
+{
+	struct fixture *f = *state;
+	struct session *session;
+
+	begin(f);
+	assert_int_equal(session_quota_init(&f->new.quota, 4, 2, 4), 0);
+	f->new.config.max_sessions = 10;
+	assert_int_equal(adopt(f), 0);
+	assert_int_equal(alive(&f->old), 4); /* more than the source may have now */
+	assert_int_equal(find(&f->old, 5, 2, &session), DROP_SOURCE_SESSIONS);
+	relay_expire(&f->old.relay, 1001, 2);
+	assert_int_equal(find(&f->old, 5, 1001, &session), DROP_SOURCE_SESSIONS);
+	relay_expire(&f->old.relay, 1001, 1);
+	assert_int_equal(find(&f->old, 5, 1001, &session), DROP_NONE);
+	relay_finish(&f->old.relay);
+	session_quota_finish(&f->new.quota);
 }
 
 /* --- Replies --- */
@@ -290,10 +372,12 @@ static void session_that_cannot_be_watched_is_paused(void **state)
 	begin(f);
 	f->new.paused.epoll = -1;
 	assert_int_equal(adopt(f), 0);
-	assert_int_equal(alive(&f->old), 4);
-	assert_true(paused_sessions_any(&f->new.paused));
 	for (size_t i = 0; i < 4; i++)
-		assert_false(f->sessions[i]->tx.broken);
+		assert_true(f->sessions[i]->paused);
+	assert_int_equal(alive(&f->old), 4);
+	f->new.paused.epoll = f->new.epoll;
+	paused_sessions_resume(&f->new.paused, 4);
+	assert_false(paused_sessions_any(&f->new.paused));
 }
 
 /* --- Lack of memory --- */
@@ -342,14 +426,19 @@ static void lack_of_memory_for_endpoints_is_logged_and_sessions_stay(void **stat
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(relay_that_stays_a_relay_can_continue),
+		test(only_a_relay_can_continue),
 		test(sessions_follow_their_peer_by_name),
 		test(clients_keep_their_sessions),
 		test(sessions_of_a_removed_peer_end),
+		test(sessions_of_a_peer_with_another_address_end),
+		test(sessions_of_a_peer_with_the_same_name_stay),
 		test(session_without_its_local_address_ends),
 		test(unread_replies_of_an_ending_session_count_for_the_previous_peer),
 		test(open_sessions_move_to_the_new_quota),
 		test(new_quota_limits_new_sessions),
+		test(sessions_stay_with_another_max_sessions),
+		test(sessions_stay_beyond_a_lower_max_sessions),
+		test(sessions_count_for_their_source),
 		test(new_epoll_watches_the_sessions),
 		test(paused_session_is_watched_again),
 		test(session_that_cannot_be_watched_is_paused),

@@ -352,16 +352,60 @@ static void sessions_continue_with_another_max_sessions(void **state)
 	open_session(f, &session);
 	create(f, &f->new, "max_sessions = 17");
 	stop_old(f);
+	send_to(f->peer, &session, "meanwhile");
 	hand_over(f);
-	assert_int_equal(count_of(&worker_listener_counters(f->new.worker, 1)->relayed), 1);
-	assert_int_equal(count_of(&worker_relay_counters(f->new.worker, 1)->started), 1);
-	assert_int_equal(count_of(&worker_relay_counters(f->new.worker, 1)->ended), 0);
-	assert_int_equal(atomic_load(&f->new.limits[1].quota.open), 1);
 	start(&f->new);
+	expect(f->client, "meanwhile", NULL);
 	send_to(f->client, listener_address(&f->new, 1), "after");
 	expect(f->peer, "after", &again);
 	assert_true(address_equal(&again, &session));
 	stop_and_join(&f->new);
+}
+
+/* Creates the new generation, whose peer has another address. Returns the socket of the previous peer. */
+static int create_with_another_peer(struct fixture *f)
+{
+	int previous = f->peer;
+
+	f->peer = bound(&f->peer_address);
+	create(f, &f->new, "");
+	return previous;
+}
+
+/* Sessions end before the counters of the peer move, so that the unread reply is counted. */
+static void sessions_end_if_the_peer_has_another_address(void **state)
+{
+	struct fixture *f = *state;
+	struct address session, again;
+	int previous;
+
+	open_session(f, &session);
+	previous = create_with_another_peer(f);
+	stop_old(f);
+	send_to(previous, &session, "late");
+	close(previous);
+	hand_over(f);
+	assert_int_equal(count_of(&worker_peer_counters(f->new.worker, 0)->replies), 1);
+	assert_int_equal(atomic_load(&f->new.limits[1].quota.open), 0);
+	start(&f->new);
+	send_to(f->client, listener_address(&f->new, 1), "after");
+	expect(f->peer, "after", &again);
+	assert_false(address_equal(&again, &session));
+	stop_and_join(&f->new);
+}
+
+static void counters_of_a_relay_continue_if_its_sessions_end(void **state)
+{
+	struct fixture *f = *state;
+	struct address session;
+
+	open_session(f, &session);
+	close(create_with_another_peer(f));
+	stop_old(f);
+	hand_over(f);
+	assert_int_equal(count_of(&worker_listener_counters(f->new.worker, 1)->relayed), 1);
+	assert_int_equal(count_of(&worker_relay_counters(f->new.worker, 1)->started), 1);
+	assert_int_equal(count_of(&worker_relay_counters(f->new.worker, 1)->ended), 1);
 }
 
 static void failed_reload_leaves_the_running_worker_alone(void **state)
@@ -392,6 +436,8 @@ int main(void)
 		test(sessions_continue_on_the_next_worker),
 		test(counters_continue_on_the_next_worker),
 		test(sessions_continue_with_another_max_sessions),
+		test(sessions_end_if_the_peer_has_another_address),
+		test(counters_of_a_relay_continue_if_its_sessions_end),
 		test(failed_reload_leaves_the_running_worker_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
