@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "base/siphash.h"
+
 /* An IPv4, IPv6 or AF_UNIX address. length is the address length that the kernel reports or expects. */
 struct address {
 	socklen_t length;
@@ -88,6 +90,10 @@ bool address_lacks_zone(const struct address *address);
 
 /* Compares family, address, port and, for IPv6, zone. */
 bool address_equal(const struct address *a, const struct address *b);
+
+/* Returns a keyed hash of the source: an IPv4 address, also an IPv4-mapped one, or an IPv6 /64, without the port. The
+ * address is not AF_UNIX. */
+uint64_t address_source_hash(const struct address *address, const struct siphash_key *key);
 
 /* Compares family and IP address, without the ports. Always false for AF_UNIX. */
 bool address_same_host(const struct address *a, const struct address *b);

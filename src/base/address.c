@@ -149,6 +149,18 @@ bool address_equal(const struct address *a, const struct address *b)
 	return a->length == b->length && !memcmp(a->local.sun_path, b->local.sun_path, path_length(a));
 }
 
+/* Keys of 4 bytes (IPv4) and of 8 bytes (IPv6 /64) differ, because SipHash covers the length. */
+uint64_t address_source_hash(const struct address *address, const struct siphash_key *key)
+{
+	struct in_addr v4 = address->v4.sin_addr;
+
+	if (address->any.sa_family == AF_INET6 && !address_is_v4_mapped(address))
+		return siphash(key, &address->v6.sin6_addr, 8);
+	if (address->any.sa_family == AF_INET6)
+		v4 = address_mapped_v4(&address->v6.sin6_addr);
+	return siphash(key, &v4, sizeof(v4));
+}
+
 bool address_same_host(const struct address *a, const struct address *b)
 {
 	if (a->any.sa_family != b->any.sa_family)

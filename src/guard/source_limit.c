@@ -35,22 +35,10 @@ void source_limit_destroy(struct source_limit *limit)
 	free(limit);
 }
 
-/* Keys of 4 bytes (IPv4) and of 8 bytes (IPv6 /64) differ, because SipHash covers the length. */
-static uint64_t source_limit_hash(const struct source_limit *limit, const struct address *source)
-{
-	struct in_addr v4 = source->v4.sin_addr;
-
-	if (source->any.sa_family == AF_INET6 && !address_is_v4_mapped(source))
-		return siphash(&limit->key, &source->v6.sin6_addr, 8);
-	if (source->any.sa_family == AF_INET6)
-		v4 = address_mapped_v4(&source->v6.sin6_addr);
-	return siphash(&limit->key, &v4, sizeof(v4));
-}
-
 bool source_limit_take(struct source_limit *limit, const struct address *source, uint32_t datagrams, uint64_t now_ms)
 {
 	return source->any.sa_family == AF_UNIX ||
-	       gcra_table_take(limit->table, source_limit_hash(limit, source), datagrams, now_ms);
+	       gcra_table_take(limit->table, address_source_hash(source, &limit->key), datagrams, now_ms);
 }
 
 bool source_limit_sample(const struct source_limit *limit, struct source_limit_sampler *sampler)

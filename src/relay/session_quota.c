@@ -62,18 +62,6 @@ bool session_quota_acquire(struct session_quota *quota)
 
 /* --- Sources --- */
 
-/* Keys of 4 bytes (IPv4) and of 8 bytes (IPv6 /64) differ, because SipHash covers the length. */
-static uint64_t source_table_hash(const struct source_table *table, const struct address *client)
-{
-	struct in_addr v4 = client->v4.sin_addr;
-
-	if (client->any.sa_family == AF_INET6 && !address_is_v4_mapped(client))
-		return siphash(&table->key, &client->v6.sin6_addr, 8);
-	if (client->any.sa_family == AF_INET6)
-		v4 = address_mapped_v4(&client->v6.sin6_addr);
-	return siphash(&table->key, &v4, sizeof(v4));
-}
-
 static uint32_t entry_sessions(uint64_t entry)
 {
 	return (uint32_t)entry;
@@ -110,7 +98,7 @@ bool source_quota_acquire(struct session_quota *quota, const struct address *cli
 	*place = SOURCE_NOT_COUNTED;
 	if (!table || client->any.sa_family == AF_UNIX)
 		return true;
-	hash = source_table_hash(table, client);
+	hash = address_source_hash(client, &table->key);
 	for (int i = 0; i < SEARCHES_MAX; i++) {
 		uint32_t found = source_table_find(table, hash, &entry);
 		uint64_t more;

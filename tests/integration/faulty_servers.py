@@ -54,6 +54,11 @@ def silent(*_):
     pass
 
 
+def keeping(server, _, data, address):
+    """Keeps the first datagram and answers nothing."""
+    server.kept = server.kept or (data, address)
+
+
 def lossy(server, n, data, address):
     if n % 10:
         server.send(data, address)

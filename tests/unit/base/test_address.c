@@ -228,6 +228,31 @@ static void test_mapped_address_becomes_ipv4(void **state)
 	assert_int_equal(v6.any.sa_family, AF_INET6);
 }
 
+static void test_sources_differ_by_address_or_prefix(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool equal;
+	} rows[] = {
+		{"192.0.2.1:1", "192.0.2.1:2", true},
+		{"192.0.2.1:1", "192.0.2.2:1", false},
+		{"192.0.2.1:1", "[::ffff:192.0.2.1]:1", true},
+		{"[2001:db8::1]:1", "[2001:db8::ffff:1]:2", true},
+		{"[2001:db8::1]:1", "[2001:db8:0:1::1]:1", false},
+	};
+	struct siphash_key key, other;
+
+	(void)state;
+	siphash_key_random(&key);
+	siphash_key_random(&other);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct address a = parse(rows[i].a), b = parse(rows[i].b);
+
+		assert_int_equal(address_source_hash(&a, &key) == address_source_hash(&b, &key), rows[i].equal);
+		assert_int_not_equal(address_source_hash(&a, &key), address_source_hash(&a, &other));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -241,6 +266,7 @@ int main(void)
 		cmocka_unit_test(test_same_host_ignores_port),
 		cmocka_unit_test(test_padding_is_ignored),
 		cmocka_unit_test(test_hashes_are_spread),
+		cmocka_unit_test(test_sources_differ_by_address_or_prefix),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
