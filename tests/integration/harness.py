@@ -258,6 +258,11 @@ def skip(reason):
     sys.exit(77)
 
 
+def built_with(feature):
+    """Whether the daemon has an optional feature: systemd, seccomp or http."""
+    return f"{feature} yes" in subprocess.check_output([DAEMON, "-V"], text=True)
+
+
 def in_namespace(*needs):
     """Runs the whole script again in a network namespace of its own, where it may configure interfaces; skips where
     that is not permitted."""

@@ -16,7 +16,7 @@ import unittest
 
 import harness
 
-if "http yes" not in subprocess.check_output([harness.DAEMON, "-V"], text=True):
+if not harness.built_with("http"):
     harness.skip("built without libmicrohttpd")
 
 # As src/admin/http.c has them.

@@ -166,7 +166,8 @@ class ReloadTest(EndsTest):
         daemon = self.serve(relay)
         session = self.converse(client, daemon, peer)
         one = relay.replace("log = none", "{}")
-        for more in ("[http]\nlisten = 127.0.0.1:0\n", "[log]\nlevel = debug\n",
+        http = "[http]\nlisten = 127.0.0.1:0\n" if harness.built_with("http") else ""
+        for more in (http, "[log]\nlevel = debug\n",
                      "[listener:e]\naddress = 127.0.0.1:0\naction = echo\n",
                      "[listener:s]\naddress = 127.0.0.1:0\naction = relay\npeers = q\n[peer:q]\naddress = 127.0.0.1:9\n"):
             self.reload(daemon, relay + more)

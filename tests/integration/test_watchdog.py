@@ -2,14 +2,13 @@
 import ctypes
 import os
 import socket
-import subprocess
 import tempfile
 import time
 import unittest
 
 import harness
 
-if "systemd yes" not in subprocess.check_output([harness.DAEMON, "-V"], text=True):
+if not harness.built_with("systemd"):
     harness.skip("built without systemd")
 
 SECONDS = 1.5

@@ -21,7 +21,7 @@ def switched_on(text):
     """The example without the ";" before its settings; a daemon that was built without HTTP is not asked for it."""
     text = re.sub(r"^;", "", text, flags=re.MULTILINE)
     if "http no" in subprocess.check_output([DAEMON, "-V"], text=True):
-        text = re.sub(r"^listen = .*", "listen = off", text, flags=re.MULTILINE)
+        text = re.sub(r"^(listen|hosts) = .*\n", "", text, flags=re.MULTILINE)
     return text
 
 
