@@ -285,11 +285,10 @@ class AddressTest(SendTestCase):
 
     def await_port(self, port):
         """Until a socket is bound to it, which this finds out without sending anything."""
-        wanted, seen = f":{port:04X} ", ""
         for _ in range(100000):
             with open("/proc/net/udp", encoding="ascii") as table:
-                seen = table.read()
-            if wanted in seen:
+                local_addresses = [line.split()[1] for line in table.readlines()[1:]]
+            if any(address.endswith(f":{port:04X}") for address in local_addresses):
                 return
         self.fail(f"nobody binds port {port}")
 
