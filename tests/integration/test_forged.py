@@ -216,11 +216,11 @@ class AmplificationTest(ForgedTest):
         peer, victim = self.udp(), self.udp()
         daemon = self.serve(config([at(peer)], "responses = 1"))
         for turn in range(1, 21):
-            self.forger.send(victim.getsockname(), daemon.address("a"))
+            self.forger.send(victim.getsockname(), daemon.address("a"), b"%d" % turn)
             _, session = peer.recvfrom(100)
             for i in range(10):
-                peer.sendto(b"%d" % i, session)
-            self.assertEqual(victim.recv(100), b"0")
+                peer.sendto(b"%d %d" % (turn, i), session)
+            self.assertEqual(victim.recv(100), b"%d 0" % turn)
             daemon.await_counter("relay a", "ended", turn)
         self.assert_nothing_waits(victim)
         relay = daemon.end()["relay a"]

@@ -242,12 +242,12 @@ class HttpTest(harness.TestCase):
             self.assert_echoes(client, daemon.address("e"), b"x" * i)
         client.sendto(b"x" * 1001, daemon.address("e"))
         for i in range(30):
-            client.sendto(b"copy", daemon.address("f"))
+            client.sendto(b"copy %d" % i, daemon.address("f"))
             peer.recv(100)
         for i in range(20):
-            client.sendto(b"question", daemon.address("r"))
+            client.sendto(b"question %d" % i, daemon.address("r"))
             _, source = peer.recvfrom(100)
-            peer.sendto(b"answer", source)
+            peer.sendto(b"answer %d" % i, source)
             client.recv(100)
         client.sendto(b"sunk", daemon.address("s"))
         # A datagram is counted once it is sent, when its receiver may have it already.
@@ -409,7 +409,7 @@ class HttpTest(harness.TestCase):
         client, before = self.udp(), {}
         for number in range(1, 4):
             for i in range(20):
-                self.assert_echoes(client, daemon.address("e"), b"%d" % i)
+                self.assert_echoes(client, daemon.address("e"), b"%d %d" % (number, i))
             daemon.await_counter("listener e", "received", 20 * number)
             self.assertEqual(self.status(daemon)["configuration"]["generation"], number)
             now = self.metrics(daemon)
@@ -580,7 +580,7 @@ class HttpTest(harness.TestCase):
         asker.start()
         client = self.udp()
         while asker.is_alive():
-            self.assert_echoes(client, daemon.address("e"), b"still there")
+            self.assert_echoes(client, daemon.address("e"), b"%f" % time.monotonic())
             for sock in held:
                 with contextlib.suppress(ConnectionError):
                     sock.send(b"G")  # a byte now and then keeps none of them alive
