@@ -38,20 +38,21 @@ struct options {
 static void print_daemon_help(FILE *out)
 {
 	fputs("Usage: udprelayd [-c FILE] [-t | --explain 'SRC:PORT > LISTENER' [PAYLOAD]]\n"
-	      "Receives UDP datagrams, logs who sent what, and echoes, forwards or relays them.\n"
+	      "Receive UDP datagrams, log the sender and the text, and echo, forward or relay them.\n"
 	      "\n"
 	      "  -c, --config FILE    read FILE (default: " DEFAULT_CONFIG ")\n"
-	      "  -t, --check-config   check the configuration, print every error, and end\n"
-	      "      --explain WAY    say what would happen to a datagram on its way from SRC:PORT (or\n"
-	      "                       [IPV6]:PORT, unix:/path, unix:) to a LISTENER, by its name or an address,\n"
-	      "                       and why; PAYLOAD is a text, 'hex: 01 ff', or - for standard input;\n"
-	      "                       nothing is bound or sent, but names of peers are looked up\n"
-	      "  -V, --version        print the version and what is built in\n"
+	      "  -t, --check-config   check the configuration, print every error, and exit\n"
+	      "      --explain WAY    print what would happen to a datagram, and why; WAY is\n"
+	      "                       'SRC:PORT > LISTENER', with [IPV6]:PORT, unix:/path or unix: as other\n"
+	      "                       sources and the name or an address of the listener; PAYLOAD is a text,\n"
+	      "                       'hex: 01 ff', or - for standard input; no socket is opened, but names\n"
+	      "                       of peers are looked up\n"
+	      "  -V, --version        print the version and the built-in features\n"
 	      "  -h, --help           print this help\n"
 	      "\n"
-	      "Signals: TERM and INT end it, USR1 writes the counters to the log, HUP loads the\n"
-	      "configuration again, USR2 opens the datagram log anew.\n"
-	      "Exit status: 0 ended as asked, 1 failed, 64 wrong command line, 78 wrong configuration.\n",
+	      "Signals: TERM and INT stop the daemon, HUP reloads the configuration, USR1 logs the counters,\n"
+	      "USR2 reopens the datagram log.\n"
+	      "Exit status: 0 clean end, 1 failure, 64 usage error, 78 configuration error.\n",
 	      out);
 }
 
@@ -75,7 +76,7 @@ static void print_unexpected_argument(const char *argument)
 static int parse_arguments(struct options *options, int argc, char **argv)
 {
 	if (options->explain && options->check) {
-		fputs("udprelayd: -t and --explain do not go together: write one of them\n" EXAMPLE, stderr);
+		fputs("udprelayd: -t and --explain exclude each other: remove one\n" EXAMPLE, stderr);
 		return EX_USAGE;
 	}
 	if (options->explain && optind < argc)
@@ -83,7 +84,7 @@ static int parse_arguments(struct options *options, int argc, char **argv)
 	if (optind == argc)
 		return -1;
 	if (options->explain)
-		fputs("udprelayd: there is more than one payload: put it in quotes\n" EXAMPLE, stderr);
+		fputs("udprelayd: too many arguments: put the payload in quotes\n" EXAMPLE, stderr);
 	else
 		print_unexpected_argument(argv[optind]);
 	return EX_USAGE;
@@ -171,7 +172,7 @@ static void print_config_is_good(const struct options *options)
 {
 	char *path = diagnostics_escape(options->config);
 
-	printf("%s: the configuration is good\n", path);
+	printf("%s: the configuration is valid\n", path);
 	free(path);
 }
 

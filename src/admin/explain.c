@@ -93,9 +93,10 @@ static void report_admitted_source(const struct explain_report *report, const st
 		explain_line(report, "source: admitted by allow %s (line %u)", prefix_format(prefix, text),
 			     prefix->line);
 	else if (report->query->source.any.sa_family == AF_UNIX)
-		explain_line(report, "source: admitted: unix: senders are subject to no list");
+		explain_line(report, "source: admitted: allow and deny do not apply to unix: senders");
 	else if (listener->deny)
-		explain_line(report, "source: admitted: in no prefix of deny (%s), and all others are allowed (%s)",
+		explain_line(report,
+			     "source: admitted: no prefix of deny matches (%s), and all others are allowed (%s)",
 			     explain_location(report, "deny").text, explain_location(report, "allow").text);
 	else
 		explain_line(report, "source: admitted: all are allowed (%s; %s)",
@@ -110,7 +111,7 @@ static void report_source(const struct explain_report *report, const struct acce
 		explain_line(report, "source: refused by deny %s (line %u)", prefix_format(decision->prefix, text),
 			     decision->prefix->line);
 	else if (decision->rule == ACCESS_NOT_ALLOWED)
-		explain_line(report, "source: refused: in no prefix of allow (%s)",
+		explain_line(report, "source: refused: no prefix of allow matches (%s)",
 			     explain_location(report, "allow").text);
 	else
 		report_admitted_source(report, decision->prefix);
@@ -122,25 +123,26 @@ static void report_refused_port(const struct explain_report *report)
 {
 	bool written = config_line(&report->listener->lines, "refuse_source_ports");
 
-	explain_line(report, "guard: refused: port %u gets no answer (%s%s)", address_port(&report->query->source),
-		     explain_location(report, "refuse_source_ports").text,
+	explain_line(report, "guard: refused: source port %u gets no reply (%s%s)",
+		     address_port(&report->query->source), explain_location(report, "refuse_source_ports").text,
 		     written ? "" : ": ports below 1024 and those of echo listeners");
 }
 
 static void report_guard_passed(const struct explain_report *report)
 {
 	if (report->query->source.any.sa_family == AF_UNIX)
-		explain_line(report, "guard: passed: the sender has a name, and is none of ours (%s)",
+		explain_line(report, "guard: passed: the sender has a path, and it is not one of our listeners (%s)",
 			     explain_location(report, "loop_guard").text);
 	else
-		explain_line(report, "guard: passed: a host's address, none of ours (%s), and no refused port (%s)",
+		explain_line(report,
+			     "guard: passed: the source is a host, not one of our listeners (%s), and its port is "
+			     "not refused (%s)",
 			     explain_location(report, "loop_guard").text,
 			     explain_location(report, "refuse_source_ports").text);
 	if (has_unknown_addresses(report->config))
-		explain_line(
-			report,
-			"guard: ports of addresses with port 0, and addresses of fd:NAME, are known from the start "
-			"on: whether the source is one of them is not");
+		explain_line(report,
+			     "guard: addresses with port 0 and fd:NAME become known at start: whether the source is "
+			     "one of them is not checked");
 }
 
 static void report_guard(const struct explain_report *report, enum access_rule rule)
@@ -152,23 +154,23 @@ static void report_guard(const struct explain_report *report, enum access_rule r
 	case ACCESS_NOT_ALLOWED:
 		break;
 	case ACCESS_NO_REPLY_ACTION:
-		explain_line(report, "guard: not asked: %s answers nobody (%s)", explain_action_name(report),
+		explain_line(report, "guard: not needed: %s sends no replies (%s)", explain_action_name(report),
 			     explain_location(report, "action").text);
 		break;
 	case ACCESS_UNNAMED:
-		explain_line(report, "guard: refused: a unix: sender without a name gets no answer of %s (%s)",
+		explain_line(report, "guard: refused: a unix: sender without a path gets no reply from %s (%s)",
 			     explain_action_name(report), explain_location(report, "action").text);
 		break;
 	case ACCESS_UNNAMED_ONE_WAY:
-		explain_line(report, "guard: passed: the sender has no name, but no answer is expected (%s)",
+		explain_line(report, "guard: passed: the sender has no path, but no reply is expected (%s)",
 			     explain_location(report, "responses").text);
 		break;
 	case ACCESS_LOOP_GUARD_OFF:
-		explain_line(report, "guard: off: everybody is answered (%s)",
+		explain_line(report, "guard: off: every source gets replies (%s)",
 			     explain_location(report, "loop_guard").text);
 		break;
 	case ACCESS_NO_HOST:
-		explain_line(report, "guard: refused: %s is no host's address (%s)", source,
+		explain_line(report, "guard: refused: %s is not the address of a host (%s)", source,
 			     explain_location(report, "loop_guard").text);
 		break;
 	case ACCESS_OWN_ADDRESS:
@@ -176,7 +178,7 @@ static void report_guard(const struct explain_report *report, enum access_rule r
 			     explain_location(report, "loop_guard").text);
 		break;
 	case ACCESS_PORT_ZERO:
-		explain_line(report, "guard: refused: nobody can be answered at port 0 (%s)",
+		explain_line(report, "guard: refused: a reply to port 0 is not possible (%s)",
 			     explain_location(report, "loop_guard").text);
 		break;
 	case ACCESS_REFUSED_PORT:
@@ -207,12 +209,12 @@ static void report_source_limit(const struct explain_report *report)
 	if (!listener->source_limit)
 		explain_line(report, "source limit: none (%s)", explain_location(report, "source_limit").text);
 	else if (report->query->source.any.sa_family == AF_UNIX)
-		explain_line(report, "source limit: not for unix: senders (%s)",
+		explain_line(report, "source limit: does not apply to unix: senders (%s)",
 			     explain_location(report, "source_limit").text);
 	else
 		explain_line(report,
-			     "source limit: %u datagrams a second (%s), %u at once (%s): what is more would be "
-			     "dropped:source_limit, but for one in %d",
+			     "source limit: %u datagrams per second (%s), burst %u (%s): further ones would be "
+			     "dropped:source_limit, except one in %d",
 			     listener->source_limit, explain_location(report, "source_limit").text, burst,
 			     explain_location(report, "source_burst").text, SOURCE_LIMIT_SHARE);
 }
@@ -235,7 +237,7 @@ static void report_ring_guard(const struct explain_report *report)
 	if (!action_traits[listener->action].has_ring_guard)
 		return;
 	explain_line(report, "ring guard: %s (%s)",
-		     listener->ring_guard ? "what goes round would be dropped:ring" : "off",
+		     listener->ring_guard ? "fast repetitions can be dropped:ring" : "off",
 		     explain_location(report, "ring_guard").text);
 }
 
@@ -245,7 +247,7 @@ static void explain_limits(struct explain_report *report)
 	if (report->query->has_payload)
 		explain_size(report);
 	else
-		explain_line(report, "payload: not told: supposed to be small enough, and to convert");
+		explain_line(report, "payload: not given: assumed to be small enough and convertible");
 	if (!report->drop)
 		report_ring_guard(report);
 }
@@ -271,10 +273,10 @@ static void report_echo(const struct explain_report *report)
 	char text[ADDRESS_TEXT_MAX];
 
 	if (query->has_payload)
-		explain_line(report, "answer: the same %zu bytes to %s, from %s", query->size, report->source,
+		explain_line(report, "reply: the same %zu bytes to %s, from %s", query->size, report->source,
 			     reply_source(report, text));
 	else
-		explain_line(report, "answer: the same bytes to %s, from %s", report->source,
+		explain_line(report, "reply: the same bytes to %s, from %s", report->source,
 			     reply_source(report, text));
 }
 
@@ -284,14 +286,14 @@ static void report_replies(const struct explain_report *report)
 	char text[ADDRESS_TEXT_MAX];
 
 	if (!responses) {
-		explain_line(report, "answers: none (%s)", explain_location(report, "responses").text);
+		explain_line(report, "replies: none (%s)", explain_location(report, "responses").text);
 		return;
 	}
 	if (responses == RESPONSES_UNLIMITED)
-		explain_line(report, "answers: unlimited (%s), to %s, from %s",
+		explain_line(report, "replies: unlimited (%s), to %s, from %s",
 			     explain_location(report, "responses").text, report->source, reply_source(report, text));
 	else
-		explain_line(report, "answers: at most %u for each datagram (%s), to %s, from %s", responses,
+		explain_line(report, "replies: at most %u for each datagram (%s), to %s, from %s", responses,
 			     explain_location(report, "responses").text, report->source, reply_source(report, text));
 }
 

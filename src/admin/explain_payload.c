@@ -108,7 +108,7 @@ static void report_decode_error(const struct explain_report *report, char *const
 	size_t begin = find_character_start(codec, &excerpt, end);
 
 	fprintf(report->out, EXPLAIN_INDENT "encoding %s: does not decode: %s byte %zu:", *encoding,
-		error ? "wrong from" : "it ends within a character that begins with", begin + 1);
+		error ? "wrong from" : "it ends inside a character that begins with", begin + 1);
 	for (size_t i = begin; i < end; i++)
 		fprintf(report->out, " %02x", excerpt.bytes[i]);
 	putc('\n', report->out);
@@ -144,8 +144,8 @@ static void report_logged_text(const struct explain_report *report, bool decodes
 		explain_line(report, "log: %s %s, the first that decodes (%s)", encoding, preview.text,
 			     config_location_of(&listener->lines, "encoding").text);
 	else
-		explain_line(report, "log: %s %s, since none decodes, by errors = %s (%s)", encoding, preview.text,
-			     rule, config_location_of(&listener->lines, "errors").text);
+		explain_line(report, "log: %s %s, because no charset decodes it: errors = %s (%s)", encoding,
+			     preview.text, rule, config_location_of(&listener->lines, "errors").text);
 	free(preview.text);
 }
 
@@ -174,7 +174,7 @@ void explain_payload(const struct explain_report *report)
 	bool decodes = false;
 
 	if (excerpt.truncated)
-		explain_line(report, "log: reads the first %zu bytes", excerpt.size);
+		explain_line(report, "log: decodes the first %zu bytes", excerpt.size);
 	for (size_t i = 0; i < listener->encoding_count; i++)
 		decodes |= report_encoding(report, &listener->encodings[i]);
 	report_log_record(report, decodes);

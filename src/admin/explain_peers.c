@@ -84,9 +84,9 @@ static void write_addresses(FILE *out, const struct explain_peer *peer, enum act
 	for (size_t i = 0; i < peer->resolved.count; i++)
 		fprintf(out, "%s%s", i ? ", " : "", address_format(&peer->resolved.addresses[i], text));
 	if (peer->resolved.more)
-		fputs(" and more, which are not used", out);
+		fputs(" and more (not used)", out);
 	if (peer->resolved.count > 1 && !action_traits[action].has_sessions)
-		fputs(", of which the first is used", out);
+		fputs("; the first one is used", out);
 }
 
 /* A name is printed with its present addresses, because they may change. */
@@ -156,7 +156,7 @@ static void write_payload(const struct explain_report *report, FILE *out, struct
 	else if (peer->converter)
 		fprintf(out, ", converted to %s", peer->config->encoding);
 	else
-		fputs(", bytes untouched", out);
+		fputs(", payload unchanged", out);
 	fprintf(out, " (%s)", config_location_of(&peer->config->lines, "encoding").text);
 }
 
@@ -284,10 +284,10 @@ static void report_refused_session(const struct explain_report *report, const st
 				   enum drop_reason reason)
 {
 	if (reason == DROP_LOOP && endpoint_set_is_loop(set, &report->query->source))
-		explain_line(report, "session: refused: %s is the address of one of its own peers (%s)", report->source,
+		explain_line(report, "session: refused: %s is the address of a peer of this relay (%s)", report->source,
 			     config_location_of(&report->listener->lines, "loop_guard").text);
 	else if (reason == DROP_LOOP)
-		explain_line(report, "session: refused: its peers are our own listeners");
+		explain_line(report, "session: refused: all peers are our own listeners");
 	else
 		explain_line(report, "session: refused: no peer has an address now");
 }
@@ -309,11 +309,11 @@ static void write_candidates(FILE *out, const struct endpoint_set *set)
 
 /* What the choice depends on. */
 static const char *const balance_reasons[] = {
-	[BALANCE_HASH] = "by the client's address alone, while all peers are up",
-	[BALANCE_ROUND_ROBIN] = "in turn by weight, on each worker for itself; the next is one of",
+	[BALANCE_HASH] = "chosen by the client address, if all peers are up",
+	[BALANCE_ROUND_ROBIN] = "in turn by weight, separately on each worker; the next is one of",
 	[BALANCE_RANDOM] = "at random by weight, one of",
-	[BALANCE_LEAST_SESSIONS] = "the fewest sessions for the weight, on each worker for itself; one of",
-	[BALANCE_FAILOVER] = "the first, while it is up",
+	[BALANCE_LEAST_SESSIONS] = "the fewest sessions for the weight, separately on each worker; one of",
+	[BALANCE_FAILOVER] = "the first peer that is up",
 };
 
 /* Returns true if the choice depends only on the client, so that the daemon chooses the same peer. */
@@ -330,7 +330,7 @@ static void report_name_peers(const struct explain_peers_state *state)
 	for (size_t i = 0; i < state->count; i++) {
 		if (!state->items[i].config->host)
 			continue;
-		explain_line(state->report, "balance: a name stands for all of its addresses, which may change");
+		explain_line(state->report, "balance: a name counts as all of its addresses; they may change");
 		return;
 	}
 }
@@ -378,14 +378,14 @@ static void report_session(const struct explain_report *report)
 {
 	const struct listener_config *listener = report->listener;
 
-	explain_line(report, "session: a new one; one that %s has already stays with its peer while that is up",
+	explain_line(report, "session: a new one; an existing session of %s stays with its peer while the peer is up",
 		     report->source);
-	explain_line(report, "session: ends after %s without datagrams (%s); there are at most %u (%s)",
+	explain_line(report, "session: ends after %s without datagrams (%s); at most %u sessions (%s)",
 		     explain_format_duration(listener->idle_timeout_ms).text,
 		     config_location_of(&listener->lines, "idle_timeout").text, listener->max_sessions,
 		     config_location_of(&listener->lines, "max_sessions").text);
 	if (listener->source_sessions && report->query->source.any.sa_family != AF_UNIX)
-		explain_line(report, "session: its source may have %u (%s)", listener->source_sessions,
+		explain_line(report, "session: at most %u per source (%s)", listener->source_sessions,
 			     config_location_of(&listener->lines, "source_sessions").text);
 }
 

@@ -57,12 +57,13 @@ static bool query_parse_source(const struct query_parser *parser, const char *te
 	if (address_parse(source, text)) {
 		char *escaped = diagnostics_escape(address_error_text(text, false, error));
 
-		query_error(parser, text, "this is no source: %s", escaped);
+		query_error(parser, text, "the source is not valid: %s", escaped);
 		free(escaped);
 		return false;
 	}
 	if (address_lacks_zone(source) && !address_is_multicast(source))
-		return query_error(parser, text, "this is link-local: write its interface, as in [fe80::1%%eth0]:4242");
+		return query_error(parser, text,
+				   "a link-local address needs its interface: write it as in [fe80::1%%eth0]:4242");
 	return true;
 }
 
@@ -116,7 +117,7 @@ static bool query_unknown_listener(const struct query_parser *parser, const char
 {
 	char *escaped = diagnostics_escape(text);
 
-	fprintf(parser->errors, "udprelayd: there is no listener `%s`; there are: ", escaped);
+	fprintf(parser->errors, "udprelayd: no such listener: `%s`; the listeners are: ", escaped);
 	free(escaped);
 	for (size_t i = 0; i < parser->config->listener_count; i++) {
 		const struct listener_config *listener = &parser->config->listeners[i];
@@ -152,7 +153,7 @@ static bool find_listener_by_address(const struct query_parser *parser, const ch
 	if (!found)
 		return query_unknown_listener(parser, text);
 	if (other)
-		return query_error(parser, text, "listeners %s and %s both have this address: write a name",
+		return query_error(parser, text, "listeners %s and %s both have this address: write the name of one",
 				   found->name, other->name);
 	parser->query->listener = found;
 	if (!any && !address_is_wildcard(to) && (to->any.sa_family == AF_UNIX || address_port(to)))
@@ -217,10 +218,11 @@ static bool query_family_error(const struct query_parser *parser, const char *so
 	char to[ADDRESS_TEXT_MAX];
 
 	if (query->destination.length)
-		return query_error(parser, source, "no datagram comes from there to %s: write a source of its family",
+		return query_error(parser, source,
+				   "no datagram can arrive from there at %s: write a source of its address family",
 				   address_format(&query->destination, to));
 	return query_error(parser, source,
-			   "no datagram comes from there to listener %s, which has no address of that family",
+			   "no datagram can arrive from there at listener %s: it has no address of that family",
 			   query->listener->name);
 }
 
@@ -242,7 +244,7 @@ static bool query_parse_flow(const struct query_parser *parser, const char *flow
 
 	if (!arrow) {
 		free(source);
-		return query_error(parser, flow, "there is no `>` in it: write 'SRC:PORT > LISTENER'");
+		return query_error(parser, flow, "`>` is missing: write 'SRC:PORT > LISTENER'");
 	}
 	*arrow = '\0';
 	from = query_trim(source);
@@ -268,7 +270,7 @@ static bool query_parse_hex(const struct query_parser *parser, const char *text)
 		query_error(parser, word, "this %s", error);
 	free(copy);
 	if (!error && !query->size)
-		return query_error(parser, "hex:", "no bytes follow: write some, such as `hex: 00 ff`");
+		return query_error(parser, "hex:", "the bytes are missing: write some, such as `hex: 00 ff`");
 	return !error;
 }
 
@@ -286,7 +288,7 @@ static bool query_read_stream(const struct query_parser *parser, FILE *in)
 
 	query->payload = xcheck(malloc(CONFIG_DATAGRAM_MAX + 1));
 	query->size = fread(query->payload, 1, CONFIG_DATAGRAM_MAX + 1, in);
-	return !ferror(in) || query_error(parser, "-", "standard input cannot be read");
+	return !ferror(in) || query_error(parser, "-", "cannot read standard input");
 }
 
 static bool query_check_size(const struct query_parser *parser)
@@ -295,7 +297,7 @@ static bool query_check_size(const struct query_parser *parser)
 
 	if (parser->query->size <= max)
 		return true;
-	fprintf(parser->errors, "udprelayd: the payload has more bytes than the %zu that a datagram carries\n" EXAMPLE,
+	fprintf(parser->errors, "udprelayd: the payload is too long: a datagram carries at most %zu bytes\n" EXAMPLE,
 		max);
 	return false;
 }

@@ -161,14 +161,15 @@ static enum MHD_Result http_handle_request(struct http *http, struct MHD_Connect
 					   const char *method)
 {
 	if (strcmp(method, MHD_HTTP_METHOD_GET) && strcmp(method, MHD_HTTP_METHOD_HEAD))
-		return http_respond_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n");
+		return http_respond_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "use GET or HEAD\n");
 	if (request_has_body(connection))
-		return http_respond_error(connection, MHD_HTTP_BAD_REQUEST, "a body is not expected\n");
+		return http_respond_error(connection, MHD_HTTP_BAD_REQUEST, "a request must not have a body\n");
 	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
 		if (!strcmp(path, pages[i].path))
 			return http_respond_page(http, connection, &pages[i]);
 	}
-	return http_respond_error(connection, MHD_HTTP_NOT_FOUND, "there are /metrics, /healthz and /status.json\n");
+	return http_respond_error(connection, MHD_HTTP_NOT_FOUND,
+				  "not found: the paths are /metrics, /healthz and /status.json\n");
 }
 
 /* libmicrohttpd calls this after the headers and again at the end of the request. A response to the headers closes the

@@ -59,13 +59,13 @@ static struct request_fault http_request_find_host_fault(struct MHD_Connection *
 	if (!host.count && !strcmp(version, MHD_HTTP_VERSION_1_0))
 		return (struct request_fault){0};
 	if (host.count != 1)
-		return (struct request_fault){MHD_HTTP_BAD_REQUEST, "one Host header is expected\n"};
+		return (struct request_fault){MHD_HTTP_BAD_REQUEST, "a request needs exactly one Host header\n"};
 	switch (http_host_check(host.value, bound, config->http.hosts, config->http.host_count)) {
 	case HTTP_HOST_KNOWN:
 		return (struct request_fault){0};
 	case HTTP_HOST_UNKNOWN:
 		return (struct request_fault){MHD_HTTP_MISDIRECTED_REQUEST,
-					      "this host is not known here: add it to `hosts` in section [http]\n"};
+					      "this host name is not accepted: add it to `hosts` in section [http]\n"};
 	default:
 		return (struct request_fault){MHD_HTTP_BAD_REQUEST, "the Host header is invalid\n"};
 	}
@@ -75,7 +75,7 @@ struct request_fault http_request_find_fault(struct MHD_Connection *connection, 
 					     const struct address *bound, const struct config *config)
 {
 	if (http_request_has_conflicting_lengths(connection))
-		return (struct request_fault){MHD_HTTP_BAD_REQUEST, "the lengths of the body conflict\n"};
+		return (struct request_fault){MHD_HTTP_BAD_REQUEST, "the Content-Length headers conflict\n"};
 	return http_request_find_host_fault(connection, version, bound, config);
 }
 

@@ -46,11 +46,10 @@ static void remove_http_socket_file(const struct http_socket *socket, struct log
 	int error = socket_file_remove(&socket->file, &socket->local);
 
 	if (error)
-		log_warning(
-			log,
-			"http: cannot remove unix:%s: %s: it stays until the next start, unless the daemon's user may "
-			"write to the directory",
-			socket->local.local.sun_path, strerror(-error));
+		log_warning(log,
+			    "http: cannot remove unix:%s: %s: let the daemon's user write to the directory; the "
+			    "next start removes the socket",
+			    socket->local.local.sun_path, strerror(-error));
 }
 
 void http_socket_close(struct http_socket *socket, struct log *log)

@@ -37,62 +37,64 @@ struct items {
 
 static const struct family listener_families[] = {
 	COUNTER("udprelayd_listener_received_datagrams", status_listener, counters.received,
-		"Datagrams that the listener received: all that follow, but for the kernel's drops, add up to them."),
+		"Datagrams that the listener received: the sum of sunk, echoed, forwarded, relayed and "
+		"dropped datagrams."),
 	COUNTER("udprelayd_listener_received_bytes", status_listener, counters.received_bytes,
-		"Bytes of payload that the listener received."),
+		"Payload bytes that the listener received."),
 	COUNTER("udprelayd_listener_sunk_datagrams", status_listener, counters.sunk,
-		"Datagrams that were only logged."),
+		"Datagrams that were logged and not sent on."),
 	COUNTER("udprelayd_listener_echoed_datagrams", status_listener, counters.echoed,
-		"Datagrams that were sent back."),
+		"Datagrams that were sent back to their source."),
 	COUNTER("udprelayd_listener_forwarded_datagrams", status_listener, counters.forwarded,
-		"Datagrams that were handed to the kernel for one peer at least."),
+		"Datagrams that were passed to the kernel for at least one peer."),
 	COUNTER("udprelayd_listener_relayed_datagrams", status_listener, counters.relayed,
-		"Datagrams that were handed to the kernel for the peer of their session."),
+		"Datagrams that were passed to the kernel for the peer of their session."),
 	UINT64_VALUE("udprelayd_listener_kernel_dropped_datagrams_total", "counter", status_listener, kernel_dropped,
-		     "Datagrams that found no room in the kernel's receive buffer, which nobody received."),
+		     "Datagrams that the kernel dropped because the receive buffer was full."),
 };
 
 static const struct family relay_families[] = {
-	UINT64_VALUE("udprelayd_relay_sessions", "gauge", status_listener, sessions, "Sessions that are alive."),
+	UINT64_VALUE("udprelayd_relay_sessions", "gauge", status_listener, sessions, "Open sessions."),
 	UINT64_VALUE("udprelayd_relay_sessions_limit", "gauge", status_listener, sessions_max,
-		     "Sessions that may be alive at a time."),
-	COUNTER("udprelayd_relay_sessions_started", status_listener, relay.started, "Sessions that began."),
+		     "Maximum number of open sessions."),
+	COUNTER("udprelayd_relay_sessions_started", status_listener, relay.started, "Sessions that were started."),
 	COUNTER("udprelayd_relay_sessions_ended", status_listener, relay.ended, "Sessions that ended."),
 	COUNTER("udprelayd_relay_received_answers", status_listener, relay.replies,
-		"Answers of peers: those answered and those dropped add up to them."),
+		"Replies from peers: the sum of sent and dropped replies."),
 	COUNTER("udprelayd_relay_received_answer_bytes", status_listener, relay.reply_bytes,
-		"Bytes of payload of the peers' answers."),
+		"Payload bytes of the replies from peers."),
 	COUNTER("udprelayd_relay_sent_answers", status_listener, relay.replied,
-		"Answers that were handed to the kernel for their clients."),
+		"Replies that were passed to the kernel for their clients."),
 	COUNTER("udprelayd_relay_kernel_dropped_answers", status_listener, relay.kernel_dropped,
-		"Answers that found no room in the receive buffer of a session, once that has ended."),
+		"Replies that the kernel dropped because the receive buffer of a session was full; "
+		"counted when the session ends."),
 };
 
 static const struct family peer_families[] = {
 	COUNTER("udprelayd_peer_handed_datagrams", status_peer, counters.submitted,
-		"Datagrams meant for the peer: those sent and those dropped add up to them."),
+		"Datagrams for the peer: the sum of sent and dropped datagrams."),
 	COUNTER("udprelayd_peer_sent_datagrams", status_peer, counters.sent,
-		"Datagrams that were handed to the kernel for the peer."),
+		"Datagrams that were passed to the kernel for the peer."),
 	COUNTER("udprelayd_peer_sent_bytes", status_peer, counters.sent_bytes,
-		"Bytes of payload that were handed to the kernel for the peer."),
+		"Payload bytes that were passed to the kernel for the peer."),
 	COUNTER("udprelayd_peer_icmp_errors", status_peer, counters.icmp_errors,
-		"ICMP errors that told of datagrams sent before."),
-	COUNTER("udprelayd_peer_received_answers", status_peer, counters.replies, "Answers of the peer."),
+		"ICMP errors about datagrams that were sent earlier."),
+	COUNTER("udprelayd_peer_received_answers", status_peer, counters.replies, "Replies from the peer."),
 	COUNTER("udprelayd_peer_received_answer_bytes", status_peer, counters.reply_bytes,
-		"Bytes of payload of the peer's answers."),
+		"Payload bytes of the replies from the peer."),
 };
 
 static const struct family listener_drops = {"udprelayd_listener_dropped_datagrams_total", "counter",
 					     "Datagrams that were received and dropped, by reason.",
 					     offsetof(struct status_listener, counters.dropped), false};
 static const struct family relay_drops = {"udprelayd_relay_dropped_answers_total", "counter",
-					  "Answers of peers that were dropped, by reason.",
+					  "Replies from peers that were dropped, by reason.",
 					  offsetof(struct status_listener, relay.dropped), false};
 static const struct family relay_refusals = {"udprelayd_relay_refused_sessions_total", "counter",
-					     "Attempts of clients to begin a session that failed, by reason.",
+					     "Sessions that were refused, by reason.",
 					     offsetof(struct status_listener, relay.refused), false};
 static const struct family peer_drops = {"udprelayd_peer_dropped_datagrams_total", "counter",
-					 "Datagrams meant for the peer that were dropped, by reason.",
+					 "Datagrams for the peer that were dropped, by reason.",
 					 offsetof(struct status_peer, counters.dropped), false};
 
 static const char *listener_name(const void *item)
@@ -237,14 +239,14 @@ static void prometheus_write_endpoints(FILE *out, const struct status *status)
 	if (!status->snapshot || !status->peer_count)
 		return;
 	prometheus_write_head(out, "udprelayd_peer_addresses", "gauge",
-			      "Addresses of the peer; none before its name is looked up.");
+			      "Addresses of the peer; 0 until its name is resolved.");
 	for (size_t i = 0; i < status->peer_count; i++) {
 		prometheus_write_series(out, "udprelayd_peer_addresses", "peer", status->peers[i].config->name);
 		fprintf(out, "} %zu\n", status->peers[i].endpoints->count);
 	}
-	prometheus_write_head(
-		out, "udprelayd_peer_up", "gauge",
-		"Whether the address of the peer is up: 0 while its check fails, or while it rests after ICMP errors.");
+	prometheus_write_head(out, "udprelayd_peer_up", "gauge",
+			      "1 if the address of the peer is up; 0 while its health check fails or while it rests "
+			      "after ICMP errors.");
 	for (size_t i = 0; i < status->peer_count; i++) {
 		const struct peer_endpoints *endpoints = status->peers[i].endpoints;
 
@@ -264,12 +266,12 @@ static void prometheus_write_datagram_log(FILE *out, const struct status *status
 	if (!status->datagram_log.on)
 		return;
 	prometheus_write_integer(out, "udprelayd_datagram_log_written_records_total", "counter",
-				 "Records that the datagram log has written.", status->datagram_log.written);
+				 "Records that the datagram log wrote.", status->datagram_log.written);
 	prometheus_write_integer(out, "udprelayd_datagram_log_dropped_records_total", "counter",
-				 "Records that the datagram log has dropped: its writer fell behind.",
+				 "Records that the datagram log dropped because its queue was full.",
 				 status->datagram_log.dropped);
 	prometheus_write_integer(out, "udprelayd_datagram_log_waiting_records", "gauge",
-				 "Records that wait for the writer.", status->datagram_log.waiting);
+				 "Records that wait for the log writer.", status->datagram_log.waiting);
 }
 
 static uint64_t prometheus_write_buckets(FILE *out, const char *name, const char *help,
@@ -293,13 +295,12 @@ static void prometheus_write_sizes(FILE *out, const struct receive_counters *rec
 
 	for (int i = 0; i < SIZE_BUCKETS; i++)
 		trains += counter_get(&receives->trains[i]);
-	prometheus_write_buckets(
-		out, "udprelayd_receive_trains",
-		"Trains that one receive brought: a train is one datagram, or several that the kernel kept together.",
-		receives->receives);
+	prometheus_write_buckets(out, "udprelayd_receive_trains",
+				 "Trains per receive call: a train is one datagram, or several that the kernel joined "
+				 "(GRO).",
+				 receives->receives);
 	fprintf(out, "udprelayd_receive_trains_sum %" PRIu64 "\n", trains);
-	prometheus_write_buckets(out, "udprelayd_train_datagrams", "Datagrams of the trains that were received.",
-				 receives->trains);
+	prometheus_write_buckets(out, "udprelayd_train_datagrams", "Datagrams per received train.", receives->trains);
 	fprintf(out, "udprelayd_train_datagrams_sum %" PRIu64 "\n", counter_get(&receives->datagrams));
 }
 
@@ -328,32 +329,32 @@ static double cpu_seconds(void)
 
 static void prometheus_write_process(FILE *out, const struct status *status)
 {
-	prometheus_write_head(out, "udprelayd_build_info", "gauge", "What is running; always 1.");
+	prometheus_write_head(out, "udprelayd_build_info", "gauge", "Version and build features; always 1.");
 	fprintf(out, "udprelayd_build_info{version=\"%s\",libuv=\"%s\"} 1\n", UDPRELAYD_VERSION, uv_version_string());
 	prometheus_write_seconds(out, "udprelayd_start_time_seconds", "gauge",
-				 "When the daemon was started, since 1970.",
+				 "Start time of the daemon, in seconds since 1970.",
 				 (double)status->source->start_wall_us / 1e6);
-	prometheus_write_integer(out, "udprelayd_workers", "gauge", "Threads that receive and send.",
+	prometheus_write_integer(out, "udprelayd_workers", "gauge", "Worker threads, which receive and send.",
 				 status->worker_count);
-	prometheus_write_seconds(out, "process_cpu_seconds_total", "counter",
-				 "Time that the process spent on processors.", cpu_seconds());
-	prometheus_write_integer(out, "process_resident_memory_bytes", "gauge",
-				 "Memory of the process that is resident.", resident_bytes());
+	prometheus_write_seconds(out, "process_cpu_seconds_total", "counter", "CPU time of the process.",
+				 cpu_seconds());
+	prometheus_write_integer(out, "process_resident_memory_bytes", "gauge", "Resident memory of the process.",
+				 resident_bytes());
 }
 
 static void prometheus_write_reloads(FILE *out, const struct status *status)
 {
 	const struct status_source *source = status->source;
 
-	prometheus_write_head(out, "udprelayd_reloads_total", "counter",
-			      "Attempts to load the configuration again, by result.");
+	prometheus_write_head(out, "udprelayd_reloads_total", "counter", "Reloads of the configuration, by result.");
 	fprintf(out,
 		"udprelayd_reloads_total{result=\"success\"} %u\n"
 		"udprelayd_reloads_total{result=\"failure\"} %" PRIu64 "\n",
 		status->generation - 1, source->reloads_failed);
-	prometheus_write_integer(out, "udprelayd_last_reload_successful", "gauge",
-				 "0 where the last reload failed, so that the file is not what is in force.",
-				 !source->last_reload_failed);
+	prometheus_write_integer(
+		out, "udprelayd_last_reload_successful", "gauge",
+		"1 if the last reload succeeded; 0 if it failed and the previous configuration is active.",
+		!source->last_reload_failed);
 }
 
 void prometheus_write(FILE *out, const struct status *status)

@@ -149,7 +149,7 @@ size_t status_health_problems(const struct status *status, void (*report)(const 
 	for (unsigned i = 0; i < status->worker_count; i++) {
 		if (status->stalled_ms[i] <= STATUS_STALL_MS)
 			continue;
-		snprintf(problem, sizeof(problem), "worker %u: stands still since %" PRIu64 " ms", i,
+		snprintf(problem, sizeof(problem), "worker %u: no progress for %" PRIu64 " ms", i,
 			 status->stalled_ms[i]);
 		report_problem(report, data, problem);
 		problems++;

@@ -71,7 +71,7 @@ void summary_write(struct log *log, const struct status_source *source)
 	struct status *status = status_collect(source);
 
 	if (!status) {
-		log_error(log, "no memory for the summary");
+		log_error(log, "cannot print the summary: out of memory");
 		return;
 	}
 	for (size_t i = 0; i < status->listener_count; i++) {

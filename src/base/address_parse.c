@@ -134,10 +134,10 @@ int address_parse(struct address *address, const char *text)
 /* --- Faults: each function returns a text, either a constant or the buffer that it filled --- */
 
 #define FAULT_NO_PORT "the port is missing: write "
-#define FAULT_NOT_V4 "this is no IPv4 address: write four numbers from 0 to 255, as in 192.0.2.1"
+#define FAULT_NOT_V4 "not an IPv4 address: write four numbers from 0 to 255, as in 192.0.2.1"
 #define FAULT_NOT_NAME                                                                                                 \
-	"this is no name: a name has letters, digits, `-`, `_` and `.`, begins with a letter or a digit, and does "    \
-	"not end in a number"
+	"not a host name: write letters, digits, `-`, `_` and `.`, begin with a letter or a digit, and do not end "    \
+	"with a number"
 
 /* Returns NULL if the port is valid. */
 static const char *port_fault(const char *port)
@@ -148,17 +148,17 @@ static const char *port_fault(const char *port)
 	if (!*port)
 		return FAULT_NO_PORT "ADDRESS:PORT";
 	if (port[digits])
-		return "the port is no number: write one up to 65535";
+		return "the port is not a number: write a number up to 65535";
 	if (port[0] == '0' && digits > 1)
 		return "the port begins with 0: remove the zero";
-	return parse_port(port, &number) ? "the port is more than 65535: write a lower one" : NULL;
+	return parse_port(port, &number) ? "the port is greater than 65535: write a smaller one" : NULL;
 }
 
 static const char *unix_fault(const char *path, char fault[ADDRESS_ERROR_MAX])
 {
 	if (path[0] != '/')
 		return "the path must begin with /, as in unix:/run/socket";
-	snprintf(fault, ADDRESS_ERROR_MAX, "the path has %zu bytes, more than the %zu that a socket takes: shorten it",
+	snprintf(fault, ADDRESS_ERROR_MAX, "the path has %zu bytes, but a socket address holds at most %zu: shorten it",
 		 strlen(path), sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
 	return fault;
 }
@@ -185,14 +185,14 @@ static const char *bracket_fault(const char *text)
 	if (!end)
 		return "the `]` is missing: write [IPV6]:PORT";
 	if (!parse_v6_part(text + 1, (size_t)(end - text - 1), &ip))
-		return "there is no IPv6 address in the brackets: write [IPV6]:PORT, or others without";
+		return "the brackets do not contain an IPv6 address: write [IPV6]:PORT, or remove the brackets";
 	if (end[1] != ':')
 		return FAULT_NO_PORT "[IPV6]:PORT";
 	if (port_fault(end + 2))
 		return port_fault(end + 2);
 	return zone && !address_ip_has_zone(&ip)
-		       ? "only a link-local address has an interface: remove it, from the % on"
-		       : "there is no such interface: `ip link` lists them";
+		       ? "only a link-local address has an interface: remove the % and the text after it"
+		       : "no such interface: `ip link` lists the interfaces";
 }
 
 /* For a text with several colons and without brackets. */
@@ -202,12 +202,12 @@ static const char *colons_fault(const char *text, char fault[ADDRESS_ERROR_MAX])
 	struct in6_addr ip;
 
 	if (parse_v6_part(text, (size_t)(last - text), &ip) && !port_fault(last + 1))
-		snprintf(fault, ADDRESS_ERROR_MAX, "write [%.*s]%s: an IPv6 address stands in brackets",
-			 (int)(last - text), text, last);
+		snprintf(fault, ADDRESS_ERROR_MAX, "an IPv6 address needs brackets: write [%.*s]%s", (int)(last - text),
+			 text, last);
 	else if (parse_v6_part(text, strlen(text), &ip))
-		snprintf(fault, ADDRESS_ERROR_MAX, "write [%s]:PORT: an IPv6 address stands in brackets", text);
+		snprintf(fault, ADDRESS_ERROR_MAX, "an IPv6 address needs brackets: write [%s]:PORT", text);
 	else
-		return "there are several `:`: write ADDRESS:PORT, with an IPv6 address in brackets";
+		return "too many `:`: write ADDRESS:PORT, with brackets around an IPv6 address";
 	return fault;
 }
 
@@ -218,7 +218,7 @@ static const char *host_fault(const char *text, size_t length, bool names)
 	if (names)
 		return FAULT_NOT_NAME;
 	return strspn(text, HOST_LETTERS) == length ? "names are not accepted here: write an IP address"
-						    : "this is no IP address: write IPV4:PORT or [IPV6]:PORT";
+						    : "not an IP address: write IPV4:PORT or [IPV6]:PORT";
 }
 
 static const char *describe_fault(const char *text, bool names, char fault[ADDRESS_ERROR_MAX])
@@ -228,7 +228,7 @@ static const char *describe_fault(const char *text, bool names, char fault[ADDRE
 	if (!strncmp(text, ADDRESS_UNIX_PREFIX, strlen(ADDRESS_UNIX_PREFIX)))
 		return unix_fault(text + strlen(ADDRESS_UNIX_PREFIX), fault);
 	if (!strncasecmp(text, ADDRESS_UNIX_PREFIX, strlen(ADDRESS_UNIX_PREFIX)))
-		return "write `" ADDRESS_UNIX_PREFIX "` in small letters";
+		return "write `" ADDRESS_UNIX_PREFIX "` in lower case";
 	if (*text == '/') {
 		snprintf(fault, ADDRESS_ERROR_MAX, "a path needs `unix:` before it: write unix:%s", text);
 		return fault;

@@ -105,7 +105,7 @@ static void log_append_dropped(struct log *log)
 {
 	char text[80];
 
-	snprintf(text, sizeof(text), "%llu lines of this log were lost: nobody took them",
+	snprintf(text, sizeof(text), "%llu lines of this log were lost: its reader was too slow",
 		 (unsigned long long)log->dropped_lines);
 	log->pending_size +=
 		log_line_format(log->pending + log->pending_size, log->journal, log->format, LOG_LEVEL_WARNING, text);
@@ -216,7 +216,7 @@ void log_write_limited(struct log *log, struct log_limit *limit, enum log_level 
 	log_line_print(text, format, arguments);
 	va_end(arguments);
 	if (held_back)
-		log_write(log, level, "%s (%u more like this were held back)", text, held_back);
+		log_write(log, level, "%s (%u similar messages were suppressed)", text, held_back);
 	else
 		log_write_message(log, level, text);
 }

@@ -145,23 +145,22 @@ bool prefix_parse(struct prefix *prefix, const char *text, char fault[PREFIX_FAU
 	struct prefix parsed, v4;
 
 	if (memchr(text, '%', length))
-		return prefix_write_fault(fault, "a prefix has no interface: remove it, from the % on", NULL);
+		return prefix_write_fault(fault, "a prefix has no interface: remove the % and the text after it", NULL);
 	if (!parse_ip(&parsed, text, length))
-		return prefix_write_fault(fault, "this is no prefix: write one such as 192.0.2.0/24 or 2001:db8::/32",
-					  NULL);
+		return prefix_write_fault(fault, "not a prefix: write one such as 192.0.2.0/24 or 2001:db8::/32", NULL);
 	if (text[length] && !parse_bits(text + length + 1, &parsed.bits))
 		return prefix_write_fault(fault,
 					  parsed.family == AF_INET
-						  ? "this is no length: write one from 0 to 32 behind the /"
-						  : "this is no length: write one from 0 to 128 behind the /",
+						  ? "not a prefix length: write a number from 0 to 32 after the /"
+						  : "not a prefix length: write a number from 0 to 128 after the /",
 					  NULL);
 	if (prefix_is_v4_mapped(&parsed)) {
 		v4 = prefix_unmap(&parsed);
 		clear_host_bits(&v4);
-		return prefix_write_fault(fault, "this is IPv4 in IPv6 clothes", &v4);
+		return prefix_write_fault(fault, "this is an IPv4-mapped IPv6 prefix", &v4);
 	}
 	if (clear_host_bits(&parsed))
-		return prefix_write_fault(fault, "there are bits set behind the prefix's length", &parsed);
+		return prefix_write_fault(fault, "some bits after the prefix length are set", &parsed);
 	*prefix = parsed;
 	return true;
 }

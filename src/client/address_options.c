@@ -45,7 +45,7 @@ static int destination_look_up(const char *host, uint16_t port, int family, stru
 	int error = getaddrinfo(host, NULL, &hints, &list);
 
 	if (error) {
-		cli_error("cannot find `%s`%s%s: %s", host, family ? " by " : "",
+		cli_error("cannot resolve `%s`%s%s: %s", host, family ? " by " : "",
 			  family ? address_family_name(family) : "", gai_strerror(error));
 		return EX_UNAVAILABLE;
 	}
@@ -74,12 +74,12 @@ static int destination_resolve_host(const struct cli_command *command, const cha
 	int status;
 
 	if (!*host || !strcmp(host, "*"))
-		return cli_usage_error(command, "`%s` is no host to send to: write an address or a name", host);
+		return cli_usage_error(command, "`%s` is not a host: write an IP address or a name", host);
 	if (!port)
-		return cli_usage_error(command, "port 0 is nobody's: write one from 1 to 65535");
+		return cli_usage_error(command, "port 0 cannot receive: write a port from 1 to 65535");
 	status = destination_look_up(host, port, family, destination);
 	if (!status && address_is_wildcard(destination))
-		status = cli_usage_error(command, "`%s` is no host to send to: write 127.0.0.1 or ::1 for this one",
+		status = cli_usage_error(command, "`%s` is not a host to send to: write 127.0.0.1 or ::1 for this host",
 					 host);
 	return status;
 }
@@ -103,7 +103,7 @@ int address_options_parse_destination(const struct cli_command *command, int arg
 	uint16_t port;
 
 	if (optind == argc)
-		return cli_usage_error(command, "there is no host to send to");
+		return cli_usage_error(command, "HOST is missing");
 	if (!strncmp(argv[optind], "unix:", 5))
 		return destination_parse_path(command, argv[optind], destination);
 	if (!address_split(argv[optind], host, &port)) {
@@ -111,9 +111,9 @@ int address_options_parse_destination(const struct cli_command *command, int arg
 		return destination_resolve_host(command, host, port, family, destination);
 	}
 	if (optind + 1 == argc)
-		return cli_usage_error(command, "there is no port behind `%s`", argv[optind]);
+		return cli_usage_error(command, "PORT is missing after `%s`", argv[optind]);
 	if (!value_number(argv[optind + 1], 0, UINT16_MAX, &number))
-		return cli_usage_error(command, "`%s` is no port: write a number from 1 to 65535", argv[optind + 1]);
+		return cli_usage_error(command, "`%s` is not a port: write a number from 1 to 65535", argv[optind + 1]);
 	optind += 2;
 	return destination_resolve_host(command, strip_brackets(argv[optind - 2]), (uint16_t)number, family,
 					destination);
@@ -165,7 +165,7 @@ static int address_options_parse_source(struct address_options *options, const s
 	}
 	if (options->source.any.sa_family == family)
 		return 0;
-	cli_value_error(command, 'b', options->bind, "it is %s, and what is sent to is %s",
+	cli_value_error(command, 'b', options->bind, "it is %s, and the destination is %s",
 			address_kind(&options->source), address_kind(&options->destination));
 	return EX_USAGE;
 }
@@ -182,16 +182,16 @@ static const char *source_error_hint(int error)
 {
 	switch (error) {
 	case EADDRINUSE:
-		return "another program has it: stop that one, or choose another address";
+		return "another program uses it: stop that program, or choose another address";
 	case EADDRNOTAVAIL:
-		return "no interface has this address: `ip address` lists them";
+		return "no interface has this address: `ip address` lists the addresses";
 	case EACCES:
 	case EPERM:
-		return "this user may not have it: choose another port or directory";
+		return "this user has no permission: choose another port or directory";
 	case ENOENT:
 		return "the directory does not exist: create it";
 	case EEXIST:
-		return "a file of another kind is in the way: choose another path";
+		return "the path is a file of another kind: choose another path";
 	default:
 		return strerror(error);
 	}

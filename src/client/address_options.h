@@ -11,9 +11,9 @@
 
 /* clang-format off */
 #define ADDRESS_OPTION_SPECS \
-	{'b', "bind", "ADDR:PORT", "send from there (*:PORT: from any address; unix:/path)"}, \
-	{'4', "ipv4", NULL, "take no other address of a name than IPv4"}, \
-	{'6', "ipv6", NULL, "take no other address of a name than IPv6"}
+	{'b', "bind", "ADDR:PORT", "send from this address (*:PORT: from any address; unix:/path)"}, \
+	{'4', "ipv4", NULL, "use only IPv4 addresses of a name"}, \
+	{'6', "ipv6", NULL, "use only IPv6 addresses of a name"}
 /* clang-format on */
 
 /* Zeroed memory is ready for use. */

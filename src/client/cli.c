@@ -71,7 +71,7 @@ bool cli_value_error(const struct cli_command *command, int letter, const char *
 	if (vasprintf(&text, format, arguments) < 0)
 		abort();
 	va_end(arguments);
-	cli_usage_error(command, "--%s: `%s` is wrong: %s", cli_find_option(command, letter)->name, value, text);
+	cli_usage_error(command, "--%s: `%s` is not valid: %s", cli_find_option(command, letter)->name, value, text);
 	free(text);
 	return false;
 }

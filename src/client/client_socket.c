@@ -191,16 +191,16 @@ static const char *send_error_phrase(int code)
 {
 	switch (code) {
 	case ECONNREFUSED:
-		return "nobody listens at";
+		return "no program listens at";
 	case EHOSTUNREACH:
-		return "there is no way to the host of";
+		return "there is no route to the host of";
 	case ENETUNREACH:
-		return "there is no way to the network of";
+		return "there is no route to the network of";
 	case EACCES:
 	case EPERM:
-		return "a firewall forbids what goes to";
+		return "a firewall rejects datagrams to";
 	case EMSGSIZE:
-		return "it is too large for the way to";
+		return "it is too large for the path to";
 	default:
 		return NULL;
 	}

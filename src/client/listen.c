@@ -24,12 +24,12 @@
 enum { OPTION_ERRORS = CLI_LONG_ONLY, OPTION_ECHO };
 
 static const struct cli_option_spec listen_option_specs[] = {
-	{'e', "encoding", "NAMES", "read datagrams in these charsets, the first that fits (default: utf-8)"},
+	{'e', "encoding", "NAMES", "decode with the first of these charsets that fits (default: utf-8)"},
 	{OPTION_ERRORS, "errors", "RULE",
-	 "what becomes of bytes that do not fit, as in Python: strict, replace,\n"
+	 "how to treat bytes that do not decode, as in Python: strict, replace,\n"
 	 "ignore or backslashreplace (the default)"},
-	{OPTION_ECHO, "echo", NULL, "send every datagram back to where it came from"},
-	{'q', "quiet", NULL, "say nothing but what is wrong, beside the datagrams"},
+	{OPTION_ECHO, "echo", NULL, "send every datagram back to its source"},
+	{'q', "quiet", NULL, "print only datagrams and errors"},
 	{0},
 };
 
@@ -38,11 +38,11 @@ static int listen_run(int argc, char **argv);
 const struct cli_command listen_command = {
 	.name = "listen",
 	.operands = "[ADDR:]PORT",
-	.purpose = "Show each datagram that comes to a port.\n"
+	.purpose = "Show each datagram that arrives at a port.\n"
 		   "\n"
-		   "Without ADDR, on all addresses of IPv4 and IPv6; port 0 takes any free one.\n"
-		   "ADDR:PORT may be unix:/path, too. This is udprelayd(8) with a listener of its own,\n"
-		   "and ends with Ctrl-C. Root becomes nobody as soon as the port is open.\n",
+		   "Without ADDR, it listens on all IPv4 and IPv6 addresses; port 0 takes a free port.\n"
+		   "ADDR:PORT may also be unix:/path. This is udprelayd(8) with one listener. Ctrl-C\n"
+		   "ends it. If root starts it, it becomes the user nobody when the port is open.\n",
 	.options = listen_option_specs,
 	.example = "-e utf-8,gbk 7788",
 	.run = listen_run,
@@ -87,7 +87,7 @@ static int listen_check_encodings(const char *list)
 		if (strcasecmp(name, "hex") && !codec_is_known(name))
 			status = cli_usage_error(
 				&listen_command,
-				"--encoding: `%s` is no charset that is known: write such as utf-8, gbk", name);
+				"--encoding: unknown charset in `%s`: write charsets such as utf-8, gbk", name);
 	}
 	free(copy);
 	return status;
@@ -124,7 +124,9 @@ static int listen_parse_address(const char *text, char **address)
 	else if (!fits_into_config_value(*address))
 		status = cli_usage_error(
 			&listen_command,
-			"`%s`: leave commas, `;`, `#`, tabs, line ends and a last blank out of the path", text);
+			"`%s`: the path must not contain commas, `;`, `#`, tabs or line ends, and must not end "
+			"with a blank",
+			text);
 	if (status)
 		free(*address);
 	return status;
@@ -176,9 +178,8 @@ static int listen_run(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	if (argc - optind != 1)
-		return cli_usage_error(&listen_command,
-				       optind == argc ? "there is no port to listen on"
-						      : "there is more than one word: write ADDR:PORT as one");
+		return cli_usage_error(&listen_command, optind == argc ? "PORT is missing"
+								       : "too many arguments: write ADDR:PORT as one");
 	status = listen_check_encodings(options.encodings);
 	if (!status)
 		status = listen_parse_address(argv[optind], &address);

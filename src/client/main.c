@@ -17,7 +17,7 @@ static const struct cli_command *const commands[] = {&send_command, &listen_comm
 static void client_print_help(FILE *out)
 {
 	fputs("Usage: udprelay COMMAND …\n"
-	      "Sends and receives UDP datagrams, and measures what becomes of them.\n"
+	      "Send and receive UDP datagrams, and measure loss and latency.\n"
 	      "\n",
 	      out);
 	for (const struct cli_command *const *command = commands; *command; command++)
@@ -27,7 +27,8 @@ static void client_print_help(FILE *out)
 	      "  -V, --version    print the version\n"
 	      "  -h, --help       print this help; after a COMMAND, that command's\n"
 	      "\n"
-	      "Exit status: 0 as expected, 1 not so, 64 wrong command line, 69 nobody there.\n",
+	      "Exit status: 0 success, 1 failure or missing replies, 64 usage error, 69 no program "
+	      "listens there.\n",
 	      out);
 }
 
@@ -42,7 +43,7 @@ static const struct cli_command *client_find_command(const char *name)
 
 static int client_reject_command(const char *name)
 {
-	cli_error("there is no command `%s`", name);
+	cli_error("unknown command `%s`", name);
 	fputs("Try `udprelay --help`.\n", stderr);
 	return EX_USAGE;
 }

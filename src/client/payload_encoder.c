@@ -64,8 +64,9 @@ static ssize_t encode_hex(struct payload_encoder *encoder)
 	const char *word, *error_text = value_hex_words(encoder->text, encoder->bytes, &size, &word);
 
 	if (!error_text)
-		return size <= PAYLOAD_MAX ? (ssize_t)size
-					   : payload_encoder_fail(encoder, "it has more bytes than a datagram carries");
+		return size <= PAYLOAD_MAX
+			       ? (ssize_t)size
+			       : payload_encoder_fail(encoder, "it has more bytes than a datagram can carry");
 	snprintf(encoder->error_text, sizeof(encoder->error_text), "`%.40s` %s", word, error_text);
 	return -1;
 }
@@ -90,13 +91,13 @@ static ssize_t payload_encode_text(struct payload_encoder *encoder, size_t lengt
 	ssize_t size = converter_run(encoder->converter, encoder->text, length, encoder->bytes, PAYLOAD_MAX);
 
 	if (size == -EMSGSIZE)
-		return payload_encoder_fail(encoder, "it has more bytes than a datagram carries");
+		return payload_encoder_fail(encoder, "it has more bytes than a datagram can carry");
 	if (size >= 0)
 		return size;
 	if (!payload_is_utf8(encoder->text, length))
-		return payload_encoder_fail(encoder, "it is no UTF-8: bytes of another kind are for --hex and --file");
+		return payload_encoder_fail(encoder, "it is not UTF-8: use --hex or --file for other bytes");
 	snprintf(encoder->error_text, sizeof(encoder->error_text),
-		 "it cannot be written in %.40s: let --errors replace, ignore or escape what has no code there",
+		 "%.40s cannot encode all characters: write --errors replace, ignore or backslashreplace",
 		 encoder->encoding);
 	return -1;
 }
@@ -115,5 +116,5 @@ ssize_t payload_encode(struct payload_encoder *encoder, const char *text, size_t
 	if (!encoder->hex)
 		return payload_encode_text(encoder, length);
 	return strlen(encoder->text) == length ? encode_hex(encoder)
-					       : payload_encoder_fail(encoder, "there is a NUL byte in it");
+					       : payload_encoder_fail(encoder, "it contains a NUL byte");
 }

@@ -88,12 +88,12 @@ static void report_unknown_section(struct loader *loader, const struct ini_secti
 			nearest = i;
 	}
 	if (value_distance(kind, section_names[nearest]) <= (strlen(section_names[nearest]) + 1) / 3)
-		diagnostics_add(&loader->diagnostics, section->line, "[%s]: there is no such section: did you mean %s?",
+		diagnostics_add(&loader->diagnostics, section->line, "[%s]: unknown section: did you mean %s?",
 				section->name, config_section_text((enum section_kind)nearest));
 	else
 		diagnostics_add(&loader->diagnostics, section->line,
-				"[%s]: there is no such section: write udprelayd, log, datagram_log, http, "
-				"listener:NAME or peer:NAME",
+				"[%s]: unknown section: write udprelayd, log, datagram_log, http, listener:NAME or "
+				"peer:NAME",
 				section->name);
 	free(kind);
 }
@@ -125,8 +125,8 @@ static void create_section(struct loader *loader, const struct ini_section *sect
 		return;
 	if (!is_valid_name(name))
 		diagnostics_add(&loader->diagnostics, section->line,
-				"[%s]: the name is to have 1 to %d letters, digits, '-', '_' and '.'", section->name,
-				SECTION_NAME_MAX);
+				"[%s]: not a valid name: write 1 to %d letters, digits, `-`, `_` and `.`",
+				section->name, SECTION_NAME_MAX);
 	create_named_section(loader->config, result, name, section->line);
 }
 
@@ -208,8 +208,9 @@ static void load_file(struct loader *loader, FILE *in)
 	for (size_t i = 0; i < loader->file.entry_count; i++)
 		load_entry(loader, i);
 	if (!loader->config->listener_count)
-		diagnostics_add(&loader->diagnostics, 0,
-				"there is no listener: add a section [listener:NAME] with an address and an action");
+		diagnostics_add(
+			&loader->diagnostics, 0,
+			"no listener is configured: add a section [listener:NAME] with an address and an action");
 	config_validate(loader->config, &loader->file, loader->sections, &loader->diagnostics, &loader->warnings);
 }
 
@@ -271,7 +272,7 @@ static void config_report_open_error(const char *path, int error, FILE *errors)
 		config_report_file_error(errors, path, NOT_REGULAR);
 	else
 		config_report_file_error(errors, path, "cannot be opened: %s: %s", strerror(error),
-					 error == ENOENT ? "write it, or name another file"
+					 error == ENOENT ? "create it, or name another file"
 							 : "make it a file that this user may read");
 }
 
@@ -300,7 +301,7 @@ struct config *config_load(const char *path, FILE *errors)
 	int fd;
 
 	if (!*path) {
-		fputs("\"\": is no name of a file: write one, such as udprelayd.ini\n", errors);
+		fputs("\"\": the file name is empty: write one, such as udprelayd.ini\n", errors);
 		return NULL;
 	}
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);

@@ -62,12 +62,12 @@ static void add_section(struct ini_reader *reader, const char *name)
 		if (strcmp(file->sections[i].name, name))
 			continue;
 		reader->section = i;
-		report_line_error(reader, NULL, "the section is in line %u already: write all of its keys there",
+		report_line_error(reader, NULL, "the section exists in line %u already: write all its keys there",
 				  file->sections[i].line);
 		return;
 	}
 	if (file->section_count == INI_FILE_SECTIONS_MAX) {
-		reader->fatal = "the file has too many sections: take what is no configuration out of it";
+		reader->fatal = "the file has too many sections: remove the lines that are not configuration";
 		return;
 	}
 	file->sections = xgrow(file->sections, file->section_count, sizeof(*file->sections));
@@ -90,9 +90,10 @@ static void read_section(struct ini_reader *reader, char *line)
 		return;
 	rest += strspn(rest, BLANKS);
 	if (!closed)
-		report_line_error(reader, NULL, "the section's name is not closed: write [name]");
+		report_line_error(reader, NULL, "the `]` after the section name is missing: write [name]");
 	else if (*rest && *rest != ';' && *rest != '#')
-		report_line_error(reader, NULL, "`%s` follows the section's name: put it in a line of its own", rest);
+		report_line_error(reader, NULL, "unexpected `%s` after the section name: write it in a separate line",
+				  rest);
 }
 
 /* --- Entries --- */
@@ -121,15 +122,15 @@ static void add_entry(struct ini_reader *reader, const char *key, const char *va
 	reader->entry = NULL;
 	if (!file->section_count) {
 		report_line_error(reader, key,
-				  "the key stands before any section: write [udprelayd] or another section above it");
+				  "the key is not in a section: write [udprelayd] or another section above it");
 		return;
 	}
 	if (before) {
-		report_line_error(reader, key, "the key is in line %u already: remove one", before->line);
+		report_line_error(reader, key, "the key exists in line %u already: remove one", before->line);
 		return;
 	}
 	if (file->sections[reader->section].entry_count == INI_FILE_KEYS_MAX) {
-		reader->fatal = "the section has too many keys: take what is no configuration out of it";
+		reader->fatal = "the section has too many keys: remove the lines that are not configuration";
 		return;
 	}
 	file->entries = xgrow(file->entries, file->entry_count, sizeof(*file->entries));
@@ -233,7 +234,8 @@ static const char *stray_line_hint(const struct ini_reader *reader, const char *
 
 	rest += strspn(rest, BLANKS);
 	if (follows_entry && (!*rest || *rest == ','))
-		return "does the line before it lack a comma? To make it a comment, begin it with ;";
+		return "add a comma to the previous line if it is part of a list, or begin it with ; if it is "
+		       "a comment";
 	return "complete it, or begin it with ; to make it a comment";
 }
 
@@ -245,11 +247,11 @@ static bool check_line(struct ini_reader *reader, char *line)
 
 	if (length > INI_FILE_LINE_MAX) {
 		snprintf(message, sizeof(message),
-			 "the line has %zu bytes, more than the %d that can be read: shorten it; a list may go on in "
-			 "the next line after a comma",
+			 "the line has %zu bytes, but the maximum is %d: shorten it; a list may continue in the "
+			 "next line after a comma",
 			 length, INI_FILE_LINE_MAX);
 	} else if (!reader->is_continuation && (*line == '=' || (*line == ':' && line[1] != ':'))) {
-		snprintf(message, sizeof(message), "there is no key before `%c`: write key = value", *line);
+		snprintf(message, sizeof(message), "the key before `%c` is missing: write key = value", *line);
 	} else if (!reader->is_continuation && (strchr("[:", *line) || !strpbrk(line, "=:"))) {
 		snprintf(message, sizeof(message), "`%.*s` is neither [section] nor key = value: %s", INI_FILE_LINE_MAX,
 			 line, stray_line_hint(reader, line));
@@ -304,7 +306,7 @@ static ssize_t read_raw_line(struct ini_reader *reader)
 
 	while (c != '\n' && (c = getc_unlocked(reader->in)) != EOF) {
 		if (reader->bytes_read++ == INI_FILE_SIZE_MAX) {
-			reader->fatal = "the file has more than 16 MiB: name one that is a configuration";
+			reader->fatal = "the file is larger than 16 MiB: name a configuration file";
 			return -1;
 		}
 		if (length + 1 >= reader->line_capacity) {
@@ -387,7 +389,7 @@ static char *ini_read_line(char *out, int out_size, void *stream)
 	if (reader->fatal || !next_line(reader, &line, &length))
 		return NULL;
 	if (!reader->file->section_count && memchr(line, '\0', length))
-		reader->fatal = "this is no text file: save it as UTF-8";
+		reader->fatal = "this is not a text file: save it as UTF-8";
 	if (reader->fatal)
 		return NULL;
 	snprintf(out, (size_t)out_size, "\n");
@@ -428,7 +430,7 @@ bool ini_file_read(struct ini_file *file, FILE *in, struct diagnostics *diagnost
 		diagnostics_finish(diagnostics);
 		diagnostics_add(diagnostics, reader.line_number, "%s", reader.fatal);
 	} else if (line) {
-		diagnostics_add(diagnostics, line > 0 ? (unsigned)line : 0, "the line cannot be read: write it anew");
+		diagnostics_add(diagnostics, line > 0 ? (unsigned)line : 0, "the line cannot be read: write it again");
 	}
 	free(reader.line);
 	return !reader.fatal;

@@ -141,7 +141,7 @@ static const struct config_key keys[] = {
 	{SECTION_LISTENER, "allow", PREFIXES, LISTENER(allow)},
 	{SECTION_LISTENER, "deny", PREFIXES, LISTENER(deny)},
 	{SECTION_LISTENER, "ring_guard", SWITCH, LISTENER(ring_guard)},
-	{SECTION_LISTENER, "source_limit", set_number, "a number of datagrams a second, 0 for no limit",
+	{SECTION_LISTENER, "source_limit", set_number, "a number of datagrams per second, 0 for no limit",
 	 RANGE(0, UINT32_MAX), LISTENER(source_limit)},
 	{SECTION_LISTENER, "source_burst", set_number, "a number of datagrams, 0 for as many as source_limit",
 	 RANGE(0, UINT32_MAX), LISTENER(source_burst)},
@@ -168,7 +168,7 @@ static const struct config_key keys[] = {
 	{SECTION_PEER, "check_timeout", DURATION, PEER(check.timeout_ms)},
 	{SECTION_PEER, "check_rise", CHECKS, PEER(check.rise)},
 	{SECTION_PEER, "check_fall", CHECKS, PEER(check.fall)},
-	{SECTION_PEER, "max_fails", set_number, "a number of errors from 0 to 1000000, 0 to mind none",
+	{SECTION_PEER, "max_fails", set_number, "a number of errors from 0 to 1000000, 0 to ignore errors",
 	 RANGE(0, 1000000), PEER(max_fails)},
 	{SECTION_PEER, "fail_timeout", DURATION, PEER(fail_timeout_ms)},
 };
@@ -249,15 +249,15 @@ static bool report_unknown_key(struct config_field *field, enum section_kind sec
 
 	list_sections(field->name, sections);
 	if (word)
-		return config_field_error(field, "there is no such key: write `=` between `%s` and its value",
-					  word->name);
+		return config_field_error(field, "unknown key: write `=` between `%s` and its value", word->name);
 	if (*sections)
 		return config_field_error(field, "the key belongs to %s: write it there", sections);
 	if (nearest)
-		return config_field_error(field, "there is no such key: did you mean `%s`?", nearest->name);
+		return config_field_error(field, "unknown key: did you mean `%s`?", nearest->name);
 	if (field->colon && field->follows_entry)
-		return config_field_error(field, "there is no such key: does the line before it lack a comma?");
-	return config_field_error(field, "there is no such key in this section: remove it");
+		return config_field_error(field,
+					  "unknown key: add a comma to the previous line if this is part of a list");
+	return config_field_error(field, "unknown key in this section: remove it");
 }
 
 bool config_key_set(struct config_field *field, enum section_kind section, const char *value)
@@ -267,8 +267,8 @@ bool config_key_set(struct config_field *field, enum section_kind section, const
 	if (!key)
 		return report_unknown_key(field, section);
 	if (!*value)
-		return config_field_error(field, "there is no value: write %s", key->expected);
+		return config_field_error(field, "the value is missing: write %s", key->expected);
 	if (key->set(field, value))
 		return true;
-	return field->reported ? false : config_field_error(field, "`%s` is wrong: write %s", value, key->expected);
+	return field->reported ? false : config_field_error(field, "`%s` is not valid: write %s", value, key->expected);
 }

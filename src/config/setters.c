@@ -70,12 +70,12 @@ bool set_user(struct config_field *field, const char *value)
 	user = numeric ? getpwuid((uid_t)number) : getpwnam(value);
 	if (!user && !numeric)
 		return config_field_error(field,
-					  "there is no user `%s`: create one (`useradd --system %s`), or name another",
+					  "unknown user `%s`: create it (`useradd --system %s`), or name another user",
 					  value, value);
 	config->user.uid = user ? user->pw_uid : (uid_t)number;
 	if (config->user.uid == 0)
-		return config_field_error(field, "`%s` may do everything: name a user who may not, such as nobody",
-					  value);
+		return config_field_error(
+			field, "`%s` has all permissions: name a user without privileges, such as nobody", value);
 	if (user && !config->user.has_group) {
 		config->user.gid = user->pw_gid;
 		config->user.has_group = true;
@@ -97,7 +97,7 @@ bool set_group(struct config_field *field, const char *value)
 	group = numeric ? NULL : getgrnam(value);
 	if (!group && !numeric)
 		return config_field_error(
-			field, "there is no group `%s`: create one (`groupadd --system %s`), or name another", value,
+			field, "unknown group `%s`: create it (`groupadd --system %s`), or name another group", value,
 			value);
 	config->user.gid = group ? group->gr_gid : (gid_t)number;
 	config->user.has_group = true;
@@ -134,7 +134,7 @@ static bool add_listener_peer(struct config_field *field, char *item)
 	peer = &field->config->peers[index];
 	for (size_t i = 0; i < listener->peer_count; i++) {
 		if (listener->peers[i] == peer)
-			return config_field_error(field, "`%s` is named twice: remove one", item);
+			return config_field_error(field, "`%s` is listed twice: remove one", item);
 	}
 	*(struct peer_config **)config_array_append(&listener->peers, &listener->peer_count, sizeof(peer)) = peer;
 	return true;
@@ -150,8 +150,7 @@ static bool add_listener_encoding(struct config_field *field, char *item)
 	struct listener_config *listener = field->listener;
 
 	if (strcasecmp(item, "hex") && !codec_is_known(item))
-		return config_field_error(field, "`%s` is no charset that this system knows: `iconv -l` lists them",
-					  item);
+		return config_field_error(field, "unknown charset `%s`: `iconv -l` lists the charsets", item);
 	*(char **)config_array_append(&listener->encodings, &listener->encoding_count, sizeof(char *)) =
 		xcheck(strdup(item));
 	return true;
@@ -181,12 +180,11 @@ bool set_log(struct config_field *field, const char *value)
 bool set_peer_encoding(struct config_field *field, const char *value)
 {
 	if (!strcasecmp(value, "hex"))
-		return config_field_error(field, "`hex` shows bytes in a log: a peer needs a charset, or none");
+		return config_field_error(field, "`hex` is only for the log: write a charset, or remove this line");
 	if (strchr(value, ','))
 		return config_field_error(field, "`%s` is a list: write one charset", value);
 	if (!codec_is_known(value))
-		return config_field_error(field, "`%s` is no charset that this system knows: `iconv -l` lists them",
-					  value);
+		return config_field_error(field, "unknown charset `%s`: `iconv -l` lists the charsets", value);
 	field->peer->encoding = xcheck(strdup(value));
 	return true;
 }
@@ -226,7 +224,8 @@ static bool set_hex_payload(struct config_field *field, const char *value)
 {
 	value += strspn(value, " \t");
 	if (!*value)
-		return config_field_error(field, "no bytes follow `hex:`: write some, such as `hex: 00 ff`");
+		return config_field_error(field,
+					  "the bytes after `hex:` are missing: write some, such as `hex: 00 ff`");
 	return config_field_each_item(field, value, append_hex_words);
 }
 

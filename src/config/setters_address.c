@@ -15,7 +15,7 @@
 
 static bool report_v4_mapped(struct config_field *field, const char *text)
 {
-	return config_field_error(field, "`%s` is an IPv4 address in IPv6 clothes: write the IPv4 address", text);
+	return config_field_error(field, "`%s` is an IPv4-mapped IPv6 address: write the IPv4 address", text);
 }
 
 /* Rejects hosts such as "192.168.1" and "0x7f.1": the last label of a host name is never a number, and the resolver
@@ -50,11 +50,10 @@ static bool lacks_host(const char *value)
 
 static bool report_open_to_all(struct config_field *field, const char *value)
 {
-	return config_field_error(
-		field,
-		"`%s` lets everybody ask, and who asks is told the names and addresses of listeners and "
-		"peers: write one address, such as 127.0.0.1:9100",
-		value);
+	return config_field_error(field,
+				  "`%s` shows the names and addresses of listeners and peers to every host: write one "
+				  "address, such as 127.0.0.1:9100",
+				  value);
 }
 
 static bool parse_http_address(struct config_field *field, const char *value, struct address *address)
@@ -114,8 +113,8 @@ static bool add_http_host(struct config_field *field, char *item)
 	if (!is_http_host(item))
 		return config_field_error(
 			field,
-			"`%s` is no name of a host: write a name or an IP address as in a URL, without "
-			"port and brackets",
+			"`%s` is not a host name: write a name or an IP address as in a URL, without port and "
+			"brackets",
 			item);
 	*(char **)config_array_append(&config->http.hosts, &config->http.host_count, sizeof(char *)) =
 		xcheck(strdup(item));
@@ -201,12 +200,14 @@ static bool add_multicast_group(struct config_field *field, char *item)
 	if (zone)
 		*zone++ = '\0';
 	if (address_from_ip(&group.group, item, 0) || !address_is_multicast(&group.group))
-		return config_field_error(field,
-					  "`%s` is no multicast group: write one of 224.0.0.0/4 or ff00::/8, with "
-					  "%%INTERFACE behind it where that matters",
-					  item);
+		return config_field_error(
+			field,
+			"`%s` is not a multicast group: write one of 224.0.0.0/4 or ff00::/8, with %%INTERFACE "
+			"after it if needed",
+			item);
 	if (zone && !value_interface(zone, group.interface))
-		return config_field_error(field, "`%s` is no name of an interface: `ip link` lists them", zone);
+		return config_field_error(field, "`%s` is not the name of an interface: `ip link` lists the interfaces",
+					  zone);
 	for (size_t i = 0; i < listener->group_count; i++) {
 		const struct multicast_config *other = &listener->groups[i];
 
@@ -292,7 +293,7 @@ static enum destination classify_peer_address(const struct address *address)
 
 static bool report_no_destination(struct config_field *field, const char *value)
 {
-	return config_field_error(field, "`%s` is nobody's address: write where the peer listens", value);
+	return config_field_error(field, "`%s` is not the address of a host: write the address of the peer", value);
 }
 
 /* A multicast group is accepted: the file names it on purpose. */
@@ -332,8 +333,7 @@ bool set_peer_address(struct config_field *field, const char *value)
 		return false;
 	}
 	if (peer->address.any.sa_family != AF_UNIX && !address_port(&peer->address))
-		return config_field_error(field, "`%s` has port 0, which nobody listens on: write the peer's port",
-					  value);
+		return config_field_error(field, "`%s` has port 0: write the port of the peer", value);
 	peer->address_text = xcheck(strdup(value));
 	return true;
 }

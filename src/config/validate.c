@@ -17,9 +17,9 @@ static void check_daemon(const struct section_check *check)
 	const struct config *config = check->config;
 
 	if (section_accepts(check, "group") && !section_entry(check, "user"))
-		section_error(check, "group", "does nothing without a user: write `user = NAME`, or remove this line");
+		section_error(check, "group", "has no effect without a user: write `user = NAME`, or remove this line");
 	if (section_accepts(check, "user") && !section_entry(check, "group") && !config->user.has_group)
-		section_error(check, "user", "no user has the number %u, so that it has no group: add `group = NAME`",
+		section_error(check, "user", "no user has the number %u, so its group is unknown: add `group = NAME`",
 			      (unsigned)config->user.uid);
 }
 
@@ -58,11 +58,12 @@ static void report_unreceived_group(const struct section_check *check, const str
 	if (group->any.sa_family == AF_INET) {
 		inet_ntop(AF_INET, &group->v4.sin_addr, ip, sizeof(ip));
 		section_error(check, "multicast",
-			      "no address of the listener hears `%s`: listen on `0.0.0.0:PORT` or `%s:PORT`", ip, ip);
+			      "no address of the listener receives `%s`: listen on `0.0.0.0:PORT` or `%s:PORT`", ip,
+			      ip);
 	} else {
 		inet_ntop(AF_INET6, &group->v6.sin6_addr, ip, sizeof(ip));
 		section_error(check, "multicast",
-			      "no address of the listener hears `%s`: listen on `[::]:PORT` or `[%s]:PORT`", ip, ip);
+			      "no address of the listener receives `%s`: listen on `[::]:PORT` or `[%s]:PORT`", ip, ip);
 	}
 }
 
@@ -75,12 +76,12 @@ static void check_systemd_sockets(const struct section_check *check, const struc
 		from_systemd = from_systemd || listener->binds[i].fd_name;
 	if (from_systemd && listener->interface[0])
 		section_error(check, "interface",
-			      "a socket of fd:NAME has its interface from systemd: remove this, "
-			      "and write BindToDevice= into the .socket unit");
+			      "systemd sets the interface of a fd:NAME socket: remove this line, and write "
+			      "BindToDevice= into the .socket unit");
 	if (from_systemd && listener->freebind)
 		section_error(check, "freebind",
-			      "a socket of fd:NAME is bound by systemd: remove this, "
-			      "and write FreeBind=yes into the .socket unit");
+			      "systemd binds a fd:NAME socket: remove this line, and write FreeBind=yes into the "
+			      ".socket unit");
 }
 
 static void check_network_keys(const struct section_check *check, const struct listener_config *listener)
@@ -91,11 +92,11 @@ static void check_network_keys(const struct section_check *check, const struct l
 		return;
 	check_systemd_sockets(check, listener);
 	if (listener->interface[0] && !networked)
-		section_error(check, "interface", "unix: addresses have no interface: remove it");
+		section_error(check, "interface", "unix: addresses have no interface: remove this line");
 	if (listener->allow && !networked)
-		section_error(check, "allow", "unix: addresses have no prefixes: remove it");
+		section_error(check, "allow", "unix: addresses have no prefixes: remove this line");
 	if (listener->deny && !networked)
-		section_error(check, "deny", "unix: addresses have no prefixes: remove it");
+		section_error(check, "deny", "unix: addresses have no prefixes: remove this line");
 	for (size_t i = 0; i < listener->group_count; i++) {
 		if (!receives_group(listener, &listener->groups[i].group))
 			report_unreceived_group(check, &listener->groups[i].group);
@@ -172,12 +173,13 @@ static void check_listener_peers(const struct section_check *check, const struct
 	bool peers = section_entry(check, "peers"), known = section_accepts(check, "action");
 
 	if (known && traits->has_peers && !peers)
-		section_error(check, "peers", "missing: %s needs to know to whom; write names of [peer:NAME] sections",
+		section_error(check, "peers",
+			      "missing: %s needs at least one peer: write names of [peer:NAME] sections",
 			      section_entry(check, "action")->value);
 	if (known && !traits->has_peers && peers)
 		section_error(check, "peers",
-			      "only forward and relay send to peers: remove it, or write `action = forward` or "
-			      "`action = relay`");
+			      "only forward and relay send to peers: remove this line, or write `action = forward` "
+			      "or `action = relay`");
 	else if (section_accepts(check, "peers") && check_peer_names(check) && known && traits->has_sessions)
 		check_backups(check, listener);
 	if (known && traits->has_peers && !traits->has_sessions)
@@ -189,13 +191,13 @@ static void check_action(const struct section_check *check, const struct listene
 	static const char *const keys[] = {"balance", "idle_timeout", "max_sessions", "source_sessions", "responses"};
 
 	if (!section_entry(check, "action"))
-		section_error(check, "action", "missing: write what to do, " ACTION_CHOICES);
+		section_error(check, "action", "missing: write one of " ACTION_CHOICES);
 	if (!section_accepts(check, "action") || action_traits[listener->action].has_sessions)
 		return;
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (section_accepts(check, keys[i]))
 			section_error(check, keys[i],
-				      "only a relay has sessions: remove it, or write `action = relay`");
+				      "only a relay has sessions: remove this line, or write `action = relay`");
 	}
 }
 
@@ -206,12 +208,11 @@ static void check_source_limit(const struct section_check *check, const struct l
 
 	if (section_accepts(check, "source_burst") && !listener->source_limit &&
 	    (section_accepts(check, "source_limit") || !section_entry(check, "source_limit")))
-		section_error(
-			check, "source_burst",
-			"does nothing without a limit: write `source_limit = N`, datagrams a second, or remove this "
-			"line");
+		section_error(check, "source_burst",
+			      "has no effect without a limit: write `source_limit = N` (datagrams per second), or "
+			      "remove this line");
 	if (section_accepts(check, "address") && listener->source_limit && !networked)
-		section_error(check, "source_limit", "senders to unix: addresses are not limited: remove it");
+		section_error(check, "source_limit", "has no effect on unix: addresses: remove this line");
 }
 
 /* A payload that is decoded as hex digits cannot be converted to the charset of a peer. */
@@ -224,7 +225,8 @@ static void check_conversion(const struct section_check *check, const struct lis
 	for (size_t i = 0; hex && i < listener->peer_count; i++) {
 		if (listener->peers[i]->encoding)
 			section_error(check, "encoding",
-				      "`hex` is no charset that peer `%s` could get %s from: remove it from the list",
+				      "`hex` is not a charset, but peer `%s` needs conversion to %s: remove `hex` from "
+				      "the list",
 				      listener->peers[i]->name, listener->peers[i]->encoding);
 	}
 }
@@ -255,7 +257,7 @@ static void report_conflict(const struct section_check *check, const struct bind
 			    const struct bind_config *other)
 {
 	if (owner)
-		section_error(check, "address", "`%s` is taken by listener `%s` (`%s`): choose another address",
+		section_error(check, "address", "`%s` is already used by listener `%s` (`%s`): choose another address",
 			      bind->text, owner, other->text);
 	else if (!strcmp(bind->text, other->text))
 		section_error(check, "address", "`%s` is listed twice: remove one", bind->text);
@@ -290,7 +292,7 @@ static void check_bind_conflict(const struct section_check *check, const struct 
 static void check_listener(const struct section_check *check, const struct listener_config *listener)
 {
 	if (!section_entry(check, "address"))
-		section_error(check, "address", "missing: write where to listen, such as `address = *:7788`");
+		section_error(check, "address", "missing: write the address to listen on, such as `address = *:7788`");
 	for (size_t i = 0; i < listener->bind_count; i++)
 		check_bind_conflict(check, listener, i);
 	check_action(check, listener);
@@ -309,8 +311,7 @@ static void check_http(const struct section_check *check)
 	if (!config->http.text && section_accepts(check, "hosts") &&
 	    (section_accepts(check, "listen") || !section_entry(check, "listen")))
 		section_error(check, "hosts",
-			      "does nothing without an address: write `listen = 127.0.0.1:9100`, or remove this "
-			      "line");
+			      "has no effect without an address: write `listen = 127.0.0.1:9100`, or remove this line");
 	if (!config->http.text || config->http.address.any.sa_family != AF_UNIX)
 		return;
 	for (size_t l = 0; l < config->listener_count; l++) {
@@ -318,7 +319,8 @@ static void check_http(const struct section_check *check)
 
 		for (size_t i = 0; i < listener->bind_count; i++) {
 			if (address_equal(&listener->binds[i].address, &config->http.address))
-				section_error(check, "listen", "`%s` is taken by listener `%s`: choose another path",
+				section_error(check, "listen",
+					      "`%s` is already used by listener `%s`: choose another path",
 					      config->http.text, listener->name);
 		}
 	}

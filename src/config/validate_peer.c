@@ -88,11 +88,11 @@ static void check_loop(const struct section_check *check, const struct peer_conf
 
 		for (size_t i = 0; i < listener->bind_count; i++) {
 			if (reaches_listener(&address, listener, &listener->binds[i]))
-				section_error(
-					check, "address",
-					"`%s` is our own listener `%s`: datagrams would go round in circles; write "
-					"another program's address",
-					peer->address_text, listener->name);
+				section_error(check, "address",
+					      "`%s` is our own listener `%s`, so datagrams would loop: write the "
+					      "address of another "
+					      "program",
+					      peer->address_text, listener->name);
 		}
 	}
 }
@@ -110,7 +110,7 @@ static void check_health_timing(const struct section_check *check, const struct 
 		return;
 	section_error(check, timeout ? "check_timeout" : "check_interval",
 		      "check_timeout (%" PRIu64 "ms) is longer than check_interval (%" PRIu64
-		      "ms): shorten the one, or lengthen the other",
+		      "ms): lower check_timeout, or raise check_interval",
 		      peer->check.timeout_ms, peer->check.interval_ms);
 }
 
@@ -126,7 +126,7 @@ static void check_health_keys(const struct section_check *check, const struct pe
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (section_accepts(check, keys[i]))
 			section_error(check, keys[i],
-				      "does nothing without `check = on`: write that, or remove this line");
+				      "has no effect without `check = on`: write that, or remove this line");
 	}
 }
 
@@ -151,7 +151,8 @@ void config_validate_peer(const struct section_check *check, const struct peer_c
 				"no listener uses this peer: add `%s` to the peers of one, or remove the section",
 				peer->name);
 	if (!section_entry(check, "address"))
-		section_error(check, "address", "missing: write where to send to, such as `address = 192.0.2.1:514`");
+		section_error(check, "address",
+			      "missing: write the address of the peer, such as `address = 192.0.2.1:514`");
 	if (!section_accepts(check, "address"))
 		return;
 	if (address_lacks_zone(&peer->address))

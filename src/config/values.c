@@ -140,7 +140,7 @@ const char *value_hex(const char *text, uint8_t *out)
 	size_t count = strspn(text, "0123456789abcdefABCDEF");
 
 	if (text[count])
-		return "is no hex number: write two digits for each byte, such as `00 ff`";
+		return "is not a hex number: write two digits for each byte, such as `00 ff`";
 	if (count % 2)
 		return "has an odd number of hex digits: write two for each byte";
 	for (; *text; text += 2)

@@ -47,10 +47,13 @@ void config_reload_check_fixed_keys(const struct config *active, const struct co
 				    struct log *log)
 {
 	if (next->workers != active->workers)
-		log_warning(log, "%s: [udprelayd] workers: it stays at %u until the next start", next->path,
-			    worker_count);
+		log_warning(log,
+			    "%s: [udprelayd] workers: a reload cannot change it: %u stay until the daemon is "
+			    "restarted",
+			    next->path, worker_count);
 	if (texts_differ(next->http.text, active->http.text))
-		log_warning(log, "%s: [http] listen: it stays as it is until the next start", next->path);
+		log_warning(log, "%s: [http] listen: a reload cannot change it: restart the daemon", next->path);
 	if (texts_differ(next->user.name, active->user.name) || next->user.gid != active->user.gid)
-		log_warning(log, "%s: [udprelayd] user, group: they stay as they are until the next start", next->path);
+		log_warning(log, "%s: [udprelayd] user, group: a reload cannot change them: restart the daemon",
+			    next->path);
 }

@@ -60,7 +60,9 @@ void interface_monitor_start(struct interface_monitor *monitor, uv_loop_t *loop,
 	monitor->data = data;
 	error = open_monitor(monitor, loop);
 	if (error && error != -EAFNOSUPPORT)
-		log_warning(log, "addresses that come to interfaces later are not known for our own: %s",
+		log_warning(log,
+			    "cannot watch the interfaces: %s: the loop guard does not know addresses that are "
+			    "added later",
 			    uv_strerror(error));
 	on_change(data);
 }

@@ -22,7 +22,7 @@ int privileges_forbid_gain(void)
 static void check_owner(const char *path, const struct stat *status, uid_t allowed, struct log *log)
 {
 	if (status->st_uid != 0 && status->st_uid != allowed)
-		log_warning(log, "%s belongs to user %u, who can change what root does: `chown root %s`", path,
+		log_warning(log, "%s belongs to user %u, who can change what root executes: run `chown root %s`", path,
 			    (unsigned)status->st_uid, path);
 }
 
@@ -40,7 +40,7 @@ static void check_file(const char *path, uid_t allowed, struct log *log)
 		return;
 	check_owner(path, &status, allowed, log);
 	if (is_open_to_others(&status))
-		log_warning(log, "%s may be written by others than its owner: `chmod go-w %s`", path, path);
+		log_warning(log, "%s can be changed by users other than its owner: run `chmod go-w %s`", path, path);
 }
 
 /* A user who may write to the directory could replace the file. */
@@ -121,7 +121,7 @@ static int drop_root(const struct config *config, struct log *log)
 	}
 	if (!cannot_regain_root(config->user.uid, config->user.gid)) {
 		log_error(log,
-			  "%s:%u: [udprelayd] user: became `%s`, but not for good: start the process without "
+			  "%s:%u: [udprelayd] user: became `%s`, but not permanently: start the process without "
 			  "securebits (`capsh --print` shows them), or as that user",
 			  config->path, config->user.line, config->user.name);
 		return -EPERM;
@@ -136,8 +136,8 @@ int privileges_drop(const struct config *config, struct log *log)
 	if (geteuid() == 0 && config->user.name)
 		return drop_root(config, log);
 	if (geteuid() == 0)
-		log_warning(log, "running as root, with more rights than are needed: write `user = nobody`, or better "
-				 "a user of its own, into [udprelayd]");
+		log_warning(log, "running as root, with more rights than needed: write `user = nobody`, or better a "
+				 "dedicated user, into [udprelayd]");
 	else if (config->user.name && (geteuid() != config->user.uid || getegid() != config->user.gid)) {
 		log_error(log,
 			  "%s:%u: [udprelayd] user: only root can become `%s` (user %u, group %u): start the program "

@@ -266,7 +266,7 @@ void seccomp_install(struct log *log)
 		return;
 	error = install_filter();
 	if (error)
-		log_warning(log, "system calls are not filtered: %s: is the kernel built with CONFIG_SECCOMP_FILTER?",
+		log_warning(log, "cannot filter system calls: %s: check that the kernel has CONFIG_SECCOMP_FILTER",
 			    strerror(-error));
 }
 

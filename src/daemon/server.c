@@ -149,11 +149,11 @@ static void server_reload(struct server *server)
 	systemd_notify_reloading();
 	server->status_source.last_reload_failed = !load_next_generation(server);
 	if (!server->status_source.last_reload_failed) {
-		snprintf(text, sizeof(text), "configuration %u in force", server->generation_number);
+		snprintf(text, sizeof(text), "configuration %u active", server->generation_number);
 	} else {
 		server->status_source.reloads_failed++;
-		log_error(server->log, "the configuration is not loaded again: see above; the one before stays");
-		snprintf(text, sizeof(text), "the last reload failed, configuration %u stays",
+		log_error(server->log, "reload failed, see the errors above; the previous configuration stays active");
+		snprintf(text, sizeof(text), "the last reload failed, configuration %u stays active",
 			 server->generation_number);
 	}
 	if (!server->shutting_down)
@@ -277,10 +277,11 @@ static void on_addresses_changed(void *data)
 	struct server *server = data;
 
 	if (!own_addresses_refresh(server->active->own_addresses))
-		log_write_limited(server->log, &server->own_addresses_limit, LOG_LEVEL_WARNING,
-				  "interfaces have got more than %d other addresses: reload, so that all are known for "
-				  "our own",
-				  OWN_ADDRESSES_LATER);
+		log_write_limited(
+			server->log, &server->own_addresses_limit, LOG_LEVEL_WARNING,
+			"interfaces have more than %d new addresses: reload, so that the loop guard knows all "
+			"of them",
+			OWN_ADDRESSES_LATER);
 }
 
 /* Returns 0, or a negative errno after logging the reason. */

@@ -47,7 +47,7 @@ static void change_file_owner(const struct datagram_log *dlog)
 
 	if (config->user.name && dlog->file.created && geteuid() == 0 &&
 	    fchown(dlog->file.fd, config->user.uid, config->user.gid))
-		log_info(dlog->log, "datagram log: %s: cannot be given to user %s: %s", dlog->file.name,
+		log_info(dlog->log, "datagram log: cannot change the owner of %s to user %s: %s", dlog->file.name,
 			 config->user.name, strerror(errno));
 }
 

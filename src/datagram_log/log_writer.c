@@ -45,7 +45,9 @@ static bool writer_deadline_has_passed(const struct log_writer *writer)
 static void writer_report_failure(struct log_writer *writer, const char *reason)
 {
 	if (!writer->failing)
-		log_error(writer->log, "datagram log: %s: %s: records wait, and are dropped where the queue is full",
+		log_error(writer->log,
+			  "datagram log: cannot write to %s: %s: records wait, and are dropped when the queue is "
+			  "full",
 			  writer->file->name, reason);
 	writer->failing = true;
 }
@@ -65,7 +67,7 @@ static void writer_on_write_timeout(struct log_writer *writer)
 	if (!writer->stalled_ms)
 		writer->stalled_ms = now;
 	else if (now - writer->stalled_ms >= RETRY_MS)
-		writer_report_failure(writer, "nobody takes what is written");
+		writer_report_failure(writer, "the reader is too slow");
 }
 
 /* With datagram_log.exit_on_broken_pipe the process ends when the reader of the pipe is gone. */
@@ -89,10 +91,10 @@ static bool writer_reopen_file(struct log_writer *writer)
 		return false;
 	result = log_file_reopen(writer->file);
 	if (result < 0)
-		log_error(writer->log, "datagram log: cannot open %s again, so the old file stays: %s",
+		log_error(writer->log, "datagram log: cannot reopen %s, the old file stays open: %s",
 			  writer->file->name, strerror(-result));
 	else if (writer->file->path)
-		log_info(writer->log, "datagram log: %s: opened anew", writer->file->name);
+		log_info(writer->log, "datagram log: %s: reopened", writer->file->name);
 	return result > 0;
 }
 

@@ -42,8 +42,8 @@ void delivery_check_ring(struct delivery_context *context, const struct address 
 	    !ring_guard_check(context->ring_guard, &context->ring_guard_sampler, client, direction, train, now_ms))
 		return;
 	log_write_limited(context->log, &context->ring_log_limit, LOG_LEVEL_WARNING,
-			  "listener %s: datagrams %s %s repeat, as in an endless exchange of two services: a few of "
-			  "them are dropped (ring); to allow this, write ring_guard = off",
+			  "listener %s: datagrams %s %s repeat as in a loop: some are dropped (ring); to allow "
+			  "this, write `ring_guard = off`",
 			  context->config->name, direction == RING_FROM_CLIENT ? "from" : "to",
 			  address_format(client, text));
 }

@@ -110,8 +110,7 @@ static bool peer_socket_became_own_address(struct peer_socket *peer)
 	if (!own_addresses_has(peer->own, &peer->address))
 		return false;
 	log_write_limited(peer->log, &peer->down_log_limit, LOG_LEVEL_ERROR,
-			  "peer %s: %s has become one of our own listeners: datagrams would go round in circles, and "
-			  "are dropped",
+			  "peer %s: %s is now one of our own listeners, so datagrams would loop: they are dropped",
 			  peer->config->name, address_format(&peer->address, text));
 	peer->retry_ms = 0;
 	return true;
@@ -132,7 +131,7 @@ void peer_socket_report_icmp(struct peer_socket *peer, const struct address *add
 
 	counter_add(&peer->counters.icmp_errors, errors);
 	log_write_limited(peer->log, &peer->icmp_log_limit, LOG_LEVEL_WARNING,
-			  "peer %s: an earlier datagram to %s was refused: nobody was listening there (ICMP)",
+			  "peer %s: an earlier datagram to %s was refused: no program listens there (ICMP)",
 			  peer->config->name, address_format(address, text));
 }
 

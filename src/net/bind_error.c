@@ -9,9 +9,10 @@ static const char *port_hint(bool stream, int error)
 {
 	switch (error) {
 	case EADDRINUSE:
-		return stream ? "another program has it (`ss -ltnp` names it): stop that one, or choose another port"
-			      : "another program has it (`ss -lunp` names it): stop that one, or choose another "
-				"address";
+		return stream ? "another program uses it (`ss -ltnp` shows which): stop that program, or choose "
+				"another port"
+			      : "another program uses it (`ss -lunp` shows which): stop that program, or choose "
+				"another address";
 	case EACCES:
 	case EPERM:
 		return "not permitted: choose a port from 1024 on, or grant CAP_NET_BIND_SERVICE";
@@ -29,12 +30,13 @@ static const char *path_hint(int error)
 {
 	switch (error) {
 	case EADDRINUSE:
-		return "another program has it (`ss -lxp` names it): stop that one, or choose another path";
+		return "another program uses it (`ss -lxp` shows which): stop that program, or choose another "
+		       "path";
 	case EEXIST:
-		return "a file of another kind is in the way: remove it, or choose another path";
+		return "the path is a file of another kind: remove it, or choose another path";
 	case EACCES:
 	case EPERM:
-		return "this user may not write to the directory: change its permissions, or choose another path";
+		return "this user cannot write to the directory: change its permissions, or choose another path";
 	case ENOENT:
 		return "the directory does not exist: create it";
 	default:
@@ -54,8 +56,8 @@ static const char *inherited_hint(int error)
 		return "systemd passed no socket of this name: start udprelayd.socket with this FileDescriptorName=, "
 		       "or write an address";
 	case EAFNOSUPPORT:
-		return "its IPv6 socket takes IPv4, too: write BindIPv6Only=ipv6-only into the .socket unit, and a "
-		       "ListenDatagram= for IPv4";
+		return "its IPv6 socket also receives IPv4: write BindIPv6Only=ipv6-only into the .socket "
+		       "unit, and a ListenDatagram= for IPv4";
 	default:
 		return "it cannot be used";
 	}
@@ -63,13 +65,13 @@ static const char *inherited_hint(int error)
 
 static const char *interface_hint(int error)
 {
-	return error == ENODEV ? "there is no such interface: `ip link` lists them" : "it cannot be bound to";
+	return error == ENODEV ? "no such interface: `ip link` lists the interfaces" : "it cannot be bound to";
 }
 
 static const char *group_hint(const struct multicast_config *group, int error)
 {
 	if (error == ENODEV)
-		return group->interface[0] ? "there is no such interface: `ip link` lists them"
+		return group->interface[0] ? "no such interface: `ip link` lists the interfaces"
 					   : "no route leads to the group: name an interface, as in GROUP%eth0";
 	return "it cannot be joined";
 }

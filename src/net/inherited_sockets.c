@@ -63,10 +63,7 @@ void inherited_sockets_open(struct inherited_sockets *inherited, struct log *log
 			inherited->items[inherited->count++] = socket;
 			continue;
 		}
-		log_warning(
-			log,
-			"systemd passed `%s`, which is no datagram socket at an address, open to all: it is not used",
-			socket.name);
+		log_warning(log, "ignoring `%s` from systemd: not a bound, unconnected datagram socket", socket.name);
 		close(socket.fd);
 		free(socket.name);
 	}
@@ -107,8 +104,8 @@ void inherited_sockets_warn_unused(const struct inherited_sockets *inherited, co
 		if (!socket->stored && !is_unit_used(config, socket->name))
 			log_warning(
 				log,
-				"systemd passed a socket at %s, which no listener uses: write `address = fd:%s`, or "
-				"stop its unit",
+				"no listener uses the socket at %s from systemd: write `address = fd:%s`, or stop its "
+				"unit",
 				address_format(&socket->local, text), socket->name);
 	}
 }

@@ -188,8 +188,8 @@ static void close_listen_socket(struct listen_sockets *sockets, struct listen_so
 		return;
 	sockets->warned = true;
 	log_warning(sockets->log,
-		    "listener %s: cannot remove unix:%s: %s: it stays until the next start, unless the daemon's user "
-		    "may write to the directory",
+		    "listener %s: cannot remove unix:%s: %s: let the daemon's user write to the directory; "
+		    "the next start removes the socket",
 		    socket->config->name, socket->local.local.sun_path, strerror(-error));
 }
 
@@ -307,7 +307,7 @@ static void log_closed_address(const struct listen_sockets *sockets, const struc
 	char text[ADDRESS_TEXT_MAX];
 
 	if (socket->fd >= 0 && socket->worker == 0)
-		log_notice(sockets->log, "listener %s: not listening on %s any more", socket->config->name,
+		log_notice(sockets->log, "listener %s: stopped listening on %s", socket->config->name,
 			   address_format(&socket->local, text));
 }
 

@@ -196,7 +196,7 @@ static int bind_wildcards(struct socket_binder *binder, const struct listener_co
 		result = bind_for_workers(binder, listener, &v6, error);
 	}
 	if (result == -EAFNOSUPPORT) {
-		log_warning(binder->log, "listener %s: this system has no IPv6: listening on IPv4 alone",
+		log_warning(binder->log, "listener %s: this system has no IPv6: listening on IPv4 only",
 			    listener->name);
 		return 0;
 	}

@@ -56,8 +56,9 @@ static void relay_report_failure(struct relay *relay, struct endpoint *endpoint,
 
 	if (endpoint_report_failure(endpoint, failures, relay->setup.config->responses != 0, now_ms))
 		log_write_limited(relay->setup.log, &relay->ejected_log_limit, LOG_LEVEL_WARNING,
-				  "peer %s: %s refuses: new sessions avoid it for %" PRIu64 " ms", endpoint->peer->name,
-				  address_format(&endpoint->address, text), endpoint->peer->fail_timeout_ms);
+				  "peer %s: %s refuses datagrams: new sessions avoid it for %" PRIu64 " ms",
+				  endpoint->peer->name, address_format(&endpoint->address, text),
+				  endpoint->peer->fail_timeout_ms);
 }
 
 /* --- Ending a session --- */
@@ -125,9 +126,9 @@ static bool relay_take_quota(struct relay *relay)
 		return true;
 	replaced = relay_replace_session(relay);
 	log_write_limited(relay->setup.log, &relay->full_log_limit, LOG_LEVEL_WARNING,
-			  "listener %s: all %u sessions are taken (max_sessions); %s", relay->setup.config->name,
+			  "listener %s: all %u sessions are in use (max_sessions); %s", relay->setup.config->name,
 			  quota->max,
-			  replaced ? "new clients replace those that do not converse" : "new clients are dropped");
+			  replaced ? "new clients replace sessions without a conversation" : "new clients are dropped");
 	return replaced;
 }
 
@@ -138,10 +139,11 @@ static enum drop_reason relay_acquire(struct relay *relay, const struct address 
 	char text[ADDRESS_TEXT_MAX];
 
 	if (!source_quota_acquire(relay->setup.quota, client, false, source_place)) {
-		log_write_limited(relay->setup.log, &relay->source_log_limit, LOG_LEVEL_WARNING,
-				  "listener %s: the source of %s has %u sessions (source_sessions); further ones are "
-				  "dropped",
-				  config->name, address_format(client, text), config->source_sessions);
+		log_write_limited(
+			relay->setup.log, &relay->source_log_limit, LOG_LEVEL_WARNING,
+			"listener %s: the source of %s has %u sessions (source_sessions); its new clients are "
+			"dropped",
+			config->name, address_format(client, text), config->source_sessions);
 		return DROP_SOURCE_SESSIONS;
 	}
 	if (relay_take_quota(relay))
@@ -273,14 +275,15 @@ void relay_refresh_endpoints(struct relay *relay, uint64_t now_ms)
 	}
 	if (endpoint_set_refresh(&relay->endpoints, now_ms) && balancer_fails_open(relay->endpoints.balancer))
 		log_write_limited(relay->setup.log, &relay->down_log_limit, LOG_LEVEL_WARNING,
-				  "listener %s: all its peers are down: they are used all the same",
+				  "listener %s: all peers are down, so all of them are used",
 				  relay->setup.config->name);
 }
 
 void relay_set_peers(struct relay *relay, const struct endpoints_snapshot *snapshot, uint64_t now_ms)
 {
 	if (endpoint_set_update(&relay->endpoints, snapshot))
-		log_error(relay->setup.log, "listener %s: no memory for new addresses of its peers: the last ones stay",
+		log_error(relay->setup.log,
+			  "listener %s: no memory for new addresses of its peers: the previous ones stay in use",
 			  relay->setup.config->name);
 	else
 		relay_refresh_endpoints(relay, now_ms);

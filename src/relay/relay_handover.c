@@ -172,7 +172,8 @@ int relay_adopt_config(struct relay *relay, const struct relay_setup *setup, con
 	relay->setup = *setup;
 	relay_for_each_session(&handover, relay_rebind_session);
 	if (endpoint_set_adopt_config(&relay->endpoints, setup->config, setup->own, setup->snapshot))
-		log_error(setup->log, "listener %s: no memory for new addresses of its peers: the last ones stay",
+		log_error(setup->log,
+			  "listener %s: no memory for new addresses of its peers: the previous ones stay in use",
 			  setup->config->name);
 	return 0;
 }

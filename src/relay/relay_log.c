@@ -56,6 +56,6 @@ void relay_log_open_error(struct relay *relay, const struct endpoint *endpoint, 
 void relay_log_receive_error(struct relay *relay, const struct session *session, int error)
 {
 	log_write_limited(relay->setup.log, &relay->receive_log_limit, LOG_LEVEL_ERROR,
-			  "listener %s: receiving answers of peer %s: %s", relay->setup.config->name,
+			  "listener %s: receiving replies of peer %s: %s", relay->setup.config->name,
 			  session->endpoint_ref->endpoint->peer->name, strerror(error));
 }

@@ -136,7 +136,7 @@ static void health_check_timed_out(struct health_check *check)
 	else if (!health_check_peer(check)->check.expect.size)
 		health_check_succeeded(check);
 	else
-		health_check_failed(check, check->unexpected_reply ? "wrong answer to" : "no answer to");
+		health_check_failed(check, check->unexpected_reply ? "wrong reply to" : "no reply to");
 }
 
 /* --- Probes --- */

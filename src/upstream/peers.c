@@ -111,8 +111,8 @@ static int peers_on_resolved(const struct peer_config *config, const struct addr
 	int error = peers_set_addresses(peers, config, addresses, count);
 
 	if (error)
-		log_error(peers->log, "peer %s: no memory for the addresses of %s: the last ones stay", config->name,
-			  config->host);
+		log_error(peers->log, "peer %s: no memory for the addresses of %s: the previous ones stay in use",
+			  config->name, config->host);
 	else
 		peers->changed(peers_now(peers), peers->data);
 	return error;

@@ -21,8 +21,7 @@ static void resolver_log_own_address(const struct resolver *resolver, const stru
 	char text[ADDRESS_TEXT_MAX];
 
 	log_error(resolver->log,
-		  "peer %s: %s is %s, which is one of our own listeners: datagrams would go round in circles, and are "
-		  "dropped",
+		  "peer %s: %s is %s, one of our own listeners, so datagrams would loop: they are dropped",
 		  resolver->config->name, resolver->config->host, address_format(address, text));
 }
 
@@ -69,9 +68,9 @@ static const char *resolver_failure_effect(const struct resolver *resolver)
 	case 0:
 		return "datagrams for it are dropped";
 	case 1:
-		return "its last address stays in use";
+		return "its previous address stays in use";
 	default:
-		return "its last addresses stay in use";
+		return "its previous addresses stay in use";
 	}
 }
 
@@ -101,7 +100,7 @@ static void resolver_failed(struct resolver *resolver, const char *reason)
 {
 	resolver->failures++;
 	if (resolver->failures == 1 || resolver->failures % 10 == 0)
-		log_warning(resolver->log, "peer %s: cannot resolve %s: %s; %s, and it is tried again",
+		log_warning(resolver->log, "peer %s: cannot resolve %s: %s; %s; the look-up is repeated",
 			    resolver->config->name, resolver->config->host, reason, resolver_failure_effect(resolver));
 }
 

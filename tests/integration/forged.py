@@ -46,7 +46,7 @@ def packet6(source, to, payload):
 
 
 def unreachable(source, to):
-    """An ICMP error in the name of the destination: nobody listens at the port that a datagram was sent to. source and
+    """An ICMP error in the name of the destination: no program listens at the port that a datagram was sent to. source and
     to are those of the datagram, which need not exist."""
     quoted = packet(source, to, b"")
     icmp = struct.pack("!BBHI", 3, 3, 0, 0) + quoted

@@ -197,7 +197,7 @@ class BalanceTest(harness.TestCase):
 
         def told():
             client.sendto(b"anybody?", daemon.address("a"))
-            return daemon._match("listener a: all its peers are down: they are used all the same", 1)
+            return daemon._match("listener a: all peers are down, so all of them are used", 1)
         daemon.await_that(told, "it is not told that all peers are down")
         peers = [self.udp(port=port) for port in ports]
         Echo(self, *peers)

@@ -41,7 +41,7 @@ class CommandLineTest(harness.TestCase):
     def test_check_of_a_good_file(self):
         result, name = self.check("[listener:a]\naddress = 127.0.0.1:0\naction = echo\n")
         self.assertEqual((result.returncode, result.stderr), (0, ""))
-        self.assertEqual(result.stdout, f"{name}: the configuration is good\n")
+        self.assertEqual(result.stdout, f"{name}: the configuration is valid\n")
 
     def test_check_of_a_wrong_file(self):
         result, name = self.check("[listener:a]\naddress = 127.0.0.1:0\naktion = echo\n")

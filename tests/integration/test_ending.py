@@ -137,7 +137,7 @@ class EndingTest(harness.TestCase):
             while b" ready: " not in said:
                 said += os.read(master, 65536)
             harness.send_signal(process, signal.SIGHUP)
-            while b"in force" not in said:
+            while b"active" not in said:
                 said += os.read(master, 65536)
             os.close(master)
             self.assertEqual(process.wait(harness.PATIENCE), 0)

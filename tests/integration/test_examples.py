@@ -43,7 +43,7 @@ class ExamplesTest(harness.TestCase):
             done = subprocess.run([harness.DAEMON, "-c", path, "-t"], capture_output=True, text=True,
                                   timeout=harness.PATIENCE)
             self.assertEqual((done.returncode, done.stdout, done.stderr),
-                             (0, f"{path}: the configuration is good\n", ""))
+                             (0, f"{path}: the configuration is valid\n", ""))
             self.assertEqual([line for line in read(name).splitlines() if len(line) >= 120], [], name)
 
     def test_echo_probe(self):

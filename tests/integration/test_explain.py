@@ -33,14 +33,14 @@ class CommandLineTest(ExplainCase):
     def test_without_a_payload_nothing_is_said_of_one(self):
         facts = self.facts(ECHO, "127.0.0.2:4242 > e")
         self.assertFalse([fact for fact in facts if re.match("size|encoding|log", fact)])
-        self.assertIn("answer: the same bytes to 127.0.0.2:4242, from 127.0.0.1:7788", facts)
+        self.assertIn("reply: the same bytes to 127.0.0.2:4242, from 127.0.0.1:7788", facts)
         self.assertEqual(facts[-1], "verdict: echoed")
 
     def test_wrong_command_lines(self):
         path = self.write(ECHO)
         for way, said in [("foo", "there is no `>`"), ("foo > e", "this is no source"), ("> e", "this is no source"),
                           ("1.2.3.4 > e", "the port is missing"), ("[fe80::1]:5 > e", "write its interface"),
-                          ("1.2.3.4:5 > x", "there is no listener `x`; there are: e (127.0.0.1:7788)"),
+                          ("1.2.3.4:5 > x", "there is no listener `x`; the listeners are: e (127.0.0.1:7788)"),
                           ("1.2.3.4:5 >", "there is no listener ``"),
                           ("1.2.3.4:5 > 127.0.0.2:7788", "there is no listener `127.0.0.2:7788`"),
                           ("[::1]:5 > e", "no address of that family"), ("unix: > e", "no address of that family")]:
@@ -93,16 +93,16 @@ class FactsTest(ExplainCase):
         self.assertEqual(self.explain(path, "127.0.0.2:4242 > e", HELLO), [
             f"127.0.0.2:4242 > 127.0.0.1:7788, listener e (echo), {path}:2",
             "source: admitted by allow 127.0.0.0/8 (line 6)",
-            "guard: passed: a host's address, none of ours (loop_guard, default), and no refused port "
+            "guard: passed: the source is a host, not one of our listeners (loop_guard, default), and no refused port "
             "(refuse_source_ports, default)",
-            "source limit: 5 datagrams a second (source_limit, line 8), 5 at once (source_burst, default): what is "
+            "source limit: 5 datagrams per second (source_limit, line 8), 5 (source_burst, default): what is "
             "more would be dropped:source_limit, but for one in 32",
             "size: 11 bytes, of at most 65507 (max_datagram, default)",
-            "ring guard: what goes round would be dropped:ring (ring_guard, default)",
+            "ring guard: fast repetitions can be dropped:ring (ring_guard, default)",
             "encoding ascii: does not decode: wrong from byte 1: e4",
             'encoding gbk: decodes to "浣犲ソ, udp"',
             'log: gbk "浣犲ソ, udp", the first that decodes (encoding, line 9)',
-            "answer: the same 11 bytes to 127.0.0.2:4242, from 127.0.0.1:7788",
+            "reply: the same 11 bytes to 127.0.0.2:4242, from 127.0.0.1:7788",
             "verdict: echoed"])
 
     def test_lines_are_told_for_what_is_written(self):
@@ -115,7 +115,7 @@ class FactsTest(ExplainCase):
                       "at most 2 for each datagram (responses, line 12", "max_sessions, line 13", "errors, line 14",
                       "deny, line 15", "peers, line 4", "peer q: 192.0.2.2:2 (line 19)"):
             self.assertIn(place, facts)
-        self.assertIn('log: hex "ff", since none decodes, by errors = strict', facts)
+        self.assertIn('log: hex "ff", because no charset decodes it: errors = strict', facts)
         facts = "\n".join(self.facts(RELAY + PEERS, "127.0.0.2:4242 > r", "x"))
         for key in ("allow", "deny", "loop_guard", "refuse_source_ports", "source_limit", "max_datagram", "encoding",
                     "balance", "idle_timeout", "max_sessions", "responses"):
@@ -126,10 +126,10 @@ class FactsTest(ExplainCase):
         for source, extra, said in [
                 ("127.0.1.1", "", "source: refused by deny 127.0.1.0/24 (line 4)"),
                 ("127.0.1.129", "", "source: refused by deny 127.0.1.128/25 (line 5)"),
-                ("127.0.2.1", "", "source: admitted: in no prefix of deny (deny, line 4), and all others are allowed "
+                ("127.0.2.1", "", "source: admitted: no prefix of deny matches (deny, line 4), and all others are allowed "
                  "(allow, default)"),
                 ("127.0.2.1", "allow = 127.0.2.1\n", "source: admitted by allow 127.0.2.1/32 (line 6)"),
-                ("127.0.3.1", "allow = 127.0.2.1\n", "source: refused: in no prefix of allow (allow, line 6)")]:
+                ("127.0.3.1", "allow = 127.0.2.1\n", "source: refused: no prefix of allow matches (allow, line 6)")]:
             facts = self.facts(ECHO + lists + extra, f"{source}:4242 > e")
             self.assertEqual(facts[1], said)
             self.assertEqual(facts[-1], "verdict: " + ("dropped:source_denied" if "refused" in said else "echoed"))
@@ -140,9 +140,9 @@ class FactsTest(ExplainCase):
                          "was sent to"), ("127.0.0.5:7788", "127.0.0.5:7788"), ("127.0.0.9:7789", "127.0.0.9:7789"),
                          ("239.1.2.3:7788", "an address that the kernel chooses")]:
             facts = self.facts(everywhere, f"127.0.0.2:4242 > {to}", "x")
-            self.assertEqual(facts[-2], f"answer: the same 1 bytes to 127.0.0.2:4242, from {said}")
+            self.assertEqual(facts[-2], f"reply: the same 1 bytes to 127.0.0.2:4242, from {said}")
         facts = self.facts(everywhere, "[::2]:4242 > [::1]:7788", "x")
-        self.assertEqual(facts[-2], "answer: the same 1 bytes to [::2]:4242, from [::1]:7788")
+        self.assertEqual(facts[-2], "reply: the same 1 bytes to [::2]:4242, from [::1]:7788")
 
     def test_the_most_exact_address_counts(self):
         path = self.write("[listener:all]\naddress = *:7788\naction = sink\ninterface = eth0\n" + ECHO
@@ -158,10 +158,10 @@ class FactsTest(ExplainCase):
 
     def test_what_does_not_decode(self):
         for encoding, payload, said in [
-                ("utf-8", "hex: 61 e4 bd", "does not decode: it ends within a character that begins with byte 2: e4 bd"),
+                ("utf-8", "hex: 61 e4 bd", "does not decode: it ends inside a character that begins with byte 2: e4 bd"),
                 ("utf-8", "hex: 61 62 ff 63", "does not decode: wrong from byte 3: ff"),
                 ("utf-8", "hex: c4 e3", "does not decode: wrong from byte 1: c4 e3"),
-                ("utf-16-le", "hex: 61", "does not decode: it ends within a character that begins with byte 1: 61"),
+                ("utf-16-le", "hex: 61", "does not decode: it ends inside a character that begins with byte 1: 61"),
                 ("gbk", "hex: 61 62 ff 61 61", "does not decode: wrong from byte 3: ff 61"),
                 ("hex", "hex: 61 ff", 'decodes to "61ff"')]:
             facts = self.facts(ECHO + f"encoding = {encoding}\n", "127.0.0.2:4242 > e", payload)
@@ -172,7 +172,7 @@ class FactsTest(ExplainCase):
                             ("log = 1/7\n", "log: of 7 datagrams, one has a record (log, line 4)"),
                             ("[datagram_log]\ntarget = off\n", "log: no record: the datagram log is off (target)"),
                             ("[datagram_log]\npayload = 0\n", "log: a record without payload (payload = 0)"),
-                            ("[datagram_log]\npayload = 3\n", "log: reads the first 3 bytes"),
+                            ("[datagram_log]\npayload = 3\n", "log: decodes the first 3 bytes"),
                             ("[datagram_log]\npayload = 3\n",
                              'log: utf-8 "你"…, the first that decodes (encoding, default)')]:
             self.assertIn(said, self.facts(ECHO + extra, "127.0.0.2:4242 > e", HELLO))
@@ -197,8 +197,8 @@ class FactsTest(ExplainCase):
 
     def test_a_session_stays(self):
         facts = self.facts(RELAY + "balance = failover\n" + PEERS, "127.0.0.2:4242 > r")
-        self.assertIn("balance: failover (balance, line 5): p at 192.0.2.1:1, the first, while it is up", facts)
-        self.assertIn("session: a new one; one that 127.0.0.2:4242 has already stays with its peer while that is up",
+        self.assertIn("balance: failover (balance, line 5): p at 192.0.2.1:1, the first peer that is up", facts)
+        self.assertIn("session: a new one; an existing session of 127.0.0.2:4242 stays with its peer while the peer is up",
                       facts)
 
     UNKNOWN = ("guard: ports of addresses with port 0, and addresses of fd:NAME, are known from the start on: whether the "

@@ -31,7 +31,7 @@ class NamesTest(ExplainCase):
         seen = {self.compare(daemon, self.udp(f"127.0.0.{i}"), ("127.0.0.1", 7788), b"hello") for i in range(20, 50)}
         self.assertEqual(seen, {"relayed:p0", "relayed:p1"})
         facts = self.explain(daemon.path, "127.0.0.1:5 > a")
-        self.assertIn("balance: a name stands for all of its addresses, which may change", facts)
+        self.assertIn("balance: a name counts as all of its addresses; they may change", facts)
         self.assertTrue(any(fact.startswith(f"peer p1: two.test:{port} is now 127.0.0.10:{port}, 127.0.0.11:{port} (")
                             for fact in facts), facts)
         daemon.end()
@@ -48,7 +48,7 @@ class NamesTest(ExplainCase):
     def test_a_forward_uses_the_first(self):
         facts = self.facts("[listener:f]\naddress = 127.0.0.1:7788\naction = forward\npeers = p\n"
                            "[peer:p]\naddress = two.test:9\n", "127.0.0.1:5 > f")
-        self.assertIn("peer p: two.test:9 is now 127.0.0.10:9, 127.0.0.11:9, of which the first is used (line 6), "
+        self.assertIn("peer p: two.test:9 is now 127.0.0.10:9, 127.0.0.11:9; the first one is used (line 6), "
                       "bytes untouched (encoding, default)", facts)
         self.assertEqual(facts[-1], "verdict: forwarded:1/1")
 
@@ -101,7 +101,7 @@ class ForgedTest(ExplainCase):
         path = self.write("[listener:e]\naddress = *:7788\naction = echo\nloop_guard = on\n")
         for source in ("0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255", "[::]", "[ff02::1]", "[::ffff:1.2.3.4]"):
             facts = self.explain(path, f"{source}:4242 > e", "x")
-            self.assertIn(f"guard: refused: {source}:4242 is no host's address (loop_guard, line 4)", facts)
+            self.assertIn(f"guard: refused: {source}:4242 is not the address of a host (loop_guard, line 4)", facts)
             self.assertEqual(facts[-1], "verdict: dropped:source_address")
 
 

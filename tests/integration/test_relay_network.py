@@ -66,7 +66,7 @@ class NamesTest(harness.TestCase):
         client = self.udp()
         peer = self.chosen(client, daemon)
         names("")
-        daemon.await_line(r"warning: peer p0: cannot resolve peer\.test: .*; its last addresses stay in use")
+        daemon.await_line(r"warning: peer p0: cannot resolve peer\.test: .*; its previous addresses stay in use")
         self.assertEqual(self.chosen(client, daemon), peer)
         self.assertEqual(self.chosen_by_new_clients(daemon, 4), {0: 2, 1: 2})
         self.assertEqual(daemon.end()["relay a"]["started"], 5)

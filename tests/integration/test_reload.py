@@ -34,7 +34,7 @@ class ReloadCase(harness.TestCase):
         """Returns once the daemon has said what it thinks of it."""
         with open(daemon.path, "w", encoding="utf-8") as file:
             file.write(config)
-        wanted = r"notice: configuration \d+ in force" if good else r"notice: the last reload failed"
+        wanted = r"notice: configuration \d+ active" if good else r"notice: the last reload failed"
         before = len([line for line in daemon.lines if re.search(wanted, line)])
         daemon.send_signal(harness.signal.SIGHUP)
         daemon.await_line(wanted, before + 1)
@@ -146,7 +146,7 @@ class LoadTest(ReloadCase):
                 count += 1
             daemon.send_signal(harness.signal.SIGHUP)
             daemon.send_signal(harness.signal.SIGCONT)
-            daemon.await_line(r"notice: configuration \d+ in force", count // 300)
+            daemon.await_line(r"notice: configuration \d+ active", count // 300)
         counters = daemon.end()["listener a"]
         self.assertEqual((counters["received"], counters["kernel_dropped"]), (count, 0))
 
@@ -181,7 +181,7 @@ class ChangeTest(ReloadCase):
         self.assert_echoes(self.udp(), first, b"as before")
         self.assert_echoes(self.udp(), second, b"new")
         self.reload(daemon, ECHO)
-        daemon.await_line("listener b: not listening on 127.0.0.1:%d any more" % second[1])
+        daemon.await_line("listener b: stopped listening on 127.0.0.1:%d any more" % second[1])
         end = time.monotonic() + harness.PATIENCE
         while time.monotonic() < end:
             try:
@@ -288,7 +288,7 @@ class ChangeTest(ReloadCase):
             with open(daemon.path, "w", encoding="utf-8") as file:
                 file.write(changed)
             daemon.send_signal(harness.signal.SIGHUP)
-            daemon.await_line(r'\{"time":.*"message":"configuration 2 in force')
+            daemon.await_line(r'\{"time":.*"message":"configuration 2 active')
             for i in range(50):
                 self.assert_echoes(client, address, b"to the new one %d" % i)
             daemon.send_signal(harness.signal.SIGTERM)
@@ -309,12 +309,12 @@ class ChangeTest(ReloadCase):
             harness.await_file(path, b"")
             self.assert_echoes(self.udp(), daemon.address("a"), b"second")
             harness.await_file(path, b"second")
-            self.assertNotIn("in force", "\n".join(daemon.lines))
+            self.assertNotIn("active", "\n".join(daemon.lines))
 
     def test_what_takes_a_new_start(self):
         daemon = self.serve("[udprelayd]\nworkers = 2\n" + ECHO)
         self.reload(daemon, "[udprelayd]\nworkers = 3\n" + ECHO)
-        daemon.await_line(r"warning: .*\[udprelayd\] workers: it stays at 2 until the next start")
+        daemon.await_line(r"warning: .*\[udprelayd\] workers: it stays at 2 stay until the daemon is restarted")
         self.assert_echoes(self.udp(), daemon.address("a"), b"as before")
 
     def test_systemd_is_told(self):
@@ -329,7 +329,7 @@ class ChangeTest(ReloadCase):
             if not harness.built_with("systemd"):
                 self.skipTest("built without systemd")
             self.assertIn(b"READY=1", manager.recv(4096))
-            for config, status in ((ECHO, b"configuration 2 in force"), ("wrong", b"the last reload failed")):
+            for config, status in ((ECHO, b"configuration 2 active"), ("wrong", b"the last reload failed")):
                 before = time.monotonic_ns() // 1000
                 self.reload(daemon, config, good=config == ECHO)
                 reloading, ready = manager.recv(4096), manager.recv(4096)
@@ -375,10 +375,10 @@ class SessionTest(ReloadCase):
                 self.peers[0].sendto(b"on its way", session)
             with open(daemon.path, "w", encoding="utf-8") as file:
                 file.write(config)
-            before = len([line for line in daemon.lines if "in force" in line])
+            before = len([line for line in daemon.lines if "active" in line])
             daemon.send_signal(harness.signal.SIGHUP)
             daemon.send_signal(harness.signal.SIGCONT)
-            daemon.await_line("in force", before + 1)
+            daemon.await_line("active", before + 1)
             for client in clients[:10]:
                 self.assertEqual(client.recv(100), b"on its way")
             for i, (client, session) in enumerate(zip(clients, sessions)):

@@ -62,7 +62,7 @@ class ResolveTest(harness.TestCase):
                     daemon = self.serve(f"[listener:a]\naddress = 127.0.0.1:0\naction = {action}\npeers = b\n"
                                         "[peer:b]\naddress = none.test:7799\n")
                     daemon.await_line(r"warning: peer b: cannot resolve none\.test: \S+:7799 is (a broadcast address|nobody's "
-                                      r"address|a multicast group); datagrams for it are dropped, and it is tried again")
+                                      r"address|a multicast group); datagrams for it are dropped; the look-up is repeated")
 
                     def dropped():
                         client.sendto(b"to all", daemon.address("a"))
@@ -84,7 +84,7 @@ class ResolveTest(harness.TestCase):
         client = self.udp()
         daemon.await_that(lambda: self.arrives(client, daemon, receiver), "nothing arrives")
         names("255.255.255.255 receiver.test\n")  # the last address stays in use, as after any failure
-        daemon.await_line(r"cannot resolve receiver\.test: \S+ is a broadcast address; its last address stays in use")
+        daemon.await_line(r"cannot resolve receiver\.test: \S+ is a broadcast address; its previous address stays in use")
         self.assertTrue(self.arrives(client, daemon, receiver))
         daemon.end()
 

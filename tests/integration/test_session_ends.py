@@ -43,9 +43,9 @@ class EndsTest(harness.TestCase):
     def reload(self, daemon, text):
         with open(daemon.path, "w", encoding="utf-8") as file:
             file.write(text)
-        before = len([line for line in daemon.lines if "in force" in line])
+        before = len([line for line in daemon.lines if "active" in line])
         daemon.send_signal(harness.signal.SIGHUP)
-        daemon.await_line("in force", before + 1)
+        daemon.await_line("active", before + 1)
 
     def ended(self, daemon):
         return daemon.summary()["relay a"]["ended"]

@@ -98,7 +98,7 @@ class SlowNamesTest(harness.TestCase):
     def reload(self, daemon, hosts):
         with open(daemon.path, "w", encoding="utf-8") as file:
             file.write(self.config(hosts))
-        pattern = rf"configuration \d+ in force: listeners: 1, peers: {len(hosts)},"
+        pattern = rf"configuration \d+ active: listeners: 1, peers: {len(hosts)},"
         before = len([line for line in daemon.lines if re.search(pattern, line)])
         daemon.send_signal(harness.signal.SIGHUP)
         daemon.await_line(pattern, before + 1)
@@ -149,7 +149,7 @@ class SlowNamesTest(harness.TestCase):
         slow = [f"slow{i}.test" for i in range(257)]
         daemon = self.serve(self.config(slow))
         daemon.await_line(r"warning: peer slow256: cannot resolve slow256\.test: Resource temporarily unavailable; "
-                          r"datagrams for it are dropped, and it is tried again")
+                          r"datagrams for it are dropped; the look-up is repeated")
         self.await_queries(daemon, slow[:256])
         self.server.release()
         for i in range(257):

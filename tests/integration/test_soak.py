@@ -186,7 +186,7 @@ class SoakTest(harness.TestCase):
         old = self.log + ".old"
         os.rename(self.log, old)
         self.daemon.send_signal(signal.SIGUSR2)
-        self.daemon.await_line(r"datagram log: .*: opened anew")
+        self.daemon.await_line(r"datagram log: cannot change the owner of cannot change the owner of cannot write to cannot write to .*: reopened")
         self.count_records(old)
         os.unlink(old)
         self.rotations += 1
@@ -200,7 +200,7 @@ class SoakTest(harness.TestCase):
             config = file.read()
             file.write("nonsense\n" if wrong else "")
         self.daemon.send_signal(signal.SIGHUP)
-        self.daemon.await_line("the last reload failed" if wrong else "in force")
+        self.daemon.await_line("the last reload failed" if wrong else "active")
         with open(self.daemon.path, "w", encoding="utf-8") as file:
             file.write(config)
         self.reloads += 1

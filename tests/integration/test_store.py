@@ -145,11 +145,11 @@ class StoreCase(harness.TestCase):
             daemon.end(number)
 
     def reload(self, daemon, config):
-        before = len([line for line in daemon.lines if re.search("configuration .* in force", line)])
+        before = len([line for line in daemon.lines if re.search("configuration .* active", line)])
         with open(daemon.path, "w", encoding="utf-8") as file:
             file.write(config)
         daemon.send_signal(signal.SIGHUP)
-        daemon.await_line("configuration .* in force", before + 1)
+        daemon.await_line("configuration .* active", before + 1)
         return self.manager.hear()
 
 
@@ -496,7 +496,7 @@ class UnitTest(StoreCase):
         self.assertTrue(os.path.exists(path), "the file is systemd's")
         warnings = [line for line in daemon.lines if "which no listener uses" in line]
         self.assertEqual(len(warnings), 1)
-        self.assertIn("a socket at 127.0.0.1:7799, which no listener uses: write `address = fd:other`, or", warnings[0])
+        self.assertIn("a socket at 127.0.0.1:7799 from systemd: write `address = fd:other`, or", warnings[0])
 
     def test_buffers_stay(self):
         """systemd may give more than the daemon could have."""
@@ -573,7 +573,7 @@ class UnitTest(StoreCase):
                 self.addCleanup(unit.close)
                 daemon = self.manager.start(self.CONFIG, [("echo", unit)])
                 self.assertEqual(daemon.wait(), 1)
-                self.assertIn("systemd passed `echo`, which is no datagram socket at an address, open to all: it is not "
+                self.assertIn("ignoring `echo`, which is no datagram socket at an address, open to all: it is not "
                               "used", "\n".join(daemon.lines))
 
 

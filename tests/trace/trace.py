@@ -483,7 +483,7 @@ def parse_limit(text):
     """NAME=FUNCTIONS,FILES"""
     match = re.fullmatch(r"([\w-]+)=(\d+|-),(\d+|-)", text.strip())
     if not match or match[1] not in [case.name for case in CASES]:
-        raise argparse.ArgumentTypeError(f"`{text}` is wrong: write NAME=FUNCTIONS,FILES, such as echo=70,14")
+        raise argparse.ArgumentTypeError(f"`{text}` is not valid: write NAME=FUNCTIONS,FILES, such as echo=70,14")
     return match[1], tuple(None if number == "-" else int(number) for number in match.groups()[1:])
 
 

@@ -25,14 +25,14 @@ static int load_run(int argc, char **argv);
 const struct cli_command load_command = {
 	.name = "load",
 	.operands = "HOST PORT",
-	.purpose = "Load an echo, a forwarder or a relay, and measure what comes back.\n"
+	.purpose = "Load an echo, a forwarder or a relay, and measure the replies.\n"
 		   "\n"
-		   "Numbered datagrams leave as fast as answers come, or at a rate. What is lost,\n"
-		   "doubled, out of order or misdelivered is counted, and the latency is measured.\n"
-		   "The target must be a host of your own. Where HOST is `-`, the target is read from\n"
-		   "standard input, a line HOST:PORT, once the sockets of --receivers or --echo-peers\n"
-		   "are there. The exit status is 0 where answers came, 1 for silence, 69 where nobody\n"
-		   "listens (any more) or nothing can be sent, 64 for a target that may not be loaded.\n",
+		   "It sends numbered datagrams as fast as replies arrive, or at a fixed rate. It counts\n"
+		   "lost, duplicated, reordered and misdelivered datagrams, and it measures the latency.\n"
+		   "Load only hosts of your own. If HOST is `-`, the target comes from standard input as\n"
+		   "a line HOST:PORT, after the sockets of --receivers or --echo-peers are open. The exit\n"
+		   "status is 0 if replies came, 1 for silence, 69 if no program listens there or nothing\n"
+		   "can be sent, and 64 if the target is not allowed.\n",
 	.options = load_option_specs,
 	.example = "-f 20 -d 16 127.0.0.1 7788",
 	.run = load_run,
@@ -86,7 +86,7 @@ static int load_report_socket_error(const struct load_plan *plan, int error)
 
 	address_format(&plan->target, target);
 	if (error == EACCES) {
-		cli_error("%s is many hosts': a load goes to one", target);
+		cli_error("%s is not the address of one host: write another address", target);
 		return EX_USAGE;
 	}
 	if (plan->local.length)
@@ -127,19 +127,19 @@ static int load_report_outcome(const struct load_plan *plan, const struct load_r
 
 	address_format(&plan->target, target);
 	if (plan->train > 1 && (result->error == EINVAL || result->error == EMSGSIZE))
-		cli_error(
-			"datagrams of %u bytes are too large to go to %s as trains: lower --size or leave --train out",
-			plan->size, target);
+		cli_error("datagrams of %u bytes are too large to be sent to %s as trains: lower --size, or "
+			  "remove --train",
+			  plan->size, target);
 	else if (result->error)
 		cli_error("cannot send to %s: %s", target, strerror(result->error));
 	else if (result->refused_errno == ECONNREFUSED)
-		cli_error("nobody listens at %s (ICMP)", target);
+		cli_error("no program listens at %s (ICMP)", target);
 	else if (result->refused_errno)
 		cli_error("%s cannot be reached (ICMP): %s", target, strerror(result->refused_errno));
 	else if (result->counts.received)
 		return 0;
 	else
-		cli_error("nothing came back from %s", target);
+		cli_error("no reply came from %s", target);
 	return result->error || result->refused_errno ? EX_UNAVAILABLE : 1;
 }
 

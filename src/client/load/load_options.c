@@ -26,34 +26,34 @@
 enum { OPTION_IDLE = CLI_LONG_ONLY, OPTION_RECEIVERS, OPTION_ECHO_PEERS, OPTION_HOLD, OPTION_JSON, OPTION_OWN };
 
 const struct cli_option_spec load_option_specs[] = {
-	{'f', "flows", "N", "send from so many sockets, 1 to 16384 (default: 1)"},
+	{'f', "flows", "N", "number of sockets to send from, 1 to 16384 (default: 1)"},
 	{'d', "depth", "N",
-	 "closed loop: keep so many datagrams of each flow under way, 1 to\n"
-	 "65536, at most 262144 of all; what comes back makes room for more\n"
+	 "closed loop: number of datagrams of each flow in flight, 1 to 65536,\n"
+	 "at most 262144 in all flows; a reply makes room for another one\n"
 	 "(default: 1, or a train)"},
 	{'r', "rate", "N",
-	 "paced instead: send so many datagrams a second, all flows together,\n"
-	 "1 to 10000000, whatever comes back; the latency counts from when a\n"
-	 "datagram was due"},
-	{'s', "size", "BYTES", "of each datagram, 24 to 65507 (default: 64)"},
-	{'t', "train", "N", "send trains of so many datagrams (GSO), 1 to 64 (default: 1)"},
-	{'n', "duration", "SECONDS", "send that long, 0.001 to 3600 (default: 10)"},
-	{'b', "bind", "ADDR[:PORT]", "send from there; a port only where there is one socket"},
-	{OPTION_IDLE, "idle", "N", "open so many sessions more, up to 16384, that then keep silent"},
+	 "fixed rate: number of datagrams per second, all flows together,\n"
+	 "1 to 10000000; replies do not matter; the latency counts from the\n"
+	 "time when a datagram was due"},
+	{'s', "size", "BYTES", "size of each datagram, 24 to 65507 (default: 64)"},
+	{'t', "train", "N", "send trains of this number of datagrams (GSO), 1 to 64 (default: 1)"},
+	{'n', "duration", "SECONDS", "time to send, 0.001 to 3600 (default: 10)"},
+	{'b', "bind", "ADDR[:PORT]", "send from this address; a port only with one socket"},
+	{OPTION_IDLE, "idle", "N", "number of additional sessions that stay silent, up to 16384"},
 	{OPTION_RECEIVERS, "receivers", "N",
-	 "the target is a forwarder: so many sockets, 1 to 64, hear each all\n"
-	 "that is sent; their addresses are printed first, in a line"},
+	 "the target is a forwarder: number of sockets, 1 to 64, that each\n"
+	 "receive all copies; their addresses are printed first, in one line"},
 	{OPTION_ECHO_PEERS, "echo-peers", "N",
-	 "the target is a relay: so many sockets, 1 to 64, send back what\n"
-	 "they hear; their addresses are printed first, in a line"},
+	 "the target is a relay: number of sockets, 1 to 64, that send back\n"
+	 "all datagrams; their addresses are printed first, in one line"},
 	{OPTION_HOLD, "hold", NULL,
-	 "open every session by one datagram, print `ready`, and begin when\n"
-	 "a line comes on standard input"},
+	 "open every session with one datagram, print `ready`, and begin when\n"
+	 "a line arrives on standard input"},
 	{OPTION_JSON, "json", NULL, "print the result as one JSON object"},
-	{'q', "quiet", NULL, "show no progress (which only a terminal sees)"},
-	{'4', "ipv4", NULL, "take no other address of a name than IPv4"},
-	{'6', "ipv6", NULL, "take no other address of a name than IPv6"},
-	{OPTION_OWN, "yes-i-own-it", NULL, "send to an address that is neither loopback, private nor link-local"},
+	{'q', "quiet", NULL, "show no progress (it appears only on a terminal)"},
+	{'4', "ipv4", NULL, "use only IPv4 addresses of a name"},
+	{'6', "ipv6", NULL, "use only IPv6 addresses of a name"},
+	{OPTION_OWN, "yes-i-own-it", NULL, "allow a target that is not loopback, private or link-local"},
 	{0},
 };
 
@@ -150,9 +150,9 @@ static int load_parse_bind(const struct cli_command *command, const char *text, 
 	if (!parse_bare_ip(local, text) && address_parse(local, text))
 		error_text = address_error_text(text, false, fault);
 	else if (local->any.sa_family == AF_UNIX)
-		error_text = "write ADDR or ADDR:PORT: load goes by IPv4 or IPv6";
+		error_text = "write ADDR or ADDR:PORT: load uses IPv4 or IPv6";
 	else if (address_port(local) && load_total_flows(plan) + plan->receivers + plan->echo_peers > 1)
-		error_text = "a port is for one socket, and there are more: leave it out";
+		error_text = "several sockets cannot share one port: remove the port";
 	if (error_text)
 		cli_value_error(command, 'b', text, "%s", error_text);
 	return error_text ? EX_USAGE : -1;
@@ -193,15 +193,14 @@ static int load_check_target(const struct load_options *options, const struct cl
 
 	address_format(target, text);
 	if (target->any.sa_family == AF_UNIX)
-		return cli_usage_error(command, "`%s`: load goes by IPv4 or IPv6", text);
+		return cli_usage_error(command, "`%s`: load uses IPv4 or IPv6", text);
 	if (local->length && local->any.sa_family != target->any.sa_family)
-		return cli_usage_error(command, "%s is not of the family of what is sent from", text);
+		return cli_usage_error(command, "%s is of another address family than the address to send from", text);
 	scope = address_scope_of(target);
 	if (scope == SCOPE_MULTICAST)
-		cli_error("%s is many hosts': a load goes to one", text);
+		cli_error("%s is not the address of one host: write another address", text);
 	else if (scope == SCOPE_GLOBAL && !options->target_is_own)
-		cli_error("%s is neither loopback, private nor link-local: add --yes-i-own-it if it is yours to load",
-			  text);
+		cli_error("%s is not loopback, private or link-local: add --yes-i-own-it if you may load it", text);
 	else
 		return -1;
 	return EX_USAGE;
@@ -217,7 +216,7 @@ static int load_parse_target(struct load_options *options, const struct cli_comm
 	else
 		status = address_options_parse_destination(command, argc, argv, options->family, &options->plan.target);
 	if (!status && optind < argc)
-		return cli_usage_error(command, "`%s` is one word too many", argv[optind]);
+		return cli_usage_error(command, "unexpected argument `%s`", argv[optind]);
 	return status ? status : -1;
 }
 
@@ -236,24 +235,26 @@ int load_options_parse_target(struct load_options *options, const struct cli_com
 static int load_check_plan(struct load_plan *plan, const struct cli_command *command)
 {
 	if (plan->rate && plan->depth)
-		return cli_usage_error(command, "--depth is a closed loop's, and --rate makes it none: leave one out");
+		return cli_usage_error(command, "--depth and --rate exclude each other: remove one");
 	if (!plan->depth)
 		plan->depth = plan->train;
 	if (plan->depth < plan->train)
-		return cli_usage_error(command, "a window of %u datagrams (--depth) holds no train of %u", plan->depth,
-				       plan->train);
+		return cli_usage_error(
+			command, "--depth %u is smaller than a train of %u datagrams: raise --depth, or lower --train",
+			plan->depth, plan->train);
 	if (!plan->rate && plan->flows * plan->depth > IN_FLIGHT_MAX)
-		return cli_usage_error(command, "%u flows of depth %u are too many: their product may be %u",
+		return cli_usage_error(command, "%u flows of depth %u are too many: their product may be at most %u",
 				       plan->flows, plan->depth, IN_FLIGHT_MAX);
 	if (plan->size * plan->train > LOAD_BYTES_MAX)
-		return cli_usage_error(command, "%u datagrams of %u bytes are no train: it has at most %u bytes",
+		return cli_usage_error(command,
+				       "%u datagrams of %u bytes are too large for a train: it has at most %u bytes",
 				       plan->train, plan->size, LOAD_BYTES_MAX);
 	if (plan->receivers && (plan->echo_peers || plan->idle))
-		return cli_usage_error(command,
-				       "what goes to --receivers does not come back, as --echo-peers and --idle "
-				       "want it");
+		return cli_usage_error(
+			command, "--receivers send no replies, but --echo-peers and --idle need replies: remove one");
 	if (plan->receivers * plan->flows > TRACKERS_MAX)
-		return cli_usage_error(command, "%u receivers of %u flows are too many: their product may be %u",
+		return cli_usage_error(command,
+				       "%u receivers of %u flows are too many: their product may be at most %u",
 				       plan->receivers, plan->flows, TRACKERS_MAX);
 	return -1;
 }

@@ -128,10 +128,10 @@ void load_report_text(FILE *out, const struct load_plan *plan, const struct load
 		result->counts.duplicated, result->counts.reordered, result->counts.misdelivered);
 	load_print_latency(out, &result->latency);
 	if (result->unsent)
-		fprintf(out, "%-13s%" PRIu64 " datagrams were due that this host could not send in time\n", "unsent",
-			result->unsent);
+		fprintf(out, "%-13s%" PRIu64 " datagrams were due, but this host could not send them in time\n",
+			"unsent", result->unsent);
 	if (result->refused)
-		fprintf(out, "%-13s%" PRIu64 " times, says ICMP\n", "refused", result->refused);
+		fprintf(out, "%-13s%" PRIu64 " times (ICMP)\n", "refused", result->refused);
 }
 
 /* --- JSON --- */

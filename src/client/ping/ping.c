@@ -28,14 +28,14 @@
 enum { OPTION_FLOOD = CLI_LONG_ONLY, OPTION_JSON };
 
 static const struct cli_option_spec ping_option_specs[] = {
-	{'c', "count", "N", "send so many datagrams (default: until interrupted)"},
-	{'i', "interval", "SECONDS", "from one to the next (default: 1, least: 0.002)"},
-	{'s', "size", "BYTES", "of each datagram, 24 to 65507 (default: 64)"},
-	{'W', "timeout", "SECONDS", "wait that long for the last answers (default: 2)"},
+	{'c', "count", "N", "number of datagrams to send (default: until interrupted)"},
+	{'i', "interval", "SECONDS", "time between datagrams (default: 1, minimum: 0.002)"},
+	{'s', "size", "BYTES", "size of each datagram, 24 to 65507 (default: 64)"},
+	{'W', "timeout", "SECONDS", "time to wait for the last replies (default: 2)"},
 	{OPTION_FLOOD, "flood", NULL,
-	 "send the next one as soon as an answer comes, and 100 a second at\n"
-	 "least; needs --count"},
-	{OPTION_JSON, "json", NULL, "print one JSON object at the end, and nothing else"},
+	 "send the next datagram as soon as a reply arrives, and at least 100 per\n"
+	 "second; needs --count"},
+	{OPTION_JSON, "json", NULL, "print only one JSON object, at the end"},
 	{'q', "quiet", NULL, "print only the summary"},
 	ADDRESS_OPTION_SPECS,
 	{0},
@@ -48,8 +48,9 @@ const struct cli_command ping_command = {
 	.operands = "HOST PORT",
 	.purpose = "Measure round trips to an echo: time, loss, duplicates, order.\n"
 		   "\n"
-		   "Whatever sends datagrams back will do. HOST PORT may be unix:/path, too. The exit\n"
-		   "status is 0 where an answer came, 1 for silence, 69 where nobody listens.\n",
+		   "Any program that sends datagrams back can be measured. HOST PORT may also be\n"
+		   "unix:/path. The exit status is 0 if a reply came, 1 for silence, and 69 if no\n"
+		   "program listens there.\n",
 	.options = ping_option_specs,
 	.example = "-c 5 192.0.2.1 7788",
 	.run = ping_run,
@@ -98,11 +99,11 @@ static int ping_check_options(const struct ping_options *options, int argc, char
 	const struct ping_loop_options *loop = &options->loop;
 
 	if (optind < argc)
-		return cli_usage_error(&ping_command, "`%s` stands behind host and port", argv[optind]);
+		return cli_usage_error(&ping_command, "unexpected argument `%s` after HOST and PORT", argv[optind]);
 	if (loop->flood && !loop->count)
-		return cli_usage_error(&ping_command, "--flood has no end: add --count");
+		return cli_usage_error(&ping_command, "--flood never ends without a count: add --count");
 	if (loop->flood && options->has_interval)
-		return cli_usage_error(&ping_command, "--flood goes as fast as answers come: leave --interval out");
+		return cli_usage_error(&ping_command, "--flood sends as fast as replies arrive: remove --interval");
 	return 0;
 }
 

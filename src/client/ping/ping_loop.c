@@ -87,7 +87,7 @@ static void ping_loop_print_foreign(struct ping_loop *loop, const struct address
 
 	if (!loop->options->output || loop->result->foreign > 1)
 		return;
-	fprintf(loop->options->output, "what came from %s answers nothing of this run; more of that is only counted\n",
+	fprintf(loop->options->output, "a datagram from %s is not a reply to this run; further ones are only counted\n",
 		address_format(source, text));
 	ping_loop_flush_line(loop);
 }

@@ -110,10 +110,10 @@ static void ping_print_anomalies(FILE *out, const struct ping_result *result)
 		const char *text;
 	} anomalies[] = {
 		{result->not_sent, "could not be sent"},
-		{result->other_source, "answers from another address"},
-		{result->other_size, "answers of another size"},
-		{result->too_late, "answers too late to be told from duplicates"},
-		{result->foreign, "datagrams that are no answers"},
+		{result->other_source, "replies from another address"},
+		{result->other_size, "replies of another size"},
+		{result->too_late, "replies too late to distinguish from duplicates"},
+		{result->foreign, "datagrams that are not replies"},
 	};
 
 	for (size_t i = 0; i < sizeof(anomalies) / sizeof(*anomalies); i++) {

@@ -22,20 +22,20 @@ enum { OPTION_ERRORS = CLI_LONG_ONLY, OPTION_RAW, OPTION_NEWLINE };
 
 static const struct cli_option_spec send_option_specs[] = {
 	{'e', "encoding", "NAME", "write in this charset (default: utf-8)"},
-	{'d', "decoding", "NAMES", "read answers in these charsets, the first that fits (default: as -e)"},
+	{'d', "decoding", "NAMES", "decode replies with the first of these charsets that fits (default: as -e)"},
 	{OPTION_ERRORS, "errors", "RULE",
-	 "what becomes of characters and bytes that do not fit, as in Python:\n"
+	 "how to treat characters and bytes that do not fit, as in Python:\n"
 	 "strict, replace, ignore or backslashreplace (default: strict for\n"
-	 "what is sent, backslashreplace for answers)"},
+	 "texts to send, backslashreplace for replies)"},
 	{'x', "hex", NULL, "the text is hex digits, two for each byte: '00 ff'"},
 	{'f', "file", "FILE", "send the bytes of FILE as one datagram (-: of standard input)"},
-	{OPTION_NEWLINE, "newline", NULL, "send a newline behind each text, as netcat does"},
+	{OPTION_NEWLINE, "newline", NULL, "add a newline to each text, as netcat does"},
 	{'w', "wait", "SECONDS",
-	 "wait that long for as many answers as datagrams, and end with\n"
-	 "status 1 where they are fewer"},
-	{OPTION_RAW, "raw", NULL, "write answers byte by byte, with nothing around them"},
+	 "time to wait for as many replies as datagrams; the exit status is 1\n"
+	 "if fewer come"},
+	{OPTION_RAW, "raw", NULL, "write the bytes of replies unchanged, with nothing around them"},
 	ADDRESS_OPTION_SPECS,
-	{'q', "quiet", NULL, "do not say which port is sent from"},
+	{'q', "quiet", NULL, "do not print the port to send from"},
 	{0},
 };
 
@@ -44,10 +44,10 @@ static int send_run(int argc, char **argv);
 const struct cli_command send_command = {
 	.name = "send",
 	.operands = "HOST PORT [TEXT …]",
-	.purpose = "Send texts, and show what comes back.\n"
+	.purpose = "Send texts, and show the replies.\n"
 		   "\n"
-		   "TEXT is sent as one datagram; without it, each line of standard input is. On a\n"
-		   "terminal lines can be edited and called back. HOST PORT may be unix:/path, too.\n",
+		   "Each TEXT is sent as one datagram. Without TEXT, each line of standard input is sent.\n"
+		   "On a terminal, lines can be edited and recalled. HOST PORT may also be unix:/path.\n",
 	.options = send_option_specs,
 	.example = "-w 1 192.0.2.1 7788 hello",
 	.run = send_run,
@@ -149,7 +149,7 @@ static int send_read_file(struct send_options *options)
 	if (size < 0)
 		cli_error("cannot read `%s`: %s", options->file, strerror((int)-size));
 	else if (size > PAYLOAD_MAX)
-		cli_error("`%s` has more bytes than a datagram carries", options->file);
+		cli_error("`%s` has more bytes than a datagram can carry", options->file);
 	options->plan.data = options->data;
 	options->plan.size = (size_t)size;
 	return size < 0 || size > PAYLOAD_MAX;
@@ -209,8 +209,7 @@ static int send_create_encoder(struct send_options *options)
 	if (!payload_encoder_create(&options->plan.encoder, options->encoding, options->errors, options->hex,
 				    options->newline))
 		return 0;
-	return cli_usage_error(&send_command,
-			       "--encoding: `%s` is no charset that is known: write such as utf-8 or gbk",
+	return cli_usage_error(&send_command, "--encoding: unknown charset `%s`: write one such as utf-8 or gbk",
 			       options->encoding);
 }
 
@@ -221,8 +220,8 @@ static int send_create_printer(struct send_options *options)
 
 	if (!message_printer_create(&options->plan.printer, names, errors, options->raw))
 		return 0;
-	return cli_usage_error(&send_command,
-			       "--decoding: `%s` has a charset that is not known: write such as utf-8, gbk", names);
+	return cli_usage_error(&send_command, "--decoding: unknown charset in `%s`: write charsets such as utf-8, gbk",
+			       names);
 }
 
 static int send_open_socket(struct send_options *options)
@@ -237,9 +236,9 @@ static int send_open_socket(struct send_options *options)
 static int send_check_options(const struct send_options *options, int words)
 {
 	if (options->file && words)
-		return cli_usage_error(&send_command, "there is a text beside --file: write one of them");
+		return cli_usage_error(&send_command, "TEXT and --file exclude each other: remove one");
 	if (options->file && (options->hex || options->newline))
-		return cli_usage_error(&send_command, "--file sends bytes as they are: leave --hex and --newline out");
+		return cli_usage_error(&send_command, "--file sends bytes unchanged: remove --hex and --newline");
 	return 0;
 }
 

@@ -205,7 +205,7 @@ static void send_loop_send_lines(struct send_loop *loop)
 			break;
 		case LINE_INPUT_TOO_LONG:
 			loop->line_number++;
-			send_loop_report_unsent(loop, "it has more bytes than a datagram carries");
+			send_loop_report_unsent(loop, "it has more bytes than a datagram can carry");
 			break;
 		case LINE_INPUT_NEED_DATA:
 			line_input_show(loop->plan->input);
@@ -252,7 +252,7 @@ static void send_loop_on_reply(struct send_loop *loop, const struct address *sou
 
 	send_loop_hide_input(loop);
 	if (size > sizeof(loop->buffer))
-		cli_error("%s: a datagram of %zu bytes is too large to be shown", address_format(source, text), size);
+		cli_error("%s: a datagram of %zu bytes is too large to show", address_format(source, text), size);
 	else
 		message_printer_print(loop->plan->printer, stdout, source, loop->buffer, size);
 	loop->replies += loop->any_source || address_equal(source, loop->plan->destination);

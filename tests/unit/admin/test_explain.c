@@ -72,7 +72,7 @@ static void admitted_source_is_echoed(void **state)
 	assert_facts(
 		"192.0.2.7:4242 > e", "hello", "echoed", "192.0.2.7:4242 > 127.0.0.1:7, listener e (echo), t.ini:1\n",
 		"  source: admitted: ", "  guard: passed: ", "  size: 5 bytes, of at most 8 (max_datagram, line 5)\n",
-		"  answer: the same 5 bytes to 192.0.2.7:4242, from 127.0.0.1:7\n");
+		"  reply: the same 5 bytes to 192.0.2.7:4242, from 127.0.0.1:7\n");
 }
 
 static void denied_source_is_dropped(void **state)
@@ -86,16 +86,16 @@ static void source_must_be_in_allow(void **state)
 {
 	(void)state;
 	assert_facts("198.51.100.1:4242 > s", NULL, "dropped:source_denied",
-		     "  source: refused: in no prefix of allow (allow, line 9)\n");
+		     "  source: refused: no prefix of allow matches (allow, line 9)\n");
 	assert_facts("192.0.2.7:4242 > s", NULL, "sunk", "  source: admitted by allow 192.0.2.0/24 (line 9)\n",
-		     "  guard: not asked: sink answers nobody (action, line 8)\n");
+		     "  guard: not needed: sink sends no replies (action, line 8)\n");
 }
 
 static void refused_port_is_dropped(void **state)
 {
 	(void)state;
 	assert_facts("192.0.2.7:19 > e", NULL, "dropped:source_port",
-		     "  guard: refused: port 19 gets no answer (refuse_source_ports, default: ");
+		     "  guard: refused: source port 19 gets no reply (refuse_source_ports, default: ");
 }
 
 static void own_address_is_a_loop(void **state)
@@ -108,9 +108,10 @@ static void own_address_is_a_loop(void **state)
 static void unnamed_unix_sender_gets_no_reply(void **state)
 {
 	(void)state;
-	assert_facts("unix: > u", NULL, "dropped:no_return", "  source: admitted: unix: senders are subject to no list",
+	assert_facts("unix: > u", NULL, "dropped:no_return",
+		     "  source: admitted: allow and deny do not apply to unix: senders",
 		     "  guard: refused: a unix: sender without a name ");
-	assert_facts("unix:/c > u", NULL, "echoed", "  answer: the same bytes to unix:/c, from unix:/run/u\n");
+	assert_facts("unix:/c > u", NULL, "echoed", "  reply: the same bytes to unix:/c, from unix:/run/u\n");
 }
 
 static void large_payload_is_dropped(void **state)
@@ -134,7 +135,7 @@ static void forward_copies_to_each_peer(void **state)
 	(void)state;
 	assert_facts("192.0.2.7:4242 > f", "h\303\244", "forwarded:2/2",
 		     "  peers: a copy to each of 2 (peers, line 14)\n",
-		     "  peer a: 192.0.2.53:53 (line 30), bytes untouched (encoding, default)\n",
+		     "  peer a: 192.0.2.53:53 (line 30), payload unchanged (encoding, default)\n",
 		     "  peer b: 192.0.2.54:53 (line 32), converted to latin-1: 2B \"h\303\244\", hex: 68 e4 "
 		     "(encoding, line 33)\n");
 }
@@ -151,9 +152,9 @@ static void relay_names_the_peer_of_the_session(void **state)
 {
 	(void)state;
 	assert_facts("192.0.2.7:4242 > r", "hello", "relayed:a", "  peers: one of 2 (peers, line 19)\n",
-		     "  balance: failover (balance, line 20): a at 192.0.2.53:53, the first, while it is up\n",
-		     "  session: its source may have 4096 (source_sessions, default)\n",
-		     "  answers: unlimited (responses, default), to 192.0.2.7:4242, from 127.0.0.1:9200\n");
+		     "  balance: failover (balance, line 20): a at 192.0.2.53:53, the first peer that is up\n",
+		     "  session: at most 4096 (source_sessions, default)\n",
+		     "  replies: unlimited (responses, default), to 192.0.2.7:4242, from 127.0.0.1:9200\n");
 }
 
 static void relay_lists_all_possible_verdicts(void **state)
@@ -168,7 +169,7 @@ static void relay_refuses_its_own_peer(void **state)
 	(void)state;
 	assert_facts(
 		"192.0.2.53:53 > r", "hello", "dropped:loop",
-		"  session: refused: 192.0.2.53:53 is the address of one of its own peers (loop_guard, default)\n");
+		"  session: refused: 192.0.2.53:53 is the address of a peer of this relay (loop_guard, default)\n");
 }
 
 int main(void)

@@ -142,8 +142,9 @@ static void flow_needs_an_arrow(void **state)
 
 static void bad_source_is_refused(void **state)
 {
-	assert_refused(*state, "192.0.2.7 > e", NULL, "udprelayd: `192.0.2.7`: this is no source: the port is missing");
-	assert_refused(*state, " > e", NULL, "udprelayd: ``: this is no source: ");
+	assert_refused(*state, "192.0.2.7 > e", NULL,
+		       "udprelayd: `192.0.2.7`: the source is not valid: the port is missing");
+	assert_refused(*state, " > e", NULL, "udprelayd: ``: the source is not valid: ");
 	assert_refused(*state, "[fe80::1]:7 > e", NULL, "udprelayd: `[fe80::1]:7`: this is link-local: ");
 	assert_refused(*state, "\x1b[2J:1 > e", NULL, "udprelayd: `\\x1b[2J:1`: ");
 }
@@ -153,25 +154,26 @@ static void unknown_listener_lists_all_listeners(void **state)
 	struct fixture *f = *state;
 
 	assert_refused(f, "192.0.2.7:4242 > x", NULL,
-		       "udprelayd: there is no listener `x`; there are: e (127.0.0.1:7, [::1]:7), any (*:9000), ");
+		       "udprelayd: no such listener: `x`; the listeners are: e (127.0.0.1:7, [::1]:7), any (*:9000), ");
 	assert_non_null(strstr(f->errors, "'192.0.2.7:4242 > e'"));
-	assert_refused(f, "192.0.2.7:4242 > 127.0.0.1:1", NULL, "udprelayd: there is no listener `127.0.0.1:1`; ");
-	assert_refused(f, "192.0.2.7:4242 > *:9200", NULL, "udprelayd: there is no listener `*:9200`; ");
-	assert_refused(f, "192.0.2.7:4242 > [::1]:9200", NULL, "udprelayd: there is no listener `[::1]:9200`; ");
+	assert_refused(f, "192.0.2.7:4242 > 127.0.0.1:1", NULL, "udprelayd: no such listener: `127.0.0.1:1`; ");
+	assert_refused(f, "192.0.2.7:4242 > *:9200", NULL, "udprelayd: no such listener: `*:9200`; ");
+	assert_refused(f, "192.0.2.7:4242 > [::1]:9200", NULL, "udprelayd: no such listener: `[::1]:9200`; ");
 }
 
 static void address_of_two_listeners_is_ambiguous(void **state)
 {
-	assert_refused(*state, "192.0.2.7:4242 > 127.0.0.1:9300", NULL,
-		       "udprelayd: `127.0.0.1:9300`: listeners d1 and d2 both have this address: write a name");
+	assert_refused(
+		*state, "192.0.2.7:4242 > 127.0.0.1:9300", NULL,
+		"udprelayd: `127.0.0.1:9300`: listeners d1 and d2 both have this address: write the name of one");
 }
 
 static void families_must_match(void **state)
 {
 	assert_refused(*state, "192.0.2.7:4242 > path", NULL,
-		       "udprelayd: `192.0.2.7:4242`: no datagram comes from there to listener path, ");
+		       "udprelayd: `192.0.2.7:4242`: no datagram can arrive from there at listener path, ");
 	assert_refused(*state, "192.0.2.7:4242 > [::1]:7", NULL,
-		       "udprelayd: `192.0.2.7:4242`: no datagram comes from there to [::1]:7: ");
+		       "udprelayd: `192.0.2.7:4242`: no datagram can arrive from there at [::1]:7: ");
 }
 
 /* --- Payload --- */
@@ -225,12 +227,12 @@ static void payload_size_has_a_limit(void **state)
 	assert_int_equal(f->query.size, 65507);
 	parse_stream(f, "192.0.2.7:4242 > e", 65508);
 	assert_int_equal(f->status, EX_USAGE);
-	assert_non_null(strstr(f->errors, "more bytes than the 65507 that a datagram carries"));
+	assert_non_null(strstr(f->errors, "more bytes than the 65507 bytes"));
 	parse_stream(f, "[2001:db8::1]:4242 > e", 65527);
 	assert_int_equal(f->status, 0);
 	parse_stream(f, "[2001:db8::1]:4242 > e", 70000);
 	assert_int_equal(f->status, EX_USAGE);
-	assert_non_null(strstr(f->errors, "more bytes than the 65527 that a datagram carries"));
+	assert_non_null(strstr(f->errors, "more bytes than the 65527 bytes"));
 }
 
 static void unreadable_input_is_an_error(void **state)
@@ -242,7 +244,7 @@ static void unreadable_input_is_an_error(void **state)
 	parse_input(f, "192.0.2.7:4242 > e", "-", in);
 	fclose(in);
 	assert_int_equal(f->status, EX_USAGE);
-	assert_non_null(strstr(f->errors, "`-`: standard input cannot be read"));
+	assert_non_null(strstr(f->errors, "`-`: cannot read standard input"));
 }
 
 #define test(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)

@@ -186,7 +186,7 @@ static void stalled_worker_is_a_problem(void **state)
 	workers[1].heartbeat_ms -= STATUS_STALL_MS - 1000;
 	assert_problems(&f->source, 0, "");
 	workers[1].heartbeat_ms -= 1001;
-	assert_problems(&f->source, 1, "worker 1: stands still since 5");
+	assert_problems(&f->source, 1, "worker 1: no progress for 5");
 	workers[1].heartbeat_ms = clock_monotonic_ms() + 1000;
 	assert_problems(&f->source, 0, "");
 }

@@ -107,7 +107,7 @@ static void problems_and_a_disabled_datagram_log(void **state)
 	f.stalled_ms[1] = 6000;
 	f.status.datagram_log.on = false;
 	text = print(&f.status, NULL);
-	assert_part(text, "\"faults\":[\"worker 1: stands still since 6000 ms\"],");
+	assert_part(text, "\"faults\":[\"worker 1: no progress for 6000 ms\"],");
 	assert_part(text, "\"datagram_log\":null}");
 	free(text);
 	fixture_end(&f);

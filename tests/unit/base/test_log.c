@@ -166,7 +166,7 @@ static void test_repeated_lines_are_held_back(void **state)
 	f->size = 0;
 	limit.period_start_ms -= LOG_LIMIT_SECONDS * 1000; /* the period is over */
 	log_write_limited(f->log, &limit, LOG_LEVEL_ERROR, "again");
-	assert_line(f, "error: again (3 more like this were held back)\n");
+	assert_line(f, "error: again (3 similar messages were suppressed)\n");
 	log_destroy(f->log, 0);
 }
 

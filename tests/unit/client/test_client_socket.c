@@ -87,7 +87,8 @@ static void test_icmp_error_names_its_datagram(void **state)
 	assert_true(address_equal(&error.destination, &closed));
 	assert_int_equal(error.head_size, 3);
 	assert_memory_equal(error.head, "one", 3);
-	snprintf(expected, sizeof(expected), "nobody listens at %s (ICMP from 127.0.0.1)", address_format(&closed, to));
+	snprintf(expected, sizeof(expected), "no program listens at %s (ICMP from 127.0.0.1)",
+		 address_format(&closed, to));
 	assert_string_equal(send_error_format(&error, text), expected);
 	assert_false(client_socket_next_error(&f->client, &error));
 }
@@ -172,11 +173,11 @@ static void test_error_texts(void **state)
 	static const struct {
 		int error;
 		const char *text;
-	} cases[] = {{ECONNREFUSED, "nobody listens at 192.0.2.1:7788 (ICMP from 198.51.100.1)"},
-		     {EHOSTUNREACH, "there is no way to the host of 192.0.2.1:7788 (ICMP from 198.51.100.1)"},
-		     {ENETUNREACH, "there is no way to the network of 192.0.2.1:7788 (ICMP from 198.51.100.1)"},
-		     {EACCES, "a firewall forbids what goes to 192.0.2.1:7788 (ICMP from 198.51.100.1)"},
-		     {EMSGSIZE, "it is too large for the way to 192.0.2.1:7788 (ICMP from 198.51.100.1)"},
+	} cases[] = {{ECONNREFUSED, "no program listens at 192.0.2.1:7788 (ICMP from 198.51.100.1)"},
+		     {EHOSTUNREACH, "there is no route to the host of 192.0.2.1:7788 (ICMP from 198.51.100.1)"},
+		     {ENETUNREACH, "there is no route to the network of 192.0.2.1:7788 (ICMP from 198.51.100.1)"},
+		     {EACCES, "a firewall rejects datagrams to 192.0.2.1:7788 (ICMP from 198.51.100.1)"},
+		     {EMSGSIZE, "it is too large for the path to 192.0.2.1:7788 (ICMP from 198.51.100.1)"},
 		     {EPROTO, "Protocol error: 192.0.2.1:7788"}};
 	struct send_error error = {0};
 	char text[SEND_ERROR_TEXT_MAX];
@@ -191,7 +192,7 @@ static void test_error_texts(void **state)
 	error.code = ENETUNREACH;
 	error.reporter.length = 0;
 	assert_string_equal(send_error_format(&error, text),
-			    "there is no way to the network of 192.0.2.1:7788 (so says this host)");
+			    "there is no route to the network of 192.0.2.1:7788 (so says this host)");
 }
 
 int main(void)

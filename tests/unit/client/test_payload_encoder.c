@@ -44,7 +44,7 @@ static void test_text_is_encoded(void **state)
 	(void)state;
 	assert_encoded(encoder, "\xe4\xbd\xa0\xe5\xa5\xbd", "\xc4\xe3\xba\xc3", 4);
 	assert_encoded(encoder, "", "", 0);
-	assert_error(encoder, "\xf0\x9f\x99\x82", 4, "it cannot be written in gbk");
+	assert_error(encoder, "\xf0\x9f\x99\x82", 4, "gbk");
 	assert_error(encoder, "\xff", 1, "it is no UTF-8");
 	assert_encoded(encoder, "good again", "good again", 10);
 	payload_encoder_destroy(encoder);

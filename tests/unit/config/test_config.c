@@ -55,10 +55,10 @@ static void listeners_and_peers_keep_file_order(void **state)
 static void unknown_sections_are_rejected(void **state)
 {
 	(void)state;
-	refused(ECHO "[listner:x]\n", "4: [listner:x]: there is no such section: did you mean [listener:NAME]?");
-	refused(ECHO "[Log]\n", "4: [Log]: there is no such section: did you mean [log]?");
-	refused(ECHO "[log:x]\n", "4: [log:x]: there is no such section: did you mean [log]?");
-	refused(ECHO "[peer]\n", "4: [peer]: there is no such section: did you mean [peer:NAME]?");
+	refused(ECHO "[listner:x]\n", "4: [listner:x]: unknown section: did you mean [listener:NAME]?");
+	refused(ECHO "[Log]\n", "4: [Log]: unknown section: did you mean [log]?");
+	refused(ECHO "[log:x]\n", "4: [log:x]: unknown section: did you mean [log]?");
+	refused(ECHO "[peer]\n", "4: [peer]: unknown section: did you mean [peer:NAME]?");
 	refused(ECHO "[foo]\n", "4: [foo]: there is no such section: write udprelayd, log, ");
 	refused(ECHO "[statistics]\n", "4: [statistics]: there is no such section: write udprelayd, log, ");
 	refused(ECHO "[]\n", "4: []: there is no such section");
@@ -68,7 +68,7 @@ static void section_names_are_checked(void **state)
 {
 	(void)state;
 	config_destroy(good("[listener:aZ09-_.]\naddress = *:7788\naction = echo\n"));
-	refused("[listener:]\naddress = *:7788\naction = echo\n", "1: [listener:]: the name is to have 1 to 32");
+	refused("[listener:]\naddress = *:7788\naction = echo\n", "1: [listener:]: not a valid name: write 1 to 32");
 	refused("[listener:a b]\naddress = *:7788\naction = echo\n", "1: [listener:a b]: the name is to have");
 	refused(ECHO "[peer:a:b]\naddress = 192.0.2.1:1\n", "4: [peer:a:b]: the name is to have");
 }
@@ -89,10 +89,10 @@ static void long_section_names_are_not_cut(void **state)
 static void unknown_keys_are_rejected(void **state)
 {
 	(void)state;
-	refused(ECHO "adress = *:1\n", "4: [listener:e] adress: there is no such key: did you mean `address`?");
-	refused(ECHO "Encoding = utf-8\n", "4: [listener:e] Encoding: there is no such key: did you mean `encoding`?");
+	refused(ECHO "adress = *:1\n", "4: [listener:e] adress: unknown key: did you mean `address`?");
+	refused(ECHO "Encoding = utf-8\n", "4: [listener:e] Encoding: unknown key: did you mean `encoding`?");
 	refused(ECHO "colour_of_the_sky = blue\n",
-		"4: [listener:e] colour_of_the_sky: there is no such key in this section: remove it");
+		"4: [listener:e] colour_of_the_sky: unknown key in this section: remove it");
 }
 
 static void misplaced_keys_name_their_section(void **state)
@@ -108,24 +108,24 @@ static void missing_commas_and_equals_signs_are_suggested(void **state)
 {
 	(void)state;
 	refused("[listener:e]\naction = echo\naddress = 127.0.0.1:1\n  127.0.0.2:77\n",
-		"4: [listener:e] 127.0.0.2: there is no such key: does the line before it lack a comma?");
+		"4: [listener:e] 127.0.0.2: unknown key: add a comma to the previous line if this is part of a list");
 	refused("[listener:e]\naction = echo\naddress = 127.0.0.1:1\n  unix:/x\n",
-		"4: [listener:e] unix: there is no such key: does the line before it lack a comma?");
-	refused(ECHO "[log]\nfoo: bar\n", "5: [log] foo: there is no such key in this section: remove it");
+		"4: [listener:e] unix: unknown key: add a comma to the previous line if this is part of a list");
+	refused(ECHO "[log]\nfoo: bar\n", "5: [log] foo: unknown key in this section: remove it");
 	refused(ECHO "errors *:7788\n",
-		"4: [listener:e] errors *: there is no such key: write `=` between `errors` and its value");
-	refused(ECHO "adress: *:1\n", "4: [listener:e] adress: there is no such key: did you mean `address`?");
+		"4: [listener:e] errors *: unknown key: write `=` between `errors` and its value");
+	refused(ECHO "adress: *:1\n", "4: [listener:e] adress: unknown key: did you mean `address`?");
 }
 
 static void duplicates_are_rejected(void **state)
 {
 	(void)state;
-	refused(ECHO "action = sink\n", "4: [listener:e] action: the key is in line 3 already: remove one");
-	refused(ECHO ECHO, "4: [listener:e]: the section is in line 1 already",
-		"5: [listener:e] address: the key is in line 2 already",
-		"6: [listener:e] action: the key is in line 3 already");
+	refused(ECHO "action = sink\n", "4: [listener:e] action: the key exists in line 3 already: remove one");
+	refused(ECHO ECHO, "4: [listener:e]: the section exists in line 1 already",
+		"5: [listener:e] address: the key exists in line 2 already",
+		"6: [listener:e] action: the key exists in line 3 already");
 	refused("[log]\nlevel = info\n" ECHO "[log]\nformat = json\n",
-		"6: [log]: the section is in line 1 already: write all of its keys there");
+		"6: [log]: the section exists in line 1 already: write all its keys there");
 }
 
 static void required_keys_are_reported(void **state)
@@ -135,7 +135,7 @@ static void required_keys_are_reported(void **state)
 	refused("[listener:e]\n", "1: [listener:e] address: missing: write", "1: [listener:e] action: missing: write");
 	refused("[listener:e]\naddress = *:1\naction = forward\n", "1: [listener:e] peers: missing: ");
 	refused(ECHO "[peer:p]\n", "4: [peer:p] address: missing: ");
-	refused(ECHO "[log]\nlevel =\n", "5: [log] level: there is no value: write error, warning");
+	refused(ECHO "[log]\nlevel =\n", "5: [log] level: the value is missing: write error, warning");
 	refused(ECHO "[log]\nlevel = ; info\n", "5: [log] level: there is no value");
 }
 
@@ -156,12 +156,12 @@ static void all_errors_are_reported_in_line_order(void **state)
 		"[peer:p]\nweight = 0\n"
 		"nonsense\n"
 		"[udprelayd]\nworkers = 0\n",
-		"2: [log] level: `loud` is wrong: write error, warning, notice, info or debug",
+		"2: [log] level: `loud` is not valid: write error, warning, notice, info or debug",
 		"4: [listener:a] address: `1.2.3:5`: ",
 		"4: [listener:a] address: `*:1, 1.2.3:5, , *:99999` has an empty item: remove a comma",
 		"4: [listener:a] address: `*:99999`: ", "6: [listener:a] log: ", "7: [peer:p] address: missing",
 		"8: [peer:p] weight: ", "9: [peer:p]: `nonsense` is neither",
-		"11: [udprelayd] workers: `0` is wrong: write auto, or a number from 1 to 256");
+		"11: [udprelayd] workers: `0` is not valid: write auto, or a number from 1 to 256");
 }
 
 static void binary_files_give_one_error(void **state)
@@ -169,8 +169,9 @@ static void binary_files_give_one_error(void **state)
 	static const char utf16[] = "\xff\xfe[\0l\0o\0g\0]\0\n\0x\0", png[] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\n\0";
 
 	(void)state;
-	refused_bytes(utf16, sizeof(utf16), (const char *const[]){"1: this is no text file: save it as UTF-8", NULL});
-	refused_bytes(png, sizeof(png), (const char *const[]){"3: this is no text file: save it as UTF-8", NULL});
+	refused_bytes(utf16, sizeof(utf16),
+		      (const char *const[]){"1: this is not a text file: save it as UTF-8", NULL});
+	refused_bytes(png, sizeof(png), (const char *const[]){"3: this is not a text file: save it as UTF-8", NULL});
 }
 
 static void quoted_text_is_escaped(void **state)

@@ -189,7 +189,7 @@ static void binary_file_is_rejected(void **state)
 	assert_false(ini_file_read(&f->file, in, &f->diagnostics));
 	fclose(in);
 	assert_int_equal(f->diagnostics.count, 1);
-	assert_error(f, 0, 3, "this is no text file: save it as UTF-8");
+	assert_error(f, 0, 3, "this is not a text file: save it as UTF-8");
 	assert_int_equal(f->file.section_count, 0);
 	assert_string_equal(f->diagnostics.path, "t.ini");
 }
@@ -205,7 +205,7 @@ static void line_length_is_limited(void **state)
 		 INI_FILE_LINE_MAX + 1, value);
 	read_text(f, text);
 	assert_int_equal(f->diagnostics.count, 3);
-	assert_error(f, 0, 3, "[a] l: the line has 197 bytes, more than the 196 that can be read");
+	assert_error(f, 0, 3, "[a] l: the line has 197 bytes, but a socket address holds at most 196 that can be read");
 	assert_error(f, 1, 4, "[a] m: the line has");
 	assert_error(f, 2, 7, "[a] n: the line has");
 	assert_int_equal(f->file.entry_count, 5);
@@ -262,7 +262,7 @@ static void malformed_sections_are_reported(void **state)
 
 	read_text(f, "[a\nk = 1\n[b] c\nl = 2\n[c ;]\n");
 	assert_int_equal(f->diagnostics.count, 3);
-	assert_error(f, 0, 1, "[a]: the section's name is not closed: write [name]");
+	assert_error(f, 0, 1, "[a]: the `]` after the section name is missing: write [name]");
 	assert_error(f, 1, 3, "[b]: `c` follows the section's name");
 	assert_error(f, 2, 5, "[c]: the section's name is not closed");
 	assert_entry(f, 0, "a", "k", "1", 2);
@@ -275,8 +275,8 @@ static void repeated_sections_are_merged(void **state)
 
 	read_text(f, "[a]\nk = 1\n[b]\nk = 2\n[a]\nk = 3,\n4\nl = 5\n");
 	assert_int_equal(f->diagnostics.count, 2);
-	assert_error(f, 0, 5, "[a]: the section is in line 1 already");
-	assert_error(f, 1, 6, "[a] k: the key is in line 2 already: remove one");
+	assert_error(f, 0, 5, "[a]: the section exists in line 1 already");
+	assert_error(f, 1, 6, "[a] k: the key exists in line 2 already: remove one");
 	assert_int_equal(f->file.entry_count, 3);
 	assert_entry(f, 0, "a", "k", "1", 2);
 	assert_entry(f, 1, "b", "k", "2", 4);
@@ -290,8 +290,8 @@ static void entries_need_section_and_key(void **state)
 	read_text(f, "k = 1,\n2\n[a]\n= 3,\n4\n: 5\nl ; = 6\n");
 	assert_int_equal(f->diagnostics.count, 4);
 	assert_error(f, 0, 1, "k: the key stands before any section: write [udprelayd]");
-	assert_error(f, 1, 4, "[a]: there is no key before `=`");
-	assert_error(f, 2, 6, "[a]: there is no key before `:`");
+	assert_error(f, 1, 4, "[a]: the key before `=`");
+	assert_error(f, 2, 6, "[a]: the key before `:`");
 	assert_error(f, 3, 7, "[a]: `l` is neither");
 	assert_int_equal(f->file.entry_count, 0);
 }

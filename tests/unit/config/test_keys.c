@@ -30,7 +30,7 @@ static void log_keys(void **state)
 	assert_loaded(ECHO, "[log]\nformat = json", c->log_format == LOG_FORMAT_JSON);
 	assert_loaded(ECHO, "[log]\nformat = text", c->log_format == LOG_FORMAT_TEXT);
 	assert_rejected(ECHO "[log]\n", "level", "warn|3|info debug", "[log] level: `");
-	assert_rejected(ECHO "[log]\n", "format", "xml", "[log] format: `xml` is wrong: write text or json");
+	assert_rejected(ECHO "[log]\n", "format", "xml", "[log] format: `xml` is not valid: write text or json");
 }
 
 static void datagram_log_keys(void **state)
@@ -49,7 +49,7 @@ static void datagram_log_keys(void **state)
 	assert_loaded(ECHO, "[datagram_log]\nqueue = 1048576", c->datagram_log.queue == 1 << 20);
 	assert_rejected(ECHO "[datagram_log]\n", "target", "sdterr|log", "[datagram_log] target: `");
 	assert_rejected(ECHO "[datagram_log]\n", "format", "csv",
-			"[datagram_log] format: `csv` is wrong: write text or json");
+			"[datagram_log] format: `csv` is not valid: write text or json");
 	assert_rejected(ECHO "[datagram_log]\n", "payload", "65528|64K|-1|all", "[datagram_log] payload: `");
 	assert_rejected(ECHO "[datagram_log]\n", "queue", "15|1048577|16K", "[datagram_log] queue: `");
 }
@@ -65,7 +65,7 @@ static void actions(void **state)
 		      listener(c)->action == ACTION_RELAY && listener(c)->peers[0] == peer(c));
 	assert_rejected("[listener:e]\naddress = *:1\n", "action", "drop|relays", "[listener:e] action: `");
 	assert_rejected("[listener:e]\naddress = *:1\n", "action", "drop",
-			"[listener:e] action: `drop` is wrong: write sink, echo, forward or relay");
+			"[listener:e] action: `drop` is not valid: write sink, echo, forward or relay");
 }
 
 static void peers_of_a_listener(void **state)
@@ -74,7 +74,7 @@ static void peers_of_a_listener(void **state)
 	assert_rejected(PEER "[listener:f]\naddress = *:1\naction = forward\n", "peers", "q|P",
 			"[listener:f] peers: there is no peer `");
 	assert_rejected(PEER "[listener:f]\naddress = *:1\naction = forward\n", "peers", "p, p",
-			"[listener:f] peers: `p` is named twice: remove one");
+			"[listener:f] peers: `p` is listed twice: remove one");
 }
 
 static void encodings(void **state)
@@ -93,7 +93,7 @@ static void encodings(void **state)
 	assert_loaded(ECHO, "errors = ignore", listener(c)->errors == CODEC_IGNORE);
 	assert_loaded(ECHO, "errors = backslashreplace", listener(c)->errors == CODEC_BACKSLASHREPLACE);
 	assert_rejected(ECHO, "errors", "xmlcharrefreplace",
-			"[listener:e] errors: `xmlcharrefreplace` is wrong: write strict");
+			"[listener:e] errors: `xmlcharrefreplace` is not valid: write strict");
 }
 
 static void log_sampling(void **state)
@@ -123,7 +123,7 @@ static void guard_keys(void **state)
 	(void)state;
 	assert_loaded(ECHO, "loop_guard = no", !listener(c)->loop_guard);
 	assert_loaded(ECHO, "loop_guard = TRUE", listener(c)->loop_guard);
-	assert_rejected(ECHO, "loop_guard", "none", "[listener:e] loop_guard: `none` is wrong: write on or off");
+	assert_rejected(ECHO, "loop_guard", "none", "[listener:e] loop_guard: `none` is not valid: write on or off");
 	assert_loaded(ECHO, "ring_guard = off", !listener(c)->ring_guard);
 	assert_loaded(ECHO, "ring_guard = on", listener(c)->ring_guard);
 	assert_loaded(ECHO, "source_limit = 0", !listener(c)->source_limit);
@@ -154,7 +154,7 @@ static void peer_encoding_and_resolve_interval(void **state)
 	assert_loaded(PEER, "resolve_interval = 2m", peer(c)->resolve_interval_ms == 120000);
 	assert_rejected(PEER, "resolve_interval", "999ms|25h|30|0s|1.5s", "[peer:p] resolve_interval: `");
 	assert_rejected(PEER, "resolve_interval", "10",
-			"[peer:p] resolve_interval: `10` is wrong: write a duration from 1s to 24h, such as 30s");
+			"[peer:p] resolve_interval: `10` is not valid: write a duration from 1s to 24h, such as 30s");
 }
 
 static void relay_keys(void **state)
@@ -188,9 +188,10 @@ static void responses(void **state)
 	assert_loaded(RELAY, "responses = 4294967294", listener(c)->responses == UINT32_MAX - 1);
 	assert_loaded(RELAY, "responses = Unlimited", listener(c)->responses == RESPONSES_UNLIMITED);
 	assert_rejected(RELAY, "responses", "-1|4294967295|all|1.5|1s", "[listener:e] responses: `");
-	assert_rejected(RELAY, "responses", "auto",
-			"[listener:e] responses: `auto` is wrong: write unlimited, or a number of datagrams from 0 to "
-			"4294967294");
+	assert_rejected(
+		RELAY, "responses", "auto",
+		"[listener:e] responses: `auto` is not valid: write unlimited, or a number of datagrams from 0 to "
+		"4294967294");
 }
 
 static void relay_keys_of_a_peer(void **state)
@@ -248,7 +249,7 @@ static void check_payloads_as_text(void **state)
 		      holds(&peer(c)->check.send, "ping \\n, \xe4\xbd\xa0=0x1", 16));
 	assert_loaded(CHECKED, "check_send = hexagon", holds(&peer(c)->check.send, "hexagon", 7));
 	assert_loaded(CHECKED, "check_send = hex", holds(&peer(c)->check.send, "hex", 3));
-	assert_rejected(CHECKED, "check_send", "", "[peer:p] check_send: there is no value: write a text, or hex:");
+	assert_rejected(CHECKED, "check_send", "", "[peer:p] check_send: the value is missing: write a text, or hex:");
 }
 
 static void check_payloads_as_hex(void **state)
@@ -264,10 +265,10 @@ static void check_payloads_as_hex(void **state)
 	assert_rejected(CHECKED, "check_expect", "hex:00 zz|hex:zz00", "[peer:p] check_expect: `zz");
 	assert_rejected(
 		CHECKED, "check_expect", "hex:0x00|hex:00 0x00",
-		"[peer:p] check_expect: `0x00` is no hex number: write two digits for each byte, such as `00 ff`");
+		"[peer:p] check_expect: `0x00` is not a hex number: write two digits for each byte, such as `00 ff`");
 	assert_rejected(CHECKED, "check_expect", "hex:-1|hex:+1|hex:00:01|hex:0\xc3\xa9", "[peer:p] check_expect: `");
 	assert_rejected(CHECKED, "check_send", "hex:|hex: ; 00",
-			"[peer:p] check_send: no bytes follow `hex:`: write some, such as `hex: 00 ff`");
+			"[peer:p] check_send: the bytes after `hex:` are missing: write some, such as `hex: 00 ff`");
 	assert_rejected(CHECKED, "check_send", "hex:00,,01|hex: 00,,01",
 			"[peer:p] check_send: `00,,01` has an empty item");
 }
@@ -327,10 +328,10 @@ static void users_and_groups(void **state)
 	config_destroy(config);
 	assert_rejected(ECHO "[udprelayd]\n", "user", "a b|a,b|a:b|/", "[udprelayd] user: `");
 	assert_rejected(ECHO "[udprelayd]\n", "user", "root|0", "[udprelayd] user: `");
-	assert_rejected(ECHO "[udprelayd]\n", "user", "4294967295|-1|nobodyy", "[udprelayd] user: there is no user `");
+	assert_rejected(ECHO "[udprelayd]\n", "user", "4294967295|-1|nobodyy", "[udprelayd] user: unknown user `");
 	assert_rejected(ECHO "[udprelayd]\nuser = nobody\n", "group", "a b|a, b", "[udprelayd] group: `");
 	assert_rejected(ECHO "[udprelayd]\nuser = nobody\n", "group", "4294967295|-1|nogroupp",
-			"[udprelayd] group: there is no group `");
+			"[udprelayd] group: unknown group `");
 }
 
 /* --- The table --- */

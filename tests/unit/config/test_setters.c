@@ -209,7 +209,7 @@ static void unknown_peers_are_left_to_validation(void **state)
 	assert_ptr_equal(f->listener.peers[0], &f->peers[1]);
 	assert_ptr_equal(f->listener.peers[1], &f->peers[0]);
 	assert_false(set_peers(&f->field, "a"));
-	assert_error(f, 0, 7, "`a` is named twice: remove one");
+	assert_error(f, 0, 7, "`a` is listed twice: remove one");
 	assert_int_equal(f->listener.peer_count, 2);
 }
 

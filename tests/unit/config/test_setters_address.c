@@ -124,9 +124,10 @@ static void source_lists(void **state)
 	assert_rejected(ECHO, "deny", "0.0.0.0/-1|0.0.0.0/00|fe80::%lo/10|*", "[listener:e] deny: `");
 	assert_rejected(
 		ECHO, "deny", "192.0.2.1/24",
-		"[listener:e] deny: `192.0.2.1/24`: there are bits set behind the prefix's length: write 192.0.2.0/24");
-	assert_rejected(ECHO, "allow", "::ffff:192.0.2.0/120",
-			"[listener:e] allow: `::ffff:192.0.2.0/120`: this is IPv4 in IPv6 clothes: write 192.0.2.0/24");
+		"[listener:e] deny: `192.0.2.1/24`: some bits after the prefix length are set: write 192.0.2.0/24");
+	assert_rejected(
+		ECHO, "allow", "::ffff:192.0.2.0/120",
+		"[listener:e] allow: `::ffff:192.0.2.0/120`: this is an IPv4-mapped IPv6 prefix: write 192.0.2.0/24");
 	assert_rejected(ECHO, "allow", "192.0.2.1,|,|1.2.3.4,,5.6.7.8",
 			"[listener:e] allow: the list has an empty item");
 }
@@ -146,7 +147,7 @@ static void source_list_entries_have_lines(void **state)
 	config_destroy(config);
 	refused(ECHO "allow = 192.0.2.0/24,\n  192.0.2/24,\n\n  ::/0, ::1/0\n",
 		"5: [listener:e] allow: `192.0.2/24`: this is no prefix: write one such as ",
-		"7: [listener:e] allow: `::1/0`: there are bits set behind the prefix's length: write ::/0");
+		"7: [listener:e] allow: `::1/0`: some bits after the prefix length are set: write ::/0");
 }
 
 /* One prefix per line, as other programs write such lists. */
@@ -190,7 +191,7 @@ static void peer_addresses(void **state)
 			"192.0.2:5|1:5|0x7f.1:5|127.0.0.1.:5|a.0x7f000001:5|a.1:5|.:5|[::ffff:192.0.2.1]:5",
 			"[peer:p] address: `");
 	assert_rejected(begin, "address", "*:5",
-			"[peer:p] address: `*:5` is nobody's address: write where the peer listens");
+			"[peer:p] address: `*:5` is not the address of a host: write the address of the peer");
 	assert_rejected(begin, "address", "a.example", "[peer:p] address: `a.example`: the port is missing");
 }
 
@@ -202,7 +203,7 @@ static void peer_addresses_that_reach_no_single_host(void **state)
 	(void)state;
 	assert_rejected(begin, "address", "0.0.0.1:5|0.255.255.255:5", "[peer:p] address: `0.");
 	assert_rejected(begin, "address", "0.1.2.3:5",
-			"[peer:p] address: `0.1.2.3:5` is nobody's address: write where the peer listens");
+			"[peer:p] address: `0.1.2.3:5` is not the address of a host: write the address of the peer");
 	assert_rejected(begin, "address", "255.255.255.255:5",
 			"[peer:p] address: `255.255.255.255:5` is a broadcast address, which reaches every host: write "
 			"the address of one host");

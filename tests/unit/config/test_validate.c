@@ -26,9 +26,10 @@ static void duplicate_addresses_are_rejected(void **state)
 {
 	(void)state;
 	refused(TWO("address = *:1", "address = *:1"),
-		"6: [listener:b] address: `*:1` is taken by listener `a` (`*:1`): choose another address");
+		"6: [listener:b] address: `*:1` is already used by listener `a` (`*:1`): choose another address");
 	refused(TWO("address = *:1", "address = 0.0.0.0:1"), "6: [listener:b] address: `0.0.0.0:1` is taken");
-	refused(TWO("address = [::]:1", "address = *:1"), "6: [listener:b] address: `*:1` is taken by listener `a`");
+	refused(TWO("address = [::]:1", "address = *:1"),
+		"6: [listener:b] address: `*:1` is already used by listener `a`");
 	refused(TWO("address = [::1]:1", "address = [0:0::1]:1"), "6: [listener:b] address: ");
 	refused(TWO("address = unix:/x", "address = unix:/x"), "6: [listener:b] address: `unix:/x` is taken");
 }
@@ -37,8 +38,8 @@ static void duplicate_addresses_are_rejected(void **state)
 static void wildcard_conflicts_with_single_addresses(void **state)
 {
 	(void)state;
-	refused(TWO("address = *:1", "address = 127.0.0.1:1"),
-		"6: [listener:b] address: `127.0.0.1:1` is taken by listener `a` (`*:1`): choose another address");
+	refused(TWO("address = *:1", "address = 127.0.0.1:1"), "6: [listener:b] address: `127.0.0.1:1` is already used "
+							       "by listener `a` (`*:1`): choose another address");
 	refused(TWO("address = [::1]:1", "address = *:1"), "6: [listener:b] address: `*:1` is taken");
 	refused(TWO("address = 127.0.0.1:1", "address = 0.0.0.0:1"), "6: [listener:b] address: `0.0.0.0:1` is taken");
 	refused(TWO("address = 0.0.0.0:1, 127.0.0.1:1", "address = *:3"),
@@ -208,9 +209,9 @@ static void peers_need_forward_or_relay(void **state)
 	refused("[listener:a]\naddress = *:1\npeers = q\naction = ech\n", "3: [listener:a] peers: there is no peer `q`",
 		"4: [listener:a] action: ");
 	refused("[listener:a]\naddress = *:1\naction = forward\n[peer:p]\naddress = 192.0.2.1:9\n",
-		"1: [listener:a] peers: missing: forward needs to know to whom; write names of [peer:NAME] sections");
+		"1: [listener:a] peers: missing: forward needs at least one peer: write names of [peer:NAME] sections");
 	refused("[listener:a]\naddress = *:1\naction = relay\n[peer:p]\naddress = 192.0.2.1:9\n",
-		"1: [listener:a] peers: missing: relay needs to know to whom; write names of [peer:NAME] sections");
+		"1: [listener:a] peers: missing: relay needs at least one peer: write names of [peer:NAME] sections");
 	refused("[listener:a]\naddress = *:1\naction = relay\npeers = q\n",
 		"4: [listener:a] peers: there is no peer `q`: add a section [peer:q]");
 }
@@ -241,10 +242,10 @@ static void session_keys_need_relay(void **state)
 	(void)state;
 	refused("[listener:a]\naddress = *:1\naction = echo\nbalance = random\nidle_timeout = 1s\n"
 		"max_sessions = 9\nresponses = 0\n",
-		"4: [listener:a] balance: only a relay has sessions: remove it, or write `action = relay`",
-		"5: [listener:a] idle_timeout: only a relay has sessions: remove it, or write `action = relay`",
-		"6: [listener:a] max_sessions: only a relay has sessions: remove it, or write `action = relay`",
-		"7: [listener:a] responses: only a relay has sessions: remove it, or write `action = relay`");
+		"4: [listener:a] balance: only a relay has sessions: remove this line, or write `action = relay`",
+		"5: [listener:a] idle_timeout: only a relay has sessions: remove this line, or write `action = relay`",
+		"6: [listener:a] max_sessions: only a relay has sessions: remove this line, or write `action = relay`",
+		"7: [listener:a] responses: only a relay has sessions: remove this line, or write `action = relay`");
 	refused("[listener:a]\naddress = *:1\nresponses = unlimited\naction = sink\n",
 		"3: [listener:a] responses: only a relay has sessions: ");
 	refused("[listener:a]\naddress = *:1\nbalance = hash\naction = forward\npeers = p\n"
@@ -265,12 +266,12 @@ static void check_keys_need_check(void **state)
 	(void)state;
 	refused(PEER("check_send = a\ncheck_expect = b\ncheck_interval = 9s\ncheck_timeout = 1s\ncheck_rise = 1\n"
 		     "check_fall = 1"),
-		"6: [peer:p] check_send: does nothing without `check = on`: write that, or remove this line",
-		"7: [peer:p] check_expect: does nothing without `check = on`: write that, or remove this line",
-		"8: [peer:p] check_interval: does nothing without `check = on`: write that, or remove this line",
-		"9: [peer:p] check_timeout: does nothing without `check = on`: write that, or remove this line",
-		"10: [peer:p] check_rise: does nothing without `check = on`: write that, or remove this line",
-		"11: [peer:p] check_fall: does nothing without `check = on`: write that, or remove this line");
+		"6: [peer:p] check_send: has no effect without `check = on`: write that, or remove this line",
+		"7: [peer:p] check_expect: has no effect without `check = on`: write that, or remove this line",
+		"8: [peer:p] check_interval: has no effect without `check = on`: write that, or remove this line",
+		"9: [peer:p] check_timeout: has no effect without `check = on`: write that, or remove this line",
+		"10: [peer:p] check_rise: has no effect without `check = on`: write that, or remove this line",
+		"11: [peer:p] check_fall: has no effect without `check = on`: write that, or remove this line");
 	refused(PEER("check = off\ncheck_rise = 1"), "7: [peer:p] check_rise: does nothing without `check = on`: ");
 	refused(PEER("check = of\ncheck_rise = 1"), "6: [peer:p] check: `of` is wrong");
 	refused(PEER("check_rise = 0"), "6: [peer:p] check_rise: `0` is wrong");
@@ -305,10 +306,10 @@ static void hex_cannot_be_converted(void **state)
 	(void)state;
 	refused("[listener:a]\naddress = *:1\naction = forward\npeers = p, q\nencoding = utf-8, HEX\n"
 		"[peer:p]\naddress = 192.0.2.1:9\nencoding = gbk\n[peer:q]\naddress = 192.0.2.2:9\n",
-		"5: [listener:a] encoding: `hex` is no charset that peer `p` could get gbk from");
+		"5: [listener:a] encoding: `hex` is not a charset, but peer `p` needs conversion to gbk from");
 	refused("[listener:a]\naddress = *:1\naction = relay\npeers = p\nencoding = hex\n"
 		"[peer:p]\naddress = 192.0.2.1:9\nencoding = gbk\n",
-		"5: [listener:a] encoding: `hex` is no charset that peer `p` could get gbk from");
+		"5: [listener:a] encoding: `hex` is not a charset, but peer `p` needs conversion to gbk from");
 	assert_accepted("[listener:a]\naddress = *:1\naction = forward\npeers = p\nencoding = utf-8, hex\n"
 			"[peer:p]\naddress = 192.0.2.1:9\n");
 }
@@ -317,15 +318,16 @@ static void network_keys_need_ip_addresses(void **state)
 {
 	(void)state;
 	refused("[listener:a]\naddress = unix:/x\naction = sink\ninterface = eth0\n",
-		"4: [listener:a] interface: unix: addresses have no interface: remove it");
+		"4: [listener:a] interface: unix: addresses have no interface: remove this line");
 	refused("[listener:a]\naddress = 0.0.0.0:1\naction = sink\nmulticast = ff05::1\n",
-		"4: [listener:a] multicast: no address of the listener hears `ff05::1`: listen on `[::]:PORT` or "
+		"4: [listener:a] multicast: no address of the listener receives `ff05::1`: listen on `[::]:PORT` or "
 		"`[ff05::1]:PORT`");
 	refused("[listener:a]\naddress = [::]:1\naction = sink\nmulticast = 239.1.1.1\n",
-		"4: [listener:a] multicast: no address of the listener hears `239.1.1.1`: listen on `0.0.0.0:PORT` or "
+		"4: [listener:a] multicast: no address of the listener receives `239.1.1.1`: listen on `0.0.0.0:PORT` "
+		"or "
 		"`239.1.1.1:PORT`");
 	refused("[listener:a]\naddress = 127.0.0.1:1, 239.1.1.2:1\naction = sink\nmulticast = 239.1.1.1%lo\n",
-		"4: [listener:a] multicast: no address of the listener hears `239.1.1.1`: ");
+		"4: [listener:a] multicast: no address of the listener receives `239.1.1.1`: ");
 	assert_accepted("[listener:a]\naddress = *:1\naction = sink\nmulticast = 239.1.1.1, ff05::1\n");
 	assert_accepted("[listener:a]\naddress = 127.0.0.1:1, 239.1.1.1:2\naction = sink\nmulticast = 239.1.1.1%lo\n");
 	assert_accepted("[listener:a]\naddress = [::]:1\naction = sink\nmulticast = ff05::1\n");
@@ -343,7 +345,7 @@ static void source_burst_needs_source_limit(void **state)
 	refused(TWO("address = *:1\nsource_burst = 5\nsource_limit = x", "address = *:2"),
 		"5: [listener:a] source_limit: `x` is wrong");
 	refused(TWO("address = unix:/x\nsource_limit = 5", "address = *:2"),
-		"4: [listener:a] source_limit: senders to unix: addresses are not limited: remove it");
+		"4: [listener:a] source_limit: has no effect on unix: addresses: remove this line");
 	assert_accepted(TWO("address = *:1\nsource_burst = 5\nsource_limit = 1", "address = *:2\nsource_limit = 1"));
 	assert_accepted(TWO("address = unix:/x, *:1\nsource_limit = 5", "address = unix:/y\nsource_limit = 0"));
 }
@@ -353,8 +355,8 @@ static void source_lists_need_ip_addresses(void **state)
 	(void)state;
 	refused("[listener:a]\naddress = unix:/x, unix:/y\naction = sink\nallow = 192.0.2.1,\n 192.0.2.2\n"
 		"deny = ::/0\n",
-		"4: [listener:a] allow: unix: addresses have no prefixes: remove it",
-		"6: [listener:a] deny: unix: addresses have no prefixes: remove it");
+		"4: [listener:a] allow: unix: addresses have no prefixes: remove this line",
+		"6: [listener:a] deny: unix: addresses have no prefixes: remove this line");
 	refused("[listener:a]\naddress = unix:/x\naction = sink\nallow = 192.0.2\n",
 		"4: [listener:a] allow: `192.0.2`");
 	assert_accepted("[listener:a]\naddress = unix:/x, *:1\naction = sink\nallow = 192.0.2.1\ndeny = ::/0\n");
@@ -381,12 +383,12 @@ static void group_needs_user(void **state)
 	assert_int_equal(config->user.gid, 4321);
 	config_destroy(config);
 	refused(ECHO "[udprelayd]\ngroup = 4321\n",
-		"5: [udprelayd] group: does nothing without a user: write `user = NAME`, or remove this line");
+		"5: [udprelayd] group: has no effect without a user: write `user = NAME`, or remove this line");
 	refused(ECHO "[udprelayd]\nuser = 123456\n",
-		"5: [udprelayd] user: no user has the number 123456, so that it has no group: add `group = NAME`");
+		"5: [udprelayd] user: no user has the number 123456, so its group is unknown: add `group = NAME`");
 	refused(ECHO "[udprelayd]\nuser = no-such-user\ngroup = no-such-group\n",
-		"5: [udprelayd] user: there is no user `no-such-user`: create one",
-		"6: [udprelayd] group: there is no group `no-such-group`: create one");
+		"5: [udprelayd] user: unknown user `no-such-user`: create one",
+		"6: [udprelayd] group: unknown group `no-such-group`: create one");
 	refused(ECHO "[udprelayd]\nuser = 123456\ngroup = no-such-group\n", "6: [udprelayd] group: there is no group");
 }
 
@@ -398,7 +400,7 @@ static void http_path_must_not_be_a_listener(void **state)
 	assert_accepted("[listener:a]\naddress = unix:/x\naction = sink\n[http]\nlisten = unix:/y\n");
 	assert_accepted("[listener:a]\naddress = 127.0.0.1:9100\naction = sink\n[http]\nlisten = 127.0.0.1:9100\n");
 	refused("[listener:a]\naddress = unix:/x\naction = sink\n[http]\nlisten = unix:/x\n",
-		"5: [http] listen: `unix:/x` is taken by listener `a`: choose another path");
+		"5: [http] listen: `unix:/x` is already used by listener `a`: choose another path");
 }
 
 int main(void)

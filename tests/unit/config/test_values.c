@@ -156,7 +156,7 @@ static void hex_digits(void **state)
 	assert_null(value_hex("", bytes));
 	assert_string_equal(value_hex("123", bytes), "has an odd number of hex digits: write two for each byte");
 	assert_string_equal(value_hex("12 3", bytes),
-			    "is no hex number: write two digits for each byte, such as `00 ff`");
+			    "is not a hex number: write two digits for each byte, such as `00 ff`");
 	assert_memory_equal(bytes, "\x00\xff\xa9\x04", 4);
 }
 

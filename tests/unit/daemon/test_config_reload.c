@@ -130,7 +130,7 @@ static void changed_worker_count_is_logged(void **state)
 
 	f->next.workers = 3;
 	check_keys(f);
-	assert_logged(&f->log, "warning: t.ini: [udprelayd] workers: it stays at 4 ");
+	assert_logged(&f->log, "warning: t.ini: [udprelayd] workers: a reload cannot change it: 4 ");
 	assert_int_equal(count_lines(f), 1);
 }
 

@@ -255,7 +255,8 @@ static void files_writable_by_others_are_logged(void **state)
 	assert_string_equal(captured_log_text(&f->log), "");
 	process.uid = 0;
 	privileges_check_files(&f->config, f->log.log);
-	snprintf(expected, sizeof(expected), "%s may be written by others than its owner: `chmod go-w %s`", path, path);
+	snprintf(expected, sizeof(expected), "%s can be changed by users other than its owner: run `chmod go-w %s`",
+		 path, path);
 	assert_logged(&f->log, expected);
 	snprintf(expected, sizeof(expected), "%s may be written", directory);
 	assert_not_logged(&f->log, expected);

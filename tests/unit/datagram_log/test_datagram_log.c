@@ -223,7 +223,7 @@ static void test_a_stall_is_logged_and_ends(void **state)
 	start(f, 1);
 	for (unsigned i = 0; i < 1000; i++)
 		push(f, 0, i);
-	await_words(f, f->messages_path, "nobody takes what is written");
+	await_words(f, f->messages_path, "the reader is too slow");
 	for (uint64_t end = clock_monotonic_ms() + TIMEOUT_MS; clock_monotonic_ms() < end;) {
 		ssize_t got = read(reader, f->text + size, sizeof(f->text) - 1 - size);
 
@@ -321,7 +321,7 @@ static void test_reopen_splits_no_line(void **state)
 	start(f, 1);
 	for (unsigned i = 0; i < QUEUE; i++)
 		push(f, 0, i);
-	await_words(f, f->messages_path, "nobody takes what is written");
+	await_words(f, f->messages_path, "the reader is too slow");
 	datagram_log_reopen(f->dlog);
 	await_words(f, f->messages_path, "opened anew");
 	for (uint64_t end = clock_monotonic_ms() + TIMEOUT_MS; clock_monotonic_ms() < end;) {

@@ -413,7 +413,7 @@ static void test_silent_peer_goes_down(void **state)
 	run_until(f, a_is_down);
 	assert_in_range(f->servers[0].probes, 1, 3);
 	assert_int_equal(atomic_load(&f->epoch), 1);
-	assert_true(log_has(f, "warning: peer a", 0, " is down: no answer to 3 checks in a row"));
+	assert_true(log_has(f, "warning: peer a", 0, " is down: no reply to 3 checks in a row"));
 	f->servers[0].probes = 0;
 	run_until(f, a_got_many_probes);
 	assert_int_equal(atomic_load(&f->epoch), 1); /* logged once */
@@ -428,7 +428,7 @@ static void test_fall_1_goes_down_at_first_failure(void **state)
 	open_server(f, 0, "127.0.0.1:0");
 	start_checks(f);
 	run_until(f, a_is_down);
-	assert_true(log_has(f, "warning: peer a", 0, " is down: no answer to 1 check"));
+	assert_true(log_has(f, "warning: peer a", 0, " is down: no reply to 1 check"));
 }
 
 static void test_success_resets_failures(void **state)
@@ -475,7 +475,7 @@ static void test_unexpected_reply_takes_peer_down(void **state)
 	f->servers[0].behaviour = REPLIES_UNEXPECTEDLY;
 	start_checks(f);
 	run_until(f, a_is_down);
-	assert_true(log_has(f, "warning: peer a", 0, " is down: wrong answer to 3 checks in a row"));
+	assert_true(log_has(f, "warning: peer a", 0, " is down: wrong reply to 3 checks in a row"));
 }
 
 static void test_empty_reply_is_unexpected(void **state)
@@ -487,7 +487,7 @@ static void test_empty_reply_is_unexpected(void **state)
 	f->servers[0].behaviour = REPLIES_WITHOUT_PAYLOAD;
 	start_checks(f);
 	run_until(f, a_is_down);
-	assert_true(log_has(f, "warning: peer a", 0, " is down: wrong answer to 3 checks in a row"));
+	assert_true(log_has(f, "warning: peer a", 0, " is down: wrong reply to 3 checks in a row"));
 }
 
 /* send() fails, so the probe fails without a timeout. */

@@ -364,7 +364,7 @@ static void test_only_wildcards_is_a_failure(void **state)
 	assert_int_equal(f->last->peers[NAMED].count, 0);
 	assert_true(f->last->peers[NAMED].no_address);
 	assert_true(log_has(f, "warning: peer b: cannot resolve b.test: 0.0.0.0:101 is nobody's address; "));
-	assert_true(log_has(f, "; datagrams for it are dropped, and it is tried again\n"));
+	assert_true(log_has(f, "; datagrams for it are dropped; the look-up is repeated\n"));
 	resolve(f, "0.0.0.0 192.0.2.7");
 	assert_endpoints(f->last, NAMED, "192.0.2.7:101");
 	assert_false(f->last->peers[NAMED].no_address);
@@ -378,7 +378,7 @@ static void test_failed_look_up_keeps_addresses(void **state)
 	resolve(f, "192.0.2.7 192.0.2.8");
 	complete(f, NAMED, EAI_AGAIN, NULL);
 	assert_int_equal(f->changes, 1);
-	assert_true(log_has(f, "; its last addresses stay in use, and it is tried again\n"));
+	assert_true(log_has(f, "; its previous addresses stay in use; the look-up is repeated\n"));
 	clear_log(f);
 	resolve(f, "192.0.2.8 192.0.2.7");
 	assert_int_equal(f->changes, 1);
@@ -436,7 +436,7 @@ static void test_failure_is_logged_with_its_reason(void **state)
 	complete(f, NAMED, EAI_AGAIN, NULL);
 	assert_true(log_has(f,
 			    "warning: peer b: cannot resolve b.test: Temporary failure in name resolution; datagrams "
-			    "for it are dropped, and it is tried again\n"));
+			    "for it are dropped; the look-up is repeated\n"));
 }
 
 static void test_closed_only_after_the_handles(void **state)

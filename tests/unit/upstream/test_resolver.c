@@ -191,7 +191,7 @@ static void test_first_and_every_tenth_failure_are_logged(void **state)
 	for (int i = 0; i < 20; i++)
 		complete(f, EAI_AGAIN, 0);
 	assert_int_equal(log_lines(f, "cannot resolve host.test: Temporary failure in name resolution; "
-				      "datagrams for it are dropped, and it is tried again\n"),
+				      "datagrams for it are dropped; the look-up is repeated\n"),
 			 3);
 }
 
@@ -202,7 +202,7 @@ static void test_success_after_failures_is_logged(void **state)
 	complete(f, 0, 1);
 	complete(f, EAI_NONAME, 0);
 	assert_int_equal(log_lines(f, "cannot resolve host.test: Name or service not known; its last address stays in "
-				      "use, and it is tried again\n"),
+				      "use; the look-up is repeated\n"),
 			 1);
 	complete(f, 0, 1);
 	assert_int_equal(f->changes, 1);
@@ -229,7 +229,7 @@ static void test_list_without_usable_address_is_a_failure(void **state)
 	complete_with(f, "0.0.0.0");
 	assert_int_equal(delay_ms, 1000);
 	assert_int_equal(log_lines(f, "cannot resolve host.test: 0.0.0.0:53 is nobody's address; datagrams for it are "
-				      "dropped, and it is tried again\n"),
+				      "dropped; the look-up is repeated\n"),
 			 1);
 	assert_int_equal(f->changes, 1);
 	assert_int_equal(f->count, 0);
@@ -249,7 +249,7 @@ static void test_list_without_usable_address_keeps_the_last_address(void **state
 	complete_with(f, "224.0.0.1");
 	assert_int_equal(f->changes, 1);
 	assert_int_equal(log_lines(f, "cannot resolve host.test: 224.0.0.1:53 is a multicast group; its last address "
-				      "stays in use, and it is tried again\n"),
+				      "stays in use; the look-up is repeated\n"),
 			 1);
 }
 

@@ -134,8 +134,8 @@ static void test_problems_in_text_report(void **state)
 			       "back         0 datagrams, 0 a second, 0.00 bit/s\n"
 			       "lost         0 (0 %)\n"
 			       "duplicated   0, out of order 0, misdelivered 0\n"
-			       "unsent       20 datagrams were due that this host could not send in time\n"
-			       "refused      7 times, says ICMP\n");
+			       "unsent       20 datagrams were due, but this host could not send them in time\n"
+			       "refused      7 times (ICMP)\n");
 }
 
 static void test_json_report(void **state)

@@ -142,10 +142,10 @@ static void test_anomalies_are_printed(void **state)
 	assert_report(ping_report_text, "--- 192.0.2.1:7788 ---\n"
 					"1 sent, 0 answered, 1 lost (100 %), 0 duplicates, 0 out of order, 0 refused, "
 					"time 0.000 s\n"
-					"answers from another address: 1\n"
-					"answers of another size: 2\n"
-					"answers too late to be told from duplicates: 3\n"
-					"datagrams that are no answers: 4\n");
+					"replies from another address: 1\n"
+					"replies of another size: 2\n"
+					"replies too late to distinguish from duplicates: 3\n"
+					"datagrams that are not replies: 4\n");
 }
 
 static void test_jitter_is_the_mean_difference(void **state)
