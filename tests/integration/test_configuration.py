@@ -34,7 +34,7 @@ class ConfigurationTest(harness.TestCase):
         self.assert_refused(GOOD + "encoding = utf\0-8\n", r":4: ")
 
     def test_http_for_everybody(self):
-        self.assert_refused(GOOD + "[http]\nlisten = *:9090\n", r":5: \[http\] listen: `\*:9090` lets everybody ask")
+        self.assert_refused(GOOD + "[http]\nlisten = *:9090\n", r":5: \[http\] listen: `\*:9090` shows the names and addresses of listeners and peers to every host")
 
     def test_forward_to_ourselves(self):
         self.assert_refused("[listener:a]\naddress = *:7799\naction = forward\npeers = b\n"

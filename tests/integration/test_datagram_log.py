@@ -1,4 +1,4 @@
-"""The datagram log: cannot change the owner of cannot change the owner of cannot write to cannot write to its formats, its targets, and that written + declared are all datagrams."""
+"""The datagram log: its formats, its targets, and that written + declared are all datagrams."""
 import json
 import os
 import random
@@ -154,7 +154,7 @@ class TargetTest(harness.TestCase):
     def test_a_full_disk(self):
         daemon = self.serve_to("/dev/full")
         self.flood(daemon, 1000)
-        daemon.await_line("error: datagram log: cannot change the owner of cannot change the owner of cannot write to cannot write to /dev/full: No space left on device")
+        daemon.await_line("error: datagram log: cannot write to /dev/full: No space left on device")
         self.flood(daemon, 1000)
         counters = daemon.end()
         self.assertEqual(counters["listener a"]["echoed"], 2000)
@@ -172,10 +172,10 @@ class TargetTest(harness.TestCase):
         daemon = self.serve_to(self.path, "queue = 64")
         for _ in range(10):
             self.flood(daemon, 500)
-        daemon.await_line("error: datagram log: cannot change the owner of cannot change the owner of cannot write to cannot write to .*: No space left on device")
+        daemon.await_line("error: datagram log: .*: No space left on device")
         before = self.text()
         os.truncate(self.path, 0)
-        daemon.await_line("notice: datagram log: cannot change the owner of cannot change the owner of cannot write to cannot write to .*: writing again")
+        daemon.await_line("notice: datagram log: .*: writing again")
         self.assert_echoes(self.udp(), daemon.address("a"), b"recovered")
         self.await_text("records dropped: ")
         counters = daemon.end()
@@ -192,7 +192,7 @@ class TargetTest(harness.TestCase):
         self.flood(daemon, 50)
         os.close(reader)
         self.flood(daemon, 1000)
-        daemon.await_line("error: datagram log: cannot change the owner of cannot change the owner of cannot write to cannot write to .*: Broken pipe")
+        daemon.await_line("error: datagram log: .*: Broken pipe")
         self.assertEqual(daemon.end()["listener a"]["echoed"], 1050)
 
     def test_a_stalled_reader(self):

@@ -63,7 +63,7 @@ class CommandLineTest(ExplainCase):
     def test_a_wrong_configuration(self):
         done = self.run_it(self.write("[listener:e]\naddress = 127.0.0.1:7788\naction = ecko\n"), "--explain", "x")
         self.assertEqual((done.returncode, done.stdout), (78, b""))
-        self.assertIn(b":3: [listener:e] action: `ecko` is wrong", done.stderr)
+        self.assertIn(b":3: [listener:e] action: `ecko` is not valid", done.stderr)
 
     def test_it_binds_nothing(self):
         taken = self.udp()

@@ -190,7 +190,7 @@ class UnixPeerTest(harness.TestCase):
         self.assertEqual(peer["handed"], peer["sent"] + peer["dropped"])
 
     def test_our_own_socket_by_another_name(self):
-        """A path that leads to a listener of ours, through a link: datagrams would go round in circles."""
+        """A path that leads to a listener of ours, through a link: datagrams would loop."""
         os.symlink(self.directory.name, os.path.join(self.directory.name, "link"))
         inside, around = (os.path.join(self.directory.name, path) for path in ("in", "link/in"))
         said = self.refused(f"[listener:a]\naddress = unix:{inside}\naction = forward\npeers = p\n"

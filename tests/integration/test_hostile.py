@@ -172,8 +172,8 @@ ENTRIES = [
     (b"encoding = " + b"x" * MEGABYTE, r":4: \[listener:a\] encoding: the line has 1048587 bytes, more than"),
     (b"x" * MEGABYTE + b" = 1", r":4: \[listener:a\] x+…x+: the line has 1048580 bytes"),
     (b"x" * MEGABYTE, r":4: \[listener:a\]: the line has 1048576 bytes"),
-    (b"[" + b"x" * MEGABYTE + b"]", r":4: \[x+…?x*\]: there is no such section"),
-    (b"[listener:" + b"x" * MEGABYTE + b"]\naddress = 127.0.0.1:0\naction = sink", r":4: \[listener:x+…?x*\]: the name is to have"),
+    (b"[" + b"x" * MEGABYTE + b"]", r":4: \[x+…?x*\]: unknown section"),
+    (b"[listener:" + b"x" * MEGABYTE + b"]\naddress = 127.0.0.1:0\naction = sink", r":4: \[listener:x+…?x*\]: not a valid name: write 1 to"),
     (b"encoding = " + b"utf-8,\n" * 100000 + b",\n,\n,\nutf-8", r":4: \[listener:a\] encoding: .*… ?.* has an empty item"),
     (b"; \0", r":4: \[listener:a\]: column 3 is the control character 0x00"),
     (b"enco\0ding = gbk", r":4: \[listener:a\]: column 5 is the control character 0x00"),
@@ -181,12 +181,12 @@ ENTRIES = [
     (b"[log] junk", r":4: \[log\]: `junk` follows the section's name"),
     (b"[log]]", r":4: \[log\]: `\]` follows the section's name"),
     (b"[log", r":4: \[log\]: the section's name is not closed"),
-    (b"[]", r":4: \[\]: there is no such section"),
-    (b"[listener:\xff]\naddress = 127.0.0.1:0\naction = sink", r":4: \[listener:\\xff\]: the name is to have"),
+    (b"[]", r":4: \[\]: unknown section"),
+    (b"[listener:\xff]\naddress = 127.0.0.1:0\naction = sink", r":4: \[listener:\\xff\]: not a valid name: write 1 to"),
     (b"[listener:\xe2\x80\xae]\naddress = 127.0.0.1:0\naction = sink", r":4: \[listener:\\xe2\\x80\\xae\]: the name"),
-    (b"[\xc2\x9b31m]", r":4: \[\\xc2\\x9b31m\]: there is no such section"),
-    (b"\xe2\x80\xaegol = all", r":4: \[listener:a\] \\xe2\\x80\\xaegol: there is no such key"),
-    (b"lo\xff = all", r":4: \[listener:a\] lo\\xff: there is no such key"),
+    (b"[\xc2\x9b31m]", r":4: \[\\xc2\\x9b31m\]: unknown section"),
+    (b"\xe2\x80\xaegol = all", r":4: \[listener:a\] \\xe2\\x80\\xaegol: unknown key"),
+    (b"lo\xff = all", r":4: \[listener:a\] lo\\xff: unknown key"),
     # values
     (b"max_datagram = 1 ; 2\nlog = all 2", r":5: \[listener:a\] log: `all 2` is not valid: write"),
     (b"max_datagram = 100 100", r":4: \[listener:a\] max_datagram: `100 100` is not valid: write"),
@@ -194,12 +194,12 @@ ENTRIES = [
     (b"errors = strict, replace", r":4: \[listener:a\] errors: `strict, replace` is not valid: write"),
     (b"allow = 10.0.0.0/8x", r":4: \[listener:a\] allow: `10\.0\.0\.0/8x`: "),
     (b"interface = lo\x1b[2J", r":4: \[listener:a\] interface: column 15 is the control character 0x1b"),
-    (b"interface = \xff\xff", r":4: \[listener:a\] interface: `\\xff\\xff` is wrong"),
-    (b"source_limit = 1e3", r":4: \[listener:a\] source_limit: `1e3` is wrong"),
-    (b"source_limit = 99999999999999999999999999", r":4: \[listener:a\] source_limit: `9+` is wrong"),
-    (b"source_limit = -1", r":4: \[listener:a\] source_limit: `-1` is wrong"),
-    (b"refuse_source_ports = 65536", r":4: \[listener:a\] refuse_source_ports: `65536` is wrong"),
-    (b"[udprelayd]\nworkers = 2 x", r":5: \[udprelayd\] workers: `2 x` is wrong"),
+    (b"interface = \xff\xff", r":4: \[listener:a\] interface: `\\xff\\xff` is not valid"),
+    (b"source_limit = 1e3", r":4: \[listener:a\] source_limit: `1e3` is not valid"),
+    (b"source_limit = 99999999999999999999999999", r":4: \[listener:a\] source_limit: `9+` is not valid"),
+    (b"source_limit = -1", r":4: \[listener:a\] source_limit: `-1` is not valid"),
+    (b"refuse_source_ports = 65536", r":4: \[listener:a\] refuse_source_ports: `65536` is not valid"),
+    (b"[udprelayd]\nworkers = 2 x", r":5: \[udprelayd\] workers: `2 x` is not valid"),
     # charsets
     (b"encoding = " + b"x" * 150, r":4: \[listener:a\] encoding: `x{150}` is no charset"),
     (b"encoding = utf-8//TRANSLIT", r":4: \[listener:a\] encoding: `utf-8//TRANSLIT` is no charset"),
@@ -218,15 +218,15 @@ FILES = [
     (b"[listener:a]\naction = sink\naddress = *:-1\n", r":3: \[listener:a\] address: `\*:-1`: "),
     (b"[listener:a]\naction = sink\naddress = *:7788 junk\n", r":3: \[listener:a\] address: `\*:7788 junk`: "),
     (b"[listener:a]\naction = sink\naddress = unix:/" + b"x" * 150 + b"\n", r":3: \[listener:a\] address: `unix:/x+`: "),
-    (b"[listener:a]\naction = sink echo\naddress = *:7788\n", r":2: \[listener:a\] action: `sink echo` is wrong"),
+    (b"[listener:a]\naction = sink echo\naddress = *:7788\n", r":2: \[listener:a\] action: `sink echo` is not valid"),
     (RELAY + b"check_send = hex: zz\n", r":7: \[peer:p\] check_send: "),
     (RELAY + b"encoding = utf-8//TRANSLIT\n", r":7: \[peer:p\] encoding: `utf-8//TRANSLIT` is no charset"),
     (b"\xff\xfe" + GOOD.decode().encode("utf-16-le"), r":1: this is not a text file: save it as UTF-8"),
     (b"\0" * MEGABYTE, r":1: this is no text file"),
-    (b"\xef\xbb\xbf" + GOOD.replace(b"\n", b"\r\n") + b"x = 1\r\n", r":4: \[listener:a\] x: there is no such key"),
+    (b"\xef\xbb\xbf" + GOOD.replace(b"\n", b"\r\n") + b"x = 1\r\n", r":4: \[listener:a\] x: unknown key"),
     (GOOD + b"".join(b"k%d = 1\n" % i for i in range(100000)), r":1002: the section has too many keys"),
     (GOOD + b"".join(b"[s%d]\n" % i for i in range(100000)), r":10003: the file has too many sections"),
-    (GOOD + b"\n" * (16 * MEGABYTE), r":\d+: the file has more than 16 MiB"),
+    (GOOD + b"\n" * (16 * MEGABYTE), r":\d+: the file is larger than 16 MiB"),
 ]
 
 
@@ -300,7 +300,7 @@ class ConfigurationTest(harness.TestCase):
         """The size is only claimed: no disk holds it."""
         with open(self.path, "wb") as file:
             os.truncate(file.fileno(), 1 << 30)
-        self.assert_refused(self.path, r":1: the file has more than 16 MiB")
+        self.assert_refused(self.path, r":1: the file is larger than 16 MiB")
 
     def test_no_files(self):
         fifo = os.path.join(self.directory, "fifo")
@@ -324,7 +324,7 @@ class ConfigurationTest(harness.TestCase):
             self.assert_refused(path, ": cannot be opened: No such file")
             with open(path, "wb") as file:
                 file.write(GOOD + b"x = 1\n")
-            self.assert_refused(path, r":4: \[listener:a\] x: there is no such key")
+            self.assert_refused(path, r":4: \[listener:a\] x: unknown key")
             with open(path, "wb") as file:
                 file.write(GOOD)
             status, lines = self.check(path, "-t")
@@ -335,7 +335,7 @@ class ConfigurationTest(harness.TestCase):
         path = os.path.join(self.directory, "\u009b31m\u202e\u2028")
         daemon = self.serve(f"[datagram_log]\ntarget = {path}\n[listener:a]\naddress = 127.0.0.1:0\naction = sink\n")
         daemon.send_signal(signal.SIGUSR2)
-        daemon.await_line(r"datagram log: cannot change the owner of cannot change the owner of cannot write to cannot write to .*\\xc2\\x9b31m\\xe2\\x80\\xae\\xe2\\x80\\xa8: reopened")
+        daemon.await_line(r"datagram log: .*\\xc2\\x9b31m\\xe2\\x80\\xae\\xe2\\x80\\xa8: reopened")
         daemon.end()
         self.assertTrue(all(line.isprintable() for line in daemon.lines), daemon.lines)
 

@@ -140,7 +140,7 @@ class HttpTest(harness.TestCase):
             path = os.path.join(directory, "http")
             daemon = self.serve_http(f"unix:{path}")
             self.assert_all_pages(daemon)
-            self.assertIn(f"[http] listen: unix:{path}: another program has it",
+            self.assertIn(f"[http] listen: unix:{path}: another program uses it",
                           self.refused(config(f"unix:{path}"), 1))
             self.assert_serves(daemon)
             daemon.end()
@@ -178,7 +178,7 @@ class HttpTest(harness.TestCase):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             said = self.refused(config(f"127.0.0.1:{port}"), 1)
-            self.assertRegex(said, rf"\.ini:6: \[http\] listen: 127\.0\.0\.1:{port}: another program has it \(`ss -ltnp`")
+            self.assertRegex(said, rf"\.ini:6: \[http\] listen: 127\.0\.0\.1:{port}: another program uses it \(`ss -ltnp`")
         self.assertIn("[http] listen: 192.0.2.1:1: no interface has this address: correct it",
                       self.refused(config("192.0.2.1:1"), 1))
         self.assertIn("[http] listen: unix:/nowhere/http: the directory does not exist: create it",

@@ -136,7 +136,7 @@ class ListenTest(harness.TestCase):
     def test_what_is_not_to_be_had(self):
         """The reason names neither a file nor a key: there are none."""
         port = self.udp().getsockname()[1]
-        for address, why in ((f"127.0.0.1:{port}", "another program has it"), ("192.0.2.77:1", "no interface has"),
+        for address, why in ((f"127.0.0.1:{port}", "another program uses it"), ("192.0.2.77:1", "no interface has"),
                              ("unix:/nowhere/s", "the directory does not exist: create it")):
             status, output, said = tool.run("listen", address)
             self.assertEqual((status, output), (69, ""))
@@ -152,7 +152,7 @@ class ListenTest(harness.TestCase):
                                  (["unix:/tmp/a ;b"], "out of the path"), (["unix:/tmp/a "], "out of the path"),
                                  (["-e", "klingon", "7788"], "`klingon` is no charset"),
                                  (["-e", "utf-8\nlog = none", "7788"], "is no charset"), (["-e", "", "7788"], "``"),
-                                 (["--errors", "lax", "7788"], "`lax` is wrong"), (["--loud", "7788"], "--loud")]:
+                                 (["--errors", "lax", "7788"], "`lax` is not valid"), (["--loud", "7788"], "--loud")]:
             with self.subTest(arguments):
                 status, output, said = tool.run("listen", *arguments)
                 self.assertEqual((status, output), (64, ""))

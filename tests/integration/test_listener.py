@@ -68,7 +68,7 @@ class ListenerTest(harness.TestCase):
         taken = self.udp()
         host, port = taken.getsockname()
         said = self.refused(f"[listener:a]\naddress = {host}:{port}\naction = echo\n", 1)
-        self.assertRegex(said, rf"error: .*\.ini:2: \[listener:a\] address: {host}:{port}: another program has it")
+        self.assertRegex(said, rf"error: .*\.ini:2: \[listener:a\] address: {host}:{port}: another program uses it")
         self.assertEqual(len(re.findall("error", said)), 1, said)
 
     def test_a_second_daemon_gets_no_share_of_the_port(self):
@@ -76,7 +76,7 @@ class ListenerTest(harness.TestCase):
             first = self.serve(f"[udprelayd]\nworkers = {workers}\n[listener:a]\naddress = *:0\naction = echo\n")
             said = self.refused(f"[udprelayd]\nworkers = {workers}\n[listener:a]\naddress = *:{first.address('a')[1]}\n"
                                 "action = echo\n", 1)
-            self.assertIn("another program has it", said)
+            self.assertIn("another program uses it", said)
 
     def test_all_that_cannot_be_bound_is_told(self):
         host, port = self.udp().getsockname()
@@ -106,9 +106,9 @@ class ListenerTest(harness.TestCase):
 
     def test_unknown_interface(self):
         said = self.refused("[listener:a]\naddress = 127.0.0.1:0\naction = echo\ninterface = nosuch0\n", 1)
-        self.assertRegex(said, r":4: \[listener:a\] interface: nosuch0: there is no such interface")
+        self.assertRegex(said, r":4: \[listener:a\] interface: nosuch0: no such interface")
         said = self.refused("[listener:a]\naddress = 0.0.0.0:0\naction = echo\nmulticast = 239.1.2.3%nosuch0\n", 1)
-        self.assertRegex(said, r":4: \[listener:a\] multicast: 239\.1\.2\.3%nosuch0: there is no such interface")
+        self.assertRegex(said, r":4: \[listener:a\] multicast: 239\.1\.2\.3%nosuch0: no such interface")
         self.assertNotIn("listening on", said)
 
     def test_max_datagram(self):
@@ -191,7 +191,7 @@ class UnixTest(harness.TestCase):
 
     def test_a_socket_in_use_is_not(self):
         self.client("socket")
-        self.assertIn("another program has it", self.refused(self.config, 1))
+        self.assertIn("another program uses it", self.refused(self.config, 1))
         self.assertTrue(stat.S_ISSOCK(os.stat(self.path).st_mode))
 
     def test_a_directory_that_is_missing(self):

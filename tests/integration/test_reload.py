@@ -169,7 +169,7 @@ class ChangeTest(ReloadCase):
         daemon = self.serve(ECHO)
         self.reload(daemon, ECHO.replace("echo", "sink") + f"[listener:b]\naddress = {at(taken)}\naction = sink\n",
                     good=False)
-        daemon.await_line("another program has it")
+        daemon.await_line("another program uses it")
         self.assert_echoes(self.udp(), daemon.address("a"), b"still an echo")
 
     def test_listeners_come_and_go(self):
@@ -181,7 +181,7 @@ class ChangeTest(ReloadCase):
         self.assert_echoes(self.udp(), first, b"as before")
         self.assert_echoes(self.udp(), second, b"new")
         self.reload(daemon, ECHO)
-        daemon.await_line("listener b: stopped listening on 127.0.0.1:%d any more" % second[1])
+        daemon.await_line("listener b: stopped listening on 127.0.0.1:%d" % second[1])
         end = time.monotonic() + harness.PATIENCE
         while time.monotonic() < end:
             try:

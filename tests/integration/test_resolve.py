@@ -179,7 +179,7 @@ class ResolveTest(harness.TestCase):
         self.assertLess(daemon.ending_seconds, 5)
 
     def test_a_name_that_is_our_own(self):
-        """A peer that turns out to be a listener of ours is not sent to: datagrams would go round in circles."""
+        """A peer that turns out to be a listener of ours is not sent to: datagrams would loop."""
         port = self.udp().getsockname()[1]
         daemon = self.serve(f"[listener:a]\naddress = 127.0.0.9:{port}\naction = forward\npeers = b\n"
                             f"[peer:b]\naddress = receiver.test:{port}\n")

@@ -69,7 +69,7 @@ class PayloadTest(SendTestCase):
 
     def test_what_is_no_utf8(self):
         self.send([], input=b"\xff\n", status=1, text=False)
-        self.assertIn(b"line 1 is not sent: it is no UTF-8", self.said)
+        self.assertIn(b"line 1 is not sent: it is not UTF-8", self.said)
 
     def test_hex(self):
         self.send("-x", ["00", "fF0a"])
@@ -161,7 +161,7 @@ class AnswerTest(SendTestCase):
         process = self.begin()
         process.stdin.write(b"one\n")
         process.stdin.flush()
-        self.assertIn(b"nobody listens", process.stderr.readline())
+        self.assertIn(b"no program listens", process.stderr.readline())
         server = Server(self.udp(port=self.port))
         process.stdin.write(b"two\nthree\n")
         process.stdin.flush()
@@ -264,7 +264,7 @@ class AddressTest(SendTestCase):
             self.assertEqual(self.sock.recvfrom(100)[1], ("127.0.0.1", port))
         with self.udp("127.0.0.1", port):
             self.send("-b", f"127.0.0.1:{port}", ["?"], status=69)
-        self.assertIn(f"cannot send from 127.0.0.1:{port}: another program has it", self.said)
+        self.assertIn(f"cannot send from 127.0.0.1:{port}: another program uses it", self.said)
         self.send("-b", "192.0.2.1:0", ["?"], status=69)
         self.assertIn("cannot send from 192.0.2.1:0: no interface has this address: `ip address` lists the addresses", self.said)
 
@@ -373,10 +373,10 @@ class CommandLineTest(SendTestCase):
                                  (["-e", "klingon", "::1", "1"], "`klingon` is no charset"),
                                  (["-e", "hex", "::1", "1"], "`hex` is no charset"),
                                  (["-d", "utf-8,klingon", "::1", "1"], "`utf-8,klingon` has a charset"),
-                                 (["--errors", "lax", "::1", "1"], "`lax` is wrong"),
-                                 (["-w", "soon", "::1", "1"], "`soon` is wrong"), (["-w", "-1", "::1", "1"], "`-1` is wrong"),
-                                 (["-w", "1e9", "::1", "1"], "`1e9` is wrong"), (["-w", ".", "::1", "1"], "`.` is wrong"),
-                                 (["-b", "1.2.3", "::1", "1"], "`1.2.3` is wrong"),
+                                 (["--errors", "lax", "::1", "1"], "`lax` is not valid"),
+                                 (["-w", "soon", "::1", "1"], "`soon` is not valid"), (["-w", "-1", "::1", "1"], "`-1` is not valid"),
+                                 (["-w", "1e9", "::1", "1"], "`1e9` is not valid"), (["-w", ".", "::1", "1"], "`.` is not valid"),
+                                 (["-b", "1.2.3", "::1", "1"], "`1.2.3` is not valid"),
                                  (["-b", "127.0.0.1:1", "::1", "1"], "it is IPv4, and the destination is IPv6"),
                                  (["-f", "x", "::1", "1", "text"], "a text beside --file"),
                                  (["-f", "x", "-x", "::1", "1"], "--file sends bytes"), (["--loud"], "--loud")]:

@@ -245,7 +245,7 @@ class PathTest(StoreCase):
         other.bind(self.path)
         daemon = self.manager.start(self.config)
         self.assertEqual(daemon.wait(), 1)
-        self.assertRegex("\n".join(daemon.lines), r"address: unix:\S+: another program has it")
+        self.assertRegex("\n".join(daemon.lines), r"address: unix:\S+: another program uses it")
         self.assertEqual(self.manager.hear(), [])
         self.assertTrue(os.path.exists(self.path))
 
@@ -546,7 +546,7 @@ class UnitTest(StoreCase):
             with open(daemon.path, "w", encoding="utf-8") as file:
                 file.write(ECHO.replace(f"127.0.0.1:{PORT}", address))
             daemon.send_signal(signal.SIGHUP)
-            daemon.await_line(rf"address: {address}: another program has it")
+            daemon.await_line(rf"address: {address}: another program uses it")
             daemon.await_line("the last reload failed, configuration 1 stays", 1 + address.startswith("0"))
             self.assert_echoes(self.udp(), ("127.0.0.1", PORT), b"as before")
         daemon.end()

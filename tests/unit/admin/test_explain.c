@@ -110,7 +110,7 @@ static void unnamed_unix_sender_gets_no_reply(void **state)
 	(void)state;
 	assert_facts("unix: > u", NULL, "dropped:no_return",
 		     "  source: admitted: allow and deny do not apply to unix: senders",
-		     "  guard: refused: a unix: sender without a name ");
+		     "  guard: refused: a unix: sender without a path ");
 	assert_facts("unix:/c > u", NULL, "echoed", "  reply: the same bytes to unix:/c, from unix:/run/u\n");
 }
 
@@ -153,7 +153,7 @@ static void relay_names_the_peer_of_the_session(void **state)
 	(void)state;
 	assert_facts("192.0.2.7:4242 > r", "hello", "relayed:a", "  peers: one of 2 (peers, line 19)\n",
 		     "  balance: failover (balance, line 20): a at 192.0.2.53:53, the first peer that is up\n",
-		     "  session: at most 4096 (source_sessions, default)\n",
+		     "  session: at most 4096 per source (source_sessions, default)\n",
 		     "  replies: unlimited (responses, default), to 192.0.2.7:4242, from 127.0.0.1:9200\n");
 }
 

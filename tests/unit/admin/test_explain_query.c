@@ -137,7 +137,7 @@ static void unix_sender_may_have_no_name(void **state)
 
 static void flow_needs_an_arrow(void **state)
 {
-	assert_refused(*state, "192.0.2.7:4242 e", NULL, "udprelayd: `192.0.2.7:4242 e`: there is no `>` in it");
+	assert_refused(*state, "192.0.2.7:4242 e", NULL, "udprelayd: `192.0.2.7:4242 e`: `>` is missing");
 }
 
 static void bad_source_is_refused(void **state)
@@ -145,7 +145,8 @@ static void bad_source_is_refused(void **state)
 	assert_refused(*state, "192.0.2.7 > e", NULL,
 		       "udprelayd: `192.0.2.7`: the source is not valid: the port is missing");
 	assert_refused(*state, " > e", NULL, "udprelayd: ``: the source is not valid: ");
-	assert_refused(*state, "[fe80::1]:7 > e", NULL, "udprelayd: `[fe80::1]:7`: this is link-local: ");
+	assert_refused(*state, "[fe80::1]:7 > e", NULL,
+		       "udprelayd: `[fe80::1]:7`: a link-local address needs its interface: ");
 	assert_refused(*state, "\x1b[2J:1 > e", NULL, "udprelayd: `\\x1b[2J:1`: ");
 }
 
@@ -171,7 +172,7 @@ static void address_of_two_listeners_is_ambiguous(void **state)
 static void families_must_match(void **state)
 {
 	assert_refused(*state, "192.0.2.7:4242 > path", NULL,
-		       "udprelayd: `192.0.2.7:4242`: no datagram can arrive from there at listener path, ");
+		       "udprelayd: `192.0.2.7:4242`: no datagram can arrive from there at listener path: ");
 	assert_refused(*state, "192.0.2.7:4242 > [::1]:7", NULL,
 		       "udprelayd: `192.0.2.7:4242`: no datagram can arrive from there at [::1]:7: ");
 }
@@ -200,8 +201,8 @@ static void payload_is_text_or_hex(void **state)
 
 static void bad_hex_is_refused(void **state)
 {
-	assert_refused(*state, "192.0.2.7:4242 > e", "hex: 01 zz", "udprelayd: `zz`: this is no hex number: ");
-	assert_refused(*state, "192.0.2.7:4242 > e", "hex: ", "udprelayd: `hex:`: no bytes follow: ");
+	assert_refused(*state, "192.0.2.7:4242 > e", "hex: 01 zz", "udprelayd: `zz`: this is not a hex number: ");
+	assert_refused(*state, "192.0.2.7:4242 > e", "hex: ", "udprelayd: `hex:`: the bytes are missing: ");
 }
 
 /* Parses size bytes from a stream as the payload. */
@@ -227,12 +228,12 @@ static void payload_size_has_a_limit(void **state)
 	assert_int_equal(f->query.size, 65507);
 	parse_stream(f, "192.0.2.7:4242 > e", 65508);
 	assert_int_equal(f->status, EX_USAGE);
-	assert_non_null(strstr(f->errors, "more bytes than the 65507 bytes"));
+	assert_non_null(strstr(f->errors, "a datagram carries at most 65507 bytes"));
 	parse_stream(f, "[2001:db8::1]:4242 > e", 65527);
 	assert_int_equal(f->status, 0);
 	parse_stream(f, "[2001:db8::1]:4242 > e", 70000);
 	assert_int_equal(f->status, EX_USAGE);
-	assert_non_null(strstr(f->errors, "more bytes than the 65527 bytes"));
+	assert_non_null(strstr(f->errors, "a datagram carries at most 65527 bytes"));
 }
 
 static void unreadable_input_is_an_error(void **state)

@@ -138,7 +138,7 @@ static void busy_port_is_an_error(void **state)
 	set_address(f, address_format(&f->socket.local, text));
 	assert_int_equal(http_socket_open(&second, &f->config, f->log.log), -EADDRINUSE);
 	assert_int_equal(second.fd, -1);
-	snprintf(expected, sizeof(expected), "error: t.ini:3: [http] listen: %s: another program has it", text);
+	snprintf(expected, sizeof(expected), "error: t.ini:3: [http] listen: %s: another program uses it", text);
 	assert_logged(&f->log, expected);
 	assert_logged(&f->log, "(bind: Address already in use)\n");
 }

@@ -45,7 +45,7 @@ static void test_text_is_encoded(void **state)
 	assert_encoded(encoder, "\xe4\xbd\xa0\xe5\xa5\xbd", "\xc4\xe3\xba\xc3", 4);
 	assert_encoded(encoder, "", "", 0);
 	assert_error(encoder, "\xf0\x9f\x99\x82", 4, "gbk");
-	assert_error(encoder, "\xff", 1, "it is no UTF-8");
+	assert_error(encoder, "\xff", 1, "it is not UTF-8");
 	assert_encoded(encoder, "good again", "good again", 10);
 	payload_encoder_destroy(encoder);
 }
@@ -86,11 +86,11 @@ static void test_hex_digits(void **state)
 	assert_encoded(encoder, "00 ff,0A\t01", "\x00\xff\x0a\x01", 4);
 	assert_encoded(encoder, "", "", 0);
 	assert_error(encoder, "0 0", 3, "`0` has an odd number");
-	assert_error(encoder, "00 0x", 5, "`0x` is no hex number");
+	assert_error(encoder, "00 0x", 5, "`0x` is not a hex number");
 	assert_error(encoder,
 		     "00\0"
 		     "00",
-		     5, "there is a NUL byte");
+		     5, "it contains a NUL byte");
 	payload_encoder_destroy(encoder);
 }
 
@@ -106,10 +106,10 @@ static void test_oversized_payload_is_rejected(void **state)
 	memset(most, '0', PAYLOAD_MAX);
 	most[PAYLOAD_MAX] = '\0';
 	assert_encoded(text, most, most, PAYLOAD_MAX);
-	assert_error(text, much, PAYLOAD_MAX + 1, "more bytes than a datagram carries");
-	assert_error(text, much, LINE_INPUT_MAX, "more bytes than a datagram carries");
+	assert_error(text, much, PAYLOAD_MAX + 1, "more bytes than a datagram can carry");
+	assert_error(text, much, LINE_INPUT_MAX, "more bytes than a datagram can carry");
 	assert_error(text, much, LINE_INPUT_MAX + 1, "it is too long");
-	assert_error(digits, much, LINE_INPUT_MAX, "more bytes than a datagram carries");
+	assert_error(digits, much, LINE_INPUT_MAX, "more bytes than a datagram can carry");
 	free(much);
 	free(most);
 	payload_encoder_destroy(text);

@@ -59,9 +59,9 @@ static void unknown_sections_are_rejected(void **state)
 	refused(ECHO "[Log]\n", "4: [Log]: unknown section: did you mean [log]?");
 	refused(ECHO "[log:x]\n", "4: [log:x]: unknown section: did you mean [log]?");
 	refused(ECHO "[peer]\n", "4: [peer]: unknown section: did you mean [peer:NAME]?");
-	refused(ECHO "[foo]\n", "4: [foo]: there is no such section: write udprelayd, log, ");
-	refused(ECHO "[statistics]\n", "4: [statistics]: there is no such section: write udprelayd, log, ");
-	refused(ECHO "[]\n", "4: []: there is no such section");
+	refused(ECHO "[foo]\n", "4: [foo]: unknown section: write udprelayd, log, ");
+	refused(ECHO "[statistics]\n", "4: [statistics]: unknown section: write udprelayd, log, ");
+	refused(ECHO "[]\n", "4: []: unknown section");
 }
 
 static void section_names_are_checked(void **state)
@@ -69,8 +69,8 @@ static void section_names_are_checked(void **state)
 	(void)state;
 	config_destroy(good("[listener:aZ09-_.]\naddress = *:7788\naction = echo\n"));
 	refused("[listener:]\naddress = *:7788\naction = echo\n", "1: [listener:]: not a valid name: write 1 to 32");
-	refused("[listener:a b]\naddress = *:7788\naction = echo\n", "1: [listener:a b]: the name is to have");
-	refused(ECHO "[peer:a:b]\naddress = 192.0.2.1:1\n", "4: [peer:a:b]: the name is to have");
+	refused("[listener:a b]\naddress = *:7788\naction = echo\n", "1: [listener:a b]: not a valid name: write 1 to");
+	refused(ECHO "[peer:a:b]\naddress = 192.0.2.1:1\n", "4: [peer:a:b]: not a valid name: write 1 to");
 }
 
 /* libinih cuts long names, so that two sections could get the same name. */
@@ -131,12 +131,12 @@ static void duplicates_are_rejected(void **state)
 static void required_keys_are_reported(void **state)
 {
 	(void)state;
-	refused("", " there is no listener: add a section [listener:NAME]");
+	refused("", " no listener is configured: add a section [listener:NAME]");
 	refused("[listener:e]\n", "1: [listener:e] address: missing: write", "1: [listener:e] action: missing: write");
 	refused("[listener:e]\naddress = *:1\naction = forward\n", "1: [listener:e] peers: missing: ");
 	refused(ECHO "[peer:p]\n", "4: [peer:p] address: missing: ");
 	refused(ECHO "[log]\nlevel =\n", "5: [log] level: the value is missing: write error, warning");
-	refused(ECHO "[log]\nlevel = ; info\n", "5: [log] level: there is no value");
+	refused(ECHO "[log]\nlevel = ; info\n", "5: [log] level: the value is missing");
 }
 
 /* An error that only follows from an earlier one is not reported. */
@@ -264,11 +264,11 @@ static void assert_unreadable(const char *path, const char *why)
 static void unusable_paths_are_reported(void **state)
 {
 	(void)state;
-	assert_unreadable("/nonexistent/x.ini", "cannot be opened: No such file or directory: write it");
+	assert_unreadable("/nonexistent/x.ini", "cannot be opened: No such file or directory: create it");
 	assert_unreadable("/etc/passwd/x.ini", "cannot be opened: Not a directory: ");
 	assert_unreadable("/tmp", "is a directory: name the file in it, such as /tmp/udprelayd.ini");
 	assert_unreadable("/dev/zero", "is a device, a pipe or a socket: name a regular file");
-	assert_unreadable("", "is no name of a file: write one, such as udprelayd.ini");
+	assert_unreadable("", "the file name is empty: write one, such as udprelayd.ini");
 }
 
 /* Opening a pipe must not block until a writer opens it. */

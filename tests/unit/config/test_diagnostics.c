@@ -156,12 +156,12 @@ static void long_texts_keep_both_ends(void **state)
 
 	(void)state;
 	memset(text, '\x01', 100000);
-	add_entry(&diagnostics, 1, "s", "k", "`%s` is wrong", text);
+	add_entry(&diagnostics, 1, "s", "k", "`%s` is not valid", text);
 	stored = diagnostics.items[0].text;
 	assert_in_range(strlen(stored), 1000, 4100);
 	assert_int_equal(strncmp(stored, "[s] k: `\\x01", 12), 0);
 	assert_non_null(strstr(stored, "\\x01\u2026\\x01"));
-	assert_string_equal(stored + strlen(stored) - 14, "\\x01` is wrong");
+	assert_string_equal(stored + strlen(stored) - 18, "\\x01` is not valid");
 	free(text);
 	diagnostics_finish(&diagnostics);
 }

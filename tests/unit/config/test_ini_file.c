@@ -154,7 +154,7 @@ static void indentation_alone_is_no_continuation(void **state)
 static void missing_commas_are_suggested(void **state)
 {
 	struct fixture *f = *state;
-	static const char comma[] = "does the line before it lack a comma?";
+	static const char comma[] = "add a comma to the previous line";
 
 	read_text(f, "[a]\nk = 1\n 2\n 3, 4\n 5 ,6\n[::1]:7\n::1:8\nsome words\n[b]\n9\n");
 	assert_int_equal(f->diagnostics.count, 7);
@@ -205,7 +205,7 @@ static void line_length_is_limited(void **state)
 		 INI_FILE_LINE_MAX + 1, value);
 	read_text(f, text);
 	assert_int_equal(f->diagnostics.count, 3);
-	assert_error(f, 0, 3, "[a] l: the line has 197 bytes, but a socket address holds at most 196 that can be read");
+	assert_error(f, 0, 3, "[a] l: the line has 197 bytes, but the maximum is 196");
 	assert_error(f, 1, 4, "[a] m: the line has");
 	assert_error(f, 2, 7, "[a] n: the line has");
 	assert_int_equal(f->file.entry_count, 5);
@@ -248,7 +248,7 @@ static void control_characters_are_rejected(void **state)
 	assert_error(f, 2, 4, "[a]: column 1 is the control character 0x00");
 	assert_error(f, 3, 5, "[a] l: column 5 is the control character 0x1b");
 	assert_error(f, 4, 6, "[a] m: column 6 is the control character 0x0d");
-	assert_error(f, 5, 7, "[]: the section's name is not closed");
+	assert_error(f, 5, 7, "[]: the `]` after the section name is missing");
 	assert_error(f, 6, 7, "[]: column 2 is the control character 0x00");
 	assert_error(f, 7, 8, "[] n: column 6 is the control character 0x7f");
 	assert_error(f, 8, 10, "[] o: column 2 is the control character 0x01");
@@ -263,8 +263,8 @@ static void malformed_sections_are_reported(void **state)
 	read_text(f, "[a\nk = 1\n[b] c\nl = 2\n[c ;]\n");
 	assert_int_equal(f->diagnostics.count, 3);
 	assert_error(f, 0, 1, "[a]: the `]` after the section name is missing: write [name]");
-	assert_error(f, 1, 3, "[b]: `c` follows the section's name");
-	assert_error(f, 2, 5, "[c]: the section's name is not closed");
+	assert_error(f, 1, 3, "[b]: unexpected `c` after the section name");
+	assert_error(f, 2, 5, "[c]: the `]` after the section name is missing");
 	assert_entry(f, 0, "a", "k", "1", 2);
 	assert_entry(f, 1, "b", "l", "2", 4);
 }
@@ -289,7 +289,7 @@ static void entries_need_section_and_key(void **state)
 
 	read_text(f, "k = 1,\n2\n[a]\n= 3,\n4\n: 5\nl ; = 6\n");
 	assert_int_equal(f->diagnostics.count, 4);
-	assert_error(f, 0, 1, "k: the key stands before any section: write [udprelayd]");
+	assert_error(f, 0, 1, "k: the key is not in a section: write [udprelayd]");
 	assert_error(f, 1, 4, "[a]: the key before `=`");
 	assert_error(f, 2, 6, "[a]: the key before `:`");
 	assert_error(f, 3, 7, "[a]: `l` is neither");
@@ -321,7 +321,7 @@ static void file_size_is_limited(void **state)
 
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		assert_aborted(*state, fopencookie(&bytes[i], "r", (cookie_io_functions_t){.read = read_endlessly}), 1,
-			       "the file has more than 16 MiB");
+			       "the file is larger than 16 MiB");
 }
 
 /* Returns a file with "[a]" and then one line for each number from 1 to count. The caller closes it. */

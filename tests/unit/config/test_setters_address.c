@@ -32,13 +32,13 @@ static void listener_addresses(void **state)
 		"7788|*|localhost:1|1.2.3.4|1.2.3:4|1.2.3.4:65536|1.2.3.4:01|::1:80|[::1]|[1.2.3.4]:5|unix:x|unix:|*:",
 		"[listener:e] address: `");
 	assert_rejected("[listener:e]\naction = sink\n", "address", "[::ffff:192.0.2.1]:1",
-			"[listener:e] address: `[::ffff:192.0.2.1]:1` is an IPv4 address in IPv6 clothes");
+			"[listener:e] address: `[::ffff:192.0.2.1]:1` is an IPv4-mapped IPv6 address");
 	assert_rejected("[listener:e]\naction = sink\n", "address", ",|*:1,|,*:1|*:1,,*:2|*:1,,,*:2",
 			"[listener:e] address: `");
 	assert_rejected("[listener:e]\naction = sink\n", "address", "localhost:1",
 			"[listener:e] address: `localhost:1`: names are not accepted here: write an IP address");
 	assert_rejected("[listener:e]\naction = sink\n", "address", "::1:77",
-			"[listener:e] address: `::1:77`: write [::1]:77");
+			"[listener:e] address: `::1:77`: an IPv6 address needs brackets: write [::1]:77");
 }
 
 static void systemd_sockets(void **state)
@@ -65,11 +65,11 @@ static void systemd_sockets(void **state)
 			"[listener:e] address: `fd:a` is listed twice: remove one");
 	assert_rejected(
 		"[listener:e]\naction = sink\naddress = fd:a\n", "interface", "lo",
-		"[listener:e] interface: a socket of fd:NAME has its interface from systemd: remove this, and write "
+		"[listener:e] interface: systemd sets the interface of a fd:NAME socket: remove this line, and write "
 		"BindToDevice=");
 	assert_rejected(
 		"[listener:e]\naction = sink\naddress = fd:a\n", "freebind", "on",
-		"[listener:e] freebind: a socket of fd:NAME is bound by systemd: remove this, and write FreeBind=yes");
+		"[listener:e] freebind: systemd binds a fd:NAME socket: remove this line, and write FreeBind=yes");
 }
 
 static void network_keys(void **state)
@@ -146,7 +146,7 @@ static void source_list_entries_have_lines(void **state)
 	assert_int_equal(line_of(deny, "2001:db8::1"), 8);
 	config_destroy(config);
 	refused(ECHO "allow = 192.0.2.0/24,\n  192.0.2/24,\n\n  ::/0, ::1/0\n",
-		"5: [listener:e] allow: `192.0.2/24`: this is no prefix: write one such as ",
+		"5: [listener:e] allow: `192.0.2/24`: not a prefix: write one such as ",
 		"7: [listener:e] allow: `::1/0`: some bits after the prefix length are set: write ::/0");
 }
 
@@ -255,11 +255,12 @@ static void http_hosts(void **state)
 			"[http] hosts: `");
 	assert_rejected(
 		HTTP, "hosts", "a:1",
-		"[http] hosts: `a:1` is no name of a host: write a name or an IP address as in a URL, without port and "
+		"[http] hosts: `a:1` is not a host name: write a name or an IP address as in a URL, without port and "
 		"brackets");
 	refused(ECHO "[http]\nhosts = a.example\n",
-		"5: [http] hosts: does nothing without an address: write `listen = ");
-	refused(ECHO "[http]\nlisten = off\nhosts = a.example\n", "6: [http] hosts: does nothing without an address: ");
+		"5: [http] hosts: has no effect without an address: write `listen = ");
+	refused(ECHO "[http]\nlisten = off\nhosts = a.example\n",
+		"6: [http] hosts: has no effect without an address: ");
 	refused(ECHO "[http]\nlisten = *:1\nhosts = a.example\n", "5: [http] listen: ");
 }
 
@@ -285,11 +286,16 @@ static void http_addresses_are_checked(void **state)
 	assert_rejected(ECHO "[http]\n", "listen",
 			"::ffff:127.0.0.1:9100|[::ffff:127.0.0.1]:9100|239.1.2.3:9100|[fe80::1]:9100",
 			"[http] listen: `");
-	refused(ECHO "[http]\nlisten = *:9100\n", "5: [http] listen: `*:9100` lets everybody ask");
-	refused(ECHO "[http]\nlisten = 9100\n", "5: [http] listen: `9100` lets everybody ask");
-	refused(ECHO "[http]\nlisten = :9100\n", "5: [http] listen: `:9100` lets everybody ask");
-	refused(ECHO "[http]\nlisten = 0.0.0.0:9100\n", "5: [http] listen: `0.0.0.0:9100` lets everybody ask");
-	refused(ECHO "[http]\nlisten = [::]:9100\n", "5: [http] listen: `[::]:9100` lets everybody ask");
+	refused(ECHO "[http]\nlisten = *:9100\n",
+		"5: [http] listen: `*:9100` shows the names and addresses of listeners and peers to every host");
+	refused(ECHO "[http]\nlisten = 9100\n",
+		"5: [http] listen: `9100` shows the names and addresses of listeners and peers to every host");
+	refused(ECHO "[http]\nlisten = :9100\n",
+		"5: [http] listen: `:9100` shows the names and addresses of listeners and peers to every host");
+	refused(ECHO "[http]\nlisten = 0.0.0.0:9100\n",
+		"5: [http] listen: `0.0.0.0:9100` shows the names and addresses of listeners and peers to every host");
+	refused(ECHO "[http]\nlisten = [::]:9100\n",
+		"5: [http] listen: `[::]:9100` shows the names and addresses of listeners and peers to every host");
 }
 
 int main(void)

@@ -27,11 +27,11 @@ static void duplicate_addresses_are_rejected(void **state)
 	(void)state;
 	refused(TWO("address = *:1", "address = *:1"),
 		"6: [listener:b] address: `*:1` is already used by listener `a` (`*:1`): choose another address");
-	refused(TWO("address = *:1", "address = 0.0.0.0:1"), "6: [listener:b] address: `0.0.0.0:1` is taken");
+	refused(TWO("address = *:1", "address = 0.0.0.0:1"), "6: [listener:b] address: `0.0.0.0:1` is already used");
 	refused(TWO("address = [::]:1", "address = *:1"),
 		"6: [listener:b] address: `*:1` is already used by listener `a`");
 	refused(TWO("address = [::1]:1", "address = [0:0::1]:1"), "6: [listener:b] address: ");
-	refused(TWO("address = unix:/x", "address = unix:/x"), "6: [listener:b] address: `unix:/x` is taken");
+	refused(TWO("address = unix:/x", "address = unix:/x"), "6: [listener:b] address: `unix:/x` is already used");
 }
 
 /* The kernel can bind each of the two addresses, but not both. */
@@ -40,8 +40,9 @@ static void wildcard_conflicts_with_single_addresses(void **state)
 	(void)state;
 	refused(TWO("address = *:1", "address = 127.0.0.1:1"), "6: [listener:b] address: `127.0.0.1:1` is already used "
 							       "by listener `a` (`*:1`): choose another address");
-	refused(TWO("address = [::1]:1", "address = *:1"), "6: [listener:b] address: `*:1` is taken");
-	refused(TWO("address = 127.0.0.1:1", "address = 0.0.0.0:1"), "6: [listener:b] address: `0.0.0.0:1` is taken");
+	refused(TWO("address = [::1]:1", "address = *:1"), "6: [listener:b] address: `*:1` is already used");
+	refused(TWO("address = 127.0.0.1:1", "address = 0.0.0.0:1"),
+		"6: [listener:b] address: `0.0.0.0:1` is already used");
 	refused(TWO("address = 0.0.0.0:1, 127.0.0.1:1", "address = *:3"),
 		"3: [listener:a] address: `127.0.0.1:1` covers the same address as `0.0.0.0:1`: remove one");
 	refused(TWO("address = *:1\ninterface = eth0", "address = 127.0.0.1:1"), "7: [listener:b] address: ");
@@ -76,7 +77,7 @@ static void peer_must_not_be_own_listener(void **state)
 {
 	(void)state;
 	refused(AND_PEER("address = 192.0.2.1:7788", "192.0.2.1:7788"),
-		"5: [peer:p] address: `192.0.2.1:7788` is our own listener `a`: datagrams would go round in circles");
+		"5: [peer:p] address: `192.0.2.1:7788` is our own listener `a`, so datagrams would loop");
 	refused(AND_PEER("address = *:7788", "127.0.0.1:7788"), "5: [peer:p] address: `127.0.0.1:7788` is our own");
 	refused(AND_PEER("address = *:7788", "127.5.6.7:7788"), "5: [peer:p] address: ");
 	refused(AND_PEER("address = *:7788", "[::1]:7788"), "5: [peer:p] address: ");
@@ -196,11 +197,13 @@ static void peers_need_forward_or_relay(void **state)
 {
 	(void)state;
 	refused("[listener:a]\naddress = *:1\naction = echo\npeers = p\n[peer:p]\naddress = 192.0.2.1:9\n",
-		"4: [listener:a] peers: only forward and relay send to peers: remove it, or write `action = forward` "
+		"4: [listener:a] peers: only forward and relay send to peers: remove this line, or write `action = "
+		"forward` "
 		"or "
 		"`action = relay`");
 	refused("[listener:a]\naddress = *:1\npeers = q\naction = sink\n",
-		"3: [listener:a] peers: only forward and relay send to peers: remove it, or write `action = forward` "
+		"3: [listener:a] peers: only forward and relay send to peers: remove this line, or write `action = "
+		"forward` "
 		"or "
 		"`action = relay`");
 	refused("[listener:a]\naddress = *:1\npeers = q, p, r\naction = forward\n[peer:p]\naddress = 192.0.2.1:9\n",
@@ -229,7 +232,7 @@ static void relay_needs_a_peer_that_is_no_backup(void **state)
 		"4: [listener:a] peers: every peer is a backup: remove `backup = on` from one of them");
 	refused(RELAY("q", "", "backup = on"), "4: [listener:a] peers: every peer is a backup: ");
 	refused(RELAY("p, r", "backup = on", ""), "4: [listener:a] peers: there is no peer `r`: ");
-	refused(RELAY("p, p", "backup = on", ""), "4: [listener:a] peers: `p` is named twice: ");
+	refused(RELAY("p, p", "backup = on", ""), "4: [listener:a] peers: `p` is listed twice: ");
 	assert_accepted("[listener:a]\naddress = *:1\naction = forward\npeers = p\n"
 			"[peer:p]\naddress = 192.0.2.1:9\nbackup = on\n");
 	assert_accepted(AND_PEER("address = *:1",
@@ -272,31 +275,32 @@ static void check_keys_need_check(void **state)
 		"9: [peer:p] check_timeout: has no effect without `check = on`: write that, or remove this line",
 		"10: [peer:p] check_rise: has no effect without `check = on`: write that, or remove this line",
 		"11: [peer:p] check_fall: has no effect without `check = on`: write that, or remove this line");
-	refused(PEER("check = off\ncheck_rise = 1"), "7: [peer:p] check_rise: does nothing without `check = on`: ");
-	refused(PEER("check = of\ncheck_rise = 1"), "6: [peer:p] check: `of` is wrong");
-	refused(PEER("check_rise = 0"), "6: [peer:p] check_rise: `0` is wrong");
-	refused(PEER("check_interval = 1s\ncheck_timeout = 2s"), "6: [peer:p] check_interval: does nothing ",
-		"7: [peer:p] check_timeout: does nothing ");
+	refused(PEER("check = off\ncheck_rise = 1"), "7: [peer:p] check_rise: has no effect without `check = on`: ");
+	refused(PEER("check = of\ncheck_rise = 1"), "6: [peer:p] check: `of` is not valid");
+	refused(PEER("check_rise = 0"), "6: [peer:p] check_rise: `0` is not valid");
+	refused(PEER("check_interval = 1s\ncheck_timeout = 2s"), "6: [peer:p] check_interval: has no effect ",
+		"7: [peer:p] check_timeout: has no effect ");
 	assert_accepted(
 		PEER("check_send = a\ncheck_expect = b\ncheck_interval = 9s\ncheck_timeout = 1s\ncheck_rise = 1\n"
 		     "check_fall = 1\ncheck = on"));
 	refused("[listener:a]\naddress = *:1\naction = sink\n[peer:p]\naddress = host.example:9\ncheck_fall = 1\n",
-		"6: [peer:p] check_fall: does nothing without `check = on`: ");
+		"6: [peer:p] check_fall: has no effect without `check = on`: ");
 }
 
 static void check_timeout_fits_into_interval(void **state)
 {
 	(void)state;
 	refused(PEER("check = on\ncheck_interval = 1s\ncheck_timeout = 1001ms"),
-		"8: [peer:p] check_timeout: check_timeout (1001ms) is longer than check_interval (1000ms): shorten the "
-		"one, or lengthen the other");
+		"8: [peer:p] check_timeout: check_timeout (1001ms) is longer than check_interval (1000ms): lower "
+		"check_timeout, or raise check_interval");
 	refused(PEER("check = on\ncheck_interval = 1s"),
 		"7: [peer:p] check_interval: check_timeout (2000ms) is longer than check_interval (1000ms): ");
 	refused(PEER("check = on\ncheck_timeout = 6s"),
 		"7: [peer:p] check_timeout: check_timeout (6000ms) is longer than check_interval (5000ms): ");
-	refused(PEER("check = on\ncheck_interval = 1\ncheck_timeout = 6s"), "7: [peer:p] check_interval: `1` is wrong");
+	refused(PEER("check = on\ncheck_interval = 1\ncheck_timeout = 6s"),
+		"7: [peer:p] check_interval: `1` is not valid");
 	refused(PEER("check = on\ncheck_interval = 1s\ncheck_timeout = 0s"),
-		"8: [peer:p] check_timeout: `0s` is wrong");
+		"8: [peer:p] check_timeout: `0s` is not valid");
 	assert_accepted(PEER("check = on\ncheck_interval = 1s\ncheck_timeout = 1000ms"));
 	assert_accepted(PEER("check = on\ncheck_interval = 2s"));
 }
@@ -306,10 +310,10 @@ static void hex_cannot_be_converted(void **state)
 	(void)state;
 	refused("[listener:a]\naddress = *:1\naction = forward\npeers = p, q\nencoding = utf-8, HEX\n"
 		"[peer:p]\naddress = 192.0.2.1:9\nencoding = gbk\n[peer:q]\naddress = 192.0.2.2:9\n",
-		"5: [listener:a] encoding: `hex` is not a charset, but peer `p` needs conversion to gbk from");
+		"5: [listener:a] encoding: `hex` is not a charset, but peer `p` needs conversion to gbk");
 	refused("[listener:a]\naddress = *:1\naction = relay\npeers = p\nencoding = hex\n"
 		"[peer:p]\naddress = 192.0.2.1:9\nencoding = gbk\n",
-		"5: [listener:a] encoding: `hex` is not a charset, but peer `p` needs conversion to gbk from");
+		"5: [listener:a] encoding: `hex` is not a charset, but peer `p` needs conversion to gbk");
 	assert_accepted("[listener:a]\naddress = *:1\naction = forward\npeers = p\nencoding = utf-8, hex\n"
 			"[peer:p]\naddress = 192.0.2.1:9\n");
 }
@@ -338,12 +342,12 @@ static void source_burst_needs_source_limit(void **state)
 {
 	(void)state;
 	refused(TWO("address = *:1\nsource_burst = 5", "address = *:2"),
-		"4: [listener:a] source_burst: does nothing without a limit: write `source_limit = N`, datagrams a "
-		"second, or remove this line");
+		"4: [listener:a] source_burst: has no effect without a limit: write `source_limit = N` (datagrams per "
+		"second), or remove this line");
 	refused(TWO("address = *:1\nsource_burst = 0\nsource_limit = 0", "address = *:2"),
-		"4: [listener:a] source_burst: does nothing");
+		"4: [listener:a] source_burst: has no effect");
 	refused(TWO("address = *:1\nsource_burst = 5\nsource_limit = x", "address = *:2"),
-		"5: [listener:a] source_limit: `x` is wrong");
+		"5: [listener:a] source_limit: `x` is not valid");
 	refused(TWO("address = unix:/x\nsource_limit = 5", "address = *:2"),
 		"4: [listener:a] source_limit: has no effect on unix: addresses: remove this line");
 	assert_accepted(TWO("address = *:1\nsource_burst = 5\nsource_limit = 1", "address = *:2\nsource_limit = 1"));
@@ -387,9 +391,9 @@ static void group_needs_user(void **state)
 	refused(ECHO "[udprelayd]\nuser = 123456\n",
 		"5: [udprelayd] user: no user has the number 123456, so its group is unknown: add `group = NAME`");
 	refused(ECHO "[udprelayd]\nuser = no-such-user\ngroup = no-such-group\n",
-		"5: [udprelayd] user: unknown user `no-such-user`: create one",
-		"6: [udprelayd] group: unknown group `no-such-group`: create one");
-	refused(ECHO "[udprelayd]\nuser = 123456\ngroup = no-such-group\n", "6: [udprelayd] group: there is no group");
+		"5: [udprelayd] user: unknown user `no-such-user`: create it",
+		"6: [udprelayd] group: unknown group `no-such-group`: create it");
+	refused(ECHO "[udprelayd]\nuser = 123456\ngroup = no-such-group\n", "6: [udprelayd] group: unknown group");
 }
 
 static void http_path_must_not_be_a_listener(void **state)

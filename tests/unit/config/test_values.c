@@ -173,7 +173,7 @@ static void words_of_hex_digits(void **state)
 	assert_memory_equal(bytes, "\x00\xff\x0a\x0b\x7f", 5);
 	assert_non_null(strstr(value_hex_words(odd, bytes, &size, &word), "odd number"));
 	assert_string_equal(word, "0a0");
-	assert_non_null(strstr(value_hex_words(letters, bytes, &size, &word), "no hex number"));
+	assert_non_null(strstr(value_hex_words(letters, bytes, &size, &word), "not a hex number"));
 	assert_string_equal(word, "zz");
 }
 

@@ -189,7 +189,7 @@ static void failed_call_is_logged(void **state)
 static void assert_root_is_regained(struct fixture *f)
 {
 	assert_int_equal(privileges_drop(&f->config, f->log.log), -EPERM);
-	assert_logged(&f->log, "error: t.ini:7: [udprelayd] user: became `someone`, but not for good: ");
+	assert_logged(&f->log, "error: t.ini:7: [udprelayd] user: became `someone`, but not permanently: ");
 }
 
 static void successful_setuid_0_is_an_error(void **state)
@@ -217,7 +217,7 @@ static void root_without_a_user_logs_a_warning(void **state)
 	f->config.user.name = NULL;
 	assert_int_equal(privileges_drop(&f->config, f->log.log), 0);
 	assert_string_equal(process.calls, "");
-	assert_logged(&f->log, "warning: running as root, with more rights than are needed: write `user = nobody`");
+	assert_logged(&f->log, "warning: running as root, with more rights than needed: write `user = nobody`");
 }
 
 static void without_root_the_user_must_match(void **state)
@@ -258,7 +258,7 @@ static void files_writable_by_others_are_logged(void **state)
 	snprintf(expected, sizeof(expected), "%s can be changed by users other than its owner: run `chmod go-w %s`",
 		 path, path);
 	assert_logged(&f->log, expected);
-	snprintf(expected, sizeof(expected), "%s may be written", directory);
+	snprintf(expected, sizeof(expected), "%s can be changed", directory);
 	assert_not_logged(&f->log, expected);
 	chmod(directory, 0702);
 	f->config.path = (char *)"/nowhere/t.ini";

@@ -323,7 +323,7 @@ static void test_reopen_splits_no_line(void **state)
 		push(f, 0, i);
 	await_words(f, f->messages_path, "the reader is too slow");
 	datagram_log_reopen(f->dlog);
-	await_words(f, f->messages_path, "opened anew");
+	await_words(f, f->messages_path, "reopened");
 	for (uint64_t end = clock_monotonic_ms() + TIMEOUT_MS; clock_monotonic_ms() < end;) {
 		ssize_t got = read(reader, f->text + size, sizeof(f->text) - 1 - size);
 

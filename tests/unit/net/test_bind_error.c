@@ -61,8 +61,8 @@ static void test_hint_for_a_path(void **state)
 	for (int stream = 0; stream < 2; stream++) {
 		assert_hint("unix:/run/x", stream, EADDRINUSE, "`ss -lxp`");
 		assert_hint("unix:/run/x", stream, EEXIST, "file of another kind");
-		assert_hint("unix:/run/x", stream, EACCES, "may not write to the directory");
-		assert_hint("unix:/run/x", stream, EPERM, "may not write to the directory");
+		assert_hint("unix:/run/x", stream, EACCES, "cannot write to the directory");
+		assert_hint("unix:/run/x", stream, EPERM, "cannot write to the directory");
 		assert_hint("unix:/run/x", stream, ENOENT, "create it");
 		assert_hint("unix:/run/x", stream, EINVAL, "it cannot be bound");
 	}
@@ -98,8 +98,9 @@ static void test_message_has_file_line_key_and_call(void **state)
 	struct socket_error error = {"bind", EADDRINUSE};
 
 	bind_error_log(((struct log_capture *)*state)->log, &config, &listener, &bind, &error);
-	assert_message(*state, "error: t.ini:7: [listener:a] address: 192.0.2.1:53: another program has it (`ss -lunp` "
-			       "names it): stop that one, or choose another address (bind: Address already in use)\n");
+	assert_message(*state,
+		       "error: t.ini:7: [listener:a] address: 192.0.2.1:53: another program uses it (`ss -lunp` "
+		       "shows which): stop that program, or choose another address (bind: Address already in use)\n");
 }
 
 static void test_message_for_a_command_line_has_no_file(void **state)
@@ -118,8 +119,8 @@ static void test_message_for_a_device_names_the_interface(void **state)
 	struct socket_error error = {"SO_BINDTODEVICE", ENODEV};
 
 	bind_error_log(((struct log_capture *)*state)->log, &config, &listener, &bind, &error);
-	assert_message(*state, "error: t.ini:8: [listener:a] interface: eth7: there is no such interface: `ip link` "
-			       "lists them (SO_BINDTODEVICE: No such device)\n");
+	assert_message(*state, "error: t.ini:8: [listener:a] interface: eth7: no such interface: `ip link` "
+			       "lists the interfaces (SO_BINDTODEVICE: No such device)\n");
 }
 
 static void test_message_for_a_unit_names_its_setting(void **state)
@@ -146,7 +147,7 @@ static void test_message_for_a_group(void **state)
 	assert_int_equal(log_capture_count(capture, "t.ini:9: [listener:a] multicast: 239.1.2.3: no route"), 1);
 	strcpy(group.interface, "eth7");
 	bind_error_log_group(capture->log, &config, &listener, &group, &error);
-	assert_int_equal(log_capture_count(capture, "multicast: 239.1.2.3%eth7: there is no such interface"), 1);
+	assert_int_equal(log_capture_count(capture, "multicast: 239.1.2.3%eth7: no such interface"), 1);
 	group.group = parse("[ff02::1234]:0");
 	error.error = ENOMEM;
 	bind_error_log_group(capture->log, &config, &listener, &group, &error);

@@ -424,7 +424,7 @@ static void test_own_address_is_logged(void **state)
 	start_peers(f);
 	resolve(f, "192.0.2.7 192.0.2.8 192.0.2.9");
 	assert_endpoints(f->last, NAMED, "192.0.2.7:101 192.0.2.8:101 192.0.2.9:101");
-	assert_true(log_has(f, "error: peer b: b.test is 192.0.2.8:101, which is one of our own listeners: "));
+	assert_true(log_has(f, "error: peer b: b.test is 192.0.2.8:101, one of our own listeners, so "));
 	assert_true(log_has(f, "info: peer b: b.test is 192.0.2.7:101, 192.0.2.9:101\n"));
 }
 

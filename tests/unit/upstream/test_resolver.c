@@ -201,8 +201,9 @@ static void test_success_after_failures_is_logged(void **state)
 
 	complete(f, 0, 1);
 	complete(f, EAI_NONAME, 0);
-	assert_int_equal(log_lines(f, "cannot resolve host.test: Name or service not known; its last address stays in "
-				      "use; the look-up is repeated\n"),
+	assert_int_equal(log_lines(f,
+				   "cannot resolve host.test: Name or service not known; its previous address stays in "
+				   "use; the look-up is repeated\n"),
 			 1);
 	complete(f, 0, 1);
 	assert_int_equal(f->changes, 1);
@@ -248,8 +249,9 @@ static void test_list_without_usable_address_keeps_the_last_address(void **state
 	complete(f, 0, 1);
 	complete_with(f, "224.0.0.1");
 	assert_int_equal(f->changes, 1);
-	assert_int_equal(log_lines(f, "cannot resolve host.test: 224.0.0.1:53 is a multicast group; its last address "
-				      "stays in use; the look-up is repeated\n"),
+	assert_int_equal(log_lines(f,
+				   "cannot resolve host.test: 224.0.0.1:53 is a multicast group; its previous address "
+				   "stays in use; the look-up is repeated\n"),
 			 1);
 }
 
