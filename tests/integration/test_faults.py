@@ -353,10 +353,10 @@ class ReceivingTest(harness.TestCase):
         """It is tried again now and then, not all the time; and then everything that waits in it is taken."""
         case = EchoCase(self, "recvmmsg:ENOMEM:after=2:first=40")
         case.daemon.ready()
-        begin = time.monotonic()
+        seconds = processor_seconds(case.daemon.process)
         case.round()
         case.settle(True)
-        self.assertGreater(time.monotonic() - begin, 0.2)
+        self.assertLess(processor_seconds(case.daemon.process) - seconds, 0.2)
         self.assertEqual(case.faults.injected(), 40)
         case.check(case.daemon.end())
         self.assertEqual(case.heard, case.sent)
@@ -367,12 +367,13 @@ class ReceivingTest(harness.TestCase):
             with self.subTest(error=error):
                 case = RelayCase(self, f"recv:{error}:after=2:first=40")
                 case.daemon.ready()
-                begin, seconds = time.monotonic(), processor_seconds(case.daemon.process)
-                case.round()
-                case.settle(True)
-                self.assertGreater(time.monotonic() - begin, 0.2)
-                self.assertLess(processor_seconds(case.daemon.process) - seconds, 0.2)
+                seconds = processor_seconds(case.daemon.process)
+                end = time.monotonic() + harness.PATIENCE
+                while case.faults.injected() < 40 and time.monotonic() < end:
+                    case.round()  # a worker that is late reads the replies with other calls, which do not fail
+                    case.settle(True)
                 self.assertEqual(case.faults.injected(), 40)
+                self.assertLess(processor_seconds(case.daemon.process) - seconds, 0.2)
                 counters = case.daemon.end()
                 case.check(counters)
                 self.assertTrue(case.is_whole(0))
