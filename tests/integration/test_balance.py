@@ -123,7 +123,7 @@ class BalanceTest(harness.TestCase):
         gone.close()
         self.await_answer(client, daemon)
         self.assertEqual(self.chosen(other, daemon.address("a")), 1)
-        daemon.await_line("peer p0: .* refuses: new sessions avoid it")
+        daemon.await_line("peer p0: .* refuses datagrams: new sessions avoid it")
         daemon.end()
 
     def await_answer(self, client, daemon, wanted=None):
@@ -303,7 +303,7 @@ class CheckTest(harness.TestCase):
             pass
         only.sendto(b"answer", heard[1])
         self.assertEqual(client.recv(100), b"answer")
-        daemon.await_line("listener a: all its peers are down")
+        daemon.await_line("listener a: all peers are down")
         daemon.end()
 
 

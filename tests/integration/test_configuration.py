@@ -47,7 +47,7 @@ class ConfigurationTest(harness.TestCase):
         daemon = self.serve(config)
         said = subprocess.run([harness.DAEMON, "-c", daemon.path, "-t"], capture_output=True, text=True, check=True)
         self.assertRegex(said.stderr, "^warning: .*" + unused)
-        self.assertIn("the configuration is good", said.stdout)
+        self.assertIn("the configuration is valid", said.stdout)
         self.assertRegex(daemon.lines[0], "warning: .*" + unused)
         with open(daemon.path, "w", encoding="utf-8") as file:
             file.write("[listener:a]\naddress = 127.0.0.1:0\naction = forward\npeers = b, c\n"
@@ -61,7 +61,7 @@ class ConfigurationTest(harness.TestCase):
         self.assert_refused(GOOD + "".join(f"[peer:{name}]\naddress = {address}:9\n" for name, address in (
             ("a", "255.255.255.255"), ("b", "127.255.255.255"), ("c", "0.1.2.3"), ("d", "239.1.2.3"))),
                             r":5: \[peer:a\] address: .* is a broadcast address", r":7: \[peer:b\] address: .* broadcast",
-                            r":9: \[peer:c\] address: `0\.1\.2\.3:9` is nobody's address")
+                            r":9: \[peer:c\] address: `0\.1\.2\.3:9` is not the address of a host")
 
     def test_unknown_peer(self):
         self.assert_refused("[listener:a]\naddress = *:7799\naction = forward\npeers = b\n", r":4: \[listener:a\] peers: ")

@@ -49,7 +49,7 @@ class NamesTest(ExplainCase):
         facts = self.facts("[listener:f]\naddress = 127.0.0.1:7788\naction = forward\npeers = p\n"
                            "[peer:p]\naddress = two.test:9\n", "127.0.0.1:5 > f")
         self.assertIn("peer p: two.test:9 is now 127.0.0.10:9, 127.0.0.11:9; the first one is used (line 6), "
-                      "bytes untouched (encoding, default)", facts)
+                      "payload unchanged (encoding, default)", facts)
         self.assertEqual(facts[-1], "verdict: forwarded:1/1")
 
     def test_a_name_that_is_unknown(self):

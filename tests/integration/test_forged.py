@@ -359,7 +359,7 @@ class FloodTest(ForgedTest):
         counters = daemon.summary()
         self.assertEqual((counters["relay a"]["started"], counters["listener a"]["source_sessions"]), (100, 1900))
         daemon.await_line(r"warning: listener a: the source of 198\.51\.100\.7:\d+ has 100 sessions "
-                          r"\(source_sessions\); further ones are dropped")
+                          r"\(source_sessions\); its new clients are dropped")
         self.converse(self.udp("192.0.2.1"), address)
         daemon.end()
 

@@ -422,7 +422,7 @@ class HttpTest(harness.TestCase):
                 file.write(config("127.0.0.1:1"))
             daemon.send_signal(signal.SIGHUP)
             daemon.await_line("notice: configuration %d active" % (number + 1))
-        daemon.await_line(r"\[http\] listen: it stays as it is stay until the daemon is restarted")
+        daemon.await_line(r"\[http\] listen: a reload cannot change it: restart the daemon")
         self.assert_serves(daemon)
         daemon.end()
 

@@ -201,7 +201,7 @@ class UnixTest(harness.TestCase):
     def test_a_file_is_not_removed(self):
         with open(self.path, "w", encoding="ascii") as file:
             file.write("precious")
-        self.assertRegex(self.refused(self.config, 1), r"address: unix:\S+: a file of another kind is in the way")
+        self.assertRegex(self.refused(self.config, 1), r"address: unix:\S+: the path is a file of another kind")
         with open(self.path, encoding="ascii") as file:
             self.assertEqual(file.read(), "precious")
 

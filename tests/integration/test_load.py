@@ -293,8 +293,8 @@ class TargetTest(LoadTestCase):
         for host, shown in (("192.0.2.1", "192.0.2.1:7"), ("2001:db8::1", "[2001:db8::1]:7"),
                             ("::ffff:192.0.2.1", "192.0.2.1:7")):
             self.assertEqual(self.refused(host, "7"),
-                             f"udprelay: {shown} is neither loopback, private nor link-local: add --yes-i-own-it if it is "
-                             "yours to load\n")
+                             f"udprelay: {shown} is not loopback, private or link-local: add --yes-i-own-it if you "
+                             "may load it\n")
 
     def test_groups_and_broadcast(self):
         """Whoever owns them. That 127.255.255.255 is one, the kernel knows."""

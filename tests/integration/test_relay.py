@@ -287,7 +287,7 @@ class RelayTest(harness.TestCase):
         self.assertEqual([self.heard(peer, client, address) for client in clients[:3]], sessions)
         for session, client in zip(sessions, clients):
             self.answered(peer, session, client)
-        daemon.await_line(r"warning: listener a: all 3 sessions are taken \(max_sessions\)")
+        daemon.await_line(r"warning: listener a: all 3 sessions are in use \(max_sessions\)")
         daemon.await_counter("relay a", "ended", 3)
         self.heard(peer, clients[4], address)
         counters = daemon.end()

@@ -314,7 +314,7 @@ class ChangeTest(ReloadCase):
     def test_what_takes_a_new_start(self):
         daemon = self.serve("[udprelayd]\nworkers = 2\n" + ECHO)
         self.reload(daemon, "[udprelayd]\nworkers = 3\n" + ECHO)
-        daemon.await_line(r"warning: .*\[udprelayd\] workers: it stays at 2 stay until the daemon is restarted")
+        daemon.await_line(r"warning: .*\[udprelayd\] workers: a reload cannot change it: 2 stay until the daemon is restarted")
         self.assert_echoes(self.udp(), daemon.address("a"), b"as before")
 
     def test_systemd_is_told(self):
@@ -430,7 +430,7 @@ class SessionTest(ReloadCase):
         port = self.peers[0].getsockname()[1]
         self.peers[0].close()
         client.sendto(b"refused", daemon.address("a"))
-        daemon.await_line("peer p0: .* refuses: new sessions avoid it")
+        daemon.await_line("peer p0: .* refuses datagrams: new sessions avoid it")
         with open(daemon.path, encoding="utf-8") as file:
             self.reload(daemon, file.read())
         self.peers[0] = self.udp(port=port)

@@ -186,7 +186,7 @@ class EchoTest(RingCase):
         self.assert_at_rest(daemons)
         counters = [daemon.end()["listener a"] for daemon in daemons]
         self.assertEqual(sum(c.get("ring", 0) for c in counters), 10)
-        self.assertTrue(any("repeat, as in an endless exchange of two services" in line
+        self.assertTrue(any("repeat as in a loop" in line
                             for daemon in daemons for line in daemon.lines))
 
     def test_a_client_that_repeats_itself(self):

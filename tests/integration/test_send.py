@@ -75,7 +75,7 @@ class PayloadTest(SendTestCase):
         self.send("-x", ["00", "fF0a"])
         self.send("-x", [], input="01 02,03\n\n")
         self.assertEqual(self.received(3), [b"\x00\xff\x0a", b"\x01\x02\x03", b""])
-        for text, fault in (("0", "`0` has an odd number"), ("0 0", "`0` has an odd number"), ("zz", "`zz` is no hex")):
+        for text, fault in (("0", "`0` has an odd number"), ("0 0", "`0` has an odd number"), ("zz", "`zz` is not a hex")):
             self.send("-x", [text], status=1)
             self.assertIn(fault, self.said)
         self.assert_nothing_waits(self.sock)
@@ -364,21 +364,21 @@ class AddressTest(SendTestCase):
 
 class CommandLineTest(SendTestCase):
     def test_wrong_ones(self):
-        for arguments, fault in [([], "there is no host"), (["h"], "PORT is missing after `h`"),
-                                 (["h", "x"], "`x` is no port"), (["h", "65536"], "`65536` is no port"),
-                                 (["h", "0"], "port 0 is nobody's"), (["*", "1"], "`*` is no host"),
-                                 (["0.0.0.0", "1"], "`0.0.0.0` is no host"),
-                                 (["[::]:1"], "`::` is no host"), (["", "1"], "`` is no"),
+        for arguments, fault in [([], "HOST is missing"), (["h"], "PORT is missing after `h`"),
+                                 (["h", "x"], "`x` is not a port"), (["h", "65536"], "`65536` is not a port"),
+                                 (["h", "0"], "port 0 cannot receive"), (["*", "1"], "`*` is not a host"),
+                                 (["0.0.0.0", "1"], "`0.0.0.0` is not a host"),
+                                 (["[::]:1"], "`::` is not a host"), (["", "1"], "`` is not a host"),
                                  (["unix:relative"], "`unix:relative`"),
-                                 (["-e", "klingon", "::1", "1"], "`klingon` is no charset"),
-                                 (["-e", "hex", "::1", "1"], "`hex` is no charset"),
-                                 (["-d", "utf-8,klingon", "::1", "1"], "`utf-8,klingon` has a charset"),
+                                 (["-e", "klingon", "::1", "1"], "unknown charset `klingon`"),
+                                 (["-e", "hex", "::1", "1"], "unknown charset `hex`"),
+                                 (["-d", "utf-8,klingon", "::1", "1"], "unknown charset in `utf-8,klingon`"),
                                  (["--errors", "lax", "::1", "1"], "`lax` is not valid"),
                                  (["-w", "soon", "::1", "1"], "`soon` is not valid"), (["-w", "-1", "::1", "1"], "`-1` is not valid"),
                                  (["-w", "1e9", "::1", "1"], "`1e9` is not valid"), (["-w", ".", "::1", "1"], "`.` is not valid"),
                                  (["-b", "1.2.3", "::1", "1"], "`1.2.3` is not valid"),
                                  (["-b", "127.0.0.1:1", "::1", "1"], "it is IPv4, and the destination is IPv6"),
-                                 (["-f", "x", "::1", "1", "text"], "a text beside --file"),
+                                 (["-f", "x", "::1", "1", "text"], "TEXT and --file exclude each other"),
                                  (["-f", "x", "-x", "::1", "1"], "--file sends bytes"), (["--loud"], "--loud")]:
             with self.subTest(arguments):
                 status, output, said = tool.run("send", *arguments)

@@ -494,9 +494,9 @@ class UnitTest(StoreCase):
         self.assertEqual(self.manager.hear(), [])
         daemon.end()
         self.assertTrue(os.path.exists(path), "the file is systemd's")
-        warnings = [line for line in daemon.lines if "which no listener uses" in line]
+        warnings = [line for line in daemon.lines if "no listener uses the socket at" in line]
         self.assertEqual(len(warnings), 1)
-        self.assertIn("a socket at 127.0.0.1:7799 from systemd: write `address = fd:other`, or", warnings[0])
+        self.assertIn("the socket at 127.0.0.1:7799 from systemd: write `address = fd:other`, or", warnings[0])
 
     def test_buffers_stay(self):
         """systemd may give more than the daemon could have."""
@@ -517,7 +517,7 @@ class UnitTest(StoreCase):
         unit = self.unit_socket(socket.AF_INET6, ("::", PORT), [(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)])
         daemon = self.manager.start(self.CONFIG, [("echo", unit)])
         self.assertEqual(daemon.wait(), 1)
-        self.assertRegex("\n".join(daemon.lines), r"address: fd:echo: its IPv6 socket takes IPv4, too: write BindIPv6Only=")
+        self.assertRegex("\n".join(daemon.lines), r"address: fd:echo: its IPv6 socket also receives IPv4: write BindIPv6Only=")
 
     def test_workers_take_turns(self):
         units = [("echo", self.unit_socket(options=REUSED)) for _ in range(3)]
@@ -573,8 +573,7 @@ class UnitTest(StoreCase):
                 self.addCleanup(unit.close)
                 daemon = self.manager.start(self.CONFIG, [("echo", unit)])
                 self.assertEqual(daemon.wait(), 1)
-                self.assertIn("ignoring `echo`, which is no datagram socket at an address, open to all: it is not "
-                              "used", "\n".join(daemon.lines))
+                self.assertIn("ignoring `echo` from systemd: not a bound, unconnected datagram socket", "\n".join(daemon.lines))
 
 
 if __name__ == "__main__":

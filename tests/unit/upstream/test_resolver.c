@@ -229,7 +229,7 @@ static void test_list_without_usable_address_is_a_failure(void **state)
 
 	complete_with(f, "0.0.0.0");
 	assert_int_equal(delay_ms, 1000);
-	assert_int_equal(log_lines(f, "cannot resolve host.test: 0.0.0.0:53 is nobody's address; datagrams for it are "
+	assert_int_equal(log_lines(f, "cannot resolve host.test: 0.0.0.0:53 is not the address of a host; datagrams for it are "
 				      "dropped; the look-up is repeated\n"),
 			 1);
 	assert_int_equal(f->changes, 1);
