@@ -235,7 +235,7 @@ class CheckTest(EndsTest):
         daemon = self.serve(config([at(first), at(second)], "log = none\nbalance = failover", peer_extra=[
             "check = on\ncheck_send = ping\ncheck_expect = pong\ncheck_interval = 30ms\ncheck_timeout = 30ms", ""]))
         self.assertEqual(self.ask(client, daemon.address("a"), b"hello")[0], b"0:hello")
-        daemon.await_line("peer p0: .* is down: wrong answer")
+        daemon.await_line("peer p0: .* is down: wrong reply")
         end = time.monotonic() + 2
         while time.monotonic() < end:
             payload = b"%d" % time.monotonic_ns()
