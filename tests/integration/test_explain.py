@@ -201,8 +201,8 @@ class FactsTest(ExplainCase):
         self.assertIn("session: a new one; an existing session of 127.0.0.2:4242 stays with its peer while the peer is up",
                       facts)
 
-    UNKNOWN = ("guard: ports of addresses with port 0, and addresses of fd:NAME, are known from the start on: whether the "
-               "source is one of them is not")
+    UNKNOWN = ("guard: addresses with port 0 and fd:NAME become known at start: whether the source is one of them is "
+               "not checked")
 
     def test_ports_that_are_not_known_yet(self):
         facts = self.facts(ECHO.replace("7788", "0"), "127.0.0.2:4242 > e")

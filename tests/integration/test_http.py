@@ -172,7 +172,7 @@ class HttpTest(harness.TestCase):
             self.assert_all_pages(daemon)
             self.assertGreater(self.metrics(daemon)["process_resident_memory_bytes", ()], 0)
             daemon.end()
-            daemon.await_line(rf"warning: http: cannot remove unix:{path}: Permission denied: it stays stay until the daemon is restarted")
+            daemon.await_line(rf"warning: http: cannot remove unix:{path}: Permission denied: let the daemon's user write")
 
     def test_addresses_that_cannot_be_bound(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -447,10 +447,10 @@ class CommandLineTest(PingTest):
     def test_wrong(self):
         good = "127.0.0.1", "7788"
         for arguments, complaint in [
-                ((), "no host"),
-                (("127.0.0.1",), "no port"),
+                ((), "HOST is missing"),
+                (("127.0.0.1",), "PORT is missing"),
                 (("127.0.0.1", "0"), "port 0"),
-                (("127.0.0.1", "65536"), "no port"),
+                (("127.0.0.1", "65536"), "is not a port"),
                 ((*good, "hello"), "`hello`"),
                 (("-c", "0", *good), "--count"),
                 (("-c", "-1", *good), "--count"),

@@ -105,7 +105,7 @@ class PayloadTest(SendTestCase):
         with tempfile.NamedTemporaryFile() as file:
             file.truncate(65528)
             self.send("-f", file.name, [], status=1)
-        self.assertIn("has more bytes than a datagram carries", self.said)
+        self.assertIn("has more bytes than a datagram can carry", self.said)
         self.assertEqual(self.received(2), [b"one", b"four"])
         self.assert_nothing_waits(self.sock)
 
