@@ -3,6 +3,7 @@ import os
 import pwd
 import signal
 import socket
+import subprocess
 import tempfile
 
 import harness
