@@ -11,7 +11,10 @@ int exit_status(int error)
 	case EACCES:
 	case EPERM:
 		return EX_NOPERM;
-	/* A missing address or interface, or a socket that systemd did not pass. */
+	/* A socket that systemd did not pass. When its unit starts, a datagram starts the daemon again. */
+	case EBADF:
+		return EX_CONFIG;
+	/* A missing address or interface. */
 	case EADDRNOTAVAIL:
 	case ENODEV:
 		return EX_UNAVAILABLE;

@@ -4,7 +4,7 @@
 
 /* Returns the exit status for 0 or a negative errno of the start. The systemd unit restarts the daemon after
  * EX_UNAVAILABLE and 1, because an address, an interface or a port may become available. It does not restart after
- * EX_NOPERM and EX_CANTCREAT: an administrator has to change something. */
+ * EX_NOPERM, EX_CANTCREAT and EX_CONFIG: an administrator has to change something. */
 int exit_status(int error);
 
 #endif

@@ -211,7 +211,7 @@ static int add_all_inherited(struct socket_binder *binder, const struct listener
 
 	if (!inherited) {
 		*error = (struct socket_error){"sd_listen_fds", ENOENT};
-		return -EADDRNOTAVAIL;
+		return -EBADF;
 	}
 	for (; inherited && !result; inherited = inherited_sockets_next(binder->inherited, name, inherited))
 		result = add_inherited(binder, listener, inherited, error);

@@ -585,9 +585,9 @@ class UnitTest(StoreCase):
         daemon.end()
 
     def test_not_passed(self):
-        """The unit may start later, so systemd tries again after this status."""
+        """No restart can heal this. When the unit starts, a datagram starts the service."""
         daemon = self.manager.start(self.CONFIG, [("other", self.unit_socket())])
-        self.assertEqual(daemon.wait(), 69)
+        self.assertEqual(daemon.wait(), 78)
         self.assertRegex("\n".join(daemon.lines), r"ini:4: \[listener:a\] address: fd:echo: systemd passed no socket of "
                                                   r"this name: start udprelayd\.socket with this FileDescriptorName=")
 
@@ -600,7 +600,7 @@ class UnitTest(StoreCase):
             with self.subTest(unit=unit):
                 self.addCleanup(unit.close)
                 daemon = self.manager.start(self.CONFIG, [("echo", unit)])
-                self.assertEqual(daemon.wait(), 69)
+                self.assertEqual(daemon.wait(), 78)
                 self.assertIn("systemd passed `echo`, which is no datagram socket at an address, open to all: it is not "
                               "used", "\n".join(daemon.lines))
 

@@ -30,6 +30,12 @@ static void test_missing_address(void **state)
 	assert_int_equal(exit_status(-ENODEV), EX_UNAVAILABLE);
 }
 
+static void test_missing_socket_of_systemd(void **state)
+{
+	(void)state;
+	assert_int_equal(exit_status(-EBADF), EX_CONFIG);
+}
+
 static void test_wrong_directory(void **state)
 {
 	static const int errors[] = {EEXIST, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EROFS};
@@ -53,7 +59,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_success),         cmocka_unit_test(test_missing_permission),
 		cmocka_unit_test(test_missing_address), cmocka_unit_test(test_wrong_directory),
-		cmocka_unit_test(test_other_errors),
+		cmocka_unit_test(test_other_errors),    cmocka_unit_test(test_missing_socket_of_systemd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
