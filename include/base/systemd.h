@@ -9,6 +9,9 @@
 /* Returns true if the program was built with libsystemd. */
 bool systemd_is_built_in(void);
 
+/* Returns true if systemd started the process and waits for its messages (Type=notify). */
+bool systemd_is_manager(void);
+
 /* Reports the end of the start, or of a reload. status is one line for `systemctl status`. */
 void systemd_notify_ready(const char *status);
 

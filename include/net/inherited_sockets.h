@@ -40,6 +40,12 @@ void inherited_sockets_open(struct inherited_sockets *inherited, struct log *log
 const struct inherited_socket *inherited_sockets_next(const struct inherited_sockets *inherited, const char *name,
 						      const struct inherited_socket *after);
 
+/* The same for unit sockets that are bound to exactly this address. A listener with this address uses them, because the
+ * unit holds the address. */
+const struct inherited_socket *inherited_sockets_next_at(const struct inherited_sockets *inherited,
+							 const struct address *local,
+							 const struct inherited_socket *after);
+
 /* Logs a warning for each unit socket that no listener uses: the daemon does not read datagrams sent to it. */
 void inherited_sockets_warn_unused(const struct inherited_sockets *inherited, const struct config *config,
 				   struct log *log);

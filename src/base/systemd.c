@@ -1,6 +1,14 @@
 #include "base/systemd.h"
 
+#include <stdlib.h>
+
 #include "build_config.h"
+
+/* sd_notify(3) defines the variable. A build without libsystemd can also be started by systemd. */
+bool systemd_is_manager(void)
+{
+	return getenv("NOTIFY_SOCKET") != NULL;
+}
 
 #if HAVE_LIBSYSTEMD
 

@@ -16,6 +16,7 @@
 #include "base/systemd.h"
 #include "build_config.h"
 #include "daemon/config_reload.h"
+#include "daemon/exit_status.h"
 #include "daemon/generation.h"
 #include "daemon/interface_monitor.h"
 #include "daemon/privileges.h"
@@ -405,5 +406,5 @@ int server_run(struct config *config, struct log *log, bool *clean)
 		free(server);
 	}
 	*clean = *clean && !name_lookup_threads_running();
-	return error ? 1 : 0;
+	return exit_status(error);
 }

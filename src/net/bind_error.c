@@ -5,6 +5,20 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/systemd.h"
+#include "build_config.h"
+
+/* Under systemd the drop-in is the shortest way: PrivateUsers= makes the capability of the unit useless. */
+static const char *permission_hint(void)
+{
+	if (systemd_is_manager())
+		return "not permitted: for a port below 1024, copy " UDPRELAYD_EXAMPLESDIR
+		       "/udprelayd-low-ports.conf to "
+		       "/etc/systemd/system/udprelayd.service.d/ and run `systemctl daemon-reload`";
+	return "not permitted: choose a port from 1024 on, start as root and set `user` in [udprelayd], or grant "
+	       "CAP_NET_BIND_SERVICE";
+}
+
 static const char *port_hint(bool stream, int error)
 {
 	switch (error) {
@@ -15,7 +29,7 @@ static const char *port_hint(bool stream, int error)
 				"another address";
 	case EACCES:
 	case EPERM:
-		return "not permitted: choose a port from 1024 on, or grant CAP_NET_BIND_SERVICE";
+		return permission_hint();
 	case EADDRNOTAVAIL:
 		return stream ? "no interface has this address: correct it"
 			      : "no interface has this address: correct it, or set freebind = on if it comes later";
@@ -84,9 +98,12 @@ static void log_bind_error(struct log *log, const struct config *config, const s
 		  error->call, strerror(error->error));
 }
 
-static const char *listener_hint(const struct bind_config *bind, int error)
+/* Only a socket of a systemd unit can have the wrong IPV6_V6ONLY. */
+static const char *listener_hint(const struct bind_config *bind, const struct socket_error *error)
 {
-	return bind->fd_name ? inherited_hint(error) : bind_error_hint(&bind->address, false, error);
+	if (bind->fd_name || !strcmp(error->call, "IPV6_V6ONLY"))
+		return inherited_hint(error->error);
+	return bind_error_hint(&bind->address, false, error->error);
 }
 
 void bind_error_log(struct log *log, const struct config *config, const struct listener_config *listener,
@@ -101,12 +118,12 @@ void bind_error_log(struct log *log, const struct config *config, const struct l
 		return;
 	}
 	if (!bind->line) {
-		log_error(log, "%s: %s (%s: %s)", bind->text, listener_hint(bind, error->error), error->call,
+		log_error(log, "%s: %s (%s: %s)", bind->text, listener_hint(bind, error), error->call,
 			  strerror(error->error));
 		return;
 	}
 	snprintf(setting, sizeof(setting), "address: %.*s", ADDRESS_TEXT_MAX, bind->text);
-	log_bind_error(log, config, listener, bind->line, setting, listener_hint(bind, error->error), error);
+	log_bind_error(log, config, listener, bind->line, setting, listener_hint(bind, error), error);
 }
 
 void bind_error_log_group(struct log *log, const struct config *config, const struct listener_config *listener,

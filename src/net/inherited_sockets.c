@@ -80,13 +80,38 @@ const struct inherited_socket *inherited_sockets_next(const struct inherited_soc
 	return NULL;
 }
 
-static bool is_unit_used(const struct config *config, const char *name)
+const struct inherited_socket *inherited_sockets_next_at(const struct inherited_sockets *inherited,
+							 const struct address *local,
+							 const struct inherited_socket *after)
+{
+	for (size_t i = after ? (size_t)(after - inherited->items) + 1 : 0; i < inherited->count; i++) {
+		if (!inherited->items[i].stored && address_equal(&inherited->items[i].local, local))
+			return &inherited->items[i];
+	}
+	return NULL;
+}
+
+static bool bind_uses_unit(const struct bind_config *bind, const struct inherited_socket *socket)
+{
+	struct address addresses[BIND_ADDRESSES_MAX];
+	size_t count = config_bind_addresses(bind, addresses);
+
+	if (bind->fd_name)
+		return !strcmp(bind->fd_name, socket->name);
+	for (size_t i = 0; i < count; i++) {
+		if (address_equal(&addresses[i], &socket->local))
+			return true;
+	}
+	return false;
+}
+
+static bool is_unit_used(const struct config *config, const struct inherited_socket *socket)
 {
 	for (size_t i = 0; i < config->listener_count; i++) {
 		const struct listener_config *listener = &config->listeners[i];
 
 		for (size_t j = 0; j < listener->bind_count; j++) {
-			if (listener->binds[j].fd_name && !strcmp(listener->binds[j].fd_name, name))
+			if (bind_uses_unit(&listener->binds[j], socket))
 				return true;
 		}
 	}
@@ -101,7 +126,7 @@ void inherited_sockets_warn_unused(const struct inherited_sockets *inherited, co
 	for (size_t i = 0; i < inherited->count; i++) {
 		const struct inherited_socket *socket = &inherited->items[i];
 
-		if (!socket->stored && !is_unit_used(config, socket->name))
+		if (!socket->stored && !is_unit_used(config, socket))
 			log_warning(
 				log,
 				"no listener uses the socket at %s from systemd: write `address = fd:%s`, or stop its "

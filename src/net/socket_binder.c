@@ -149,15 +149,101 @@ static int bind_for_worker(struct socket_binder *binder, const struct listener_c
 	return 0;
 }
 
-/* Opens the sockets of all workers for one address. *address gets the port. After an error the sockets that were added
- * before it stay in the set. */
+/* --- Sockets of a systemd unit --- */
+
+/* Returns the worker for the listener's next socket at this address: a unit may have several sockets at one address
+ * (ReusePort=). */
+static unsigned next_worker(const struct socket_binder *binder, const struct listener_config *listener,
+			    const struct address *local)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < binder->sockets->count; i++) {
+		const struct listen_socket *socket = &binder->sockets->items[i];
+
+		count += socket->config == listener && address_equal(&socket->local, local);
+	}
+	return count % binder->workers;
+}
+
+/* Two listeners cannot share a unit's socket: each datagram would reach one of them by chance. */
+static bool is_used_by_other(const struct socket_binder *binder, const struct listener_config *listener,
+			     const struct address *local)
+{
+	for (size_t i = 0; i < binder->sockets->count; i++) {
+		const struct listen_socket *socket = &binder->sockets->items[i];
+
+		if (socket->inherited && socket->config != listener && address_equal(&socket->local, local))
+			return true;
+	}
+	return false;
+}
+
+static int add_inherited(struct socket_binder *binder, const struct listener_config *listener,
+			 const struct inherited_socket *inherited, struct socket_error *error)
+{
+	unsigned worker = next_worker(binder, listener, &inherited->local);
+	struct listen_socket *socket;
+	int fd;
+
+	if (is_used_by_other(binder, listener, &inherited->local)) {
+		*error = (struct socket_error){"bind", EADDRINUSE};
+		return -EADDRINUSE;
+	}
+	if (share_previous(binder, listener, &inherited->local, worker, true))
+		return 0;
+	fd = fcntl(inherited->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0) {
+		*error = (struct socket_error){"fcntl", errno};
+		return -error->error;
+	}
+	socket = add_socket(binder, listener, worker, fd);
+	socket->configured_address = socket->local = inherited->local;
+	socket->inherited = true;
+	return socket_adopt(fd, &inherited->local, false, error) ? -error->error : 0;
+}
+
+static int add_all_inherited(struct socket_binder *binder, const struct listener_config *listener, const char *name,
+			     struct socket_error *error)
+{
+	const struct inherited_socket *inherited = inherited_sockets_next(binder->inherited, name, NULL);
+	int result = 0;
+
+	if (!inherited) {
+		*error = (struct socket_error){"sd_listen_fds", ENOENT};
+		return -EBADF;
+	}
+	for (; inherited && !result; inherited = inherited_sockets_next(binder->inherited, name, inherited))
+		result = add_inherited(binder, listener, inherited, error);
+	return result;
+}
+
+/* Adds the unit sockets at exactly this address, if there are any. Otherwise returns -ENOENT. */
+static int add_inherited_at(struct socket_binder *binder, const struct listener_config *listener,
+			    const struct address *address, struct socket_error *error)
+{
+	const struct inherited_socket *inherited = inherited_sockets_next_at(binder->inherited, address, NULL);
+	int result = inherited && socket_is_bound_to_device(inherited->fd, listener->interface) ? 0 : -ENOENT;
+
+	for (; inherited && !result; inherited = inherited_sockets_next_at(binder->inherited, address, inherited))
+		result = add_inherited(binder, listener, inherited, error);
+	return result;
+}
+
+/* --- One address for all workers --- */
+
+/* Opens the sockets of all workers for one address, or uses those of a systemd unit. *address gets the port. After an
+ * error the sockets that were added before it stay in the set. */
 static int bind_for_workers(struct socket_binder *binder, const struct listener_config *listener,
 			    struct address *address, struct socket_error *error)
 {
 	unsigned workers = address->any.sa_family == AF_UNIX ? 1 : binder->workers;
 	const struct address configured = *address;
-	int result = 0;
+	int result = add_inherited_at(binder, listener, &configured, error);
 
+	if (result != -ENOENT)
+		return result;
+	result = 0;
 	for (unsigned worker = 0; worker < workers && !result; worker++) {
 		if (share_previous(binder, listener, &configured, worker, false))
 			*address = binder->sockets->items[binder->sockets->count - 1].local;
@@ -200,58 +286,6 @@ static int bind_wildcards(struct socket_binder *binder, const struct listener_co
 			    listener->name);
 		return 0;
 	}
-	return result;
-}
-
-/* --- fd:NAME --- */
-
-/* Returns the worker for the listener's next socket at this address: a unit may have several sockets at one address
- * (ReusePort=). */
-static unsigned next_worker(const struct socket_binder *binder, const struct listener_config *listener,
-			    const struct address *local)
-{
-	unsigned count = 0;
-
-	for (size_t i = 0; i < binder->sockets->count; i++) {
-		const struct listen_socket *socket = &binder->sockets->items[i];
-
-		count += socket->config == listener && address_equal(&socket->local, local);
-	}
-	return count % binder->workers;
-}
-
-static int add_inherited(struct socket_binder *binder, const struct listener_config *listener,
-			 const struct inherited_socket *inherited, struct socket_error *error)
-{
-	unsigned worker = next_worker(binder, listener, &inherited->local);
-	struct listen_socket *socket;
-	int fd;
-
-	if (share_previous(binder, listener, &inherited->local, worker, true))
-		return 0;
-	fd = fcntl(inherited->fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0) {
-		*error = (struct socket_error){"fcntl", errno};
-		return -error->error;
-	}
-	socket = add_socket(binder, listener, worker, fd);
-	socket->configured_address = socket->local = inherited->local;
-	socket->inherited = true;
-	return socket_adopt(fd, &inherited->local, false, error) ? -error->error : 0;
-}
-
-static int add_all_inherited(struct socket_binder *binder, const struct listener_config *listener, const char *name,
-			     struct socket_error *error)
-{
-	const struct inherited_socket *inherited = inherited_sockets_next(binder->inherited, name, NULL);
-	int result = 0;
-
-	if (!inherited) {
-		*error = (struct socket_error){"sd_listen_fds", ENOENT};
-		return -ENOENT;
-	}
-	for (; inherited && !result; inherited = inherited_sockets_next(binder->inherited, name, inherited))
-		result = add_inherited(binder, listener, inherited, error);
 	return result;
 }
 

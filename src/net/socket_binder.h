@@ -1,6 +1,6 @@
-/* Opens the sockets for the addresses of a configuration. The binder tries these sources in this order: a socket of the
- * previous configuration (shared), a socket that an earlier run stored, a new socket. fd:NAME uses sockets of a systemd
- * unit only. listen_sockets_open() owns the binder; the new sockets belong to `sockets`. */
+/* Opens the sockets for the addresses of a configuration. The binder tries these sources in this order: a socket of a
+ * systemd unit at exactly this address, a socket of the previous configuration (shared), a socket that an earlier run
+ * stored, a new socket. fd:NAME uses sockets of a systemd unit only. listen_sockets_open() owns the binder; the new sockets belong to `sockets`. */
 #ifndef UDPRELAYD_NET_SOCKET_BINDER_H
 #define UDPRELAYD_NET_SOCKET_BINDER_H
 

@@ -136,7 +136,7 @@ class TargetTest(harness.TestCase):
         daemon.end()
 
     def test_a_path_that_cannot_be_written(self):
-        said = self.refused(f"[datagram_log]\ntarget = {self.directory.name}\n" + LISTENER, 1)
+        said = self.refused(f"[datagram_log]\ntarget = {self.directory.name}\n" + LISTENER, 73)
         self.assertIn(f":2: [datagram_log] target: cannot write {self.directory.name}: Is a directory: add", said)
 
     def test_written_and_declared_are_all(self):

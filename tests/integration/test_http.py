@@ -180,9 +180,9 @@ class HttpTest(harness.TestCase):
             said = self.refused(config(f"127.0.0.1:{port}"), 1)
             self.assertRegex(said, rf"\.ini:6: \[http\] listen: 127\.0\.0\.1:{port}: another program uses it \(`ss -ltnp`")
         self.assertIn("[http] listen: 192.0.2.1:1: no interface has this address: correct it",
-                      self.refused(config("192.0.2.1:1"), 1))
+                      self.refused(config("192.0.2.1:1"), 69))
         self.assertIn("[http] listen: unix:/nowhere/http: the directory does not exist: create it",
-                      self.refused(config("unix:/nowhere/http"), 1))
+                      self.refused(config("unix:/nowhere/http"), 73))
 
     def test_a_port_is_free_again_at_once(self):
         daemon = self.serve_http()

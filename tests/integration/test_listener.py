@@ -88,7 +88,7 @@ class ListenerTest(harness.TestCase):
     @unittest.skipIf(unprivileged_port_start() < 2, "everybody may bind every port here")
     def test_forbidden_port(self):
         said = self.start("[listener:a]\naddress = 127.0.0.1:1\naction = echo\n", wrapper=without("net_bind_service"))
-        self.assertEqual(said.wait(), 1)
+        self.assertEqual(said.wait(), 77)
         self.assertRegex("\n".join(said.lines), r"\[listener:a\] address: 127\.0\.0\.1:1: not permitted")
 
     def test_freebind(self):
@@ -105,9 +105,9 @@ class ListenerTest(harness.TestCase):
         daemon.end()
 
     def test_unknown_interface(self):
-        said = self.refused("[listener:a]\naddress = 127.0.0.1:0\naction = echo\ninterface = nosuch0\n", 1)
+        said = self.refused("[listener:a]\naddress = 127.0.0.1:0\naction = echo\ninterface = nosuch0\n", 69)
         self.assertRegex(said, r":4: \[listener:a\] interface: nosuch0: no such interface")
-        said = self.refused("[listener:a]\naddress = 0.0.0.0:0\naction = echo\nmulticast = 239.1.2.3%nosuch0\n", 1)
+        said = self.refused("[listener:a]\naddress = 0.0.0.0:0\naction = echo\nmulticast = 239.1.2.3%nosuch0\n", 69)
         self.assertRegex(said, r":4: \[listener:a\] multicast: 239\.1\.2\.3%nosuch0: no such interface")
         self.assertNotIn("listening on", said)
 
@@ -196,12 +196,12 @@ class UnixTest(harness.TestCase):
 
     def test_a_directory_that_is_missing(self):
         self.assertIn("the directory does not exist: create it",
-                      self.refused("[listener:a]\naddress = unix:/nowhere/socket\naction = echo\n", 1))
+                      self.refused("[listener:a]\naddress = unix:/nowhere/socket\naction = echo\n", 73))
 
     def test_a_file_is_not_removed(self):
         with open(self.path, "w", encoding="ascii") as file:
             file.write("precious")
-        self.assertRegex(self.refused(self.config, 1), r"address: unix:\S+: the path is a file of another kind")
+        self.assertRegex(self.refused(self.config, 73), r"address: unix:\S+: the path is a file of another kind")
         with open(self.path, encoding="ascii") as file:
             self.assertEqual(file.read(), "precious")
 

@@ -155,7 +155,7 @@ class PrivilegesTest(harness.TestCase):
         other = {"user": 54321, "group": 54321, "extra_groups": []}
         directory = self.directory()
         path = os.path.join(directory, "udprelayd.ini")
-        for text, status in ((USER, 1), (USER.replace("nobody", "54321\ngroup = 54322"), 1),
+        for text, status in ((USER, 77), (USER.replace("nobody", "54321\ngroup = 54322"), 77),
                              (USER.replace("nobody", "54321\ngroup = 54321"), None)):
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text + LISTENER)

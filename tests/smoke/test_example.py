@@ -18,8 +18,9 @@ def read(path):
 
 
 def switched_on(text):
-    """The example without the ";" before its settings; a daemon that was built without HTTP is not asked for it."""
-    text = re.sub(r"^;", "", text, flags=re.MULTILINE)
+    """The example without the ";" before its settings, with an address that can receive multicast. A daemon that was
+    built without HTTP gets no keys for it."""
+    text = re.sub(r"^;", "", text, flags=re.MULTILINE).replace("address = 127.0.0.1:7788\n", "address = *:7788\n")
     if "http no" in subprocess.check_output([DAEMON, "-V"], text=True):
         text = re.sub(r"^(listen|hosts) = .*\n", "", text, flags=re.MULTILINE)
     return text

@@ -50,17 +50,16 @@ make_etc() {
 	done
 }
 
-# The units as they are, but for the place of the daemon. A sanitizer's search for leaks needs system calls that the unit
-# denies.
+# The units as they are, but for the places of the daemon and its file. A sanitizer's search for leaks needs system calls
+# that the unit denies.
 make_service() {
-	cp "$unit" etc/systemd/system/udprelayd.service
+	sed 's#^\(Exec[A-Za-z]*\)=/[^ ]*/udprelayd -c [^ ]*#\1=/opt/udprelayd -c /etc/udprelayd/udprelayd.ini#' "$unit" \
+		>etc/systemd/system/udprelayd.service
 	cp "$(dirname "$unit")/udprelayd.socket" etc/systemd/system/
 	cp "$daemon" opt/udprelayd
 	cat >etc/systemd/system/udprelayd.service.d/lab.conf <<-END
 		[Service]
 		Environment=ASAN_OPTIONS=detect_leaks=0
-		ExecStart=
-		ExecStart=/opt/udprelayd -c /etc/udprelayd/udprelayd.ini
 	END
 }
 

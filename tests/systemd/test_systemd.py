@@ -1,7 +1,7 @@
 """The units under a real systemd: start, echo, stop, a wrong configuration, crashes, reloads and restarts under load,
 sockets that systemd keeps or makes, a rotation of logs.
 
-Usage: test_systemd.py DAEMON UNIT LOGROTATE-FILE SEALED-DROP-IN [TEST]…
+Usage: test_systemd.py DAEMON UNIT LOGROTATE-FILE SEALED-DROP-IN LOW-PORTS-DROP-IN CONFIGURATION [TEST]…
 """
 import contextlib
 import os
@@ -170,6 +170,11 @@ class ServiceTest(LabCase):
                          ["failed", "78", "0"])
         self.wait_for_journal(r"udprelayd\.ini:4: \[listener:echo\] actoin: .*`action`")
 
+    def test_documentation(self):
+        for unit in (SERVICE, SOCKET):
+            done = self.systemctl("show", "--value", "-p", "Documentation", unit)
+            self.assertEqual(done.stdout, '"man:udprelayd(8)" "man:udprelayd.ini(5)"\n')
+
     def test_killed_is_started_again(self):
         self.start()
         before = self.show("MainPID")
@@ -191,14 +196,31 @@ class ServiceTest(LabCase):
         self.assert_echoes()
 
     def test_reload_keeps_it_running(self):
-        if not os.path.exists("/bin/kill"):
-            self.skipTest("there is no /bin/kill (Debian package procps)")
         self.start()
         before = self.show("MainPID")
         done = self.systemctl("reload", SERVICE)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assert_echoes()
         self.assertEqual([self.show("MainPID"), self.show("NRestarts")], [before, "0"])
+
+    def test_reload_ends_with_the_new_configuration_in_force(self):
+        self.start(QUIET.format(workers=1, address="127.0.0.1:7788"))
+        for port in (7799, 7788) * 5:
+            self.configure(QUIET.format(workers=1, address=f"127.0.0.1:{port}"))
+            self.assertEqual(self.systemctl("reload", SERVICE).returncode, 0)
+            self.assertEqual(self.bound_ports(), {port})
+
+    def test_reload_of_an_invalid_file_fails(self):
+        self.start()
+        before = self.show("MainPID")
+        self.configure(WRONG)
+        self.assertNotEqual(self.systemctl("reload", SERVICE).returncode, 0)
+        self.wait_for_journal(r"udprelayd\.ini:4: \[listener:echo\] actoin: .*`action`")
+        self.assertEqual([self.show(name) for name in ("ActiveState", "MainPID", "NRestarts")], ["active", before, "0"])
+        self.assert_echoes()
+        self.configure(GOOD)
+        self.assertEqual(self.systemctl("reload", SERVICE).returncode, 0)
+        self.assert_echoes()
 
     def test_files_of_its_own(self):
         """It can write below /var/log/udprelayd and /run/udprelayd."""
@@ -240,8 +262,73 @@ class ServiceTest(LabCase):
 
     def test_nothing_in_the_unit_is_unknown(self):
         done = self.lab.run(["systemd-analyze", "verify", SERVICE, SOCKET])
-        complaints = [line for line in done.stderr.splitlines() if re.search(r"udprelayd\.(service|socket):", line)]
+        complaints = [line for line in done.stderr.splitlines() if re.search(r"udprelayd\.(service|socket):", line)
+                      and "Command 'man " not in line]  # the lab has no manual pages
         self.assertEqual(complaints, [])
+
+
+class FailedStartTest(LabCase):
+    """Retries only what may heal, and not too often."""
+
+    def assert_not_retried(self, config, status):
+        self.configure(config)
+        self.assertNotEqual(self.systemctl("start", SERVICE).returncode, 0)
+        self.assertEqual([self.show(name) for name in ("ActiveState", "ExecMainStatus", "NRestarts")],
+                         ["failed", status, "0"], self.journal())
+
+    def add_low_ports(self, change=lambda text: text):
+        with open(self.low_ports, encoding="utf-8") as file:
+            self.add_drop_in(SERVICE, change(file.read()))
+
+    def test_low_port(self):
+        """The message names the installed drop-in, and with it the service works."""
+        config = GOOD.replace("*:7788", "127.0.0.1:53")
+        self.assertEqual(self.lab.run(["cat", "/proc/sys/net/ipv4/ip_unprivileged_port_start"]).stdout.strip(), "1024")
+        self.assert_not_retried(config, "77")
+        self.wait_for_journal(rf"\[listener:echo\] address: 127\.0\.0\.1:53: not permitted: .*/"
+                              rf"{re.escape(os.path.basename(self.low_ports))} to /etc/systemd/system/udprelayd\.service\.d/")
+        self.add_low_ports()
+        self.start(config)
+        self.assert_echoes(port=53)
+        status = self.lab.run(["cat", f"/proc/{self.show('MainPID')}/status"]).stdout
+        for rights in ("CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            self.assertRegex(status, rf"{rights}:\t0{{13}}400\n")  # CAP_NET_BIND_SERVICE
+
+    def test_low_port_with_private_users(self):
+        """In a user namespace of its own the capability has no effect."""
+        self.add_low_ports(lambda text: text.replace("PrivateUsers=no", "PrivateUsers=yes"))
+        self.assert_not_retried(GOOD.replace("*:7788", "127.0.0.1:53"), "77")
+
+    def test_missing_directory(self):
+        for target in ("/var/log/nowhere/datagrams.log", "/usr/datagrams.log"):
+            self.assert_not_retried(FILES.replace("/var/log/udprelayd/datagrams.log", target), "73")
+        self.assert_not_retried(FILES.replace("/run/udprelayd/echo.sock", "/run/nowhere/echo.sock"), "73")
+
+    def test_missing_address(self):
+        self.addCleanup(self.lab.run, ["ip", "address", "delete", "192.0.2.7/32", "dev", "lo"])
+        self.configure(GOOD.replace("*:7788", "192.0.2.7:7788"))
+        self.assertEqual(self.systemctl("start", "--no-block", SERVICE).returncode, 0)
+        wait_until(lambda: self.show("SubState") == "stop-post", "it waits before the next start")
+        self.assertEqual([self.show("ExecMainStatus"), self.show("NRestarts")], ["69", "0"])
+        wait_until(lambda: self.show("NRestarts") == "1", "it is tried again")
+        self.lab.run(["ip", "address", "add", "192.0.2.7/32", "dev", "lo"])
+        wait_until(lambda: self.show("ActiveState") == "active", "it runs")
+        self.assert_echoes(host="192.0.2.7")
+
+    def test_stop_while_it_waits(self):
+        self.configure(GOOD.replace("*:7788", "192.0.2.7:7788"))
+        self.systemctl("start", "--no-block", SERVICE)
+        wait_until(lambda: self.show("SubState") == "stop-post", "it waits before the next start")
+        self.assertEqual(self.systemctl("stop", SERVICE).returncode, 0)
+        self.assertIn(self.show("ActiveState"), ("inactive", "failed"))
+
+    def test_crashes_without_end(self):
+        self.add_drop_in(SERVICE, "[Service]\nExecStart=\nExecStart=/bin/sh -c 'kill -KILL $$$$'\n")
+        self.configure(GOOD)
+        self.systemctl("start", SERVICE)
+        wait_until(lambda: self.show("ActiveState") == "failed" and "Start request repeated too quickly" in self.journal(),
+                   "systemd gives up")
+        self.assertLess(int(self.show("NRestarts")), 31)
 
 
 class StoreTest(LabCase):
@@ -306,7 +393,23 @@ class SocketTest(LabCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.show("ActiveState"), "inactive")
 
+    def test_service_and_socket_are_enabled(self):
+        """Both at once with the installed configuration: the service uses the socket of the unit."""
+        with open(self.example, encoding="utf-8") as file:
+            self.configure(file.read())
+        units = [SERVICE, SOCKET]
+        self.addCleanup(self.systemctl, "disable", *units)
+        done = self.systemctl("enable", "--now", *units)
+        self.assertEqual(done.returncode, 0, f"{done.stderr}\n{self.journal()}")
+        self.assertEqual([self.systemctl("is-enabled", unit).stdout for unit in units], ["enabled\n"] * 2)
+        for number in range(2):
+            self.assert_echoes(b"both %d" % number)
+            self.wait_for_journal(r"listening on 127\.0\.0\.1:7788, a socket from systemd")
+            self.assertEqual(self.systemctl("restart", SERVICE).returncode, 0)
+        self.assertEqual([self.show(name) for name in ("ActiveState", "NRestarts")], ["active", "0"])
+
     def test_a_datagram_starts_the_service(self):
+        self.add_drop_in(SOCKET, "[Socket]\nListenDatagram=\nListenDatagram=0.0.0.0:7788\nListenDatagram=[::]:7788\n")
         self.start_socket()
         self.assert_echoes()
         self.assert_echoes(host="::1")
@@ -340,18 +443,18 @@ class SocketTest(LabCase):
         self.assertIn("ready", self.journal())
 
     def test_without_the_socket(self):
-        """It is tried again, and works as soon as the socket is there."""
+        """It is not tried again. As soon as the socket is there, a datagram starts the service."""
         self.configure(PASSED)
         self.assertNotEqual(self.systemctl("start", SERVICE).returncode, 0)
-        wait_until(lambda: "start udprelayd.socket with this FileDescriptorName=" in self.journal(), "it tells why")
-        # systemd refuses to start a socket while its service is being started.
-        wait_until(lambda: self.systemctl("start", SOCKET).returncode == 0, "the socket is started")
-        wait_until(lambda: self.show("ActiveState") == "active", "it runs")
+        self.wait_for_journal(r"start udprelayd\.socket with this FileDescriptorName=")
+        self.assertEqual([self.show("ExecMainStatus"), self.show("NRestarts")], ["78", "0"])
+        self.assertEqual(self.systemctl("start", SOCKET).returncode, 0)
         self.assert_echoes()
+        self.assertEqual(self.show("ActiveState"), "active")
 
 
 def main():
-    daemon, unit, LabCase.rules, LabCase.sealed = sys.argv[1:5]
+    daemon, unit, LabCase.rules, LabCase.sealed, LabCase.low_ports, LabCase.example = sys.argv[1:7]
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         LabCase.lab = Lab(unit, daemon)
@@ -359,7 +462,7 @@ def main():
         print(f"skipped: {reason}")
         return SKIPPED
     try:
-        return 0 if unittest.main(argv=[sys.argv[0], *sys.argv[5:]], exit=False, verbosity=2).result.wasSuccessful() else 1
+        return 0 if unittest.main(argv=[sys.argv[0], *sys.argv[7:]], exit=False, verbosity=2).result.wasSuccessful() else 1
     finally:
         LabCase.lab.close()
 

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -39,9 +40,21 @@ static void test_hint_for_a_port(void **state)
 	assert_hint("192.0.2.1:53", false, EADDRINUSE, "`ss -lunp`");
 	assert_hint("192.0.2.1:53", false, EACCES, "CAP_NET_BIND_SERVICE");
 	assert_hint("192.0.2.1:53", false, EPERM, "CAP_NET_BIND_SERVICE");
+	assert_hint("192.0.2.1:53", false, EACCES, "set `user` in [udprelayd]");
 	assert_hint("192.0.2.1:53", false, EADDRNOTAVAIL, "freebind = on");
 	assert_hint("[2001:db8::1]:53", false, EAFNOSUPPORT, "no IPv6");
 	assert_hint("192.0.2.1:53", false, EINVAL, "it cannot be bound");
+}
+
+/* The unit's PrivateUsers= makes a capability useless, so that the hint names a drop-in that changes both. */
+static void test_hint_for_a_port_under_systemd(void **state)
+{
+	(void)state;
+	setenv("NOTIFY_SOCKET", "/nowhere", 1);
+	assert_hint("192.0.2.1:53", false, EACCES,
+		    "/udprelayd-low-ports.conf to /etc/systemd/system/udprelayd.service.d/");
+	assert_hint("192.0.2.1:53", false, EADDRINUSE, "`ss -lunp`");
+	unsetenv("NOTIFY_SOCKET");
 }
 
 /* A stream listener has no freebind, and `ss` lists it with another option. */
@@ -109,8 +122,8 @@ static void test_message_for_a_command_line_has_no_file(void **state)
 	struct socket_error error = {"bind", EACCES};
 
 	bind_error_log(((struct log_capture *)*state)->log, &config, &listener, &bind, &error);
-	assert_message(*state, "error: 192.0.2.1:53: not permitted: choose a port from 1024 on, or grant "
-			       "CAP_NET_BIND_SERVICE (bind: Permission denied)\n");
+	assert_message(*state, "error: 192.0.2.1:53: not permitted: choose a port from 1024 on, start as root and set "
+			       "`user` in [udprelayd], or grant CAP_NET_BIND_SERVICE (bind: Permission denied)\n");
 }
 
 static void test_message_for_a_device_names_the_interface(void **state)
@@ -160,6 +173,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hint_for_a_port),
+		cmocka_unit_test(test_hint_for_a_port_under_systemd),
 		cmocka_unit_test(test_hint_for_a_stream_port),
 		cmocka_unit_test(test_hint_for_a_path),
 		test(test_message_has_file_line_key_and_call),
