@@ -1,4 +1,4 @@
-"""The manual pages: nothing in them is wrong for those who print them, and they name the options that there are.
+"""The manual pages: their markup is valid, they list all options, and their configurations are valid.
 
 Usage: test_manual.py DAEMON TOOL UDPRELAYD.8 UDPRELAY.1 PAGE…
 """
@@ -6,16 +6,32 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 
 SKIPPED = 77
 DAEMON, TOOL, *PAGES = sys.argv[1:]
 OPTIONS = r"^  (?:-(\w), |    )--([\w-]+)"  # of --help
 ITEMS = r"^\.It Fl (?:(\w) , Fl )?-([\w-]+)"  # of a page
+SECTION = re.compile(r"^\[(udprelayd|log|datagram_log|http|listener:.*|peer:.*)\]$", re.MULTILINE)
+
+# Terms that users search for: metrics, algorithms, settings of systemd and of the kernel.
+WORDS = ["peer_up", "kernel_dropped", "Maglev", "seccomp", "trigger-limit", "WatchdogSec", "ip_local_port_range"]
 
 
 def run(*command):
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def read(path):
+    with open(path, encoding="utf-8") as page:
+        return page.read()
+
+
+def configurations(path):
+    """Returns the displays of a page that contain a configuration of the daemon."""
+    displays = re.findall(r"^\.Bd -literal.*\n((?:.*\n)*?)\.Ed$", read(path), re.MULTILINE)
+    return [display for display in displays if SECTION.search(display)]
 
 
 class ManualTest(unittest.TestCase):
@@ -33,19 +49,17 @@ class ManualTest(unittest.TestCase):
             self.assertIn("SEE ALSO", done.stdout)
 
     def assert_options(self, text, *command):
-        """Those of --help, all of them and no others."""
+        """The text has the options of --help, and no others."""
         wanted = re.findall(OPTIONS, run(*command, "--help").stdout, re.MULTILINE)
         self.assertTrue(wanted)
         self.assertEqual(re.findall(ITEMS, text, re.MULTILINE), wanted)
 
     def test_options(self):
-        with open(PAGES[0], encoding="utf-8") as page:
-            self.assert_options(page.read(), DAEMON)
+        self.assert_options(read(PAGES[0]), DAEMON)
 
     def test_options_of_commands(self):
-        """Each command has a part of its own."""
-        with open(PAGES[1], encoding="utf-8") as page:
-            common, *parts = re.split(r"^\.S[sh] ([a-z]+)$", page.read(), flags=re.MULTILINE)
+        """Each command has a separate part."""
+        common, *parts = re.split(r"^\.S[sh] ([a-z]+)$", read(PAGES[1]), flags=re.MULTILINE)
         self.assert_options(common, TOOL)
         names = re.findall(r"^  ([a-z]+) ", run(TOOL, "--help").stdout, re.MULTILINE)
         self.assertEqual(parts[::2], names)
@@ -55,8 +69,21 @@ class ManualTest(unittest.TestCase):
     def test_versions(self):
         version = run(DAEMON, "--version").stdout.split()[1]
         for path in PAGES:
-            with open(path, encoding="utf-8") as page:
-                self.assertIn(f".Os udprelayd {version}\n", page.read())
+            self.assertIn(f".Os udprelayd {version}\n", read(path))
+
+    def test_words(self):
+        text = "".join(map(read, PAGES))
+        self.assertEqual([word for word in WORDS if word not in text], [])
+
+    def test_configurations(self):
+        examples = [(path, text) for path in PAGES for text in configurations(path)]
+        self.assertGreaterEqual(len(examples), 6)
+        for path, text in examples:
+            with self.subTest(page=path, configuration=text), tempfile.NamedTemporaryFile("w", suffix=".ini") as file:
+                file.write(text)
+                file.flush()
+                done = run(DAEMON, "-c", file.name, "-t")
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
 
 
 def main():
