@@ -5,7 +5,7 @@ colours, the card and its contents become dark together."""
 from xml.sax.saxutils import escape
 
 LIGHT = {"card": "#ffffff", "edge": "#8c959f", "box": "#f3f5f8", "ink": "#1f2328", "muted": "#57606a",
-         "main": "#0550ae", "other": "#9a6700", "bad": "#b42318"}
+         "main": "#0550ae", "other": "#8a5c00", "bad": "#b42318"}
 DARK = {"card": "#161b22", "edge": "#6e7681", "box": "#21262d", "ink": "#e6edf3", "muted": "#a3adb8",
         "main": "#79c0ff", "other": "#e3b341", "bad": "#ff7b72"}
 

@@ -44,7 +44,7 @@ def sentence(results):
     spread = {kind: sorted(ratios[case][kind] for case, _, reference in speed.ROWS if reference == kind)
               for kind in ("r1", "fanout", "nginx")}
     return (f"Per datagram, an echo costs {spread['r1'][0]:.2f} to {spread['r1'][-1]:.2f} × the CPU time of a plain socket "
-            f"loop,\nfour copies cost {spread['fanout'][0]:.2f} ×, and a relay costs {spread['nginx'][0]:.2f} to "
+            f"loop, four copies cost {spread['fanout'][0]:.2f} ×, and a relay costs {spread['nginx'][0]:.2f} to "
             f"{spread['nginx'][-1]:.2f} × nginx.\n")
 
 
