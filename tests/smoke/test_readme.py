@@ -192,7 +192,8 @@ class Terminal:
 
 
 def comparable(line):
-    """Without times, ports that the kernel chose, and measured values."""
+    """Without control sequences, times, ports that the kernel chose, and measured values."""
+    line = re.sub(r"\033\[[\d;]*\w|\r", "", line)
     line = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", line)
     line = re.sub(r":\d{5}\b", ":PORT", line)
     return re.sub(r"\d+\.\d+", "N", line).rstrip()
