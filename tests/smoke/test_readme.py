@@ -5,6 +5,7 @@ Usage: test_readme.py DAEMON UDPRELAY ROOT
 
 The commands run as a user would paste them: into an interactive bash on a terminal, without LANG. They use fixed ports, so
 the test starts itself again in a network namespace."""
+import ctypes
 import fcntl
 import json
 import os
@@ -266,11 +267,12 @@ class CommandsTest(unittest.TestCase):
 def raise_loopback():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         fcntl.ioctl(sock, 0x8914, struct.pack("16sh14x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
+    ctypes.CDLL(None).prctl(47, 4, 0, 0, 0)  # PR_CAP_AMBIENT_CLEAR_ALL: programs get no capability from here
 
 
 def namespace():
     """The command that starts a program in a namespace of its own, or None."""
-    identity = [] if os.getuid() == 0 else ["--user", "--map-root-user"]
+    identity = [] if os.getuid() == 0 else ["--user", "--map-current-user", "--keep-caps"]
     command = ["unshare", *identity, "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
     try:
         return None if subprocess.run([*command, "true"], capture_output=True, timeout=20).returncode else command
