@@ -1,11 +1,11 @@
 """Benchmarks: CPU time for each datagram, of the daemon and of the plainest servers there are, in one run.
 
-    bench.py DAEMON UDPRELAY REFERENCE DIRECTORY [--readme FILE] [--rounds N] [--seconds S] [--only WORDS]
+    bench.py DAEMON UDPRELAY REFERENCE DIRECTORY [--publish] [--rounds N] [--seconds S] [--only WORDS]
 
 Server and load generator (`udprelay load`) have a processor each. In every round of a case each contestant has its turn,
 in random order, started anew. What is printed are the medians of the rounds; a ratio is the median of the rounds' ratios,
-for what disturbs a machine for a while disturbs a whole round. The table (results.md, results.json) and the plot
-(results.svg) are written to DIRECTORY, the table into FILE too, between its marks."""
+for what disturbs a machine for a while disturbs a whole round. The results (results.json) are written to DIRECTORY. With
+--publish, they are written into the documentation, too: see publish.py."""
 import argparse
 import atexit
 import json
@@ -22,8 +22,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
-import plot
+import publish
 
 SERVER_CPU, LOAD_CPU = 0, 1
 OURS = "udprelayd"
@@ -402,13 +403,16 @@ class Result:
             return max(self.against(kind) for kind in reference.split()[2:])
         return statistics.median(a / b for a, b in zip(self.samples[self.ours], self.samples[reference]))
 
+    def data(self):
+        """A row of results.json."""
+        return {"case": self.name,
+                "medians": {kind: round(value, 4) for kind, value in self.medians.items()},
+                "ratios": {kind: round(self.against(kind), 3) for kind in self.medians if kind != self.ours},
+                "goals": [{"reference": reference, "ratio": round(ratio, 3), "goal": goal}
+                          for reference, ratio, goal in self.goals]}
+
     def row(self):
-        others = [f"{kind} {value:.3f} ({self.against(kind):.3f})" for kind, value in self.medians.items()
-                  if kind != self.ours]
-        goals = [(f"at most {reference:g}" if isinstance(reference, float) else
-                  f"{ratio:.3f} × {reference} (goal {goal:g})") + ("" if ratio <= goal else ", MISSED")
-                 for reference, ratio, goal in self.goals]
-        return f"| {self.name} | {self.medians[self.ours]:.3f} | {', '.join(others)} | {'; '.join(goals)} |"
+        return publish.table_row(self.data())
 
 
 def machine():
@@ -420,30 +424,15 @@ def machine():
             f"{version}{others}; medians of {arguments.rounds} to {4 * arguments.rounds} rounds of {arguments.seconds} s")
 
 
-def write_readme(path, table):
-    with open(path, encoding="utf-8") as file:
-        before, _, rest = file.read().partition("<!-- results -->\n")
-    _, mark, after = rest.partition("<!-- end of results -->\n")
-    if not mark:
-        sys.exit(f"{path} has no place for the results")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(f"{before}<!-- results -->\n{table}{mark}{after}")
-
-
 def write_results(results):
     os.makedirs(arguments.directory, exist_ok=True)
-    head = ["| case | udprelayd | reference (ratio) | goals |", "|---|---|---|---|"]
-    table = "\n".join([f"Measured on {machine()}. Microseconds of CPU for each datagram (relay: there and back), unless "
-                       "a row says otherwise.", "", *head, *(result.row() for result in results), "",
-                       *([f"- {note}" for note in NOTES] or ["Nothing was lost, doubled or misled."])]) + "\n"
-    with open(os.path.join(arguments.directory, "results.md"), "w", encoding="utf-8") as file:
-        file.write(table)
+    data = {"machine": f"Measured on {time.strftime('%Y-%m-%d')} on {machine()}",
+            "rows": [result.data() for result in results], "notes": NOTES}
     with open(os.path.join(arguments.directory, "results.json"), "w", encoding="utf-8") as file:
-        json.dump([{"case": result.name, "medians": result.medians} for result in results], file, indent=1)
-    plot.write(os.path.join(arguments.directory, "results.svg"), results, machine())
-    print("\n" + table)
-    if arguments.readme:
-        write_readme(arguments.readme, table)
+        json.dump(data, file, indent=1, ensure_ascii=False)
+    print("\n" + publish.table(data))
+    if arguments.publish:
+        publish.publish(data)
 
 
 def set_up_network():
@@ -525,7 +514,7 @@ parser.add_argument("daemon")
 parser.add_argument("udprelay")
 parser.add_argument("reference")
 parser.add_argument("directory")
-parser.add_argument("--readme")
+parser.add_argument("--publish", action="store_true", help="write the results into the documentation")
 parser.add_argument("--rounds", type=int, default=25)
 parser.add_argument("--seconds", type=float, default=0.1)
 parser.add_argument("--only", default="")
