@@ -8,9 +8,9 @@
 #include "admin/explain_query.h"
 #include "config/config.h"
 
-/* Writes the report to out for people: one fact per line, and at last the verdict in the words of the datagram log.
- * Looks up the names of peers (getaddrinfo(3)). Returns 0, or a negative errno if the local addresses cannot be read.
- * Aborts when out of memory. */
+/* Writes the report to out for people: one fact per line, and the verdict of the datagram log in the last line. Looks
+ * up the names of peers (getaddrinfo(3)). Returns 0, or a negative errno if the local addresses cannot be read. Aborts
+ * when out of memory. */
 int explain(const struct config *config, const struct explain_query *query, FILE *out);
 
 #endif

@@ -20,7 +20,8 @@
 /* A worker is stalled if its last heartbeat is older than this. Milliseconds. */
 #define STATUS_STALL_MS 5000
 
-/* The parts of the daemon, all borrowed. The server updates it after each reload. It is read on the main loop only. */
+/* The parts of the daemon, all borrowed. The server updates this struct after each reload. Only the main loop reads
+ * it. */
 struct status_source {
 	const struct config *config;
 	unsigned generation; /* number of the active configuration: 1, plus 1 for each successful reload */

@@ -7,7 +7,7 @@
 
 typedef _Atomic uint64_t counter;
 
-/* Call this only in the thread that owns the counter: it is a plain load and store, without a locked instruction. */
+/* Only the thread that owns the counter may call this: it is a plain load and store, without a locked instruction. */
 static inline void counter_add(counter *c, uint64_t n)
 {
 	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);

@@ -1,4 +1,4 @@
-/* Kinds of destination addresses: which of them are the address of one host. A datagram to another kind would reach
+/* Kinds of destination addresses. DESTINATION_HOST is the address of one host. A datagram to another kind would reach
  * every host of a network, or this host itself. */
 #ifndef UDPRELAYD_BASE_DESTINATION_H
 #define UDPRELAYD_BASE_DESTINATION_H

@@ -33,7 +33,8 @@ void systemd_notify_watchdog(void);
 int systemd_listen_fds(int *first, char ***names);
 
 /* Puts a copy of the descriptor into the file descriptor store, from which systemd passes it to the next start. Returns
- * whether systemd was told; it may still have no room (FileDescriptorStoreMax=). */
+ * whether the message was sent. systemd may still discard the descriptor if its store is full
+ * (FileDescriptorStoreMax=). */
 bool systemd_store_add(const char *name, int fd);
 
 /* Removes all descriptors of this name from the store. */

@@ -61,7 +61,7 @@ struct peer_config {
 	char *name;
 	struct section_lines lines;
 	size_t index; /* in config.peers */
-	unsigned line; /* of the key `address` */
+	unsigned line; /* line of the key `address` */
 	char *address_text; /* as written in the file */
 	char *host; /* the name to resolve; NULL: the file has a literal address */
 	struct address address; /* the destination; if host is set, only its port is valid */
@@ -129,14 +129,14 @@ struct listener_config {
 	/* For relays only. */
 	enum balance balance;
 	uint64_t idle_timeout_ms;
-	uint32_t max_sessions; /* of all workers together */
-	uint32_t source_sessions; /* of one source; 0: as many as max_sessions */
+	uint32_t max_sessions; /* total of all workers */
+	uint32_t source_sessions; /* limit for one source; 0: max_sessions */
 	uint32_t responses; /* replies per datagram of a client; 0: none are expected; or RESPONSES_UNLIMITED */
 };
 
 struct config {
 	char *path;
-	char *warnings; /* lines about what is valid but probably not meant, like those of errors; may be empty */
+	char *warnings; /* warnings, one per line, formatted like errors; may be empty */
 	unsigned workers; /* 0: one per CPU */
 	struct {
 		char *name; /* as written in the file; NULL: keep the current user */
@@ -150,7 +150,7 @@ struct config {
 	struct {
 		enum log_target target;
 		char *path; /* for LOG_TARGET_FILE, otherwise NULL */
-		unsigned line; /* of the key `target` if it names a file, otherwise 0 */
+		unsigned line; /* line of the key `target` if it names a file, otherwise 0 */
 		enum log_format format;
 		uint32_t payload; /* largest number of payload bytes in a record */
 		uint32_t queue; /* records per worker that can wait for the writer */

@@ -15,7 +15,7 @@ struct diagnostic {
 	char *text; /* escaped */
 };
 
-/* Initialise to zero, and set the path. */
+/* The owner initialises it to zero and sets the path. */
 struct diagnostics {
 	const char *path; /* borrowed */
 	struct diagnostic *items;
@@ -37,8 +37,8 @@ void diagnostics_add_entry(struct diagnostics *diagnostics, unsigned line, const
 			   const char *format, va_list arguments) __attribute__((format(printf, 5, 0)));
 
 /* Writes one error per line as "PATH:LINE: TEXT", sorted by line; errors of one line keep the order in which they were
- * added. If there are more than 20, writes the first 20 and the number of the others. Suppressed errors are never among
- * the first 20, whatever their line. */
+ * added. If there are more than 20, writes the first 20 and the number of the others. Errors that are only counted are
+ * never among the first 20, regardless of their line. */
 void diagnostics_write(struct diagnostics *diagnostics, FILE *out);
 
 /* Frees all errors and keeps the path. The struct can be used again. */

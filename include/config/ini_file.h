@@ -38,8 +38,8 @@ struct ini_entry {
 	size_t section; /* index */
 	char *key;
 	char *value; /* NULL: rejected, and the error is in the diagnostics */
-	unsigned line; /* of the key */
-	struct ini_continuation *continuations; /* sorted; one blank stands between two lines of the value */
+	unsigned line; /* line of the key */
+	struct ini_continuation *continuations; /* sorted; one blank separates two lines of the value */
 	size_t continuation_count;
 	bool colon; /* ':' and not '=' separates key and value */
 };

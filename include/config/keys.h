@@ -45,8 +45,8 @@ struct config_key {
 	bool (*set)(struct config_field *field, const char *value);
 	const char *expected; /* the fix in the generic message, used if set() returns false without adding an error */
 	uint64_t min, max; /* for a number, size or duration */
-	const char *const *words; /* of a choice, ended by NULL; or one word that is accepted besides a number */
-	size_t offset, size; /* of the field in the section's struct; size 0: only the setter knows the field */
+	const char *const *words; /* the words of a choice, ended by NULL; or one word instead of a number */
+	size_t offset, size; /* place of the field in the section's struct; size 0: only the setter knows the field */
 	uint64_t word; /* the number that the single word stands for */
 };
 

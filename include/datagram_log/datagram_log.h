@@ -41,8 +41,8 @@ void datagram_log_reopen(struct datagram_log *dlog);
  * and log must stay valid until datagram_log_ended(), and the call can be repeated. NULL is accepted. */
 bool datagram_log_stop(struct datagram_log *dlog, unsigned timeout_ms);
 
-/* Whether the writer thread has ended, so that datagram_log_stop() returns at once. For a log that was blocked in its
- * first datagram_log_stop(). NULL is accepted. */
+/* Returns whether the writer thread has ended, so that datagram_log_stop() returns at once. For a log that was blocked
+ * in its first datagram_log_stop(). NULL is accepted. */
 bool datagram_log_ended(const struct datagram_log *dlog);
 
 /* After the workers have stopped: whether all records are written. */

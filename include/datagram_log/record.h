@@ -19,14 +19,14 @@ struct datagram_record {
 	uint64_t time_us; /* since 1970, UTC */
 	const struct listener_config *listener;
 	const struct address *source;
-	const struct address *destination; /* of the received datagram; for a reply of a peer: the client */
+	const struct address *destination; /* destination of the received datagram; for a reply of a peer: the client */
 	const struct peer_config *peer; /* relay: the peer of the session; may be NULL */
 	bool reply; /* a reply of the peer */
 	const void *payload;
 	uint32_t size; /* payload, in bytes */
 	enum verdict verdict;
 	enum drop_reason reason; /* VERDICT_DROPPED only */
-	uint16_t sent, copies; /* VERDICT_FORWARDED only: number of peers that got it, of how many */
+	uint16_t sent, copies; /* VERDICT_FORWARDED only: number of peers that got it, and number of all peers */
 };
 
 /* Returns the maximum size of a line in bytes, in any format, with `shown` bytes of payload. */

@@ -1,6 +1,6 @@
-/* Actions: what a listener does with its datagrams. An action is one struct, which the worker selects when it creates
- * the listener's pipeline. No code outside the action's own file asks which action it is. The configuration knows only
- * the traits in config/action.h. */
+/* Actions: a listener sinks, echoes, forwards or relays its datagrams. An action is one struct. The worker selects it
+ * when it creates the listener's pipeline. No code outside the action's file depends on the kind of action. The
+ * configuration knows only the traits in config/action.h. */
 #ifndef UDPRELAYD_DATAPATH_ACTIONS_H
 #define UDPRELAYD_DATAPATH_ACTIONS_H
 
@@ -19,10 +19,10 @@ struct rx_context;
 /* For each batch the pipeline calls begin once, then submit for each train that the guard admits. After the flush it
  * calls collect for each train that submit accepted, and finish once. begin and finish may be NULL. */
 struct action {
-	enum verdict verdict; /* of delivered datagrams, in the record */
-	size_t counter; /* of delivered datagrams: its offset in struct listener_counters */
+	enum verdict verdict; /* verdict in the record of a delivered datagram */
+	size_t counter; /* counter of delivered datagrams: its offset in struct listener_counters */
 	bool copies_to_peers; /* each train goes to every peer of the listener */
-	bool short_turns; /* a batch that is not full ends the listener's turn, because replies wait for theirs */
+	bool short_turns; /* a batch that is not full ends the listener's turn, so that replies are not delayed */
 
 	void (*begin)(struct pipeline *pipeline, const struct rx_context *rx);
 

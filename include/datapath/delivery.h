@@ -40,7 +40,7 @@ struct arena {
 int arena_create(struct arena *arena, size_t destinations);
 void arena_destroy(struct arena *arena);
 
-/* What all deliveries of one listener on one worker share. The pointers are borrowed. */
+/* The part that all deliveries of one listener on one worker share. The pointers are borrowed. */
 struct delivery_context {
 	const struct listener_config *config;
 	struct tx_batch *tx_batch;
@@ -61,13 +61,13 @@ struct delivery {
 	struct converter *converter; /* NULL: the payload stays as it is */
 };
 
-/* Asks the ring guard about a train from or to a client, and logs what it drops. The guard may exclude a datagram or
- * drop the train. Does nothing without a ring guard. */
+/* Checks a train from or to a client with the ring guard, and logs dropped datagrams. The guard may exclude a datagram
+ * or drop the train. Does nothing without a ring guard. */
 void delivery_check_ring(struct delivery_context *context, const struct address *client, enum ring_direction direction,
 			 struct train *train, uint64_t now_ms);
 
-/* Converts one datagram to at most room bytes at out, and at most to what UDP carries. Returns DROP_NONE and the number
- * of bytes in *made, or the reason for a drop. */
+/* Converts one datagram to at most room bytes at out, and to at most the largest UDP payload. Returns DROP_NONE and the
+ * number of bytes in *made, or the reason for a drop. */
 enum drop_reason delivery_convert(struct converter *converter, const void *data, size_t size, uint8_t *out, size_t room,
 				  size_t *made);
 
@@ -75,11 +75,11 @@ enum drop_reason delivery_convert(struct converter *converter, const void *data,
 struct tx_chunk *delivery_enqueue(struct delivery_context *context, const struct delivery *delivery,
 				  const struct train *train);
 
-/* Adds the datagrams [skip, end) of the train as dropped chunks: the destination cannot be used now. */
+/* Adds the datagrams [skip, end) of the train as dropped chunks, for a destination that cannot be used now. */
 struct tx_chunk *delivery_enqueue_dropped(struct delivery_context *context, const struct train *train,
 					  enum drop_reason reason);
 
-/* What happened to each datagram of a train. */
+/* The outcome of each datagram of a train. */
 struct outcome {
 	uint16_t sent[TRAIN_MAX]; /* number of destinations that the kernel accepted the datagram for */
 	uint8_t reason[TRAIN_MAX]; /* enum drop_reason, if some destination was not reached */
@@ -96,7 +96,7 @@ void outcome_init(struct outcome *outcome, const struct train *train);
 const struct tx_chunk *outcome_collect(struct outcome *outcome, const struct train *train, const struct tx_chunk *chunk,
 				       const struct tx_socket *tx, struct peer_counters *counters);
 
-/* Counts each datagram that no destination got under its reason. Returns the number of the others. */
+/* Counts each datagram that reached no destination, under its drop reason. Returns the number of the others. */
 uint32_t outcome_count_sent(const struct outcome *outcome, uint32_t datagrams, counter dropped[DROP_REASONS]);
 
 /* Records the datagrams of the train that log = 1/N selects. record holds what they share. verdict is that of a sent

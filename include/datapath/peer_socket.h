@@ -2,8 +2,8 @@
  * time, and again when it breaks or the peer's address changes. It never receives: the kernel drops what the peer sends
  * back.
  *
- * What can go wrong: the peer's name has no address yet, the address becomes one of our own listeners, or the socket
- * cannot be opened. peer_socket_ensure_open() reports each as a drop reason. */
+ * Failures: the peer's name has no address yet, the address becomes one of our own listeners, or the socket cannot be
+ * opened. peer_socket_ensure_open() reports each as a drop reason. */
 #ifndef UDPRELAYD_DATAPATH_PEER_SOCKET_H
 #define UDPRELAYD_DATAPATH_PEER_SOCKET_H
 
@@ -28,7 +28,7 @@ struct peer_socket {
 
 	enum drop_reason down; /* result of the last attempt to open the socket */
 	uint64_t retry_ms; /* monotonic; no new attempt before */
-	unsigned own_version; /* of own, at the last check of the address */
+	unsigned own_version; /* version of own at the last check of the address */
 	struct log_limit down_log_limit, icmp_log_limit;
 };
 
@@ -38,7 +38,7 @@ void peer_socket_init(struct peer_socket *peer, const struct peer_config *config
 void peer_socket_finish(struct peer_socket *peer);
 
 /* Takes the counters of another socket to the same peer, and its descriptor if both have the same address. No thread
- * uses *before any more; call peer_socket_finish() for it as usual. */
+ * may use *before during or after the call. The caller still calls peer_socket_finish() for it. */
 void peer_socket_adopt(struct peer_socket *peer, struct peer_socket *before);
 
 /* Sets the address of the peer; NULL: it is not known. A socket to another address is opened again when it is needed.

@@ -1,5 +1,6 @@
 /* The pipeline of one listener on one worker: the guard decides about each train, the action queues it, and after the
- * flush each datagram is counted and recorded. Every received datagram ends as delivered or under one drop reason.
+ * flush each datagram is counted and recorded. Every received datagram is counted either as delivered or under one drop
+ * reason.
  *
  * A worker creates one pipeline for each listener; all pipelines of a worker share the transmit batch and the arena. */
 #ifndef UDPRELAYD_DATAPATH_PIPELINE_H
@@ -26,7 +27,7 @@ struct pipeline_peer {
 /* The pointers are borrowed, except peers and their converters. */
 struct pipeline {
 	const struct action *action;
-	void *action_state; /* of a relay; NULL for the actions of this folder */
+	void *action_state; /* the struct relay of a relay; NULL for the actions of this folder */
 	const struct listener_config *config;
 	const struct own_addresses *own;
 	struct source_limit *source_limit; /* NULL: none */
@@ -53,13 +54,13 @@ size_t pipeline_flows_max(const struct pipeline *pipeline);
 /* How a batch was received. */
 struct rx_context {
 	struct tx_socket *tx; /* the receiving socket, to send replies through */
-	const struct address *local; /* that it is bound to */
+	const struct address *local; /* address of the receiving socket */
 	uint64_t time_us; /* since 1970, UTC; for the records */
 	uint64_t now_ms; /* monotonic */
 };
 
-/* Sets *hop_limit to the hop limit of copies of this train; 0: that of the socket. Returns DROP_NONE, or DROP_HOP_LIMIT
- * if the train must not be sent on. copies: as in hop_limit_next(). */
+/* Sets *hop_limit to the hop limit of copies of this train; 0: the default of the socket. Returns DROP_NONE, or
+ * DROP_HOP_LIMIT if the train must not be sent on. copies: as in hop_limit_next(). */
 enum drop_reason pipeline_hop_limit(const struct pipeline *pipeline, const struct rx_context *rx,
 				    const struct train *train, size_t copies, uint8_t *hop_limit);
 

@@ -2,8 +2,8 @@
  * and its relays take turns with it. The payloads stay in the slots of the batch until the next receive; the transmit
  * batch sends from there.
  *
- * What can go wrong: a datagram that the kernel had to truncate is DROP_TOO_LARGE; a train whose control messages are
- * truncated or make no sense is DROP_MALFORMED. */
+ * Failures: a datagram that the kernel truncated is DROP_TOO_LARGE; a train with truncated or inconsistent control
+ * messages is DROP_MALFORMED. */
 #ifndef UDPRELAYD_DATAPATH_RX_BATCH_H
 #define UDPRELAYD_DATAPATH_RX_BATCH_H
 

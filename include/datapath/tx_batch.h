@@ -3,9 +3,9 @@
  * udp(7)), and one sendmmsg(2) carries up to 64 messages. The batch never copies a payload: data and addresses are
  * borrowed until tx_batch_clear().
  *
- * What can go wrong: a full send buffer (the rest waits for the next flush, within a time limit), an ICMP error of an
- * earlier datagram (the send is repeated), a path that refuses GSO (the run is sent as single datagrams). Every other
- * error drops the datagrams under a drop reason. */
+ * Failures: a full send buffer (the rest waits for the next flush, within a time limit), an ICMP error of an earlier
+ * datagram (the send is repeated), a path that refuses GSO (the run is sent as single datagrams). Every other error
+ * drops the datagrams under a drop reason. */
 #ifndef UDPRELAYD_DATAPATH_TX_BATCH_H
 #define UDPRELAYD_DATAPATH_TX_BATCH_H
 
@@ -26,7 +26,7 @@
 /* Datagrams in one chunk and in one GSO send. Every kernel since 4.18 accepts this number (UDP_MAX_SEGMENTS). */
 #define TX_CHUNK_DATAGRAMS 64
 
-/* Remembers that a destination refuses GSO for datagrams of at least segment bytes. */
+/* A destination refuses GSO for datagrams of at least segment bytes. */
 struct gso_fallback {
 	uint32_t destination; /* hash of its address */
 	uint32_t segment; /* bytes; 0: no refusal */
@@ -48,8 +48,8 @@ struct tx_socket {
 	bool blocked; /* some datagrams wait for room in a send buffer */
 	enum drop_reason blocked_reason;
 	struct wait_budget wait_budget;
-	struct wait_budget *shared_wait_budget; /* of several sockets to one receiver; NULL: wait_budget counts */
-	struct gso_fallback fallback; /* of a connected socket */
+	struct wait_budget *shared_wait_budget; /* shared by sockets to one receiver; NULL: wait_budget counts */
+	struct gso_fallback fallback; /* GSO refusal of a connected socket */
 	uint8_t hop_limit; /* last value of the option IP_TTL or IPV6_UNICAST_HOPS; 0: it was never set */
 };
 
@@ -60,12 +60,12 @@ static inline bool tx_error_is_icmp(int error)
 	return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH || error == ENOPROTOOPT;
 }
 
-/* Where datagrams go, and how. */
+/* A destination, and how to send to it. */
 struct tx_destination {
 	struct tx_socket *socket;
 	const struct address *to; /* NULL: the socket is connected */
 	const struct address *from; /* NULL, or of length 0: the kernel chooses the source */
-	uint8_t hop_limit; /* IPv4: TTL; 0: that of the socket */
+	uint8_t hop_limit; /* IPv4: TTL; 0: the default of the socket */
 };
 
 /* Datagrams for one destination, as in struct train: segment bytes each, the last one may be shorter. */
@@ -81,7 +81,7 @@ struct tx_chunk {
 	const uint8_t *data;
 	const struct tx_socket *socket; /* NULL: the datagrams were dropped before they could be queued */
 	uint64_t dropped; /* bit i: datagram i was dropped */
-	enum drop_reason reason; /* of the dropped datagrams */
+	enum drop_reason reason; /* reason of the dropped datagrams */
 	uint32_t size, segment; /* bytes, as in struct tx_payload */
 	uint16_t count;
 	uint32_t next; /* index of the next chunk of the flow, or TX_NONE */

@@ -1,5 +1,5 @@
-/* Access: whether a listener takes datagrams from a source. It is a pure decision on the configuration, our own
- * addresses and the source; it keeps no state. */
+/* Access: decides whether a listener accepts datagrams from a source. It is a pure decision on the configuration, our
+ * own addresses and the source; it keeps no state. */
 #ifndef UDPRELAYD_GUARD_ACCESS_H
 #define UDPRELAYD_GUARD_ACCESS_H
 
@@ -24,9 +24,9 @@ enum access_rule {
 };
 
 struct access_decision {
-	enum drop_reason reason; /* DROP_NONE: the listener takes the datagram */
+	enum drop_reason reason; /* DROP_NONE: the listener accepts the datagram */
 	enum access_rule rule;
-	const struct prefix *prefix; /* of deny or allow, that contains the source; or NULL */
+	const struct prefix *prefix; /* the prefix in deny or allow that contains the source; or NULL */
 };
 
 /* Checks a source. deny and allow apply to every action, but not to AF_UNIX senders. Then, with loop_guard, an echo and

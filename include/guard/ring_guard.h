@@ -4,12 +4,11 @@
  *
  * A datagram is repeated if the same source sent the same payload within the last four seconds. All repeated datagrams
  * of a source count together. Up to 2 per second, none is dropped. Up to 50 per second, one of about 4,096 is dropped.
- * If they are more, one of about 216 is dropped. So an exchange ends after about 240 datagrams (4,100 if it is slow),
- * and an honest client that repeats itself loses at most 0.5 %. Datagrams that differ are never dropped.
+ * Above 50 per second, one of about 216 is dropped. So an exchange ends after about 240 datagrams (4,100 if it is
+ * slow), and an honest client that repeats itself loses at most 0.5 %. Datagrams that differ are never dropped.
  *
  * The worker's listeners and their relays use one guard for each listener, shared by all workers. The memory is fixed:
- * 320 KiB. A forger who floods it with other payloads hides an exchange only while he sends more datagrams than
- * circulate. */
+ * 320 KiB. A flood of other payloads hides an exchange only while it has more datagrams than circulate. */
 #ifndef UDPRELAYD_GUARD_RING_GUARD_H
 #define UDPRELAYD_GUARD_RING_GUARD_H
 
@@ -30,7 +29,7 @@ static inline struct ring_guard_sampler ring_guard_sampler_of(unsigned worker)
 	return (struct ring_guard_sampler){(uint64_t)worker << 48};
 }
 
-/* Whose datagrams they are: those of a client, or replies to it. */
+/* The direction of datagrams: from a client, or replies to it. */
 enum ring_direction { RING_FROM_CLIENT, RING_TO_CLIENT };
 
 struct ring_guard;
@@ -41,7 +40,7 @@ int ring_guard_create(struct ring_guard **guard);
 /* Accepts NULL. */
 void ring_guard_destroy(struct ring_guard *guard);
 
-/* Examines the first or the last datagram of the train, chosen at random, and remembers it. If it must be dropped, this
+/* Examines and stores the first or the last datagram of the train, chosen at random. If it must be dropped, this
  * excludes it from the train (or sets drop, if it is the only one) under DROP_RING and returns true. client: the
  * sender, or the receiver of a reply. now_ms: monotonic; it may differ a little between threads. Any thread may call
  * it. */

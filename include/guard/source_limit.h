@@ -1,8 +1,8 @@
-/* The rate limit per source: how many datagrams per second a listener takes from one source. A source is an IPv4
- * address or an IPv6 /64, which is what one subscriber has. All ports of a source and all workers count together.
+/* The rate limit per source: how many datagrams per second a listener accepts from one source. A source is an IPv4
+ * address or an IPv6 /64, the usual prefix of one subscriber. All ports of a source and all workers count together.
  *
- * A forger can use up the credit of an address that is not his. Therefore one of 32 trains over the limit passes: the
- * true owner of the address is slowed down, but not silenced. */
+ * Forged datagrams can use up the credit of their source address. Therefore one of 32 trains over the limit passes: the
+ * real host at this address is slowed down, but not blocked. */
 #ifndef UDPRELAYD_GUARD_SOURCE_LIMIT_H
 #define UDPRELAYD_GUARD_SOURCE_LIMIT_H
 
@@ -11,7 +11,7 @@
 
 #include "base/address.h"
 
-/* Sources that a listener remembers, in 8 bytes each: 1 MiB (guard/gcra_table.h). */
+/* Number of sources in the table of a listener. Each takes 8 bytes, together 1 MiB (guard/gcra_table.h). */
 #define SOURCE_LIMIT_SOURCES (1u << 17)
 
 /* One of this number of trains over the limit passes. */

@@ -35,8 +35,8 @@ struct inherited_sockets {
  * once per process. */
 void inherited_sockets_open(struct inherited_sockets *inherited, struct log *log);
 
-/* Returns the next unit socket of that name behind after (NULL: the first one), or NULL. The set keeps the descriptor
- * for later configurations: duplicate it. */
+/* Returns the next unit socket of that name after the socket `after` (NULL: the first one), or NULL. The set keeps the
+ * descriptor for later configurations: duplicate it. */
 const struct inherited_socket *inherited_sockets_next(const struct inherited_sockets *inherited, const char *name,
 						      const struct inherited_socket *after);
 
@@ -54,7 +54,7 @@ void inherited_sockets_warn_unused(const struct inherited_sockets *inherited, co
 
 /* Writes the store name of a worker's socket for an address of the listener. Two sockets have the same name only if one
  * can replace the other: the name contains the worker, address, interface and multicast groups. The name of an AF_UNIX
- * socket contains the path and the file: a socket whose file is gone cannot be reached any more. Returns false for an
+ * socket contains the path and the file: clients can no longer reach a socket whose file is gone. Returns false for an
  * address with port 0, and for an AF_UNIX address without a file: these are not stored. */
 bool inherited_sockets_store_name(char name[STORE_NAME_MAX], const struct listener_config *listener,
 				  const struct address *address, unsigned worker, const struct socket_file *file);

@@ -20,7 +20,7 @@ struct listen_sockets {
 	size_t listener_count;
 	uint64_t *closed_drops; /* per listener: kernel drops of sockets that are closed, in datagrams */
 	struct log *log;
-	bool warned; /* that an AF_UNIX socket file could not be removed */
+	bool warned; /* a warning about an AF_UNIX socket file that remains was logged */
 };
 
 /* Binds every address of every listener, one socket per worker. AF_UNIX sockets and multicast groups belong to worker 0
@@ -38,10 +38,10 @@ int listen_sockets_open(struct listen_sockets *sockets, const struct config *con
 /* Saves duplicates in systemd's file descriptor store for the next run. */
 void listen_sockets_save_to_fdstore(struct listen_sockets *sockets);
 
-/* Whether systemd keeps all sockets open after this process exits: the next process continues to read them. */
+/* Returns whether systemd keeps all sockets open after this process exits: the next process continues to read them. */
 bool listen_sockets_survive_exit(const struct listen_sockets *sockets);
 
-/* Whether one of sockets shares this socket of the previous configuration. */
+/* Returns whether one of sockets shares this socket of the previous configuration. */
 bool listen_sockets_share(const struct listen_sockets *sockets, const struct listen_socket *socket);
 
 /* Stops new datagrams on the sockets of previous that are not shared. Call it before the workers of previous read for
@@ -57,7 +57,8 @@ void listen_sockets_adopt(struct listen_sockets *sockets, struct listen_sockets 
 uint64_t listen_sockets_kernel_drops(const struct listen_sockets *sockets, size_t listener);
 
 /* Closes the sockets from index first on; the others stay open. Logs one warning per set if an AF_UNIX socket file
- * cannot be removed: after the process gave up root it may lack the permission, and the next start removes the file. */
+ * cannot be removed: after the process has dropped root privileges it may lack the permission, and the next start
+ * removes the file. */
 void listen_sockets_close_from(struct listen_sockets *sockets, size_t first);
 
 /* Closes all sockets and frees the set. */

@@ -29,11 +29,11 @@ unsigned own_addresses_version(const struct own_addresses *own);
 /* Frees the set. NULL is accepted. */
 void own_addresses_destroy(struct own_addresses *own);
 
-/* Whether a datagram from source was sent from the socket of a listener. Any thread; no system calls. */
+/* Returns whether a datagram from source was sent from the socket of a listener. Any thread; no system calls. */
 bool own_addresses_has(const struct own_addresses *own, const struct address *source);
 
-/* Whether a datagram that is sent to the address reaches a listener. Like own_addresses_has(); for AF_UNIX also if
- * another path leads to the same file. Calls stat(2) for an AF_UNIX address. */
+/* Returns whether a datagram that is sent to the address reaches a listener. Like own_addresses_has(); for AF_UNIX also
+ * if another path leads to the same file. Calls stat(2) for an AF_UNIX address. */
 bool own_addresses_reaches_us(const struct own_addresses *own, const struct address *to);
 
 #endif

@@ -5,8 +5,8 @@
 #include "base/address.h"
 
 struct pktinfo {
-	struct address destination; /* that the sender wrote to */
-	struct address reply_source; /* to send a reply from; length 0: the kernel chooses */
+	struct address destination; /* destination address of the datagram */
+	struct address reply_source; /* source address for a reply; length 0: the kernel chooses */
 };
 
 /* Reads the data of a control message IP_PKTINFO (ip(7)) or IPV6_PKTINFO (ipv6(7)), which may be unaligned. */

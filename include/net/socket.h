@@ -32,8 +32,8 @@ int socket_listen(const struct address *address, int backlog, struct socket_erro
 /* Allows other sockets of this user to bind the same port (SO_REUSEPORT). Returns 0 or a negative errno. */
 int socket_share_port(int fd);
 
-/* Whether the socket is bound to the interface that has this name now; true for "". False after the interface was
- * deleted and created again. */
+/* Returns whether the socket is bound to the interface that has this name now; true for "". False after the interface
+ * was deleted and created again. */
 bool socket_is_bound_to_device(int fd, const char *name);
 
 /* Stops new datagrams on a UDP socket that is bound to local; datagrams in its receive buffer can still be read. The
@@ -50,8 +50,8 @@ int socket_adopt(int fd, const struct address *local, bool port_shared, struct s
 int socket_join(int fd, const struct multicast_config *group);
 int socket_leave(int fd, const struct multicast_config *group);
 
-/* Returns the number of datagrams that the kernel dropped because the receive buffer was full; 0 if it does not know.
- */
+/* Returns the number of datagrams that the kernel dropped because the receive buffer was full; 0 if the kernel does not
+ * report it. */
 uint64_t socket_kernel_drops(int fd);
 
 /* --- Peers --- */
@@ -78,7 +78,7 @@ int socket_buffer(int fd, int option);
  * needs, socket(7)). */
 int socket_set_buffer(int fd, int option, int bytes);
 
-/* Whether a datagram can be read now. */
+/* Returns whether a datagram can be read now. */
 bool socket_has_input(int fd);
 
 /* Reads and counts the datagrams that wait in a connected socket, before it is closed. udp is true for a UDP socket,

@@ -1,5 +1,5 @@
-/* The file of an AF_UNIX socket. Another program may replace the file while the socket is open, so a file is removed or
- * trusted only if it is still the same one: device and inode are compared. */
+/* The file of an AF_UNIX socket. Another program may replace the file while the socket is open, so the functions
+ * compare device and inode: they remove or use a file only if it is still the same one. */
 #ifndef UDPRELAYD_NET_SOCKET_FILE_H
 #define UDPRELAYD_NET_SOCKET_FILE_H
 

@@ -10,7 +10,7 @@
 #include "net/drop_reason.h"
 #include "net/pktinfo.h"
 
-/* Datagrams in a train. Linux builds no longer ones (UDP_MAX_SEGMENTS, include/linux/udp.h). */
+/* Datagrams in a train. This is the maximum of Linux (UDP_MAX_SEGMENTS, include/linux/udp.h). */
 #define TRAIN_MAX 128
 
 struct train {
@@ -19,8 +19,8 @@ struct train {
 	uint32_t segment; /* bytes of each datagram; the last one may be shorter */
 	uint16_t count; /* datagrams */
 	uint16_t skip, end; /* the datagrams [skip, end) are delivered */
-	enum drop_reason skip_reason, end_reason; /* of the datagrams before skip, and of those from end on */
-	enum drop_reason drop; /* of the whole train, or DROP_NONE */
+	enum drop_reason skip_reason, end_reason; /* reasons of the datagrams before skip, and from end on */
+	enum drop_reason drop; /* drop reason of the whole train, or DROP_NONE */
 	bool ignored; /* another worker has a copy: do not count it. drop is set, too. */
 	uint8_t hop_limit; /* received hop limit (IPv4: TTL); 0: not known */
 	const struct pktinfo *local; /* NULL: the address that the socket is bound to */

@@ -22,22 +22,22 @@
 #include "text/converter.h"
 #include "upstream/endpoint_set.h"
 
-/* What a relay needs. All pointers are borrowed. */
+/* The setup of a relay. All pointers are borrowed. */
 struct relay_setup {
 	const struct listener_config *config;
 	const struct own_addresses *own; /* NULL: no address is our own */
 	struct log *log;
-	struct peer_socket *peer_sockets; /* by the peer's index in the configuration; only for their counters */
-	struct delivery_context *delivery; /* of the listener on this worker, for replies */
-	unsigned worker; /* its number */
-	struct session_quota *quota; /* of the listener on all workers */
+	struct peer_socket *peer_sockets; /* indexed like the peers of the configuration; only for their counters */
+	struct delivery_context *delivery; /* context of the listener on this worker, for replies */
+	unsigned worker; /* number of the worker */
+	struct session_quota *quota; /* quota of the listener, shared by all workers */
 	struct paused_sessions *paused; /* with the epoll descriptor that watches the sessions' sockets */
 	const endpoint_epoch *epoch;
 	const struct endpoints_snapshot
 		*snapshot; /* borrowed only until relay_init() or relay_adopt_config() returns */
 };
 
-/* What all sessions with one peer share. */
+/* The part that all sessions with one peer share. */
 struct relay_peer {
 	struct wait_budget wait_budget; /* for the peer's receive queue */
 	struct converter *reply_converter; /* for datagrams of the peer; NULL: it has no encoding */
@@ -49,16 +49,16 @@ struct relay {
 	struct session_table *table;
 	struct session_pool pool;
 	struct endpoint_set endpoints;
-	struct relay_peer *peers; /* by the listener's peers */
+	struct relay_peer *peers; /* one for each peer of the listener */
 	struct log_limit full_log_limit, source_log_limit, open_log_limit, ejected_log_limit, down_log_limit,
 		receive_log_limit;
 
 	uint32_t batch; /* number of the current batch of clients' datagrams */
 	uint32_t loop_version; /* changes with the endpoints and with our own addresses */
-	uint32_t endpoints_version; /* of the endpoints, at the last refresh */
-	unsigned own_version; /* of our own addresses, at the last refresh */
+	uint32_t endpoints_version; /* version of the endpoints at the last refresh */
+	unsigned own_version; /* version of our own addresses at the last refresh */
 
-	struct session *batch_sessions[RX_BATCH_TRAINS]; /* of each submitted train of the current batch */
+	struct session *batch_sessions[RX_BATCH_TRAINS]; /* session of each submitted train of the current batch */
 };
 
 /* Returns 0 or -ENOMEM. The relay must not move in memory. */
@@ -78,26 +78,26 @@ bool relay_can_adopt_config(const struct listener_config *config);
 
 /* Continues with another setup, perhaps on another worker. The relay stays at its place in memory. No thread uses the
  * relay or its endpoints meanwhile, and the previous configuration still exists. Sessions end if their peer, with its
- * address, or their local address is not in the new configuration. They stay if they are more than its max_sessions.
- * Returns 0, or -ENOMEM and changes nothing. */
+ * address, or their local address is not in the new configuration. They stay even if they are more than its
+ * max_sessions. Returns 0, or -ENOMEM and changes nothing. */
 int relay_adopt_config(struct relay *relay, const struct relay_setup *setup, const struct relay_rebinding *rebinding);
 
-/* Sets the addresses of the peers. A session with an address that is gone stays while its endpoint replies. */
+/* Sets the addresses of the peers. A session whose address was removed stays while its endpoint replies. */
 void relay_set_peers(struct relay *relay, const struct endpoints_snapshot *snapshot, uint64_t now_ms);
 
 /* Reads which endpoints are up. Call it before each batch: endpoints do not change within a batch. */
 void relay_refresh_endpoints(struct relay *relay, uint64_t now_ms);
 
-/* The sender of a train, and the way back to it. */
+/* The sender of a train, and the return path to it. */
 struct relay_client {
 	const struct address *client;
-	const struct address *local; /* to reply from, with its port */
-	struct tx_socket *tx; /* to send replies through */
+	const struct address *local; /* source address and port for replies */
+	struct tx_socket *tx; /* the socket that sends replies */
 	bool set_source_address; /* a reply must name local as its source */
 };
 
-/* Finds the client's session or opens one, and restarts its idle timeout. A new session may replace one that does not
- * converse. Returns DROP_NONE and the session, which stays valid until relay_finish_batch(), or the reason to drop the
+/* Finds the client's session or opens one, and restarts its idle timeout. A new session may replace one without
+ * replies. Returns DROP_NONE and the session, which stays valid until relay_finish_batch(), or the reason to drop the
  * train. */
 enum drop_reason relay_lookup_or_open(struct relay *relay, const struct relay_client *client, uint64_t now_ms,
 				      struct session **session);
@@ -118,7 +118,8 @@ void relay_count_reply(struct relay *relay, struct session *session, uint64_t no
  * opens the socket again if it is broken, and ends the session if all permitted replies have come. */
 void relay_finish_batch(struct relay *relay, struct session *session, uint64_t now_ms);
 
-/* Returns whether some session that was used since since_ms has fewer replies than datagrams, and may get more. */
+/* Returns whether any session that was used since since_ms has fewer replies than datagrams and may still get
+ * replies. */
 bool relay_expects_replies(const struct relay *relay, uint64_t since_ms);
 
 /* Ends at most max idle sessions. No batch may be in progress. Returns the time of the next idle timeout, or UINT64_MAX

@@ -35,11 +35,11 @@ struct session {
 	TAILQ_ENTRY(session) paused_link;
 	uint64_t datagrams, replies; /* sent to the endpoint; received from it */
 	uint64_t asked_ms; /* monotonic; first datagram since the last reply, 0: none */
-	uint64_t reopen_ms; /* monotonic; a broken socket is not opened again before */
+	uint64_t reopen_ms; /* monotonic; a broken socket is not opened again before this time */
 	uint64_t unanswered; /* datagrams since the last reply, less the ICMP errors since then */
 };
 
-/* Bytes of a session, with the overhead of its bucket. The manual promises this limit. */
+/* Bytes of a session, with the overhead of its bucket. The manual states this limit. */
 #define SESSION_SIZE_MAX 512
 
 _Static_assert(sizeof(struct session) + 2 * sizeof(void *) <= SESSION_SIZE_MAX, "the memory limit of a session");
@@ -52,7 +52,7 @@ static inline struct session *session_of(struct session_node *node)
 /* Memory for sessions. A page becomes resident when its first session is used. */
 struct session_pool {
 	struct session *sessions;
-	size_t max, touched; /* sessions[touched] and those behind it were never used */
+	size_t max, touched; /* sessions[touched] and all after it were never used */
 	SLIST_HEAD(, session_node) free;
 };
 
@@ -70,10 +70,10 @@ int session_watch(struct session *session, int epoll);
 
 /* --- Paused sessions --- */
 
-/* Sessions whose sockets cannot be read. epoll would report them without end, so it does not watch them for a moment.
- * The first one is paused longest. */
+/* Sessions whose sockets cannot be read. epoll would report them in an endless loop, so it does not watch them for a
+ * moment. The list is in the order of the pauses. */
 struct paused_sessions {
-	int epoll; /* that watches sessions */
+	int epoll; /* descriptor that watches sessions */
 	TAILQ_HEAD(paused_list, session) list;
 };
 

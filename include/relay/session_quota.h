@@ -1,9 +1,9 @@
-/* How many sessions a relay may have: in total and per source. All workers share a quota, because the kernel spreads
- * the ports of one source over them.
+/* Limits the sessions of a relay, in total and per source. All workers share a quota, because the kernel spreads the
+ * ports of one source over them.
  *
- * A source is an IPv4 address or an IPv6 /64, which is what one subscriber has. The sources with sessions are in a hash
- * table of fixed size, two entries for each session. Its key is secret, so that nobody can choose sources that share a
- * bucket. Should both buckets of a source be full, which is rare, its sessions are not counted. */
+ * A source is an IPv4 address or an IPv6 /64, the usual prefix of one subscriber. The sources with sessions are in a
+ * hash table of fixed size, two entries for each session. Its key is secret, so that a client cannot choose sources
+ * that share a bucket. If both buckets of a source are full, which is rare, its sessions are not counted. */
 #ifndef UDPRELAYD_RELAY_SESSION_QUOTA_H
 #define UDPRELAYD_RELAY_SESSION_QUOTA_H
 

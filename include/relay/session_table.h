@@ -1,6 +1,6 @@
 /* The session table of a relay: finds a session by the client's address and the local address that it wrote to, and
  * keeps the sessions of each class in the order of their last use. The table is bounded and every operation costs O(1).
- * A secret key of the hash (SipHash) prevents that clients choose colliding addresses.
+ * The hash has a secret key (SipHash), so that clients cannot choose colliding addresses.
  *
  * One worker owns a table; no other thread uses it. The nodes belong to the sessions. */
 #ifndef UDPRELAYD_RELAY_SESSION_TABLE_H
@@ -12,11 +12,11 @@
 
 #include "base/address.h"
 
-/* How much a session is worth when there is no room for a new one. */
+/* The value of a session when there is no room for a new one. */
 enum session_class {
 	SESSION_SINGLE, /* its client has sent one datagram: it may be forged */
 	SESSION_UNANSWERED, /* no reply has come */
-	SESSION_CONVERSATION, /* both sides talk */
+	SESSION_CONVERSATION, /* client and peer exchange datagrams */
 	SESSION_CLASSES, /* number of classes */
 };
 
@@ -47,8 +47,8 @@ size_t session_table_count(const struct session_table *table);
 struct session_node *session_table_find(const struct session_table *table, const struct address *client,
 					const struct address *local);
 
-/* Adds a node whose addresses and class are set and not yet in the table, as used at now_ms. The table must have room.
- * The node must not move until it is removed. */
+/* Adds a node, last used at now_ms. Its addresses and class are set, and the table has no node with the same addresses.
+ * The table must have room. The node must not move until it is removed. */
 void session_table_add(struct session_table *table, struct session_node *node, uint64_t now_ms);
 
 void session_table_remove(struct session_table *table, struct session_node *node);

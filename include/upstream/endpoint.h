@@ -4,11 +4,11 @@
  * endpoints_snapshot_put() frees. The health of an endpoint changes atomically: the active check runs on the main loop,
  * errors and replies are reported by the workers. A snapshot never changes; another one replaces it.
  *
- * Anybody can forge an ICMP error, so an error alone proves nothing. These rules decide whether it counts:
+ * Any host can forge an ICMP error, so an error alone proves nothing. A reply resets the count and ends an ejection. These rules
+ * decide whether an error counts:
  * 1. It does not count if a reply came in the last ENDPOINT_RECENT_MS.
  * 2. Replies are missing if none has come since the first error, for ENDPOINT_MISSING_MS. Then each error counts.
- * 3. Otherwise one error counts per check_interval.
- * A reply resets the count and ends an ejection. */
+ * 3. Otherwise one error counts per check_interval. */
 #ifndef UDPRELAYD_UPSTREAM_ENDPOINT_H
 #define UDPRELAYD_UPSTREAM_ENDPOINT_H
 
@@ -20,15 +20,14 @@
 #include "base/address.h"
 #include "config/config.h"
 
-/* An endpoint that replied so recently is alive, whatever ICMP says. */
+/* ICMP errors do not count against an endpoint that replied this recently. */
 #define ENDPOINT_RECENT_MS 1000
 
-/* After this time without a reply, or half of fail_timeout if that is less, errors are believed. */
+/* After this time without a reply, or half of fail_timeout if that is less, every error counts. */
 #define ENDPOINT_MISSING_MS 1000
 
-/* A counter shared by all endpoints. It is incremented whenever an endpoint goes up or down, except when the time of an
- * ejection is over, which is known in advance. Readers refresh their view when it differs from the value they saw last.
- */
+/* A counter shared by all endpoints. It is incremented whenever an endpoint goes up or down, except at the end of an
+ * ejection, whose time is known in advance. Readers refresh their view when it differs from the value they saw last. */
 typedef atomic_uint endpoint_epoch;
 
 struct endpoint {
@@ -40,7 +39,7 @@ struct endpoint {
 	_Atomic uint64_t replied_ms; /* monotonic clock; the last reply to any client. 0: none yet */
 	_Atomic uint64_t suspect_ms; /* the first error since the last reply; 0: none */
 	_Atomic uint64_t counted_ms; /* the last error that counted */
-	_Atomic uint64_t ejected_until_ms; /* monotonic clock; the endpoint is down before */
+	_Atomic uint64_t ejected_until_ms; /* monotonic clock; the endpoint is down before this time */
 	atomic_bool check_failed; /* result of the active check */
 };
 

@@ -35,7 +35,7 @@ struct endpoint_set {
 	struct balancer_target *candidates; /* same order as members; the balancer reads them */
 	size_t count;
 	uint32_t version; /* incremented whenever the members change */
-	bool has_own_address; /* at least one endpoint was left out because it is a listener of this process */
+	bool has_own_address; /* at least one endpoint is not in the set because it is a listener of this process */
 	bool has_no_address; /* at least one peer has a name without an address of a host */
 	struct balancer *balancer;
 	unsigned epoch_seen;
@@ -85,8 +85,9 @@ enum drop_reason endpoint_set_assign(struct endpoint_set *set, const struct addr
 void endpoint_set_join(struct endpoint_set *set, struct endpoint_ref *ref);
 void endpoint_set_leave(struct endpoint_set *set, struct endpoint_ref *ref);
 
-/* Returns whether sessions may stay with the member: it is up, or there is no better one, or it has replied recently
- * although it is down. The same holds for a removed member, because a name that leads elsewhere says nothing of it. */
+/* Returns whether sessions may stay with the member: it is up, or no other one is better, or it has replied recently
+ * although it is down. The same holds for a removed member, because a changed DNS record does not prove that the old
+ * address is down. */
 static inline bool endpoint_set_keeps(const struct endpoint_set *set, const struct endpoint_ref *ref, uint64_t now_ms)
 {
 	bool up =

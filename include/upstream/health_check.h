@@ -1,6 +1,6 @@
 /* Active health checks: probes each endpoint of a peer that has a check, at the interval of the configuration.
  *
- * The main loop runs the checks and owns them. A check sends a probe from a socket of its own and reads the reply. An
+ * The main loop runs the checks and owns them. Each check has its own socket. It sends a probe and reads the reply. An
  * ICMP error, which can be forged, counts only if no reply comes before the timeout. After `fall` consecutive failures
  * the endpoint is down, after `rise` consecutive successes it is up again. Local errors, such as a lack of file
  * descriptors, are logged and do not count as failures. */

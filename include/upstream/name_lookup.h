@@ -1,9 +1,9 @@
-/* Name look-up: runs getaddrinfo(3) in a thread of its own and passes the result to the loop.
+/* Name look-up: runs getaddrinfo(3) in a separate thread and passes the result to the loop.
  *
- * A name server that does not reply keeps a look-up waiting for 10 s or more. A thread for each look-up keeps it from
- * delaying others. (The thread pool of libuv gives look-ups only half of its threads, and its size is fixed at the
- * start.) getaddrinfo(3) cannot be cancelled: closing a look-up leaves its thread running as an orphan, which discards
- * its result. Orphans count towards the maximum number of threads. */
+ * A name server that does not reply keeps a look-up waiting for 10 s or more. With one thread per look-up, a slow
+ * look-up does not delay others. (The thread pool of libuv gives look-ups only half of its threads, and its size is
+ * fixed at the start.) getaddrinfo(3) cannot be cancelled: closing a look-up leaves its thread running as an orphan,
+ * which discards its result. Orphans count towards the maximum number of threads. */
 #ifndef UDPRELAYD_UPSTREAM_NAME_LOOKUP_H
 #define UDPRELAYD_UPSTREAM_NAME_LOOKUP_H
 

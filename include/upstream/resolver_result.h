@@ -17,15 +17,15 @@ struct resolver_result {
 	size_t count;
 	bool more; /* addresses were left out because of the maximum */
 	struct address addresses[RESOLVER_ADDRESSES_MAX];
-	enum destination refused_kind; /* of refused; DESTINATION_HOST: none was refused */
+	enum destination refused_kind; /* kind of `refused`; DESTINATION_HOST: no address was refused */
 	struct address refused; /* the first address that is not the address of a host */
 };
 
 /* Reads a list from getaddrinfo(3), or NULL for an empty one. The result has each IPv4 and IPv6 address of a host once,
- * with the given port. Wildcard, 0/8, broadcast, multicast and IPv4-mapped addresses are refused: whoever controls the
- * name server must not turn datagrams into broadcasts. The broadcast addresses are those of the interfaces now.
- * Addresses that are also in previous come first, in their old order. So another order in the list is no change, and
- * with more than RESOLVER_ADDRESSES_MAX addresses those in use stay. */
+ * with the given port. Wildcard, 0/8, broadcast, multicast and IPv4-mapped addresses are refused: a name server must
+ * not be able to turn datagrams into broadcasts. Broadcast addresses are those of the present interfaces. Addresses
+ * that are also in previous come first, in their old order. So a different order in the list has no effect, and with
+ * more than RESOLVER_ADDRESSES_MAX addresses those in use stay. */
 void resolver_result_read(struct resolver_result *result, const struct resolver_result *previous,
 			  const struct addrinfo *list, uint16_t port);
 

@@ -12,7 +12,7 @@
 #include "relay/relay.h"
 
 struct listener_limits {
-	struct session_quota quota; /* of a relay */
+	struct session_quota quota; /* sessions of a relay */
 	struct source_limit *source_limit; /* NULL: none */
 	struct ring_guard *ring_guard; /* NULL: none */
 	struct listener_limits *before; /* the limits of the previous configuration that share these tables, or NULL */

@@ -16,14 +16,14 @@
 
 struct worker;
 
-/* What all workers share. It must outlive them. */
+/* The parts that all workers share. They must outlive the workers. */
 struct worker_setup {
 	const struct config *config;
 	const struct own_addresses *own;
 	struct datagram_log *datagram_log; /* NULL: off */
-	const struct listen_sockets *sockets; /* each worker duplicates the descriptors of its own */
+	const struct listen_sockets *sockets; /* each worker duplicates the descriptors of its sockets */
 	struct peers *peers; /* used only by worker_create() and worker_adopt() */
-	const endpoint_epoch *epoch; /* of the peers' endpoints */
+	const endpoint_epoch *epoch; /* epoch of the peers' endpoints */
 	struct listener_limits *limits; /* by listener */
 	struct log *log;
 };
@@ -37,8 +37,8 @@ int worker_start(struct worker *worker);
 /* Sets the addresses of the peers. Takes the caller's reference. Any thread may call it. */
 void worker_set_peers(struct worker *worker, struct endpoints_snapshot *peers);
 
-/* Asks the worker to process what waits in its sockets, end its sessions, close all handles and end its thread. Any
- * thread may call it. */
+/* Requests that the worker processes the datagrams in its sockets, ends its sessions, closes all handles and ends its
+ * thread. Any thread may call it. */
 void worker_stop(struct worker *worker);
 
 /* The same, but sessions and peer sockets stay open for worker_adopt(). */
@@ -48,8 +48,8 @@ void worker_stop_for_adoption(struct worker *worker);
 void worker_join(struct worker *worker);
 
 /* Takes the counters, sessions and peer sockets of a worker of the previous configuration, by the names of listeners
- * and peers. That worker was joined after worker_stop_for_adoption(); what is not taken ends. Call it before
- * worker_start(). */
+ * and peers. That worker was joined after worker_stop_for_adoption(). Sessions and peer sockets that are not taken end.
+ * Call it before worker_start(). */
 void worker_adopt(struct worker *worker, struct worker *before);
 
 /* Destroys a worker that was never started or is joined. Accepts NULL. */
@@ -62,8 +62,8 @@ const struct peer_counters *worker_peer_counters(const struct worker *worker, si
 
 const struct receive_counters *worker_receive_counters(const struct worker *worker);
 
-/* Returns when the worker's loop turned last (clock_monotonic_ms()). A healthy loop turns at least once per second. Any
- * thread may call it. */
+/* Returns the time of the last heartbeat of the worker's loop (clock_monotonic_ms()). A healthy loop has at least one
+ * heartbeat per second. Any thread may call it. */
 uint64_t worker_heartbeat_ms(const struct worker *worker);
 
 #endif

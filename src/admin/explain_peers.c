@@ -14,7 +14,7 @@
 /* Number of bytes of a converted payload that are printed in hexadecimal. */
 #define HEX_BYTES_MAX 32
 
-/* Large enough for each conversion: delivery_convert() rejects what does not fit into a datagram. */
+/* Large enough for each conversion: delivery_convert() rejects a result that does not fit into a datagram. */
 #define CONVERTED_MAX CONFIG_DATAGRAM_MAX
 
 /* A peer of the listener. */
@@ -307,7 +307,7 @@ static void write_candidates(FILE *out, const struct endpoint_set *set)
 	}
 }
 
-/* What the choice depends on. */
+/* Descriptions of the choice, by enum balance. */
 static const char *const balance_reasons[] = {
 	[BALANCE_HASH] = "chosen by the client address, if all peers are up",
 	[BALANCE_ROUND_ROBIN] = "in turn by weight, separately on each worker; the next is one of",

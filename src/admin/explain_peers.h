@@ -1,5 +1,4 @@
-/* --explain: what a forward or a relay would do with a datagram. This covers the peers, the bytes for each peer, and
- * the peer of a new session. */
+/* --explain for a forward or a relay: reports the peers, the bytes for each peer, and the peer of a new session. */
 #ifndef UDPRELAYD_ADMIN_EXPLAIN_PEERS_H
 #define UDPRELAYD_ADMIN_EXPLAIN_PEERS_H
 

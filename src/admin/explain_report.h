@@ -27,7 +27,7 @@ struct explain_report {
 /* Writes one line. */
 void explain_line(const struct explain_report *report, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Where a key of the configuration is set: "KEY, line 12" or "KEY, default". */
+/* The origin of a value in the configuration: "KEY, line 12" or "KEY, default". */
 struct config_location {
 	char text[48];
 };

@@ -38,7 +38,7 @@ struct http_connection {
 
 struct http {
 	const struct status_source *source;
-	struct address local; /* of the listening socket */
+	struct address local; /* address of the listening socket */
 	struct MHD_Daemon *daemon;
 	uv_poll_t poll;
 	uv_timer_t run_timer; /* the next time that libmicrohttpd must run without input */

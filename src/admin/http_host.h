@@ -1,7 +1,7 @@
 /* The Host header of a request (RFC 9112, 3.2).
  *
- * A web page can make a browser ask this server under a name of its own, if it points that name at the address of this
- * server (DNS rebinding). Then the page may read the response. So only known hosts are served: loopback names and
+ * A web page can have a DNS name that points to the address of this server (DNS rebinding). A browser then sends
+ * requests under this name, and the page may read the responses. So only known hosts are served: loopback names and
  * addresses, the bound address, and those of the configuration. */
 #ifndef UDPRELAYD_ADMIN_HTTP_HOST_H
 #define UDPRELAYD_ADMIN_HTTP_HOST_H

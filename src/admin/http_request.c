@@ -13,7 +13,7 @@
 
 /* All lines of one header. */
 struct header_lines {
-	const char *name, *value; /* value: of the first line; NULL: there is none */
+	const char *name, *value; /* value: that of the first line; NULL: there is no line */
 	unsigned count;
 	bool differ;
 };

@@ -13,7 +13,7 @@
 
 struct family {
 	const char *name, *type, *help;
-	size_t offset; /* of the number in an item */
+	size_t offset; /* offset of the number in an item */
 	bool is_uint64; /* the number is a uint64_t, not a counter */
 };
 
@@ -195,7 +195,7 @@ static void prometheus_write_drops(FILE *out, const struct items *items, const s
 	}
 }
 
-/* Like the drops: each reason. */
+/* Writes each reason, like the drops. */
 static void prometheus_write_session_ends(FILE *out, const struct items *items)
 {
 	static const char name[] = "udprelayd_relay_ended_sessions_total";

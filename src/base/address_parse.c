@@ -163,7 +163,7 @@ static const char *unix_fault(const char *path, char fault[ADDRESS_ERROR_MAX])
 	return fault;
 }
 
-/* Parses an IPv6 address of the given length and ignores its zone. Returns false if it is none. */
+/* Parses an IPv6 address of the given length and ignores its zone. Returns false if the text is not an IPv6 address. */
 static bool parse_v6_part(const char *text, size_t length, struct in6_addr *ip)
 {
 	char copy[INET6_ADDRSTRLEN];

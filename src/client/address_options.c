@@ -84,7 +84,7 @@ static int destination_resolve_host(const struct cli_command *command, const cha
 	return status;
 }
 
-/* An IPv6 address may be written in brackets, as in HOST:PORT, although the port follows as a word of its own. */
+/* The form HOST PORT accepts an IPv6 address in brackets, too, as in HOST:PORT. */
 static char *strip_brackets(char *host)
 {
 	size_t length = strlen(host);

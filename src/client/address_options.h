@@ -36,9 +36,9 @@ int address_options_resolve(struct address_options *options, const struct cli_co
  * standard error unless quiet is set. Returns 0, or EX_UNAVAILABLE after an error message. */
 int address_options_open_socket(struct address_options *options, bool quiet);
 
-/* Parses "HOST PORT", "HOST:PORT" or "unix:/path" at argv[optind] and moves optind behind these operands. The host
- * is an address or a name. Of the addresses of a name, the first one with a route from this host is used, or the
- * first one if none has a route. family is AF_INET or AF_INET6 to accept only that family, else AF_UNSPEC. Looking
+/* Parses "HOST PORT", "HOST:PORT" or "unix:/path" at argv[optind] and moves optind past these operands. The host is an
+ * address or a name. If a name has several addresses, the function uses the first one with a route from this host, or
+ * the first one if none has a route. family is AF_INET or AF_INET6 to accept only that family, else AF_UNSPEC. Looking
  * up a name may block. Returns 0, or EX_USAGE or EX_UNAVAILABLE after an error message. */
 int address_options_parse_destination(const struct cli_command *command, int argc, char **argv, int family,
 				      struct address *destination);

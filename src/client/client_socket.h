@@ -54,7 +54,7 @@ ssize_t client_socket_receive(struct client_socket *client, void *data, size_t c
 /* Reads the next ICMP error. Returns false if there is none. */
 bool client_socket_next_error(struct client_socket *client, struct send_error *error);
 
-/* Formats the error and its reporter, for example "nobody listens at 192.0.2.1:7788 (ICMP from 192.0.2.1)". Returns
+/* Formats the error and its reporter, with the destination and, for an ICMP error, the host that sent it. Returns
  * text. */
 char *send_error_format(const struct send_error *error, char text[SEND_ERROR_TEXT_MAX]);
 

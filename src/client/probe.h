@@ -1,8 +1,8 @@
-/* Numbered datagrams (probes) and what becomes of them.
+/* Numbered datagrams (probes), and counts of received, duplicated and reordered ones.
  *
  * Each probe starts with a header that identifies the run, the flow and the sequence number. A server returns or
- * forwards it unchanged. A sequence_tracker finds duplicates and datagrams out of order; each flow of each receiver
- * has its own tracker. */
+ * forwards it unchanged. A sequence_tracker finds duplicates and datagrams out of order; each flow of each receiver has
+ * its own tracker. */
 #ifndef UDPRELAYD_CLIENT_PROBE_H
 #define UDPRELAYD_CLIENT_PROBE_H
 

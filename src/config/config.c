@@ -1,7 +1,7 @@
 /* Loads a configuration in four steps: ini_file.c reads the file into sections and entries; this file creates a
  * listener or peer for each section; keys.c and the setters store the value of each entry; validate.c checks that the
- * values fit together. All steps add their errors to one struct diagnostics, and go on after an error. defaults.c has
- * the default values. */
+ * values fit together. All steps add their errors to one struct diagnostics, and continue after an error. defaults.c
+ * has the default values. */
 #include "config/config.h"
 
 #include <errno.h>

@@ -113,7 +113,8 @@ struct ini_entry *ini_file_find(const struct ini_file *file, size_t section, con
 	return NULL;
 }
 
-/* The value is NULL if it was rejected. The entry is stored all the same, so that the key does not count as missing. */
+/* The value is NULL if it was rejected. The entry is stored with this NULL, so that the key does not count as
+ * missing. */
 static void add_entry(struct ini_reader *reader, const char *key, const char *value)
 {
 	struct ini_file *file = reader->file;

@@ -17,7 +17,7 @@ struct config_section {
 	size_t index; /* in config.listeners or config.peers */
 };
 
-/* Adds all errors, and warnings about what is probably not meant. `sections` has one element for each section of the
+/* Adds all errors, and warnings about valid but suspicious values. `sections` has one element for each section of the
  * file, in the same order. The value of an entry that was rejected before is NULL; errors that only follow from it are
  * not added. */
 void config_validate(const struct config *config, const struct ini_file *file, const struct config_section *sections,

@@ -45,8 +45,8 @@ struct server {
 	struct inherited_sockets inherited; /* from systemd */
 	struct generation *active;
 	struct retired_generations retired;
-	unsigned generation_number; /* of the active generation; the first has 1 */
-	struct status_source status_source; /* of the active generation */
+	unsigned generation_number; /* number of the active generation; the first one is 1 */
+	struct status_source status_source; /* status of the active generation */
 	struct http_socket http_socket;
 	struct http *http;
 };

@@ -93,7 +93,7 @@ static int wait_until_writable(int fd, int timeout_ms)
 }
 
 /* A pipe that is writable has room for at least PIPE_BUF bytes (pipe(7)), so that a write of this size does not block.
- * Nothing is written before poll(2) has reported room. */
+ * The function writes only after poll(2) has reported room. */
 ssize_t log_file_write(const struct log_file *file, const char *bytes, size_t size, int timeout_ms)
 {
 	ssize_t written;

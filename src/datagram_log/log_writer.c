@@ -192,7 +192,7 @@ static struct record_ring *find_oldest_ring(const struct log_writer *writer)
 	return oldest;
 }
 
-/* A reply of a peer with an encoding of its own is in this encoding. */
+/* If the peer has an encoding, its replies are in this encoding. */
 static struct codec *record_codec(const struct log_writer *writer, const struct datagram_record *record)
 {
 	struct codec *own = record->reply ? writer->reply_codecs[record->peer->index] : NULL;

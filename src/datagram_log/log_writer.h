@@ -68,7 +68,7 @@ void log_writer_reopen(struct log_writer *writer);
  * is still blocked in write(2) a little later. Then the call can be repeated. */
 bool log_writer_stop(struct log_writer *writer, unsigned timeout_ms);
 
-/* Whether the thread is at its end, so that log_writer_stop() returns at once. Only before it was joined. */
+/* Returns whether the thread is at its end, so that log_writer_stop() returns at once. Only before it was joined. */
 bool log_writer_ended(const struct log_writer *writer);
 
 /* Any thread: sums over all rings, in records. */

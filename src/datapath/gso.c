@@ -6,7 +6,7 @@
 /* Bytes of one GSO send: the largest UDP payload over IPv4. */
 #define GSO_SIZE_MAX 65507
 
-/* Routes and devices change, so a destination is asked again after this time. */
+/* Routes and devices change, so GSO to a destination is tried again after this time. */
 #define GSO_FALLBACK_MS (10 * 60 * 1000)
 
 static struct gso_fallback *gso_fallback_of(struct tx_messages *messages, const struct tx_flow *flow)

@@ -29,11 +29,11 @@ struct tx_cursor {
 /* The chunks of a batch with the same destination, in order, and how far they are sent. */
 struct tx_flow {
 	struct tx_destination destination;
-	uint32_t hash; /* of the address; 0: the socket is connected */
+	uint32_t hash; /* hash of the address; 0: the socket is connected */
 	uint32_t last; /* chunk */
 	struct tx_cursor unsent; /* the first datagram that is neither sent nor dropped */
 	bool blocked; /* waits for room in the queue of its receiver, until the next flush */
-	struct tx_flow *next; /* of the socket */
+	struct tx_flow *next; /* next flow of the socket */
 };
 
 /* One message: count datagrams of a flow, from begin up to but not including end. */
@@ -44,14 +44,14 @@ struct tx_message {
 };
 
 struct tx_messages {
-	const struct tx_chunk *chunks; /* of the batch */
+	const struct tx_chunk *chunks; /* chunks of the batch */
 	uint64_t now_ms;
 	struct mmsghdr headers[TX_MESSAGES];
 	struct tx_message items[TX_MESSAGES];
 	struct iovec vectors[TX_VECTORS];
 	size_t vector_count;
 	_Alignas(struct cmsghdr) uint8_t control[TX_MESSAGES][TX_CONTROL_SIZE];
-	struct gso_fallback fallbacks[TX_FALLBACKS]; /* of unconnected sockets, by hash of the destination */
+	struct gso_fallback fallbacks[TX_FALLBACKS]; /* refusals of unconnected sockets, by hash of the destination */
 };
 
 /* Builds the next messages of the socket, from the first unsent datagram of each flow. Skips blocked flows. Returns the

@@ -75,8 +75,8 @@ static bool pipeline_is_from_peer(const struct pipeline *pipeline, const struct 
 	return false;
 }
 
-/* The hop limit of a multicast datagram is small from the beginning, so it says nothing. Returns 0 if it is not known.
- */
+/* A multicast datagram starts with a small hop limit, so its value has no meaning here. Returns 0 for an unknown hop
+ * limit. */
 static uint8_t pipeline_received_hop_limit(const struct rx_context *rx, const struct train *train)
 {
 	return address_is_multicast(train->local ? &train->local->destination : rx->local) ? 0 : train->hop_limit;
@@ -92,8 +92,8 @@ enum drop_reason pipeline_hop_limit(const struct pipeline *pipeline, const struc
 	return *hop_limit ? DROP_NONE : DROP_HOP_LIMIT;
 }
 
-/* The hop limit alone ends a ring of forwards. The ring guard helps where it is not known, and against a peer that
- * sends back with a new hop limit. */
+/* The hop limit alone ends a ring of forwards. The ring guard covers an unknown hop limit, and a peer that sends
+ * datagrams back with a new hop limit. */
 static bool pipeline_may_circulate(const struct pipeline *pipeline, const struct rx_context *rx,
 				   const struct train *train)
 {

@@ -216,9 +216,9 @@ static void tx_socket_drop_pending(struct tx_batch *batch, struct tx_socket *soc
 
 /* --- Send errors --- */
 
-/* What to do after a send failed. */
+/* The next step after a failed send. */
 enum send_step {
-	SEND_NEXT, /* go on with the next message */
+	SEND_NEXT, /* continue with the next message */
 	SEND_AGAIN, /* repeat this message */
 	SEND_REBUILD, /* build the messages again: this one needs another form, or others come first */
 	SEND_LATER, /* stop until the next flush */

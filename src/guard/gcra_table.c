@@ -27,8 +27,8 @@ struct gcra_set {
 /* Time is counted in units. A datagram costs a whole number of them, so nothing is rounded: a unit is a thousandth of a
  * datagram, which a clock of milliseconds can express; above a million datagrams per second it is one datagram. */
 struct gcra_table {
-	uint64_t units; /* per second; less than 2^32 */
-	uint64_t cost; /* of a datagram */
+	uint64_t units; /* units per second; less than 2^32 */
+	uint64_t cost; /* cost of a datagram, in units */
 	uint64_t burst;
 	uint64_t ahead_max; /* no valid time is further ahead of now */
 	size_t set_count;

@@ -14,17 +14,17 @@
 
 struct gcra_table;
 
-/* senders: how many the table remembers; a power of two, at least 8. rate: datagrams per second, at least 1. burst:
- * datagrams that a silent sender may send at once; 0: as many as in a second. Returns 0 or -ENOMEM. */
+/* senders: capacity of the table; a power of two, at least 8. rate: datagrams per second, at least 1. burst: datagrams
+ * that a silent sender may send at once; 0: as many as in a second. Returns 0 or -ENOMEM. */
 int gcra_table_create(struct gcra_table **table, size_t senders, uint32_t rate, uint32_t burst);
 
 /* Accepts NULL. */
 void gcra_table_destroy(struct gcra_table *table);
 
-/* Charges datagrams (at most TRAIN_MAX) to a sender if it has credit for one datagram. More than its credit becomes a
- * debt, which it pays by waiting. Returns false, and charges nothing, if it has no credit. hash: a keyed hash of the
- * sender, so that no client can choose which senders share its set. now_ms: monotonic; it may differ by some seconds
- * between threads. Any thread may call it. */
+/* Charges datagrams (at most TRAIN_MAX) to a sender if it has credit for one datagram. If the train exceeds the credit,
+ * the rest becomes a debt: the sender has no credit until the time for the debt has passed. Returns false, and charges
+ * nothing, if it has no credit. hash: a keyed hash of the sender, so that no client can choose which senders share its
+ * set. now_ms: monotonic; it may differ by some seconds between threads. Any thread may call it. */
 bool gcra_table_take(struct gcra_table *table, uint64_t hash, uint32_t datagrams, uint64_t now_ms);
 
 #endif

@@ -106,7 +106,7 @@ static uint64_t ring_mix(uint64_t hash)
 }
 
 /* NH, the fast part of UMAC (RFC 4418, 5.2.2). Different words have the same hash with a probability of 2^-32, because
- * nobody knows the key. */
+ * the key is secret. */
 static uint64_t ring_nh(const uint32_t *key, const uint32_t *words, unsigned count)
 {
 	uint64_t hash = 0;
@@ -198,8 +198,8 @@ static bool ring_is_repeated(struct ring_guard *guard, uint64_t source, const ui
 
 /* --- Rates --- */
 
-/* Adds a datagram to a leaky bucket. Returns whether it is over its burst. The level stops growing there, so that the
- * bucket is over exactly while the rate is exceeded. */
+/* Adds a datagram to a leaky bucket. Returns whether it is over its burst. The level does not grow beyond the burst, so
+ * that the result is true exactly while the rate is exceeded. */
 static bool bucket_add(uint32_t *empty_ms, uint32_t now_ms, uint32_t interval_ms, uint32_t burst, uint32_t count)
 {
 	uint32_t max = (burst + 1) * interval_ms, level = *empty_ms - now_ms;
@@ -219,7 +219,8 @@ static uint64_t ring_random(const struct ring_guard *guard, struct ring_guard_sa
 	return ring_mix(seed ^ ++sampler->next);
 }
 
-/* Returns the source's meter, or the one to overwrite: that whose buckets are or will be empty first. */
+/* Returns the source's meter. If there is none, returns the meter to overwrite: the one whose buckets are empty
+ * first. */
 static struct meter *meter_find(struct meter_set *set, uint32_t tag, uint32_t now_ms, bool *found)
 {
 	struct meter *victim = &set->meters[0];
@@ -244,7 +245,7 @@ static struct meter *meter_find(struct meter_set *set, uint32_t tag, uint32_t no
 }
 
 /* Counts repeated datagrams of a source. Returns whether one of them must be dropped. The distance between two drops is
- * random, so that nobody can choose which datagram is dropped. */
+ * random, so that no sender can predict which datagram is dropped. */
 static bool ring_count_repeated(struct ring_guard *guard, struct ring_guard_sampler *sampler, uint64_t source,
 				uint32_t count, uint64_t now)
 {

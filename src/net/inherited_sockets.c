@@ -23,7 +23,7 @@ static bool is_datagram_socket(int fd)
 	return !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) && type == SOCK_DGRAM;
 }
 
-/* Whether the socket is bound. An unbound socket cannot receive. */
+/* Returns whether the socket is bound. An unbound socket cannot receive. */
 static bool is_bound_address(const struct address *local)
 {
 	if (local->any.sa_family == AF_UNIX)
@@ -228,7 +228,7 @@ static void claim_listener(struct inherited_sockets *inherited, const struct lis
 	}
 }
 
-/* The name of the socket tells whether the file at its path is still its own. */
+/* The store name contains the file of the socket, so it shows whether the file at the path is still the same one. */
 static void remove_file_of_stored(const struct inherited_socket *socket)
 {
 	const struct socket_file file = socket_file_read(&socket->local);

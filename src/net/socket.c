@@ -23,7 +23,7 @@ static int open_datagram(int family)
 	return socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-/* The kernel doubles a requested size, and getsockopt(2) returns the doubled value (socket(7)). */
+/* The kernel doubles a requested size, and getsockopt(2) returns twice the size (socket(7)). */
 int socket_buffer(int fd, int option)
 {
 	int granted = 0;
@@ -110,7 +110,7 @@ static void close_keep_errno(int fd)
 	errno = error;
 }
 
-/* Whether the file belongs to a socket whose program ended without removing it: then connect(2) fails with
+/* Returns whether the file belongs to a socket whose program ended without removing it: then connect(2) fails with
  * ECONNREFUSED. It fails in the same way for files of other kinds, hence the check with lstat(2). If the result is
  * false, errno is EADDRINUSE, EEXIST for a file of another kind, or an error of lstat(2). */
 static bool is_stale_socket_file(const struct address *address)

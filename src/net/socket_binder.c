@@ -26,8 +26,8 @@ static struct listen_socket *add_socket(struct socket_binder *binder, const stru
 
 /* --- Sockets of the previous configuration --- */
 
-/* Whether the socket can serve the listener at this configured address. With port 0 the listener's name must be equal,
- * too: each such listener has a port of its own. */
+/* Returns whether the socket can serve the listener at this configured address. With port 0 the listener's name must be
+ * equal, too, because each such listener has a separate port. */
 static bool is_reusable(const struct listen_socket *socket, const struct listener_config *listener,
 			const struct address *address, unsigned worker, bool inherited)
 {

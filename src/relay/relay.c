@@ -291,8 +291,8 @@ void relay_set_peers(struct relay *relay, const struct endpoints_snapshot *snaps
 
 /* --- Within a batch --- */
 
-/* A peer can get the address of a client that already has a session, and this host the address of an endpoint. While it
- * is so, datagrams would go round. It can change again, so the session stays. */
+/* A loop can begin during a session: a peer gets the address of the client, or this host gets the address of the
+ * endpoint. Then the session's datagrams are dropped. The addresses can change again, so the session stays. */
 static bool relay_is_loop(const struct relay *relay, struct session *session)
 {
 	if (session->loop_version != relay->loop_version) {
@@ -303,7 +303,7 @@ static bool relay_is_loop(const struct relay *relay, struct session *session)
 	return session->is_loop;
 }
 
-/* Returns whether the name of the peer leads elsewhere now, and nothing has come from the session's endpoint for
+/* Returns whether the name of the peer now has other addresses, and the session's endpoint has not replied for
  * fail_timeout. */
 static bool relay_is_abandoned(const struct relay *relay, const struct session *session, uint64_t now_ms)
 {

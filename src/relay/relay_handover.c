@@ -18,7 +18,7 @@ static size_t relay_peer_index(const struct listener_config *config, const char 
 	return i;
 }
 
-/* What a new configuration means to the sessions. */
+/* The handover of a relay's sessions to a new configuration. */
 struct relay_handover {
 	struct relay *relay;
 	const struct relay_setup *setup;
@@ -106,8 +106,7 @@ static void relay_memory_free(struct relay_memory *memory)
 	session_pool_finish(&memory->pool);
 }
 
-/* Creates memory for another max_sessions, or for the sessions that there are if they are more. Returns 0 or -ENOMEM.
- */
+/* Creates memory for another max_sessions, or for the existing sessions if they are more. Returns 0 or -ENOMEM. */
 static int relay_memory_create(struct relay_memory *memory, const struct relay *relay,
 			       const struct listener_config *config)
 {

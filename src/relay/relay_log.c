@@ -1,4 +1,4 @@
-/* What a relay logs about its sessions. */
+/* The log messages of a relay about its sessions. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>

@@ -50,8 +50,8 @@ static void reply_break_session(struct reply_batch *batch, struct session *sessi
 	paused_sessions_add(&batch->paused, session);
 }
 
-/* Usually one reply waits in a session, and a second read in vain would cost as much as the first. If epoll reports the
- * session again within the same batch, its quota doubles. */
+/* Usually one reply waits in a session, and a second read without a reply would cost as much as the first. If epoll
+ * reports the session again within the same batch, its quota doubles. */
 static unsigned reply_read_quota(const struct reply_batch *batch, struct session *session)
 {
 	if (session->reply_batch == batch->number && session->read_quota < READ_QUOTA_MAX)
@@ -84,7 +84,7 @@ static int reply_recv(struct reply_batch *batch, struct rx_batch *rx_batch, stru
 /* Reads one session, at most share trains. Returns whether more may wait.
  *
  * The socket reports an ICMP error once: it belongs to an earlier datagram, or is forged. So the session is read again
- * at once. Only an error that comes again may last and pauses the session: forged errors must not delay replies. */
+ * at once. Only a repeated error pauses the session, so that forged errors do not delay replies. */
 static bool reply_batch_read_session(struct reply_batch *batch, struct rx_batch *rx_batch,
 				     const struct epoll_event *event, unsigned share)
 {

@@ -106,7 +106,7 @@ struct session_node *session_table_find(const struct session_table *table, const
 	return node;
 }
 
-/* --- Order of use --- */
+/* --- Order of last use --- */
 
 void session_table_touch(struct session_table *table, struct session_node *node, enum session_class class,
 			 uint64_t now_ms)

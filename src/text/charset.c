@@ -85,9 +85,8 @@ static const struct {
 };
 
 /* Writes the letters in lower case and the digits of a name between two blanks; removes '-', '_', '.', ':', '(', ')'
- * and
- * '+'. Returns false for a name with any other character, without letters and digits, or longer than NAME_MAX_LENGTH.
- * This rejects a slash, after which iconv_open(3) would read options. */
+ * and '+'. Returns false for a name with any other character, without letters and digits, or longer than
+ * NAME_MAX_LENGTH. So a slash is rejected: iconv_open(3) reads options after it. */
 static bool normalize_name(const char *name, char normalized[NAME_MAX_LENGTH + 3])
 {
 	size_t length = 0;

@@ -18,7 +18,7 @@ struct balancer {
 
 	uint16_t *candidates; /* indices into targets */
 	size_t candidate_count;
-	uint64_t total_weight; /* of all candidates */
+	uint64_t total_weight; /* sum of the weights of all candidates */
 
 	int64_t *credit; /* round robin; by index in targets */
 	size_t scan_start; /* least sessions: first candidate to compare, so that equal ones are used in turn */

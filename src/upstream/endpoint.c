@@ -74,7 +74,7 @@ static uint64_t endpoint_suspect_since(struct endpoint *endpoint, uint64_t now_m
 	return atomic_compare_exchange_strong(&endpoint->suspect_ms, &suspect_ms, since_ms) ? since_ms : suspect_ms;
 }
 
-/* Of an endpoint that never replies, max_fails errors must fit in fail_timeout. */
+/* If an endpoint never replies, max_fails errors must fit in fail_timeout. */
 static uint64_t endpoint_error_interval(const struct endpoint *endpoint, bool replies_expected)
 {
 	const struct peer_config *peer = endpoint->peer;
@@ -123,7 +123,7 @@ bool endpoint_report_failure(struct endpoint *endpoint, unsigned count, bool rep
 	return true;
 }
 
-/* Usually there is no error to forget, and the reply is not the first in this millisecond. Skipping the stores then
+/* Usually there is no error to reset, and the reply is not the first in this millisecond. Skipping the stores then
  * keeps the cache line shared between the workers. */
 bool endpoint_report_reply(struct endpoint *endpoint, uint64_t now_ms)
 {

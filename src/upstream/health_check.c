@@ -29,14 +29,14 @@ struct health_check {
 	LIST_ENTRY(health_check) link; /* checks of the same peer */
 	struct endpoint *endpoint; /* holds a reference */
 	uv_timer_t timer; /* timeout of the current probe, or time to the next one */
-	uv_poll_t poll; /* of the current probe */
+	uv_poll_t poll; /* watches the socket of the current probe */
 	unsigned open_handles;
 	bool stopped;
 	int fd; /* -1: no probe is running */
 	uint64_t probe_started_ms; /* by the loop's clock */
 	unsigned first_interval; /* in parts of SPREAD; 0 after its use */
 	bool unexpected_reply; /* this probe received only replies other than the expected one */
-	int error; /* of this probe, from the network: a positive errno, or 0 */
+	int error; /* error of this probe from the network: a positive errno, or 0 */
 	bool up;
 	uint32_t contrary_results; /* consecutive results that contradict `up` */
 };
@@ -186,7 +186,7 @@ static bool health_check_is_expected(const struct health_check *check, const voi
 
 enum probe_event { PROBE_NO_REPLY, PROBE_UNEXPECTED_REPLY, PROBE_ERROR, PROBE_DONE };
 
-/* Errors from the network can be forged, so a reply that follows is worth more: the error counts only if none comes.
+/* Errors from the network can be forged, so a later reply overrides the error. The error counts only if no reply comes.
  * Other errors end the probe. */
 static enum probe_event health_check_on_error(struct health_check *check, int error)
 {
@@ -240,7 +240,7 @@ static int health_check_socket_error(int fd)
 }
 
 /* Reads one reply per call. If there are more, the loop calls again after it has served other handles. After an error
- * libuv does not watch the socket any longer: the timeout reads what comes then. */
+ * libuv no longer watches the socket: the timeout then reads later replies. */
 static void health_check_on_event(uv_poll_t *poll, int status, int events)
 {
 	struct health_check *check = poll->data;

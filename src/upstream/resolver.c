@@ -119,8 +119,8 @@ static void resolver_succeeded(struct resolver *resolver, const struct resolver_
 	resolver->result = *result;
 }
 
-/* The name exists, but no host has one of its addresses. The last addresses stay in use, as after any failure: a name
- * server that is disturbed or forged must not stop a relay. */
+/* The name exists, but no host has one of its addresses. The last addresses stay in use, as after any failure: a broken
+ * or forged name server must not stop a relay. */
 static void resolver_found_no_host(struct resolver *resolver, const struct resolver_result *result)
 {
 	char reason[ADDRESS_TEXT_MAX + 64], text[ADDRESS_TEXT_MAX];

@@ -35,10 +35,10 @@ struct resolver {
 	struct name_lookup lookup;
 	uv_timer_t timer; /* until the next look-up */
 	bool closing;
-	unsigned open_handles; /* of lookup and timer */
+	unsigned open_handles; /* open handles of lookup and timer */
 	unsigned failures; /* consecutive */
 	bool no_address; /* changed was called with count 0 */
-	struct resolver_result result; /* of the last successful look-up */
+	struct resolver_result result; /* result of the last successful look-up */
 };
 
 /* Adds the handles to the loop. They must be closed before the memory is freed. */

@@ -53,7 +53,7 @@ static bool resolver_result_list_has(const struct addrinfo *list, const struct a
 	return false;
 }
 
-/* Without the addresses of the interfaces, the kernel still refuses to send to a broadcast address of theirs. */
+/* If the addresses of the interfaces cannot be read, the kernel still refuses to send to their broadcast addresses. */
 void resolver_result_read(struct resolver_result *result, const struct resolver_result *previous,
 			  const struct addrinfo *list, uint16_t port)
 {

@@ -20,7 +20,7 @@ static void listener_limits_share(struct listener_limits *limits, const struct l
 		limits->ring_guard = before->ring_guard;
 }
 
-/* Without the key, a source gets its share of the sessions that there may be, which can be fewer than max_sessions. */
+/* Without the key, a source gets its share of the possible sessions. Those can be fewer than max_sessions. */
 static unsigned listener_sessions_per_source(const struct listener_config *listener, unsigned sessions)
 {
 	unsigned share = sessions / SOURCE_SESSIONS_SHARE;
@@ -32,7 +32,7 @@ static unsigned listener_sessions_per_source(const struct listener_config *liste
 	return share ? share : 1;
 }
 
-/* Creates the tables that are not shared. sessions: of a relay. */
+/* Creates the tables that are not shared. sessions: the maximum for a relay. */
 static int listener_limits_init(struct listener_limits *limits, const struct listener_config *listener,
 				unsigned sessions)
 {

@@ -16,8 +16,8 @@ int listeners_add(struct listeners *set, const struct listen_socket *socket, str
  * set must still exist. Returns NULL if there is none. */
 struct tx_socket *listeners_find_socket(struct listeners *set, const struct tx_socket *before);
 
-/* Before the end: processes what waits in the sockets, until all are empty or limit_ms has passed. A socket that cannot
- * be read is tried again until then. */
+/* Before the end: processes the datagrams in the sockets, until all are empty or limit_ms has passed. A socket that
+ * cannot be read is tried again until then. */
 void listeners_drain(struct listeners *set, uint64_t limit_ms);
 
 /* Closes the uv_udp_t handles. Call it after batch_scheduler_close(); the loop must run to finish this. */

@@ -14,7 +14,7 @@
 #include "worker/batch_scheduler.h"
 
 struct reply_poller {
-	struct watcher watcher; /* of epoll */
+	struct watcher watcher; /* watcher of epoll */
 	struct batch_scheduler *scheduler;
 	int epoll; /* watches the sockets of all sessions; -1: the worker has no relays */
 	uv_timer_t idle_timer;

@@ -9,7 +9,7 @@
 /* Interval of the heartbeat. */
 #define HEARTBEAT_MS 500
 
-/* How long a stopping worker processes what waits in its sockets. */
+/* How long a stopping worker processes the datagrams that wait in its sockets. */
 #define DRAIN_MS 100
 
 /* How long a stopping worker waits for replies to recent datagrams. */

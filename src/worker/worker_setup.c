@@ -8,7 +8,7 @@
 
 #define CACHE_LINE 64
 
-/* Memory that other threads read occupies cache lines of its own. */
+/* Memory that other threads read does not share cache lines with other memory. */
 static void *calloc_cache_lines(size_t count, size_t size)
 {
 	size_t bytes = (count * size + CACHE_LINE) / CACHE_LINE * CACHE_LINE;
@@ -310,7 +310,7 @@ static void worker_adopt_peer_socket(struct worker *worker, size_t i, struct wor
 		peer_socket_adopt(&worker->peer_sockets[i], &before->peer_sockets[j]);
 }
 
-/* A relay whose sessions could not continue goes on counting. Call it when these sessions have ended. */
+/* The new relay adopts the counters even if the sessions could not continue. Call it when these sessions have ended. */
 static void worker_adopt_relay_counters(struct worker *worker, size_t i, struct worker *before)
 {
 	size_t j = config_find_listener(before->setup->config, worker->setup->config->listeners[i].name);

@@ -1,7 +1,7 @@
 /* `udprelay load`: loads a server and measures what it returns.
  *
  * The order is: parse the command line, open the sockets of receivers and echo peers and print their addresses, connect
- * the flows to the target, open sessions if wanted, run the load, print the report. */
+ * the flows to the target, open sessions if requested, run the load, print the report. */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -120,7 +120,7 @@ static int load_connect(struct generator *generator, struct load_options *option
 
 /* --- Report --- */
 
-/* Prints the reason if no reply arrived or the load could not go on. Returns the exit status. */
+/* Prints the reason if no reply arrived or the load could not continue. Returns the exit status. */
 static int load_report_outcome(const struct load_plan *plan, const struct load_result *result)
 {
 	char target[ADDRESS_TEXT_MAX];
