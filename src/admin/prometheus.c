@@ -245,8 +245,8 @@ static void prometheus_write_endpoints(FILE *out, const struct status *status)
 		fprintf(out, "} %zu\n", status->peers[i].endpoints->count);
 	}
 	prometheus_write_head(out, "udprelayd_peer_up", "gauge",
-			      "1 if the address of the peer is up; 0 while its health check fails or while it rests "
-			      "after ICMP errors.");
+			      "1 if the address of the peer is up; 0 while its health check fails or after ICMP "
+			      "errors.");
 	for (size_t i = 0; i < status->peer_count; i++) {
 		const struct peer_endpoints *endpoints = status->peers[i].endpoints;
 

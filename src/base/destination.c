@@ -4,7 +4,7 @@
 #include <net/if.h>
 
 static const char *const destination_texts[] = {
-	[DESTINATION_HOST] = "the address of a host",       [DESTINATION_NOBODY] = "nobody's address",
+	[DESTINATION_HOST] = "the address of a host",       [DESTINATION_NOBODY] = "not the address of a host",
 	[DESTINATION_BROADCAST] = "a broadcast address",    [DESTINATION_MULTICAST] = "a multicast group",
 	[DESTINATION_V4_MAPPED] = "an IPv4-mapped address",
 };

@@ -429,9 +429,9 @@ class EndTest(LoadTestCase):
         host, port = self.server(lossy).target
         status, out, said = tool.run("load", "-f", "2", "-r", "1000", "-n", "0.2", host, port)
         self.assertEqual((status, said), (0, ""))
-        self.assertRegex(out, rf"""^127\.0\.0\.1:{port}: 2 flows, 1000 datagrams a second, 64 bytes, 0\.2 s
-sent         200 datagrams, 1000 a second, 512 kbit/s
-back         180 datagrams, \d+ a second, \d+ kbit/s
+        self.assertRegex(out, rf"""^127\.0\.0\.1:{port}: 2 flows, 1000 datagrams per second, 64 bytes, 0\.2 s
+sent         200 datagrams, 1000 per second, 512 kbit/s
+back         180 datagrams, \d+ per second, \d+ kbit/s
 lost         20 \(10 %\)
 duplicated   0, out of order 0, misdelivered 0
 latency      min [\d.]+ [mµ]s, p50 [\d.]+ [mµ]s, p90 [\d.]+ [mµ]s, p99 [\d.]+ [mµ]s, p99\.9 [\d.]+ [mµ]s, max [\d.]+ [mµ]s

@@ -61,7 +61,7 @@ class PayloadTest(SendTestCase):
     def test_what_cannot_be_written(self):
         """Is not sent, and the lines around it are."""
         self.send("-e", "gbk", [SMILE], status=1)
-        self.assertIn("nothing is sent: gbk", self.said)
+        self.assertIn("cannot send: gbk", self.said)
         self.send("-e", "gbk", "--errors", "strict", [], input=f"one\n{SMILE}\nthree\n", status=1)
         self.assertIn("line 2 is not sent: gbk", self.said)
         self.assertEqual(self.received(2), [b"one", b"three"])

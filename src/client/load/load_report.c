@@ -82,7 +82,7 @@ void load_report_plan(FILE *out, const struct load_plan *plan)
 	if (plan->idle)
 		fprintf(out, " and %u idle", plan->idle);
 	if (plan->rate)
-		fprintf(out, ", %u datagrams a second", plan->rate);
+		fprintf(out, ", %u datagrams per second", plan->rate);
 	else
 		fprintf(out, ", depth %u", plan->depth);
 	fprintf(out, ", %u bytes", plan->size);
@@ -96,7 +96,7 @@ static void print_direction(FILE *out, const struct load_plan *plan, const char 
 	char text[UNIT_TEXT_MAX];
 	double rate = per_second(count, ns);
 
-	fprintf(out, "%-13s%" PRIu64 " datagrams, %.0f a second, %s\n", name, count, rate,
+	fprintf(out, "%-13s%" PRIu64 " datagrams, %.0f per second, %s\n", name, count, rate,
 		format_bit_rate(text, payload_bits(plan, rate)));
 }
 

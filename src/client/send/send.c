@@ -178,7 +178,7 @@ static int send_encode_words(struct send_options *options, char **words, int cou
 	ssize_t size = payload_encode(options->plan.encoder, text, strlen(text), &bytes, &error_text);
 
 	if (size < 0)
-		cli_error("nothing is sent: %s", error_text);
+		cli_error("cannot send: %s", error_text);
 	options->plan.data = bytes;
 	options->plan.size = (size_t)size;
 	free(text);

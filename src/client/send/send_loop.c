@@ -103,7 +103,7 @@ static void send_loop_report_unsent(struct send_loop *loop, const char *error_te
 	if (loop->plan->input)
 		cli_error("line %" PRIu64 " is not sent: %s", loop->line_number, error_text);
 	else
-		cli_error("nothing is sent: %s", error_text);
+		cli_error("cannot send: %s", error_text);
 	loop->send_failed = true;
 }
 

@@ -388,7 +388,7 @@ static void test_a_missing_unit_is_reported(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(bind_unit(f, unit_name), -ENOENT);
+	assert_int_equal(bind_unit(f, unit_name), -EBADF);
 	assert_int_equal(log_capture_count(&f->log, "systemd passed no socket of this name"), 1);
 }
 

@@ -79,9 +79,10 @@ static void test_plan_line(void **state)
 	paced.train = 5;
 	paced.duration_ns = 1500000000;
 	load_report_plan(output.out, &paced);
-	assert_output(&output,
-		      "127.0.0.1:7788: 1 flow, depth 4, 100 bytes, 2 s\n"
-		      "127.0.0.1:7788: 2 flows and 70 idle, 5000 datagrams a second, 100 bytes, trains of 5, 1.5 s\n");
+	assert_output(
+		&output,
+		"127.0.0.1:7788: 1 flow, depth 4, 100 bytes, 2 s\n"
+		"127.0.0.1:7788: 2 flows and 70 idle, 5000 datagrams per second, 100 bytes, trains of 5, 1.5 s\n");
 }
 
 static void test_text_report(void **state)
@@ -92,8 +93,8 @@ static void test_text_report(void **state)
 	open_output(&output);
 	load_report_text(output.out, &plan, *state);
 	assert_output(&output,
-		      "sent         1000 datagrams, 500 a second, 400 kbit/s\n"
-		      "back         990 datagrams, 396 a second, 317 kbit/s\n"
+		      "sent         1000 datagrams, 500 per second, 400 kbit/s\n"
+		      "back         990 datagrams, 396 per second, 317 kbit/s\n"
 		      "lost         10 (1 %)\n"
 		      "duplicated   3, out of order 2, misdelivered 1\n"
 		      "latency      min 200 ns, p50 200 ns, p90 200 ns, p99 200 ns, p99.9 1.50 ms, max 1.50 ms\n");
@@ -113,8 +114,8 @@ static void test_rates_exclude_session_openings(void **state)
 	open_output(&output);
 	load_report_text(output.out, &plan, result);
 	fclose(output.out);
-	assert_non_null(strstr(output.text, "sent         400 datagrams, 200 a second, 160 kbit/s\n"));
-	assert_non_null(strstr(output.text, "arrived      800 datagrams, 400 a second, 320 kbit/s\n"));
+	assert_non_null(strstr(output.text, "sent         400 datagrams, 200 per second, 160 kbit/s\n"));
+	assert_non_null(strstr(output.text, "arrived      800 datagrams, 400 per second, 320 kbit/s\n"));
 	assert_non_null(strstr(output.text, "lost         10 (1 %)\n"));
 	free(output.text);
 }
@@ -130,8 +131,8 @@ static void test_problems_in_text_report(void **state)
 	result->refused = 7;
 	open_output(&output);
 	load_report_text(output.out, &plan, result);
-	assert_output(&output, "sent         0 datagrams, 0 a second, 0.00 bit/s\n"
-			       "back         0 datagrams, 0 a second, 0.00 bit/s\n"
+	assert_output(&output, "sent         0 datagrams, 0 per second, 0.00 bit/s\n"
+			       "back         0 datagrams, 0 per second, 0.00 bit/s\n"
 			       "lost         0 (0 %)\n"
 			       "duplicated   0, out of order 0, misdelivered 0\n"
 			       "unsent       20 datagrams were due, but this host could not send them in time\n"
