@@ -83,7 +83,9 @@ class ManualTest(unittest.TestCase):
                 file.write(text)
                 file.flush()
                 done = run(DAEMON, "-c", file.name, "-t")
-                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                # An interface or a user of an example may be missing on this host.
+                errors = [line for line in done.stderr.splitlines() if "cannot start now" not in line]
+                self.assertEqual((done.returncode, errors), (0, []))
 
 
 def main():

@@ -200,7 +200,7 @@ def manual(text):
 
 # Group, globs, and the readers of these files. A file may be in several groups.
 GROUPS = [
-    ("readme", ["README.md", "NEWS*", "src/README.md", "tests/README.md", "tests/bench/README.md"], [markdown]),
+    ("readme", ["README.md", "conf/NEWS", "src/README.md", "tests/README.md", "tests/bench/README.md"], [markdown]),
     ("manuals", ["conf/man/*.in"], [manual]),
     ("setup", ["conf/*.ini", "conf/examples/*.ini", "conf/logrotate/*", "conf/completion/*", "conf/meson.build",
                "systemd/*", "meson.build", "meson_options.txt", "src/**/meson.build", "tests/**/meson.build", ".ci/*"],
