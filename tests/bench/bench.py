@@ -1,6 +1,6 @@
 """Benchmarks: CPU time for each datagram, of the daemon and of the plainest servers there are, in one run.
 
-    bench.py DAEMON UDPRELAY REFERENCE DIRECTORY [--publish] [--rounds N] [--seconds S] [--only WORDS]
+    bench.py DAEMON UDPRELAY REFERENCE DIRECTORY [--publish] [--rounds N] [--seconds S] [--only WORDS] [--list]
 
 Server and load generator (`udprelay load`) have a processor each. In every round of a case each contestant has its turn,
 in random order, started anew. What is printed are the medians of the rounds; a ratio is the median of the rounds' ratios,
@@ -32,6 +32,7 @@ BEFORE = "before"  # another build of the daemon, with --before
 REFERENCES = ["r1", "r2", "r3", "r4", "r7", "r8"]
 NGINX = "nginx"
 NGINX_PATH = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+START_S = 0.25  # about what a measurement takes besides the load, to start and end the programs
 NGINX_DEADLINE = 10  # seconds, until it is ready
 BARE = ["bare-1", "bare-n"]  # the least that a relay can do
 ALIVE = {"10,000 alive": 9800, "200 alive": 0}  # ours, with so many sessions that are idle
@@ -443,6 +444,8 @@ def set_up_network():
                       "link set near up", "-n far link set far up"]:
             subprocess.run(["ip", *words.split()], check=True)
         return True
+    if not shutil.which("ip") or not shutil.which("unshare"):
+        return False
     if subprocess.run(["unshare", "--net", "--mount", "sh", "-c", "ip link"], capture_output=True).returncode:
         return False
     os.environ["UDPRELAYD_BENCH_NAMESPACE"] = "1"
@@ -464,13 +467,16 @@ def raise_files():
 
 
 def why_not(case, network, files):
-    """Why the case cannot be run here, if so."""
+    """Returns the reason why the case cannot run here, with the fix, or None."""
     if case.network and not network:
-        return "network namespaces may not be made here"
+        if not shutil.which("ip") or not shutil.which("unshare"):
+            return "`ip` and `unshare` are not installed: install the Debian packages iproute2 and util-linux"
+        return "this user cannot create network namespaces: run it as root"
     if NGINX in case.contestants and nginx_module() is None:
-        return "nginx with its stream module is not installed"
+        return ("nginx with its stream module is not installed: install the Debian packages nginx and "
+                "libnginx-mod-stream")
     if case.files > files:
-        return f"no more than {files} files may be open"
+        return f"it needs {case.files} open files and may open {files}: raise the limit (`ulimit -Hn`)"
     return None
 
 
@@ -484,29 +490,88 @@ def compare_with_before():
     CASES[:] = cases
 
 
-def main():
-    if arguments.before:
-        compare_with_before()
-    network, files = set_up_network(), raise_files()
+def build_options(program):
+    """The options of the meson build that the program belongs to. Empty for an installed program."""
+    directory = os.path.dirname(os.path.abspath(program))
+    while directory != "/":
+        path = os.path.join(directory, "meson-info", "intro-buildoptions.json")
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                return {option["name"]: option["value"] for option in json.load(file)}
+        directory = os.path.dirname(directory)
+    return {}
+
+
+def check_build(program):
+    """Ends for a build whose figures mean nothing."""
+    options = build_options(program)
+    optimization, sanitizer = options.get("optimization", "3"), options.get("b_sanitize", "none")
+    if optimization in ("0", "g"):
+        wrong = f"is a debug build (optimization={optimization})"
+    elif sanitizer != "none":
+        wrong = f"is built with a sanitizer (b_sanitize={sanitizer})"
+    else:
+        return
+    sys.exit(f"bench.py: {program} {wrong}, and its figures mean nothing. Make an optimised build:\n"
+             "    meson setup build-release --buildtype=release\n"
+             "    meson test -C build-release --benchmark bench --verbose")
+
+
+class Progress:
+    """The number of the case, and an estimate of the time that is left. Cases that have ended correct the estimate."""
+
+    def __init__(self, runs, seconds):
+        self.total, self.number = sum(runs), 0
+        self.runs, self.done, self.seconds = runs, 0, seconds
+        self.begin = time.monotonic()
+
+    def next(self, name):
+        seconds = (time.monotonic() - self.begin) / self.done if self.done else self.seconds
+        minutes = max(1, round((self.total - self.done) * seconds / 60))
+        self.done += self.runs[self.number]
+        self.number += 1
+        return f"case {self.number} of {len(self.runs)}: {name} (about {minutes} minute{'s'[:minutes > 1]} left)"
+
+
+def choose_runs(network, files):
+    """Returns the cases that can run, as (name, number of measurements, function), and a line for each row that is left
+    out."""
     runs, left_out = [], []
     for case in CASES:
+        if arguments.only not in case.name:
+            continue
         if reason := why_not(case, network, files):
-            left_out.append(f"left out, since {reason}: {case.name}")
+            left_out += [f"not measured: {row}: {reason}" for row, _, _ in case.rows]
         else:
-            runs.append((case.name, lambda case=case: run_case(case)))
-    if not arguments.before:
-        runs += [("memory", run_memory)]
-    results = []
-    for name, run in runs:
-        if arguments.only in name:
-            print(name, flush=True)
-            rows = run()
-            print(*(row.row() for row in rows), sep="\n", flush=True)
-            results += rows
-    for line in left_out:
-        print(line)
+            measurements = len(case.contestants) * (arguments.rounds * case.rounds + 1)
+            runs.append((case.name, measurements, lambda case=case: run_case(case)))
+    if not arguments.before and arguments.only in "memory":
+        runs.append(("memory", 10, run_memory))
+    return runs, left_out
+
+
+def main():
+    if os.cpu_count() < 2:
+        sys.exit("bench.py: server and load generator need a processor each, and this machine has one")
+    for program in (arguments.daemon, arguments.before):
+        if program:
+            check_build(program)
+    if arguments.before:
+        compare_with_before()
+    runs, left_out = choose_runs(set_up_network(), raise_files())
+    if arguments.list:
+        print(*(f"case: {name}" for name, _, _ in runs), *left_out, sep="\n")
+        return
+    results, progress = [], Progress([measurements for _, measurements, _ in runs], arguments.seconds + START_S)
+    for name, _, run in runs:
+        print(progress.next(name), flush=True)
+        rows = run()
+        print(*(row.row() for row in rows), sep="\n", flush=True)
+        results += rows
     if not arguments.before:
         write_results(results)
+    if left_out:
+        print(*left_out, sep="\n")
 
 
 parser = argparse.ArgumentParser()
@@ -519,7 +584,6 @@ parser.add_argument("--rounds", type=int, default=25)
 parser.add_argument("--seconds", type=float, default=0.1)
 parser.add_argument("--only", default="")
 parser.add_argument("--before", help="another build of the daemon: compare only with it, and write no results")
+parser.add_argument("--list", action="store_true", help="list the cases, and the rows that cannot be measured here")
 arguments = parser.parse_args()
-if os.cpu_count() < 2:
-    sys.exit("server and load generator need a processor each")
 main()

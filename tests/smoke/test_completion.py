@@ -69,6 +69,16 @@ class DaemonTest(CompletionTestCase):
         self.assertEqual(self.complete("--config", "="), ["a two.ini", "one.ini", "other"])
         self.assertEqual(self.complete("--config", "=", "a"), ["a two.ini"])
 
+    def test_listeners(self):
+        with open(os.path.join(self.directory.name, "one.ini"), "w", encoding="utf-8") as file:
+            file.write("[listener:first]\n [listener:second] ; comment\n;[listener:off]\n[peer:p]\n")
+        for option in (["-c", "one.ini"], ["--config", "=", "one.ini"]):
+            for typed in ("", "="):
+                self.assertEqual(self.complete(*option, "--explain", typed),
+                                 ["'127.0.0.1:4242 > first'", "'127.0.0.1:4242 > second'"])
+        self.assertEqual(self.complete("-c", "one.ini", "--explain", "'192.0.2.7:1 > s"), ["192.0.2.7:1 > second"])
+        self.assertEqual(self.complete("-c", "no.ini", "--explain", ""), [])
+
     def test_behind_a_file(self):
         self.assertIn("-t", self.complete("-c", "one.ini", "-"))
 
@@ -90,6 +100,17 @@ class ToolTest(CompletionTestCase):
         self.assertEqual(self.complete("send", "-f", "o"), ["one.ini", "other"])
         self.assertEqual(self.complete("send", "--file", "=", "a"), ["a two.ini"])
         self.assertEqual(self.complete("shout", ""), [])
+
+    def test_charsets(self):
+        self.assertIn("gbk", self.complete("send", "-e", ""))
+        self.assertEqual(self.complete("send", "--encoding", "=", "gb1803"), ["gb18030"])
+        self.assertEqual(self.complete("send", "--decoding", "utf-8,GB1803"), ["utf-8,GB18030"])
+        self.assertEqual(self.complete("listen", "-e", "utf-8,hex"), ["utf-8,hex"])
+
+    def test_options_with_a_free_value(self):
+        for words in (("send", "-w"), ("ping", "--count"), ("load", "-b")):
+            self.assertEqual(self.complete(*words, ""), [])
+        self.assertIn("--quiet", self.complete("send", "-b", "127.0.0.1:0", ""))
 
 
 if __name__ == "__main__":
