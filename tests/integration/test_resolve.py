@@ -61,8 +61,8 @@ class ResolveTest(harness.TestCase):
                     names(f"{address} none.test\n")
                     daemon = self.serve(f"[listener:a]\naddress = 127.0.0.1:0\naction = {action}\npeers = b\n"
                                         "[peer:b]\naddress = none.test:7799\n")
-                    daemon.await_line(r"warning: peer b: cannot resolve none\.test: \S+:7799 is (a broadcast address|nobody's "
-                                      r"address|a multicast group); datagrams for it are dropped; the look-up is repeated")
+                    daemon.await_line(r"warning: peer b: cannot resolve none\.test: \S+:7799 is (a broadcast address|not the "
+                                      r"address of a host|a multicast group); datagrams for it are dropped; the look-up is repeated")
 
                     def dropped():
                         client.sendto(b"to all", daemon.address("a"))
