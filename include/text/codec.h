@@ -32,6 +32,15 @@ struct codec_text {
  * Python ("latin-1", "shift_jis", "utf8") in upper or lower case. "hex" is not a charset, see codec_create(). */
 bool codec_is_known(const char *encoding);
 
+/* Returns true if iconv(3) can convert the charset now. A known charset may lack its gconv module, which some systems
+ * package separately. */
+bool codec_is_installed(const char *encoding);
+
+/* The fix for a known charset without a module. */
+#define CODEC_INSTALL_HINT                                                                                             \
+	"install the gconv modules of the C library (package libc-gconv-modules-extra or glibc-gconv-extra), or "      \
+	"write another charset"
+
 /* Tries a list of encodings. The first one that decodes a payload without errors is used. If none does, the first of
  * the list decodes the payload with the configured error handler. "hex" in the list decodes any payload to two
  * lower-case digits per byte. */

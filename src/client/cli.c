@@ -6,10 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sysexits.h>
 
+#include "base/xalloc.h"
 #include "config/diagnostics.h"
 #include "config/values.h"
+#include "text/codec.h"
 
 #define OPTIONS_MAX 32
 
@@ -74,6 +77,25 @@ bool cli_value_error(const struct cli_command *command, int letter, const char *
 	cli_usage_error(command, "--%s: `%s` is not valid: %s", cli_find_option(command, letter)->name, value, text);
 	free(text);
 	return false;
+}
+
+int cli_check_charsets(const struct cli_command *command, const char *option, const char *list)
+{
+	char *copy = xcheck(strdup(list)), *cursor = copy, *name;
+	int status = 0;
+
+	while (!status && (name = value_next_item(&cursor))) {
+		if (!strcasecmp(name, "hex"))
+			continue;
+		if (!codec_is_known(name))
+			status = cli_usage_error(command, "--%s: unknown charset `%s`: write one such as utf-8 or gbk",
+						 option, name);
+		else if (!codec_is_installed(name))
+			status = cli_usage_error(command, "--%s: this system cannot convert `%s`: " CODEC_INSTALL_HINT,
+						 option, name);
+	}
+	free(copy);
+	return status;
 }
 
 /* --- Help --- */

@@ -49,6 +49,10 @@ int cli_usage_error(const struct cli_command *command, const char *format, ...) 
 bool cli_value_error(const struct cli_command *command, int letter, const char *value, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* Checks the names of charsets in a comma-separated list. Returns 0, or EX_USAGE after an error message about the
+ * option. */
+int cli_check_charsets(const struct cli_command *command, const char *option, const char *list);
+
 /* Parses a decimal number from min to max. Prints an error message and returns false if the value is invalid. */
 bool cli_parse_number(const struct cli_command *command, int letter, const char *value, uint64_t min, uint64_t max,
 		      uint64_t *result);

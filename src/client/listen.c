@@ -76,23 +76,6 @@ static bool listen_handle_option(void *data, int letter, const char *value)
 
 /* --- Configuration --- */
 
-/* Invalid charset names and addresses are rejected here. Inside the configuration text they could add keys and
- * sections. */
-static int listen_check_encodings(const char *list)
-{
-	char *copy = xcheck(strdup(list)), *cursor = copy, *name;
-	int status = 0;
-
-	while (!status && (name = value_next_item(&cursor))) {
-		if (strcasecmp(name, "hex") && !codec_is_known(name))
-			status = cli_usage_error(
-				&listen_command,
-				"--encoding: unknown charset in `%s`: write charsets such as utf-8, gbk", name);
-	}
-	free(copy);
-	return status;
-}
-
 /* Accepts "ADDR:PORT", "*:PORT" and "unix:/path". */
 static bool is_listen_address(const char *text)
 {
@@ -180,7 +163,9 @@ static int listen_run(int argc, char **argv)
 	if (argc - optind != 1)
 		return cli_usage_error(&listen_command, optind == argc ? "PORT is missing"
 								       : "too many arguments: write ADDR:PORT as one");
-	status = listen_check_encodings(options.encodings);
+	/* Invalid charset names and addresses must not reach the configuration text: they could add keys and sections.
+	 */
+	status = cli_check_charsets(&listen_command, "encoding", options.encodings);
 	if (!status)
 		status = listen_parse_address(argv[optind], &address);
 	if (status)

@@ -145,12 +145,20 @@ bool set_peers(struct config_field *field, const char *value)
 	return config_field_each_item(field, value, add_listener_peer);
 }
 
+static bool is_charset(struct config_field *field, const char *name)
+{
+	if (!codec_is_known(name))
+		return config_field_error(field, "unknown charset `%s`: `iconv -l` lists the charsets", name);
+	return codec_is_installed(name) ||
+	       config_field_error(field, "this system cannot convert `%s`: " CODEC_INSTALL_HINT, name);
+}
+
 static bool add_listener_encoding(struct config_field *field, char *item)
 {
 	struct listener_config *listener = field->listener;
 
-	if (strcasecmp(item, "hex") && !codec_is_known(item))
-		return config_field_error(field, "unknown charset `%s`: `iconv -l` lists the charsets", item);
+	if (strcasecmp(item, "hex") && !is_charset(field, item))
+		return false;
 	*(char **)config_array_append(&listener->encodings, &listener->encoding_count, sizeof(char *)) =
 		xcheck(strdup(item));
 	return true;
@@ -183,8 +191,8 @@ bool set_peer_encoding(struct config_field *field, const char *value)
 		return config_field_error(field, "`hex` is only for the log: write a charset, or remove this line");
 	if (strchr(value, ','))
 		return config_field_error(field, "`%s` is a list: write one charset", value);
-	if (!codec_is_known(value))
-		return config_field_error(field, "unknown charset `%s`: `iconv -l` lists the charsets", value);
+	if (!is_charset(field, value))
+		return false;
 	field->peer->encoding = xcheck(strdup(value));
 	return true;
 }

@@ -9,6 +9,7 @@
 #include "base/counter.h"
 #include "datagram_log/log_file.h"
 #include "datagram_log/log_writer.h"
+#include "text/codec.h"
 
 struct datagram_log {
 	const struct config *config;
@@ -65,6 +66,18 @@ static int open_log_file(struct datagram_log *dlog)
 	return error;
 }
 
+static void log_writer_error(const struct config *config, int error, struct log *log)
+{
+	if (error == -ENOMEM)
+		log_error(
+			log,
+			"datagram log: no memory for %u records of %u bytes: lower queue or payload in [datagram_log]",
+			config->datagram_log.queue, config->datagram_log.payload);
+	else
+		log_error(log, "datagram log: cannot open a charset of the configuration: %s: " CODEC_INSTALL_HINT,
+			  strerror(-error));
+}
+
 int datagram_log_create(struct datagram_log **out, const struct config *config, unsigned workers, struct log *log)
 {
 	struct datagram_log *dlog = calloc(1, sizeof(*dlog));
@@ -81,8 +94,7 @@ int datagram_log_create(struct datagram_log **out, const struct config *config, 
 	}
 	error = log_writer_init(&dlog->writer, config, workers, &dlog->file, log);
 	if (error) {
-		log_error(log, "datagram log: no memory for %u records of %u bytes", config->datagram_log.queue,
-			  config->datagram_log.payload);
+		log_writer_error(config, error, log);
 		datagram_log_destroy(dlog);
 		return error;
 	}

@@ -394,7 +394,9 @@ int log_writer_init(struct log_writer *writer, const struct config *config, unsi
 	if (!error)
 		error = create_codecs(writer);
 	writer->buffer = malloc(WRITE_BUFFER_SIZE + record_size_max(config->datagram_log.payload));
-	return error || !writer->buffer ? -ENOMEM : 0;
+	if (!error && !writer->buffer)
+		error = -ENOMEM;
+	return error;
 }
 
 void log_writer_finish(struct log_writer *writer)

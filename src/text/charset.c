@@ -105,8 +105,7 @@ static bool normalize_name(const char *name, char normalized[NAME_MAX_LENGTH + 3
 	return length > 2;
 }
 
-/* Returns true if iconv(3) converts in both directions. */
-static bool iconv_supports(const char *name)
+bool charset_has_module(const char *name)
 {
 	iconv_t decoder = iconv_open("UTF-8", name);
 	iconv_t encoder = iconv_open(name, "UTF-8");
@@ -148,7 +147,7 @@ bool charset_find(const char *name, struct charset *charset)
 		}
 	}
 	*charset = (struct charset){.kind = CHARSET_ICONV, .iconv_name = name};
-	return iconv_supports(name);
+	return charset_has_module(name);
 }
 
 /* Returns the length of the code at bytes, which Python derives from its first bytes. The code may be invalid, and it

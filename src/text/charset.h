@@ -48,6 +48,9 @@ struct charset {
  * keep. Returns false for an unknown name. */
 bool charset_find(const char *name, struct charset *charset);
 
+/* Returns true if iconv(3) converts this charset in both directions. */
+bool charset_has_module(const char *iconv_name);
+
 /* Returns how many of the leading bytes iconv(3) decodes, or refuses to decode, exactly as Python does. The result is 0
  * if the first code has an override or is incomplete. One call examines a limited number, so more may follow. */
 size_t charset_iconv_prefix(const struct charset *charset, const uint8_t *bytes, size_t size);

@@ -49,6 +49,14 @@ bool codec_is_known(const char *encoding)
 	return charset_find(encoding, &charset) && charset.kind != CHARSET_HEX;
 }
 
+bool codec_is_installed(const char *encoding)
+{
+	struct charset charset;
+
+	return charset_find(encoding, &charset) &&
+	       (charset.kind != CHARSET_ICONV || charset_has_module(charset.iconv_name));
+}
+
 /* --- Errors --- */
 
 /* Handles one error that covers size bytes. Returns false under CODEC_STRICT. */
@@ -297,7 +305,7 @@ static int decoder_init(struct decoder *decoder, const char *name)
 	if (decoder->charset.kind != CHARSET_ICONV)
 		return 0;
 	decoder->iconv = iconv_open("UTF-8", decoder->charset.iconv_name);
-	return decoder->iconv == (iconv_t)-1 ? -ENOMEM : 0;
+	return decoder->iconv == (iconv_t)-1 ? -errno : 0;
 }
 
 int codec_create(struct codec **out, char *const *encodings, size_t count, enum codec_errors errors, size_t max_size)

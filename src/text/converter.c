@@ -239,7 +239,7 @@ int converter_create(struct converter **out, char *const *from, size_t count, co
 		error = codec_create(&converter->from, from, count, errors, max_size);
 	if (!error && converter->to.kind == CHARSET_ICONV) {
 		converter->iconv = iconv_open(converter->to.iconv_name, "UTF-8");
-		error = converter->iconv == (iconv_t)-1 ? -ENOMEM : 0;
+		error = converter->iconv == (iconv_t)-1 ? -errno : 0;
 	}
 	if (error) {
 		converter_destroy(converter);

@@ -150,7 +150,7 @@ class ListenTest(harness.TestCase):
                                  (["unix:/tmp/a\naction = echo"], "the path must not contain"),
                                  (["unix:/tmp/a,b"], "the path must not contain"),
                                  (["unix:/tmp/a ;b"], "the path must not contain"), (["unix:/tmp/a "], "the path must not contain"),
-                                 (["-e", "klingon", "7788"], "unknown charset in `klingon`"),
+                                 (["-e", "klingon", "7788"], "unknown charset `klingon`"),
                                  (["-e", "utf-8\nlog = none", "7788"], "unknown charset"), (["-e", "", "7788"], "``"),
                                  (["--errors", "lax", "7788"], "`lax` is not valid"), (["--loud", "7788"], "--loud")]:
             with self.subTest(arguments):

@@ -372,7 +372,7 @@ class CommandLineTest(SendTestCase):
                                  (["unix:relative"], "`unix:relative`"),
                                  (["-e", "klingon", "::1", "1"], "unknown charset `klingon`"),
                                  (["-e", "hex", "::1", "1"], "unknown charset `hex`"),
-                                 (["-d", "utf-8,klingon", "::1", "1"], "unknown charset in `utf-8,klingon`"),
+                                 (["-d", "utf-8,klingon", "::1", "1"], "unknown charset `klingon`"),
                                  (["--errors", "lax", "::1", "1"], "`lax` is not valid"),
                                  (["-w", "soon", "::1", "1"], "`soon` is not valid"), (["-w", "-1", "::1", "1"], "`-1` is not valid"),
                                  (["-w", "1e9", "::1", "1"], "`1e9` is not valid"), (["-w", ".", "::1", "1"], "`.` is not valid"),

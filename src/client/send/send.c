@@ -206,6 +206,10 @@ static int send_prepare_payload(struct send_options *options, char **words, int 
 
 static int send_create_encoder(struct send_options *options)
 {
+	int status = cli_check_charsets(&send_command, "encoding", options->encoding);
+
+	if (status)
+		return status;
 	if (!payload_encoder_create(&options->plan.encoder, options->encoding, options->errors, options->hex,
 				    options->newline))
 		return 0;
@@ -217,7 +221,10 @@ static int send_create_printer(struct send_options *options)
 {
 	const char *names = options->decoding ? options->decoding : options->encoding;
 	enum codec_errors errors = options->has_errors ? options->errors : CODEC_BACKSLASHREPLACE;
+	int status = cli_check_charsets(&send_command, options->decoding ? "decoding" : "encoding", names);
 
+	if (status)
+		return status;
 	if (!message_printer_create(&options->plan.printer, names, errors, options->raw))
 		return 0;
 	return cli_usage_error(&send_command, "--decoding: unknown charset in `%s`: write charsets such as utf-8, gbk",
