@@ -1,4 +1,4 @@
-"""What a record's escapes stand for."""
+"""Decodes the escapes of a record."""
 import re
 
 ESCAPE = re.compile(r'\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))')
@@ -6,7 +6,7 @@ SHORT = {"n": b"\n", "r": b"\r", "t": b"\t", '"': b'"', "\\": b"\\"}
 
 
 def unescape(text, encoding="utf-8"):
-    """The bytes that were sent, from a payload in a record of text."""
+    """Returns the original bytes of a payload in a text record."""
     out, at = bytearray(), 0
     for match in ESCAPE.finditer(text):
         byte, small, large, short = match.groups()

@@ -1,4 +1,4 @@
-"""What the tests of --explain share."""
+"""Common parts of the tests of --explain."""
 import os
 import re
 import subprocess
@@ -24,7 +24,7 @@ class ExplainCase(harness.TestCase):
                               timeout=harness.PATIENCE)
 
     def explain(self, path, way, *payload, stdin=b""):
-        """The facts, without what stands before each."""
+        """Returns the facts without the indentation of each."""
         done = self.run_it(path, "--explain", way, *payload, stdin=stdin)
         self.assertEqual((done.returncode, done.stderr), (0, b""), way)
         head, *facts = done.stdout.decode().splitlines()
@@ -40,7 +40,7 @@ class ExplainCase(harness.TestCase):
         return last[len("verdict: "):]
 
     def wrong(self, path, *arguments):
-        """What a wrong command line is told."""
+        """Returns the error messages for a wrong command line."""
         done = self.run_it(path, *arguments)
         self.assertEqual((done.returncode, done.stdout), (64, b""), arguments)
         said = done.stderr.decode()
@@ -54,7 +54,7 @@ class ExplainCase(harness.TestCase):
         return daemon.await_that(find, f"no record of {source}")[0]
 
     def compare(self, daemon, sock, to, payload, source=None, send=None):
-        """Sends it, and returns the verdict of both, which are the same."""
+        """Sends the datagram and compares the verdicts of --explain and of the record. Returns the verdict."""
         (send or sock.sendto)(payload, to)
         source = source or at(sock)
         record = self.told(daemon, source)

@@ -1,4 +1,4 @@
-"""Servers for tests of `udprelay load`: echoes that do wrong, each in a way of its own."""
+"""Servers for tests of `udprelay load`: echo servers, each with a specific fault."""
 import collections
 import socket
 import struct
@@ -6,11 +6,11 @@ import threading
 
 import harness
 
-PROBE = struct.Struct("=IIQQ")  # run, flow, number, time: the head of a datagram
+PROBE = struct.Struct("=IIQQ")  # run, flow, number, time: the header of a datagram
 
 
 class FaultyServer(threading.Thread):
-    """An echo; fault(server, n, data, address) sends what it likes for datagram number n."""
+    """An echo. fault(server, n, data, address) sends the replies to datagram number n."""
 
     def __init__(self, fault, host="127.0.0.1"):
         super().__init__(daemon=True)
@@ -55,7 +55,7 @@ def silent(*_):
 
 
 def keeping(server, _, data, address):
-    """Keeps the first datagram and answers nothing."""
+    """Keeps the first datagram and does not reply to it."""
     server.kept = server.kept or (data, address)
 
 
@@ -70,7 +70,7 @@ def doubling(server, n, data, address):
 
 
 def swapping(server, n, data, address):
-    """Each second datagram overtakes the one before it."""
+    """Sends each second datagram before the previous one."""
     if n % 2 == 0:
         server.kept = data
     else:
@@ -79,13 +79,14 @@ def swapping(server, n, data, address):
 
 
 def confusing(server, n, data, address):
-    """To whoever asked before."""
+    """Replies to the client of the previous datagram."""
     previous, server.kept = server.kept, address
     server.send(data, previous if previous and n % 10 == 0 else address)
 
 
 def inventing(server, n, data, address):
-    """With the tenth comes what nobody sent: nothing, too little, too much, of another run, flow, number, time."""
+    """With the tenth datagram, sends invalid ones: empty, too short, too long, with another run, flow, number or
+    time."""
     server.send(data, address)
     if n == 10:
         run, flow, number, then = PROBE.unpack_from(data)
@@ -97,7 +98,7 @@ def inventing(server, n, data, address):
 
 
 class Relay:
-    """Between clients and a peer that sends back: what fault(n, flow) says gets answer number n to that flow."""
+    """A relay between clients and an echoing peer. fault(n, flow) returns the flow that gets reply number n."""
 
     def __init__(self, peer, fault=lambda n, flow: flow):
         self.peer, self.fault, self.clients, self.answers = peer, fault, {}, 0

@@ -1,4 +1,4 @@
-"""Datagrams that claim to come from wherever a test says, and a look at what is really on the wire."""
+"""Sends datagrams with forged source addresses, and records the datagrams on the wire."""
 import socket
 import struct
 import time
@@ -6,7 +6,7 @@ import time
 import harness
 
 ETH_P_IP = 0x0800
-# Ours; the kernel's own datagrams have another, so that the two are told apart on the wire.
+# The mark of forged datagrams. Datagrams of the kernel have another value, so the tap can distinguish them.
 FORGED_TTL = 99
 
 
@@ -19,7 +19,7 @@ def needs_raw_sockets():
 
 
 def checksum(data):
-    """Of the Internet (RFC 1071)."""
+    """The checksum of IP (RFC 1071)."""
     total = sum(struct.unpack(f"!{len(data) // 2}H", data[:len(data) & ~1])) + (data[-1] << 8 if len(data) & 1 else 0)
     while total >> 16:
         total = (total & 0xffff) + (total >> 16)
@@ -27,7 +27,7 @@ def checksum(data):
 
 
 def packet(source, to, payload):
-    """An IPv4 packet from one (host, port) to another, without checksum of UDP."""
+    """An IPv4 packet from one (host, port) to another, without UDP checksum."""
     size = 8 + len(payload)
     header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + size, 0, 0, FORGED_TTL, socket.IPPROTO_UDP, 0,
                          socket.inet_aton(source[0]), socket.inet_aton(to[0]))
@@ -36,7 +36,7 @@ def packet(source, to, payload):
 
 
 def packet6(source, to, payload):
-    """An IPv6 packet, where UDP must have a checksum."""
+    """An IPv6 packet, in which UDP must have a checksum."""
     size = 8 + len(payload)
     ends = socket.inet_pton(socket.AF_INET6, source[0]) + socket.inet_pton(socket.AF_INET6, to[0])
     udp = struct.pack("!HHHH", source[1], to[1], size, 0) + payload
@@ -46,8 +46,8 @@ def packet6(source, to, payload):
 
 
 def unreachable(source, to):
-    """An ICMP error in the name of the destination: no program listens at the port that a datagram was sent to. source and
-    to are those of the datagram, which need not exist."""
+    """An ICMP error that claims to come from the destination of a datagram: the port is unreachable. source and to are
+    those of the datagram, which need not exist."""
     quoted = packet(source, to, b"")
     icmp = struct.pack("!BBHI", 3, 3, 0, 0) + quoted
     icmp = icmp[:2] + struct.pack("!H", checksum(icmp)) + icmp[4:]
@@ -71,17 +71,17 @@ class Forger:
             self.v4.sendto(packet(source, to, payload), (to[0], 0))
 
     def refuse(self, source, to):
-        """Tells the sender of a datagram that its destination refuses it."""
+        """Sends an ICMP error to the sender of a datagram: its destination refuses it."""
         self.v4.sendto(unreachable(source, to), (source[0], 0))
 
     def send_from(self, device, source, to, payload=b"forged"):
-        """To everybody at the other end of the device. A raw socket puts an address where there is none; a frame is
-        sent as it is."""
+        """Sends to all hosts at the other end of the device. A raw socket would fill in a missing address; a frame is
+        sent unchanged."""
         self.frames.sendto(packet(source, to, payload), (device, ETH_P_IP, 0, 0, b"\xff" * 6))
 
 
 class Tap:
-    """What IPv4 datagrams pass, on any interface, but those that are forged."""
+    """Records the IPv4 datagrams on all interfaces, except forged ones."""
 
     def __init__(self, test):
         self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_IP))
@@ -89,8 +89,8 @@ class Tap:
         test.addCleanup(self.sock.close)
 
     def sent(self, port, seconds, enough=1000):
-        """Where to, and what, was sent from the port from the tap's beginning until so many seconds from now, or until
-        it is enough."""
+        """Returns the destination and payload of each datagram from this port, from the start of the tap until
+        `seconds` from now, or until `enough` returns true."""
         seen, end = [], time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and len(seen) < enough:
             self.sock.settimeout(left)

@@ -1,4 +1,4 @@
-"""The real daemon in a test: started with a configuration, asked over real sockets, ended, and its books checked."""
+"""Starts the real daemon with a configuration, talks to it over real sockets, stops it and checks its counters."""
 import os
 import re
 import signal
@@ -10,12 +10,12 @@ import threading
 import time
 import unittest
 
-# How long anything may take that should take no time at all.
+# Deadline for operations that normally take a moment.
 PATIENCE = 20.0
 
 DAEMON = os.path.abspath(os.environ.get("UDPRELAYD", "build/src/udprelayd"))
 
-# For tests that name no number of workers.
+# For tests that do not set the number of workers.
 WORKERS = os.environ.get("UDPRELAYD_WORKERS")
 
 SANITIZED_THREADS = "UDPRELAYD_SANITIZED_THREADS" in os.environ
@@ -26,7 +26,7 @@ RECORD = re.compile(
 
 
 def send_signal(process, number):
-    """ThreadSanitizer may hold a signal back until the next system call, or the next signal, ends: so there is one."""
+    """ThreadSanitizer may delay a signal until the next system call or signal ends. This sends one more signal."""
     process.send_signal(number)
     if SANITIZED_THREADS:
         threading.Timer(1, lambda: process.poll() is None and process.send_signal(number)).start()
@@ -61,7 +61,7 @@ class Daemon:
                 self.changed.notify_all()
 
     def await_line(self, pattern, count=1):
-        """The last of count lines that match, as a match object; an error where they do not come."""
+        """Waits for count matching lines. Returns the last match object, or fails."""
         return self.await_that(lambda: self._match(pattern, count), f"no line {pattern!r}")
 
     def _match(self, pattern, count):
@@ -86,13 +86,13 @@ class Daemon:
         return self
 
     def address(self, listener, number=1):
-        """Where the listener's socket number so-and-so is, as the log says: (host, port)."""
+        """Returns the address (host, port) of socket number `number` of the listener, from the log."""
         text = self.await_line(rf"listener {listener}: listening on (\S+)", number)[1]
         host, port = text.rsplit(":", 1)
         return host.strip("[]"), int(port)
 
     def records(self, count=0, listener=None):
-        """The records in standard error, once there are so many."""
+        """Waits for count records in standard error and returns them."""
         def find():
             found = [m for m in map(RECORD.match, list(self.lines)) if m and listener in (None, m["listener"])]
             return found if len(found) >= count else None
@@ -102,7 +102,7 @@ class Daemon:
         send_signal(self.process, number)
 
     def pause(self):
-        """Returns once all its threads stand still: the signal alone leaves them time to go on. SIGCONT ends it."""
+        """Sends SIGSTOP and returns when all threads have stopped. SIGCONT continues the process."""
         self.process.send_signal(signal.SIGSTOP)
         end = time.monotonic() + PATIENCE
         while not os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOHANG):
@@ -115,7 +115,7 @@ class Daemon:
             return bool(re.search("lib[at]san|libclang_rt", file.read()))
 
     def summary(self):
-        """The counters, as SIGUSR1 writes them: {"listener echo": {"received": 1, …}, …}."""
+        """Sends SIGUSR1 and returns the counters: {"listener echo": {"received": 1, …}, …}."""
         last = r"info: datagram log: (written|off)"
         before = len([line for line in self.lines if re.search(last, line)])
         self.send_signal(signal.SIGUSR1)
@@ -132,7 +132,7 @@ class Daemon:
         return counters
 
     def await_counter(self, section, key, value):
-        """Asks until the counter is so high: for what a test cannot see from outside."""
+        """Polls until the counter has the value, for states that a test cannot observe from outside."""
         end = time.monotonic() + PATIENCE
         while (now := self.summary()[section].get(key, 0)) < value:
             if time.monotonic() > end:
@@ -140,14 +140,14 @@ class Daemon:
         return now
 
     def wait(self):
-        """Its exit status, once it has ended by itself and all that it said is read."""
+        """Returns the exit status after the process has ended by itself and its output is read."""
         status = self.process.wait(PATIENCE)
         for reader in self.readers:
             reader.join(PATIENCE)
         return status
 
     def end(self, number=signal.SIGTERM):
-        """Ends it as a user would, checks that it ends well and that its books balance. Returns the last counters."""
+        """Sends SIGTERM, and checks the exit status and the balance of the counters. Returns the last counters."""
         if self.process.poll() is None:
             self.send_signal(number)
         begin = time.monotonic()
@@ -171,7 +171,7 @@ class Daemon:
 
 
 def check_balance(counters):
-    """What always holds: every datagram is delivered, or dropped and counted."""
+    """Checks that received datagrams = delivered + dropped, for listeners, relays and peers."""
     for name, c in counters.items():
         if name.startswith("listener"):
             assert c["received"] == c["sunk"] + c["echoed"] + c["forwarded"] + c["relayed"] + c["dropped"], \
@@ -184,7 +184,7 @@ def check_balance(counters):
 
 
 class TestCase(unittest.TestCase):
-    """Starts daemons and sockets, and cleans up behind them."""
+    """Starts daemons and opens sockets, and cleans up after each test."""
 
     def start(self, config, **popen):
         daemon = Daemon(config, **popen)
@@ -192,7 +192,7 @@ class TestCase(unittest.TestCase):
         return daemon
 
     def _end(self, daemon):
-        """What it said belongs to a failure."""
+        """Adds the output of the daemon to a failure."""
         daemon.close()
         result = self._outcome.result
         if any(test is self for test, _ in [*result.failures, *result.errors]):
@@ -202,13 +202,13 @@ class TestCase(unittest.TestCase):
         return self.start(config, **popen).ready()
 
     def refused(self, config, status):
-        """What a daemon says that ends at once with this status."""
+        """Returns the output of a daemon that exits at once with this status."""
         daemon = self.start(config)
         self.assertEqual(daemon.wait(), status, "\n".join(daemon.lines))
         return "\n".join(daemon.lines)
 
     def udp(self, host="127.0.0.1", port=0, family=None):
-        """A bound socket of the test's own."""
+        """Returns a bound socket, which is closed after the test."""
         family = family or (socket.AF_INET6 if ":" in host else socket.AF_INET)
         sock = socket.socket(family, socket.SOCK_DGRAM)
         self.addCleanup(sock.close)
@@ -217,13 +217,13 @@ class TestCase(unittest.TestCase):
         return sock
 
     def deaf(self, host="127.0.0.1"):
-        """A socket at whose port nobody listens: what is sent there is refused, and nobody else gets the port."""
+        """Reserves a port where no program listens: datagrams to it are refused, and no other program can bind it."""
         sock = self.udp(host)
         sock.connect(sock.getsockname())
         return sock
 
     def ask(self, sock, address, payload):
-        """Sends one datagram and returns the answer and whence it came."""
+        """Sends one datagram and returns the reply and its source."""
         sock.sendto(payload, address)
         return sock.recvfrom(65536)
 
@@ -241,7 +241,7 @@ class TestCase(unittest.TestCase):
 
 
 def await_file(path, text):
-    """Waits until the file holds the bytes."""
+    """Waits until the file contains the bytes."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if os.path.exists(path):
@@ -253,19 +253,19 @@ def await_file(path, text):
 
 
 def skip(reason):
-    """Ends a whole test as skipped (meson knows 77) and says why."""
+    """Ends the whole test script as skipped (meson: exit status 77) and prints the reason."""
     print(f"skipped: {reason}")
     sys.exit(77)
 
 
 def built_with(feature):
-    """Whether the daemon has an optional feature: systemd, seccomp or http."""
+    """Returns whether the daemon has an optional feature: systemd, seccomp or http."""
     return f"{feature} yes" in subprocess.check_output([DAEMON, "-V"], text=True)
 
 
 def in_namespace(*needs):
-    """Runs the whole script again in a network namespace of its own, where it may configure interfaces; skips where
-    that is not permitted."""
+    """Runs the script again in a separate network namespace, where it may configure interfaces. Skips the test if that
+    is not permitted."""
     if os.environ.get("UDPRELAYD_NAMESPACE"):
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         return
@@ -280,7 +280,7 @@ def in_namespace(*needs):
 
 
 def needs_mounts(test):
-    """Skips the test where nothing may be mounted."""
+    """Skips the test if mounting is not permitted."""
     with tempfile.TemporaryDirectory() as directory:
         if subprocess.run(["mount", "-t", "tmpfs", "none", directory], stderr=subprocess.DEVNULL).returncode:
             test.skipTest("file systems may not be mounted here")

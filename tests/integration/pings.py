@@ -1,4 +1,4 @@
-"""Runs of `udprelay ping` in a test, taken apart, and the servers that they ask."""
+"""Runs `udprelay ping` in a test, parses its output, and has servers that reply to it."""
 import re
 import socket
 import struct
@@ -9,7 +9,7 @@ import threading
 import harness
 import tool
 
-# What stands at the beginning of a datagram: run, flow, number, nanoseconds.
+# The header of a datagram: run, flow, number, nanoseconds.
 HEAD = struct.Struct("=IIQQ")
 
 ANSWER = re.compile(r"(?P<size>\d+) bytes from (?P<source>\S+): seq=(?P<seq>\d+) time=(?P<time>\d+\.\d{3}) ms"
@@ -25,7 +25,7 @@ TIMES = re.compile(r"round trip min/avg/p50/p90/p99/max = "
 
 
 class Said:
-    """What a ping has said, taken apart."""
+    """The parsed output of a ping."""
 
     def __init__(self, status, output, errors):
         self.status, self.output, self.errors = status, output, errors
@@ -41,7 +41,7 @@ class Said:
 
 
 class Server:
-    """Answers by answer(number, datagram, source), in a thread; number counts what came, from 0 on."""
+    """Replies as answer(number, datagram, source) returns, in a thread. number counts the received datagrams from 0."""
 
     def __init__(self, sock, answer):
         self.sock, self.answer = sock, answer
@@ -63,7 +63,7 @@ class Server:
                     self.sources.append(source)
                     self.come.notify_all()
                 self.answer(len(self.heads) - 1, data, source)
-        except Exception as failure:  # is told by end()
+        except Exception as failure:  # end() sends an empty datagram
             self.failure = failure
 
     def await_count(self, count):
@@ -75,11 +75,11 @@ class Server:
         return [seq for _, _, seq, _ in self.heads]
 
     def times(self):
-        """When they were sent, in seconds."""
+        """Returns the send times in seconds."""
         return [ns / 1e9 for _, _, _, ns in self.heads]
 
     def end(self):
-        """An empty datagram is for the thread."""
+        """An empty datagram stops the thread."""
         host, port = self.sock.getsockname()[:2]
         with socket.socket(self.sock.family, socket.SOCK_DGRAM) as sock:
             sock.sendto(b"", (host, port))

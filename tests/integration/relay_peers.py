@@ -1,4 +1,4 @@
-"""What the tests of relays share: configurations, and peers that answer."""
+"""Common parts of the relay tests: configurations, and peers that reply."""
 import random
 import selectors
 import socket
@@ -12,7 +12,7 @@ def at(sock):
 
 
 def returning(test):
-    """A socket whose port nobody else takes while it is closed: it is below those that the kernel gives away."""
+    """Returns a socket whose port stays unused while it is closed: the port is below the range of automatic ports."""
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
         lowest = int(file.read().split()[0])
     for port in random.sample(range(lowest // 2, lowest), 100):
@@ -24,7 +24,7 @@ def returning(test):
 
 
 def config(peers, extra="", address="127.0.0.1:0", name="a", peer="p", peer_extra="", log=""):
-    """A relay; peer_extra is for all peers, or a list of what is for each."""
+    """Returns a relay configuration. peer_extra is for all peers, or a list with one text per peer."""
     extras = peer_extra if isinstance(peer_extra, list) else [peer_extra] * len(peers)
     sections = "".join(f"[peer:{peer}{i}]\naddress = {to}\n{more}\n" for i, (to, more) in enumerate(zip(peers, extras)))
     names = ", ".join(f"{peer}{i}" for i in range(len(peers)))
@@ -33,7 +33,7 @@ def config(peers, extra="", address="127.0.0.1:0", name="a", peer="p", peer_extr
 
 
 class Echo(threading.Thread):
-    """Peers that answer whatever they are sent with their own name before it, in a thread, until they are stopped."""
+    """Peers that reply to each datagram with their name and the payload, in a thread, until they are stopped."""
 
     def __init__(self, test, *sockets):
         super().__init__(daemon=True)

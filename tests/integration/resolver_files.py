@@ -1,16 +1,16 @@
-"""The resolver's files, for this mount namespace alone."""
+"""Replaces the resolver's files in this mount namespace."""
 import atexit
 import functools
 import os
 import subprocess
 import tempfile
 
-# Files that are mounted cannot be removed: they are taken off first.
+# Mounted files cannot be removed, so they are unmounted first.
 _directory = functools.cache(lambda: tempfile.TemporaryDirectory(prefix="udprelayd-resolve-"))
 
 
 def resolver_file(name, text):
-    """Puts a file of our own over /etc/NAME, for this mount namespace alone."""
+    """Mounts a file over /etc/NAME in this mount namespace only."""
     path = os.path.join(_directory().name, name)
     with open(path, "w", encoding="ascii") as file:
         file.write(text)
@@ -21,7 +21,7 @@ def resolver_file(name, text):
 
 
 def names(hosts):
-    """Only what hosts says is known; nobody is at the name server's address."""
+    """Only the hosts file resolves names; no name server runs at the configured address."""
     resolver_file("hosts", "127.0.0.1 localhost\n" + hosts)
     resolver_file("nsswitch.conf", "hosts: files dns\n")
     resolver_file("resolv.conf", "nameserver 127.0.0.53\noptions timeout:30 attempts:1\n")

@@ -1,4 +1,4 @@
-"""Runs of `udprelay send` in a test, and whom they send to."""
+"""Runs `udprelay send` in a test, and has servers for it."""
 import threading
 
 import harness
@@ -8,7 +8,7 @@ HELLO = "你好, udp"
 
 
 class Server(threading.Thread):
-    """Answers each datagram as answer(socket, data, source) does, by itself an echo."""
+    """Replies to each datagram with answer(socket, data, source), which echoes by default."""
 
     def __init__(self, sock, answer=lambda sock, data, source: sock.sendto(data, source)):
         super().__init__(daemon=True)
@@ -32,7 +32,7 @@ class SendTestCase(harness.TestCase):
         self.host, self.port = self.sock.getsockname()
 
     def send(self, *arguments, status=0, to=None, **options):
-        """Sends quietly. Returns what it shows, after checking the exit status."""
+        """Sends without status lines. Returns the output after checking the exit status."""
         host, port = to or (self.host, self.port)
         got, output, said = tool.run("send", "-q", *arguments[:-1], host, port, *arguments[-1], **options)
         self.assertEqual(got, status, said)

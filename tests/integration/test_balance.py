@@ -1,4 +1,4 @@
-"""Relays with several peers: who gets which client, and what becomes of clients whose peer goes down."""
+"""Relays with several peers: the choice of the peer, and failover of clients when a peer goes down."""
 import os
 import collections
 import re
@@ -8,7 +8,7 @@ import time
 import harness
 from relay_peers import at, config, Echo, returning
 
-# 127/8 is all our own: a client for each address.
+# All of 127/8 is local: one address for each client.
 HOSTS = [f"127.9.{i // 250}.{i % 250 + 1}" for i in range(300)]
 
 
@@ -24,7 +24,7 @@ class BalanceTest(harness.TestCase):
                           + config([at(peer) for peer in peers], "log = none\n" + extra, **kind))
 
     def chosen(self, sock, address, payload=None):
-        """Which peer answers the client."""
+        """Returns the peer that replies to the client."""
         payload = payload or os.urandom(8).hex().encode()
         sock.sendto(payload, address)
         answer, source = sock.recvfrom(100)
@@ -58,7 +58,7 @@ class BalanceTest(harness.TestCase):
         peers, _ = self.peers(2)
         daemon = self.relay(peers, "balance = random", peer_extra=["weight = 1", "weight = 3"])
         share = self.tally(self.clients(400), daemon.address("a"))[0]
-        self.assertGreater(share, 50)  # 100 are expected; so far off once in 10**8
+        self.assertGreater(share, 50)  # 100 are expected; this deviation happens once in 10**8 runs
         self.assertLess(share, 150)
         daemon.end()
 
@@ -68,7 +68,7 @@ class BalanceTest(harness.TestCase):
         address = daemon.address("a")
         silent = self.clients(6)
         for client in silent:
-            self.chosen(client, address)  # answered, and so ended
+            self.chosen(client, address)  # replied, so the session has ended
         daemon.await_counter("relay a", "ended", 6)
         daemon.end()
         daemon = self.relay(peers, "balance = least-sessions")
@@ -83,7 +83,8 @@ class BalanceTest(harness.TestCase):
         daemon.end()
 
     def test_hash_is_by_address_and_the_same_everywhere(self):
-        """Nothing but the configuration is shared: two relays, or one with other peers before it, agree."""
+        """The choice depends only on the configuration: two relays agree, also if one of them lists other peers
+        first."""
         peers, _ = self.peers(4)
         clients = [self.udp(host) for host in HOSTS]
         choices = []
@@ -98,7 +99,7 @@ class BalanceTest(harness.TestCase):
             self.assertGreater(count, len(HOSTS) / 4 / 2)
 
     def test_taking_a_peer_away_moves_only_its_clients(self):
-        """The table itself is held to 1 % by a unit test; with so few clients, one in a hundred is one or two."""
+        """A unit test checks the table to 1 %. With so few clients, one in a hundred is one or two clients."""
         peers, _ = self.peers(4)
         clients = [self.udp(host) for host in HOSTS]
         daemon = self.relay(peers)
@@ -127,7 +128,7 @@ class BalanceTest(harness.TestCase):
         daemon.end()
 
     def await_answer(self, client, daemon, wanted=None):
-        """Asks until somebody answers, or the one that is wanted."""
+        """Sends until any peer replies, or until the expected peer replies."""
         client.settimeout(0.1)
         end = time.monotonic() + harness.PATIENCE
         while time.monotonic() < end:
@@ -156,12 +157,12 @@ class BalanceTest(harness.TestCase):
         newcomer = self.udp()
         newcomer.settimeout(0.1)
         self.assertTrue(self.reaches(newcomer, daemon.address("a"), again))
-        self.assertEqual(self.chosen(client, daemon.address("a")), 0)  # its peer is up: it stays
+        self.assertEqual(self.chosen(client, daemon.address("a")), 0)  # its peer is up, so the session stays
         counters = daemon.end()
         self.assertGreaterEqual(counters["peer p0"]["icmp_errors"], 3)
 
     def reaches(self, client, address, peer):
-        """Clients that are new: one that has a session keeps its peer."""
+        """Uses new clients, because a session keeps its peer."""
         peer.settimeout(0.05)
         end = time.monotonic() + harness.PATIENCE
         while time.monotonic() < end:
@@ -186,7 +187,7 @@ class BalanceTest(harness.TestCase):
         self.assertEqual(len(heard), len(set(heard)))
         self.assertGreaterEqual(len(heard), 20)
 
-    def test_where_all_are_down_all_are_used(self):
+    def test_all_peers_are_used_if_all_are_down(self):
         dead = [returning(self) for _ in range(2)]
         addresses, ports = [at(sock) for sock in dead], [sock.getsockname()[1] for sock in dead]
         for sock in dead:
@@ -207,7 +208,7 @@ class BalanceTest(harness.TestCase):
         daemon.end()
 
     def test_many_clients_and_peers_on_several_workers(self):
-        """Each answer comes from the client's own peer and reaches the client, and the workers' counters add up."""
+        """Each reply comes from the client's peer and reaches the client, and the counters of the workers add up."""
         peers, _ = self.peers(5)
         daemon = self.relay(peers, "balance = least-sessions", workers=4)
         clients = self.clients(200)
@@ -235,7 +236,7 @@ class BalanceTest(harness.TestCase):
 
 
 class CheckTest(harness.TestCase):
-    """Peers that are asked how they are."""
+    """Peers with active health checks."""
 
     def serve_checked(self, peers, check, extra="balance = failover"):
         return self.serve(config([at(peer) for peer in peers], f"log = none\n{extra}",
@@ -251,7 +252,7 @@ class CheckTest(harness.TestCase):
             return None
 
     def test_a_peer_that_stops_to_answer(self):
-        """It is there, but says nothing any more: only a check can tell."""
+        """The peer receives but no longer replies: only a check detects this."""
         first, second = returning(self), self.udp()
         echo = Echo(self, second)
         healthy = Echo(self, first)
@@ -281,7 +282,7 @@ class CheckTest(harness.TestCase):
         daemon.await_line(rf"peer p0: {at(first)} is down")
         daemon.end()
 
-    def test_a_peer_where_nobody_listens(self):
+    def test_a_peer_without_a_socket(self):
         first, second = self.udp(), self.udp()
         first_address = first.getsockname()
         first.close()
@@ -293,7 +294,7 @@ class CheckTest(harness.TestCase):
         daemon.end()
 
     def test_all_checked_peers_down(self):
-        """They are used all the same."""
+        """All peers are used although their checks failed."""
         only = self.udp()
         daemon = self.serve_checked([only], "check_send = ping\ncheck_expect = pong")
         daemon.await_line(rf"peer p0: {at(only)} is down")

@@ -1,4 +1,4 @@
-"""Charsets: what the log shows, and what peers get."""
+"""Charsets: the text in the log, and the bytes that peers get."""
 import json
 
 import harness
@@ -45,7 +45,7 @@ class ConversionTest(harness.TestCase):
         self.client = self.udp()
 
     def serve_peers(self, listener, *peers):
-        """Peers that differ in their keys; returns the daemon and their sockets."""
+        """Returns the daemon and the sockets of its peers, each with other keys."""
         sockets = [self.udp() for _ in peers]
         sections = "".join(f"[peer:p{i}]\naddress = 127.0.0.1:{sock.getsockname()[1]}\n{keys}\n"
                            for i, (keys, sock) in enumerate(zip(peers, sockets)))
@@ -95,7 +95,7 @@ class ConversionTest(harness.TestCase):
                 self.assertEqual(converted.recv(100), payload.decode("utf-8", errors).encode("gbk", errors))
             daemon.end()
 
-    def test_what_grows_beyond_udp_is_dropped(self):
+    def test_a_result_larger_than_a_udp_payload_is_dropped(self):
         daemon, (converted,) = self.serve_peers("encoding = latin-1", "encoding = utf-16-be")
         self.send(daemon, b"x" * 40000)
         self.send(daemon, b"small")

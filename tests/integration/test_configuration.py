@@ -1,4 +1,4 @@
-"""Wrong configurations, as users write them: each error told with its line, all of them at once."""
+"""Invalid configurations, as users write them: all errors are reported at once, each with its line."""
 import subprocess
 
 import harness
@@ -16,7 +16,7 @@ class ConfigurationTest(harness.TestCase):
     def test_mistyped_key(self):
         self.assert_refused(GOOD + "adress = 127.0.0.1:1\n", r"\.ini:4: \[listener:a\] adress: .*`address`")
 
-    def test_everything_is_told_at_once(self):
+    def test_all_errors_are_reported_at_once(self):
         self.assert_refused("[udprelayd]\nworkers = many\n[nonsense]\nx = 1\n[listener:a]\naction = shout\n"
                             "[peer:b]\naddress = nowhere\n",
                             r":2: \[udprelayd\] workers: .*many", r":3: \[nonsense\]", r":5: \[listener:a\] address: ",
@@ -33,15 +33,15 @@ class ConfigurationTest(harness.TestCase):
     def test_nul_byte(self):
         self.assert_refused(GOOD + "encoding = utf\0-8\n", r":4: ")
 
-    def test_http_for_everybody(self):
+    def test_http_on_all_addresses(self):
         self.assert_refused(GOOD + "[http]\nlisten = *:9090\n", r":5: \[http\] listen: `\*:9090` shows the names and addresses of listeners and peers to every host")
 
-    def test_forward_to_ourselves(self):
+    def test_forward_to_our_own_listener(self):
         self.assert_refused("[listener:a]\naddress = *:7799\naction = forward\npeers = b\n"
                             "[peer:b]\naddress = 127.0.0.1:7799\n", r":6: \[peer:b\] address: .*listener `a`")
 
-    def test_peers_that_are_probably_not_meant(self):
-        """Warnings, with their line: when it is checked, at the start and at a reload."""
+    def test_suspicious_peers_get_a_warning(self):
+        """The warnings have a line. They appear with -t, at the start and at a reload."""
         unused = r"\.ini:4: \[peer:spare\]: no listener uses this peer: add `spare` to the peers of one, or remove"
         config = GOOD + "[peer:spare]\naddress = 192.0.2.1:9\n"
         daemon = self.serve(config)
@@ -57,7 +57,7 @@ class ConfigurationTest(harness.TestCase):
                           "it gets every datagram twice; remove one of them")
         daemon.end()
 
-    def test_peers_that_are_no_host(self):
+    def test_peers_without_a_host_address(self):
         self.assert_refused(GOOD + "".join(f"[peer:{name}]\naddress = {address}:9\n" for name, address in (
             ("a", "255.255.255.255"), ("b", "127.255.255.255"), ("c", "0.1.2.3"), ("d", "239.1.2.3"))),
                             r":5: \[peer:a\] address: .* is a broadcast address", r":7: \[peer:b\] address: .* broadcast",

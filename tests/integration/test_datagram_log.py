@@ -1,4 +1,4 @@
-"""The datagram log: its formats, its targets, and that written + declared are all datagrams."""
+"""The datagram log: its formats and targets, and that written plus missing records equal the number of datagrams."""
 import json
 import os
 import random
@@ -33,7 +33,7 @@ class FormatTest(harness.TestCase):
         self.assertRegex(line, r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z a "
                          + re.escape(f'{source} > {destination} 12B utf-8 echoed "你好, udp') + r'\\n"$')
 
-    def test_any_bytes_make_one_line_that_can_be_undone(self):
+    def test_any_bytes_make_one_reversible_line(self):
         daemon = self.serve(LISTENER)
         client = self.udp()
         sent = list(payloads(1, 300))
@@ -139,7 +139,7 @@ class TargetTest(harness.TestCase):
         said = self.refused(f"[datagram_log]\ntarget = {self.directory.name}\n" + LISTENER, 73)
         self.assertIn(f":2: [datagram_log] target: cannot write {self.directory.name}: Is a directory: add", said)
 
-    def test_written_and_declared_are_all(self):
+    def test_written_and_missing_records_add_up(self):
         """With a queue far too small: what is missing is declared, and counted."""
         daemon = self.serve_to(self.path, "queue = 16")
         self.flood(daemon, 20000)

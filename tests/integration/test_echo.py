@@ -58,7 +58,7 @@ class EchoTest(harness.TestCase):
         self.assertEqual(daemon.end()["listener a"]["echoed"], 500)
 
     def test_trains_stay_whole(self):
-        """What comes as one GSO train of 50 goes back complete and in order, the short last one too."""
+        """A GSO train of 50 datagrams returns complete and in order, including the short last one."""
         daemon = self.serve(CONFIG)
         client = self.udp()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
@@ -70,8 +70,8 @@ class EchoTest(harness.TestCase):
         counters = daemon.end()["listener a"]
         self.assertEqual((counters["received"], counters["bytes"]), (20 * 51, 20 * 5003))
 
-    def test_clients_that_leave_harm_nobody(self):
-        """The answers to them bring ICMP errors, which are charged to nobody else."""
+    def test_clients_that_leave_do_not_affect_others(self):
+        """The replies to closed clients cause ICMP errors, which do not count against other datagrams."""
         daemon = self.serve(CONFIG)
         client = self.udp()
         for i in range(200):
@@ -101,7 +101,7 @@ class EchoTest(harness.TestCase):
         self.assertEqual(daemon.end()["listener a"]["source_port"], 1)
 
     def test_echoes_do_not_echo_each_other(self):
-        """A datagram that one echo listener sends to another, by a peer's misfortune, is dropped as a loop."""
+        """A datagram between two echo listeners, here sent through a peer, is dropped as a loop."""
         daemon = self.serve("[listener:a]\naddress = 127.0.0.1:0\naction = echo\n"
                             "[listener:b]\naddress = 127.0.0.2:0\naction = echo\n")
         with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as raw:

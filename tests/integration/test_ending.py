@@ -1,4 +1,5 @@
-"""The end: at once, clean, with nothing lost that was read; and the signals that do not end."""
+"""The end of the daemon: it is immediate, every datagram that was read is processed, and other signals do not end
+it."""
 import fcntl
 import os
 import pty
@@ -23,7 +24,7 @@ class EndingTest(harness.TestCase):
             self.assertTrue(daemon.lines[-1].endswith("notice: ended"), daemon.lines[-1])
 
     def test_no_handle_stays_open(self):
-        """The loops are closed with nothing left in them, or it would be told as an error."""
+        """The loops are closed without open handles; an open handle would be logged as an error."""
         daemon = self.serve("[udprelayd]\nworkers = 4\n" + CONFIG)
         daemon.end()
         self.assertEqual([line for line in daemon.lines if "error" in line], [])
@@ -38,7 +39,7 @@ class EndingTest(harness.TestCase):
         self.assertEqual(len(daemon.records()), 1000)
 
     def test_under_load(self):
-        """The books balance (end() checks) while datagrams keep coming."""
+        """The counters balance (end() checks this) while datagrams keep arriving."""
         daemon = self.serve("[udprelayd]\nworkers = 2\n[datagram_log]\ntarget = off\n" + CONFIG)
         address = ("127.0.0.1", daemon.address("a")[1])
         stop = threading.Event()
@@ -66,7 +67,7 @@ class EndingTest(harness.TestCase):
         self.assertGreaterEqual(counters["listener a"]["received"], 5000)
 
     def test_more_signals_while_it_ends(self):
-        """Records wait for a reader, so that the end takes a while; nothing of it is cut short."""
+        """Records wait for a reader, so the end takes a while. Further signals do not shorten it."""
         directory = tempfile.TemporaryDirectory(prefix="udprelayd-end-")
         self.addCleanup(directory.cleanup)
         path = os.path.join(directory.name, "log")
@@ -86,8 +87,8 @@ class EndingTest(harness.TestCase):
             self.assertEqual(daemon.wait(), 0)
             self.assertTrue(daemon.lines[-1].endswith("ended"), daemon.lines[-1])
 
-    def test_what_waits_in_the_sockets_is_taken(self):
-        """Nothing that had arrived when the signal came is left unread and uncounted."""
+    def test_datagrams_in_the_sockets_are_processed(self):
+        """Every datagram that arrived before the signal is read and counted."""
         daemon = self.serve("[datagram_log]\ntarget = off\n[listener:a]\naddress = 127.0.0.1:0\naction = sink\n")
         client = self.udp()
         daemon.send_signal(signal.SIGSTOP)
@@ -99,7 +100,7 @@ class EndingTest(harness.TestCase):
         self.assertEqual(counters["received"] + counters["kernel_dropped"], 2000)
 
     def test_started_without_standard_streams(self):
-        """No socket gets the number of a stream, to be written to by the log."""
+        """No socket gets the number of a standard stream, which the log writes to."""
         address = ("127.0.0.2", self.udp().getsockname()[1])
         daemon = self.start(f"[listener:a]\naddress = {address[0]}:{address[1]}\naction = echo\n",
                             wrapper=["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"])
@@ -121,7 +122,7 @@ class EndingTest(harness.TestCase):
         self.assertEqual(daemon.wait(), 0)
 
     def test_a_terminal_that_is_closed(self):
-        """Nobody is left to end it: so it ends. (A SIGHUP from elsewhere does not end it.)"""
+        """The user can no longer stop it, so it ends. (A SIGHUP from another source does not end it.)"""
         try:
             master, slave = pty.openpty()
         except OSError as error:

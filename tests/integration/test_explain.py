@@ -1,4 +1,4 @@
-"""--explain: what it says, and that the running daemon, with the same configuration, does just that."""
+"""--explain: its report, and that the running daemon with the same configuration behaves as reported."""
 import os
 import re
 import socket
@@ -30,7 +30,7 @@ class CommandLineTest(ExplainCase):
         facts = self.explain(path, "127.0.0.2:4242 > e", "-", stdin=b"\0piped\n")
         self.assertIn(r'log: utf-8 "\u0000piped\n", the first that decodes (encoding, default)', facts)
 
-    def test_without_a_payload_nothing_is_said_of_one(self):
+    def test_without_a_payload_the_report_does_not_mention_one(self):
         facts = self.facts(ECHO, "127.0.0.2:4242 > e")
         self.assertFalse([fact for fact in facts if re.match("size|encoding|log", fact)])
         self.assertIn("reply: the same bytes to 127.0.0.2:4242, from 127.0.0.1:7788", facts)
@@ -51,7 +51,7 @@ class CommandLineTest(ExplainCase):
         self.assertIn("exclude each other", self.wrong(path, "-t", "--explain", "1.2.3.4:5 > e"))
         self.assertEqual(self.run_it(path, "--explain").returncode, 64)
 
-    def test_payloads_that_no_datagram_carries(self):
+    def test_payloads_that_are_too_large(self):
         path = self.write(ECHO + "[listener:six]\naddress = [::1]:7788\naction = echo\nmax_datagram = 65527\n")
         for source, listener, most in [("127.0.0.2:4242", "e", 65507), ("[::2]:4242", "six", 65527)]:
             done = self.run_it(path, "--explain", f"{source} > {listener}", "-", stdin=b"x" * most)
@@ -65,14 +65,14 @@ class CommandLineTest(ExplainCase):
         self.assertEqual((done.returncode, done.stdout), (78, b""))
         self.assertIn(b":3: [listener:e] action: `ecko` is not valid", done.stderr)
 
-    def test_it_binds_nothing(self):
+    def test_nothing_is_bound(self):
         taken = self.udp()
         facts = self.facts(ECHO.replace("127.0.0.1:7788", at(taken)), "127.0.0.2:4242 > e", "x")
         self.assertEqual(facts[-1], "verdict: echoed")
         self.assert_nothing_waits(taken)
 
     def test_no_escape_gets_through(self):
-        """Neither from payloads, nor from what the command line and the files are called."""
+        """This covers payloads, arguments and file names."""
         path = os.path.join(self.directory.name, "a\033[31mb.ini")
         with open(path, "w", encoding="utf-8") as file:
             file.write(ECHO + "[listener:u]\naddress = unix:/tmp/\u202e\naction = forward\npeers = p\nencoding = gbk\n"
@@ -105,7 +105,7 @@ class FactsTest(ExplainCase):
             "reply: the same 11 bytes to 127.0.0.2:4242, from 127.0.0.1:7788",
             "verdict: echoed"])
 
-    def test_lines_are_told_for_what_is_written(self):
+    def test_keys_that_the_file_sets_have_their_line(self):
         facts = "\n".join(self.facts(RELAY + "loop_guard = on\nrefuse_source_ports = 9\nmax_datagram = 9\n"
                                      "source_limit = 9\nsource_burst = 8\nbalance = hash\nidle_timeout = 1500ms\n"
                                      "responses = 2\nmax_sessions = 3\nerrors = strict\ndeny = ::1\n" + PEERS,
@@ -134,7 +134,7 @@ class FactsTest(ExplainCase):
             self.assertEqual(facts[1], said)
             self.assertEqual(facts[-1], "verdict: " + ("dropped:source_denied" if "refused" in said else "echoed"))
 
-    def test_where_answers_leave_from(self):
+    def test_source_address_of_replies(self):
         everywhere = ECHO.replace("127.0.0.1:7788", "*:7788, 127.0.0.9:7789")
         for to, said in [("e", "the address that the datagram was sent to"), ("*:7788", "the address that the datagram "
                          "was sent to"), ("127.0.0.5:7788", "127.0.0.5:7788"), ("127.0.0.9:7789", "127.0.0.9:7789"),
@@ -144,7 +144,7 @@ class FactsTest(ExplainCase):
         facts = self.facts(everywhere, "[::2]:4242 > [::1]:7788", "x")
         self.assertEqual(facts[-2], "reply: the same 1 bytes to [::2]:4242, from [::1]:7788")
 
-    def test_the_most_exact_address_counts(self):
+    def test_the_most_specific_address_applies(self):
         path = self.write("[listener:all]\naddress = *:7788\naction = sink\ninterface = eth0\n" + ECHO
                           + "interface = lo\n")
         self.assertIn("listener e (echo)", self.explain(path, "127.0.0.2:4242 > 127.0.0.1:7788")[0])
@@ -156,7 +156,7 @@ class FactsTest(ExplainCase):
         self.assertIn("listeners a and b both have this address", self.wrong(path, "--explain", "1.2.3.4:5 > *:7788"))
         self.assertEqual(self.verdict(path, "1.2.3.4:5 > b"), "sunk")
 
-    def test_what_does_not_decode(self):
+    def test_payloads_that_do_not_decode(self):
         for encoding, payload, said in [
                 ("utf-8", "hex: 61 e4 bd", "does not decode: it ends inside a character that begins with byte 2: e4 bd"),
                 ("utf-8", "hex: 61 62 ff 63", "does not decode: wrong from byte 3: ff"),
@@ -167,7 +167,7 @@ class FactsTest(ExplainCase):
             facts = self.facts(ECHO + f"encoding = {encoding}\n", "127.0.0.2:4242 > e", payload)
             self.assertIn(f"encoding {encoding}: {said}", facts)
 
-    def test_what_the_log_says_of_it(self):
+    def test_the_log_record_in_the_report(self):
         for extra, said in [("log = none\n", "log: no record (log, line 4)"),
                             ("log = 1/7\n", "log: of 7 datagrams, one has a record (log, line 4)"),
                             ("[datagram_log]\ntarget = off\n", "log: no record: the datagram log is off (target)"),
@@ -177,7 +177,7 @@ class FactsTest(ExplainCase):
                              'log: utf-8 "你"…, the first that decodes (encoding, default)')]:
             self.assertIn(said, self.facts(ECHO + extra, "127.0.0.2:4242 > e", HELLO))
 
-    def test_a_choice_that_is_open(self):
+    def test_several_possible_peers(self):
         peers = PEERS + "[peer:s]\naddress = 192.0.2.3:3\nbackup = on\n"
         for balance, said in [("round-robin", "in turn"), ("random", "at random"), ("least-sessions", "fewest")]:
             facts = self.facts(RELAY.replace("q\n", "q, s\n") + f"balance = {balance}\n" + peers, "127.0.0.2:4242 > r")
@@ -195,7 +195,7 @@ class FactsTest(ExplainCase):
         text = text.replace("[peer:q]", "encoding = latin-1\n[peer:q]")
         self.assertEqual(self.facts(text, "127.0.0.2:4242 > r", HELLO)[-1], "verdict: dropped:unconvertible")
 
-    def test_a_session_stays(self):
+    def test_a_session_keeps_its_peer(self):
         facts = self.facts(RELAY + "balance = failover\n" + PEERS, "127.0.0.2:4242 > r")
         self.assertIn("balance: failover (balance, line 5): p at 192.0.2.1:1, the first peer that is up", facts)
         self.assertIn("session: a new one; an existing session of 127.0.0.2:4242 stays with its peer while the peer is up",
@@ -204,7 +204,7 @@ class FactsTest(ExplainCase):
     UNKNOWN = ("guard: addresses with port 0 and fd:NAME become known at start: whether the source is one of them is "
                "not checked")
 
-    def test_ports_that_are_not_known_yet(self):
+    def test_ports_that_the_kernel_chooses(self):
         facts = self.facts(ECHO.replace("7788", "0"), "127.0.0.2:4242 > e")
         self.assertIn(self.UNKNOWN, facts)
         facts = self.facts(ECHO.replace("7788", "0"), "127.0.0.1:0 > e")
@@ -220,7 +220,7 @@ class FactsTest(ExplainCase):
 
 
 class SameAsTheDaemonTest(ExplainCase):
-    """Each datagram is sent, and the record's verdict, encoding and payload are those that were foretold."""
+    """Sends each datagram and compares the verdict, encoding and payload of its record with the report."""
 
     def serve_same(self, text):
         daemon = self.serve("[udprelayd]\nworkers = 1\n" + text)
@@ -274,7 +274,7 @@ class SameAsTheDaemonTest(ExplainCase):
         daemon.end()
 
     def test_default_ports_and_unlike_them(self):
-        """A port below 1024, and one of another echo."""
+        """The sources are a port below 1024 and the port of another echo listener."""
         low, port, other = None, self.port(), self.port()
         for number in range(700, 1024):
             try:
@@ -326,7 +326,7 @@ class SameAsTheDaemonTest(ExplainCase):
             daemon.end()
 
     def test_forward(self):
-        """What the peers get is what was foretold, byte by byte; and how many of them."""
+        """The peers get exactly the reported bytes, and exactly the reported number of peers gets a copy."""
         peers, port = [self.udp() for _ in range(4)], self.port()
         encodings = ["", "encoding = utf-8", "encoding = utf-16", "encoding = latin-1"]
         for errors in ("strict", "replace"):
@@ -351,7 +351,7 @@ class SameAsTheDaemonTest(ExplainCase):
                 self.assert_nothing_waits(peer)
             daemon.end()
 
-    def test_what_cannot_be_converted(self):
+    def test_payloads_that_cannot_be_converted(self):
         peer, port = self.udp(), self.port()
         for action in ("forward", "relay"):
             daemon, _ = self.serve_same(f"[listener:f]\naddress = 127.0.0.1:{port}\naction = {action}\npeers = p\n"

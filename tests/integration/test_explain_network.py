@@ -1,4 +1,4 @@
-"""--explain of what takes a network of one's own: peers with names, and sources that only a forger has."""
+"""--explain in a separate network namespace: peers with names, and forged sources."""
 import harness
 from explained import ExplainCase
 from forged import Forger, needs_raw_sockets
@@ -15,7 +15,7 @@ class NamesTest(ExplainCase):
         names("127.0.0.9 one.test\n127.0.0.10 two.test\n127.0.0.11 two.test\n255.255.255.255 all.test\n")
 
     def relay(self, extra=""):
-        """A relay with two names, of three addresses together."""
+        """A relay with two names that have three addresses together."""
         peers = [self.udp("127.0.0.9")]
         port = peers[0].getsockname()[1]
         peers += [self.udp(host, port) for host in ("127.0.0.10", "127.0.0.11")]
@@ -37,8 +37,8 @@ class NamesTest(ExplainCase):
         daemon.end()
 
     def choose(self, daemon, found):
-        """The worker may learn of the names a moment after the log tells them: it has when it uses both. Which of few
-        sources go where is up to the ports that the peers got."""
+        """Waits until the worker uses both names, which may be a moment after the log reports them. The choice for few
+        sources depends on the ports of the peers."""
         for i in range(100, 200):
             with self.udp(f"127.0.0.{i}") as sock:
                 sock.sendto(b"?", ("127.0.0.1", 7788))
@@ -59,7 +59,7 @@ class NamesTest(ExplainCase):
             self.assertRegex("\n".join(facts), r"peer p: nobody\.test:9 has no address now \(.*\) \(line 6\), unresolved")
             self.assertEqual(facts[-1], "verdict: dropped:unresolved")
 
-    def test_a_name_of_no_host(self):
+    def test_a_name_without_a_host_address(self):
         for action in ("forward", "relay"):
             facts = self.facts(f"[listener:f]\naddress = 127.0.0.1:7788\naction = {action}\npeers = p\n"
                                "[peer:p]\naddress = all.test:9\n", "127.0.0.1:5 > f", "x")
@@ -67,7 +67,7 @@ class NamesTest(ExplainCase):
                           "no_address", facts)
             self.assertEqual(facts[-1], "verdict: dropped:no_address")
 
-    def test_a_name_that_is_our_own(self):
+    def test_a_name_with_our_own_address(self):
         for action in ("forward", "relay"):
             facts = self.facts(f"[listener:f]\naddress = *:7788\naction = {action}\npeers = p\n"
                                "[peer:p]\naddress = one.test:7788\n", "127.0.0.1:5 > f", "x")

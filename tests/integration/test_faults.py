@@ -1,4 +1,4 @@
-"""Calls that fail: whichever it is and whatever it says, the daemon goes on, and no datagram is lost uncounted."""
+"""Failing system calls: the daemon continues after each failure and each errno, and counts every lost datagram."""
 import os
 import re
 import socket
@@ -15,18 +15,18 @@ LIBRARY = os.environ.get("UDPRELAYD_FAULTS", "build/tests/faults/libfaults.so")
 
 SOL_UDP, UDP_SEGMENT = 17, 103
 
-# What a case sends in a round: datagrams that come one by one, and trains that become GSO sends.
+# The datagrams that a case sends in one round: single ones, and trains that become GSO sends.
 SINGLES, TRAINS, TRAIN, SIZE = 40, 10, 20, 16
 
-# For so long nothing comes, and so nothing is to be done; links are tried again within this time, too.
+# Pause without datagrams, in which the daemon is idle. It retries sockets within this time, too.
 IDLE_SECONDS = 1.2
 
-# Answers are on their way for no longer, even where there is no room for them (EGRESS_PATIENCE_MS).
+# Longest delay of a reply, even if its receiver has no space (EGRESS_PATIENCE_MS).
 ANSWER_SECONDS = 0.5
 
 
 class Faults:
-    """The environment of a daemon whose calls fail by the rules, and how often they did."""
+    """The environment of a daemon whose calls fail by the rules, and the number of failures."""
 
     def __init__(self, test, rules):
         directory = tempfile.TemporaryDirectory(prefix="udprelayd-faults-")
@@ -57,7 +57,7 @@ def is_asleep(thread):
 
 
 def await_sleep(process):
-    """Until each of its threads waits for something: it has done what there was to do."""
+    """Waits until each of its threads sleeps: then all work is done."""
     end = time.monotonic() + harness.PATIENCE
     tasks = f"/proc/{process.pid}/task"
     while not all(is_asleep(f"{tasks}/{thread}") for thread in os.listdir(tasks)):
@@ -66,7 +66,7 @@ def await_sleep(process):
 
 
 def received_by(sock):
-    """What waits in the socket."""
+    """Returns the datagrams that wait in the socket."""
     payloads = []
     sock.setblocking(False)
     while True:
@@ -77,7 +77,7 @@ def received_by(sock):
 
 
 def drops(counters):
-    """{reason: datagrams} of all sections."""
+    """Returns {reason: datagrams} over all sections."""
     known = {"received", "bytes", "sunk", "echoed", "forwarded", "relayed", "dropped", "kernel_dropped", "handed", "sent",
              "icmp_errors", "answers", "answered", "sessions", "started", "ended", "written"}
     found = {}
@@ -88,7 +88,7 @@ def drops(counters):
 
 
 class Case:
-    """A daemon with one client, and its datagrams: all are different, and ordered."""
+    """A daemon with one client and numbered datagrams, all different."""
 
     def __init__(self, test, rules, **config):
         self.test, self.rules = test, rules
@@ -96,7 +96,7 @@ class Case:
         self.client = test.udp()
         self.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self.sent = []
-        self.heard = []  # by the client
+        self.heard = []  # of the client
         self.prepare()
         self.daemon = test.start(f"[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = off\n{self.config()}",
                                  env=self.faults.environment)
@@ -129,16 +129,16 @@ class Case:
             time.sleep(0.001)
 
     def settle(self, all_answered):
-        """Waits until everything is taken, which is counted when what it became is sent or dropped."""
+        """Waits until all datagrams are counted, which happens after they are sent or dropped."""
         self.daemon.await_counter("listener a", "received", len(self.sent))
         self.heard += received_by(self.client)
 
     def is_whole(self, begin):
-        """Whether everybody got everything from datagram begin on."""
+        """Returns whether all receivers got all datagrams from number begin on."""
         return self.heard[-len(self.sent[begin:]):] == self.sent[begin:]
 
     def check(self, counters):
-        """That the counters tell what was received."""
+        """Checks the counters against the received datagrams."""
 
     def assert_ordered(self, payloads):
         self.test.assertEqual(payloads, sorted(set(payloads)))
@@ -196,7 +196,7 @@ class RelayCase(Case):
         return [payload for payload, _ in self.peers.heard[0]]
 
     def is_whole(self, begin):
-        """Answers of two sessions may overtake each other."""
+        """Replies of two sessions may arrive in another order."""
         expected = self.sent[begin:]
         return (self.asked()[-len(expected):] == expected
                 and {b"0:" + payload for payload in expected} <= set(self.heard))
@@ -210,8 +210,8 @@ class RelayCase(Case):
         self.test.assertEqual(len(self.heard), counters["relay a"]["answered"])
 
 
-# Rules that cost nothing at all, whatever the daemon does. It waits for room, a millisecond or so each time, but no
-# longer than EGRESS_OUTLET_PATIENCE_MS in a second: so these are rare.
+# Rules that cost no datagram. The daemon waits for space about a millisecond each time, but at most
+# EGRESS_OUTLET_PATIENCE_MS per second, so these faults are rare.
 HARMLESS = [
     *[f"recvmmsg:{error}:every=2" for error in ("EAGAIN", "EINTR", "ENOMEM", "ENOBUFS", "EIO", "ECONNREFUSED")],
     "recvmmsg:short:every=2",
@@ -228,8 +228,7 @@ HARMLESS = [
     "recvmmsg:EINTR:every=3;sendmmsg:ENOBUFS:every=20;epoll_wait:EINTR:every=3;sendmmsg:EIO:gso:after=4",
 ]
 
-# Those of a socket that is connected to a peer. An error may be the fate of an earlier datagram: one is no reason to
-# drop.
+# Rules for connected sockets. An error may belong to an earlier datagram, so a single error does not cause a drop.
 HARMLESS_TO_PEERS = [
     "send:EINTR:every=2",
     *[f"send:{error}:first=5" for error in ("EAGAIN", "ENOBUFS", "ENOMEM")],
@@ -237,7 +236,7 @@ HARMLESS_TO_PEERS = [
     "send:ECONNREFUSED:first=7",
 ]
 
-# Rules that cost some datagrams, and the reason that these are counted under.
+# Rules that cost some datagrams, and the reason that counts them.
 COSTLY_TO_CLIENTS = [
     ("sendmmsg:EPERM:every=3", "denied"),
     ("sendmmsg:EMSGSIZE:every=3", "message_size"),
@@ -290,14 +289,14 @@ COSTLY_TO_RELAYS = [
 
 
 def ends(rule):
-    """How often the rule makes a call fail, where there is a bound."""
+    """Returns how often the rule makes a call fail, if there is a limit."""
     first = re.search("first=([0-9]+)", rule)
     return int(first[1]) if first else None
 
 
 class FaultTest(harness.TestCase):
     def run_cases(self, kind, harmless, costly=()):
-        """All at once, so that they wait together."""
+        """Runs all cases at once, so that they wait together."""
         cases = [(kind(self, rules), None) for rules in harmless] + [(kind(self, rules), why) for rules, why in costly]
         self.for_all(cases, lambda case, reason: case.begin())
         time.sleep(ANSWER_SECONDS)
@@ -326,7 +325,7 @@ class FaultTest(harness.TestCase):
         case.round()
 
     def finish(self, case, reason):
-        """The last round, and the books."""
+        """The last round, and the check of the counters."""
         case.settle(not reason)
         if not reason or ends(case.rules):
             self.assertTrue(case.is_whole(case.begun))
@@ -334,7 +333,7 @@ class FaultTest(harness.TestCase):
         case.check(counters)
         self.assertGreater(case.faults.injected(), 0)
         self.assertEqual(counters["listener a"]["received"], len(case.sent))
-        # A session whose socket broke may have answers that were not read yet.
+        # A session with a broken socket may have unread replies.
         found = drops(counters).keys() - ({"session_ended"} if reason else set())
         self.assertEqual(found, {reason} if reason else set())
 
@@ -350,7 +349,7 @@ class FaultTest(harness.TestCase):
 
 class ReceivingTest(harness.TestCase):
     def test_a_socket_that_cannot_be_read_for_a_while(self):
-        """It is tried again now and then, not all the time; and then everything that waits in it is taken."""
+        """The daemon retries at intervals, not in a loop, and then reads all waiting datagrams."""
         case = EchoCase(self, "recvmmsg:ENOMEM:after=2:first=40")
         case.daemon.ready()
         seconds = processor_seconds(case.daemon.process)
@@ -362,7 +361,7 @@ class ReceivingTest(harness.TestCase):
         self.assertEqual(case.heard, case.sent)
 
     def test_a_session_that_cannot_be_read_for_a_while(self):
-        """The same holds for answers."""
+        """The same applies to replies."""
         for error in ("ENOMEM", "EIO", "ECONNREFUSED"):
             with self.subTest(error=error):
                 case = RelayCase(self, f"recv:{error}:after=2:first=40")
@@ -380,7 +379,7 @@ class ReceivingTest(harness.TestCase):
                 self.assertEqual(counters["relay a"]["started"], 1)
 
     def test_a_session_that_can_never_be_read(self):
-        """It costs hardly any time, and few lines of the log."""
+        """It uses almost no CPU time, and few log lines."""
         peer = self.udp()
         case = Faults(self, "recv:EIO")
         daemon = self.serve("[udprelayd]\nworkers = 1\n" + relay_peers.config([at(peer)]), env=case.environment)
@@ -397,7 +396,7 @@ class ReceivingTest(harness.TestCase):
         self.assertEqual((counters["answers"], counters["session_ended"]), (1, 1))
 
     def test_an_interrupted_call_at_the_end(self):
-        """What had arrived when the signal came is taken all the same."""
+        """Datagrams that arrived before the signal are processed."""
         for kind in (EchoCase, ForwardCase):
             with self.subTest(kind=kind.__name__):
                 case = kind(self, "recvmmsg:EINTR:every=2;recvmmsg:EINTR:every=3")
@@ -412,7 +411,7 @@ class ReceivingTest(harness.TestCase):
                 self.assertEqual(counters["received"] + counters["kernel_dropped"], len(case.sent))
 
     def end_with(self, daemon, send):
-        """The last counters of a daemon that finds what send() sends when it is told to end."""
+        """Returns the last counters of a daemon that finds the datagrams of send() when it gets SIGTERM."""
         daemon.pause()
         send()
         daemon.send_signal(harness.signal.SIGTERM)
@@ -420,7 +419,7 @@ class ReceivingTest(harness.TestCase):
         return daemon.end()
 
     def test_sockets_that_cannot_be_read_at_the_end(self):
-        """They are tried again, and what had arrived is taken."""
+        """The daemon retries and processes the datagrams that have arrived."""
         for error in ("ENOMEM", "EIO", "ECONNREFUSED"):
             with self.subTest(error=error):
                 faults = Faults(self, f"recvmmsg:{error}:after=2:first=20")
@@ -436,7 +435,7 @@ class ReceivingTest(harness.TestCase):
                 self.assertEqual(faults.injected(), 20)
 
     def test_sockets_that_can_never_be_read_at_the_end(self):
-        """They delay it by a moment, in which they are not tried all the time."""
+        """They delay the end by a moment. The daemon does not retry in a loop."""
         faults = Faults(self, "recvmmsg:EIO")
         daemon = self.serve("[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = off\n[listener:a]\n"
                             "address = 127.0.0.1:0, 127.0.0.2:0\naction = sink\n", env=faults.environment)
@@ -466,7 +465,7 @@ class ReceivingTest(harness.TestCase):
 
 class ReceiverTest(harness.TestCase):
     def test_a_peer_that_reads_nothing_costs_no_memory(self):
-        """It blocks for seconds, while more and more arrives for it; another peer gets everything."""
+        """It is blocked for seconds while more datagrams arrive for it. Another peer gets all datagrams."""
         directory = tempfile.TemporaryDirectory(prefix="udprelayd-unix-")
         self.addCleanup(directory.cleanup)
         path = os.path.join(directory.name, "peer")
@@ -495,7 +494,7 @@ class ReceiverTest(harness.TestCase):
 
 
 class LogTest(harness.TestCase):
-    """The log's calls fail; datagrams flow all the while."""
+    """The calls of the log fail while datagrams flow."""
 
     def setUp(self):
         self.directory = tempfile.TemporaryDirectory(prefix="udprelayd-log-")
@@ -515,7 +514,7 @@ class LogTest(harness.TestCase):
             self.echoed += 1
 
     def assert_logged(self, lines):
-        """Each datagram, in order, and nothing else."""
+        """Checks that the log has each datagram once, in order, and no other line."""
         records = [harness.RECORD.match(line) for line in lines]
         self.assertEqual([record and record["payload"] for record in records], [str(i) for i in range(self.echoed)])
 
@@ -529,7 +528,7 @@ class LogTest(harness.TestCase):
         with open(self.path, encoding="utf-8") as file:
             return file.read().splitlines()
 
-    def test_a_file_that_takes_a_part_or_nothing_for_a_moment(self):
+    def test_a_file_that_accepts_a_part_or_nothing_for_a_moment(self):
         for error in ("short:file", "EINTR:file:every=2", "EAGAIN:file:every=2"):
             with self.subTest(error=error):
                 self.setUp()
@@ -540,7 +539,7 @@ class LogTest(harness.TestCase):
                 self.assertFalse([line for line in daemon.lines if "error" in line])
 
     def test_a_file_that_fails_and_recovers(self):
-        """In the midst of a line, too: no line is cut, none is there twice."""
+        """It also fails in the middle of a line: no line is cut or duplicated."""
         for error, said in [("ENOSPC", "No space left on device"), ("EIO", "Input/output error"),
                             ("EDQUOT", "Disk quota exceeded")]:
             with self.subTest(error=error):
@@ -556,7 +555,8 @@ class LogTest(harness.TestCase):
                 self.assertEqual(len([line for line in daemon.lines if "error" in line]), 1)
 
     def test_a_stalled_pipe(self):
-        """Nobody reads it for a while: that is told once, and what found no room in the queue is declared."""
+        """The reader pauses: this is logged once, and the records that do not fit into the queue are reported as
+        missing."""
         os.mkfifo(self.path)
         pipe = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
         self.addCleanup(os.close, pipe)
@@ -587,7 +587,7 @@ class LogTest(harness.TestCase):
         self.assertEqual(len([line for line in daemon.lines if "error: datagram log" in line]), 1)
 
     def test_a_pipe_that_cannot_be_waited_for_for_a_moment(self):
-        """Nothing is written to it then, which might be waited for without end."""
+        """Then nothing is written to it, because the write could block."""
         for error in ("EINTR", "ENOMEM", "EINVAL"):
             with self.subTest(error=error):
                 self.setUp()
@@ -596,7 +596,7 @@ class LogTest(harness.TestCase):
                 self.addCleanup(os.close, pipe)
                 daemon = self.serve_with(f"poll:{error}:file:after=3:first=2", self.path)
                 end = time.monotonic() + harness.PATIENCE
-                while not self.faults.injected() and time.monotonic() < end:  # few waits do for many records
+                while not self.faults.injected() and time.monotonic() < end:  # a wait covers many records
                     self.echo(daemon, 10)
                 if error != "EINTR":
                     daemon.await_line("error: datagram log: .*: records wait")
@@ -609,7 +609,7 @@ class LogTest(harness.TestCase):
                 self.assertEqual(len([line for line in daemon.lines if "error" in line]), error != "EINTR")
 
     def fill_pipe(self):
-        """Makes one at the path, that has a reader who never reads."""
+        """Creates a pipe at the path, whose reader never reads."""
         os.mkfifo(self.path)
         for flags in os.O_RDONLY, os.O_WRONLY:
             pipe = os.open(self.path, flags | os.O_NONBLOCK)
@@ -621,7 +621,7 @@ class LogTest(harness.TestCase):
             pass
 
     def test_a_full_pipe_that_cannot_be_waited_for_at_the_end(self):
-        """Standard output blocks whoever writes to it unasked: the daemon ends in time, and tells what is lost."""
+        """A write to standard output could block: the daemon ends in time and reports the lost records."""
         for rule in ("poll:ENOMEM:stderr", "poll:EINTR:stderr:every=2"):
             with self.subTest(rule=rule):
                 self.setUp()
@@ -636,8 +636,8 @@ class LogTest(harness.TestCase):
                 daemon.await_line("error: datagram log: stdout: the last 100 records could not be written")
                 self.assertLess(daemon.ending_seconds, 4)
 
-    def test_standard_error_that_takes_a_part_or_nothing_for_a_moment(self):
-        """Both logs go there."""
+    def test_standard_error_that_accepts_a_part_or_nothing_for_a_moment(self):
+        """Both logs use it."""
         for error in ("short:stderr", "EINTR:stderr:every=2", "EAGAIN:stderr:every=2"):
             with self.subTest(error=error):
                 self.setUp()
@@ -650,7 +650,7 @@ class LogTest(harness.TestCase):
                                  others)
 
     def test_standard_error_that_fails(self):
-        """What the daemon says of itself is lost then, but not what comes later."""
+        """The log lines of that time are lost, but not later ones."""
         daemon = self.serve_with("write:EIO:stderr:after=20:first=1", self.path)
         end = time.monotonic() + harness.PATIENCE
         while not self.faults.injected() and time.monotonic() < end:
@@ -660,7 +660,7 @@ class LogTest(harness.TestCase):
         self.assertEqual(self.end(daemon), {"written": 300, "dropped": 0})
 
     def test_standard_error_that_cannot_be_waited_for(self):
-        """The daemon's own lines wait without haste, and the end does not wait for them."""
+        """The log retries without a busy loop, and the end does not wait for its lines."""
         daemon = self.serve_with("write:EAGAIN:stderr:after=20;poll:ENOMEM:stderr", self.path)
         end = time.monotonic() + harness.PATIENCE
         while not self.faults.injected() and time.monotonic() < end:

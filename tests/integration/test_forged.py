@@ -1,4 +1,4 @@
-"""Forged datagrams, and floods of them: what the guard refuses, what loops would come of it, and what the books say.
+"""Forged datagrams and floods of them: the refusals of the guard, possible loops, and the counters.
 
 In a network namespace of our own every address of IPv4 has a route: answers to forged clients leave by near0, and get
 lost at its other end.
@@ -21,7 +21,7 @@ FLOOD = int(os.environ.get("FLOOD_SOURCES", "200000"))
 SEED = 7788
 ECHO = "[listener:a]\naddress = {}\naction = echo\n"
 
-# A loop on loopback makes tens of thousands of datagrams in this time.
+# A loop on loopback sends tens of thousands of datagrams in this time.
 WINDOW = 2.0
 
 
@@ -34,14 +34,14 @@ def set_up_network():
 
 
 def cpu_ticks(process):
-    """User and system time of the process."""
+    """Returns the user and system time of the process."""
     with open(f"/proc/{process.pid}/stat", encoding="utf-8") as file:
         fields = file.read().rsplit(")", 1)[1].split()
     return int(fields[11]) + int(fields[12])
 
 
 def memory(process):
-    """Kilobytes: {"VmRSS": …, "VmHWM": …, …}."""
+    """Returns the memory in kilobytes: {"VmRSS": …, "VmHWM": …, …}."""
     with open(f"/proc/{process.pid}/status", encoding="utf-8") as file:
         return {line.split(":")[0]: int(line.split()[1]) for line in file if line.startswith("Vm")}
 
@@ -51,7 +51,7 @@ class ForgedTest(harness.TestCase):
         self.forger, self.tap = Forger(self), Tap(self)
 
     def assert_refused(self, daemon, port, reason, count, listener="a"):
-        """All count forged datagrams are dropped for the reason, and nothing at all leaves the port."""
+        """Checks that all count forged datagrams are dropped for the reason, and that no datagram leaves the port."""
         daemon.await_counter(f"listener {listener}", "received", count)
         sent = self.tap.sent(port, WINDOW)
         self.assertEqual((len(sent), sent[:3]), (0, []))
@@ -59,7 +59,7 @@ class ForgedTest(harness.TestCase):
         self.assertEqual((counters["received"], counters.get(reason, 0)), (count, count), counters)
 
     def polite(self, daemon, to, listener="a"):
-        """It is alive, and answers those that it shall answer."""
+        """Checks that the daemon runs and replies to permitted clients."""
         client = self.udp(to[0])
         self.assert_echoes(client, to, b"polite")
         return daemon.end()[f"listener {listener}"]
@@ -75,7 +75,7 @@ class OwnAddressTest(ForgedTest):
         self.polite(daemon, address)
 
     def test_from_each_address_of_a_wildcard(self):
-        """127.9.9.9 is no interface's, and local all the same; so is what is sent to a broadcast address."""
+        """127.9.9.9 is local although no interface has it. The same applies to datagrams to a broadcast address."""
         daemon = self.serve(ECHO.format("0.0.0.0:0"))
         port = daemon.address("a")[1]
         hosts = ("127.0.0.1", "127.9.9.9", "192.0.2.1")
@@ -94,7 +94,7 @@ class OwnAddressTest(ForgedTest):
         daemon.end()
 
     def test_over_ipv6(self):
-        """The tap is IPv4's; here the counters tell."""
+        """The tap records only IPv4, so the counters show the result."""
         daemon = self.serve(ECHO.format("[::]:0"))
         port = daemon.address("a")[1]
         self.forger.send(("::1", port), ("::1", port))
@@ -115,7 +115,7 @@ class OwnAddressTest(ForgedTest):
         self.assertEqual(daemon.end()["relay a"]["started"], 0)
 
     def test_a_relay_and_its_peer(self):
-        """A client that is forged as one of the peers: what a peer answers would be relayed to the peer, for ever."""
+        """A client with the forged address of a peer: replies would be relayed to the peer in an endless loop."""
         peers = [self.udp(), self.udp()]
         Echo(self, *peers)
         daemon = self.serve(config([at(peer) for peer in peers], "log = none"))
@@ -128,8 +128,9 @@ class OwnAddressTest(ForgedTest):
         self.assertIn(b":polite", client.recv(100))
         self.assertEqual(daemon.end()["relay a"]["started"], 1)
 
-    def test_a_relay_and_a_socket_of_its_own(self):
-        """A client forged as the relay's end of a session: the answer reaches nobody, and it ends there."""
+    def test_a_relay_and_its_own_session_socket(self):
+        """A client with the forged address of a session's socket: the reply reaches no client, and the exchange
+        ends."""
         peer, client = self.udp(), self.udp()
         echo = Echo(self, peer)
         daemon = self.serve(config([at(peer)]))
@@ -143,7 +144,7 @@ class OwnAddressTest(ForgedTest):
 
 class TwoDaemonsTest(ForgedTest):
     def set_on_each_other(self, ports, extra=""):
-        """Two echo daemons, and one datagram that the one is to have had from the other. Returns what each counted."""
+        """Runs two echo daemons, and forges one datagram from the first to the second. Returns the counters of both."""
         addresses = [("127.0.0.2", ports[0]), ("127.0.0.3", ports[1])]
         daemons = [self.serve(ECHO.format(at(address)) + extra) for address in addresses]
         self.forger.send(addresses[1], addresses[0])
@@ -181,7 +182,7 @@ class SourceTest(ForgedTest):
         self.assertEqual(self.tap.sent(address[1], harness.PATIENCE, 1), [(("198.51.100.7", 1024), b"forged")])
         self.polite(daemon, address)
 
-    def test_addresses_of_nobody(self):
+    def test_addresses_that_belong_to_no_host(self):
         daemon = self.serve(ECHO.format("0.0.0.0:0"))
         port = daemon.address("a")[1]
         for host in ("224.0.0.1", "239.255.255.250", "255.255.255.255", "0.1.2.3", "240.0.0.1"):
@@ -203,7 +204,8 @@ class SourceTest(ForgedTest):
         self.assertEqual(daemon.end()["relay a"]["started"], 0)
 
     def test_the_broadcast_address_of_an_interface(self):
-        """The guard does not know it; the kernel sends nothing there for a socket that did not ask to."""
+        """The guard does not know the address. The kernel does not send to it, because the socket lacks
+        SO_BROADCAST."""
         daemon = self.serve(ECHO.format("192.0.2.1:0"))
         address = daemon.address("a")
         self.forger.send(("192.0.2.255", 40000), address)
@@ -229,16 +231,16 @@ class AmplificationTest(ForgedTest):
 
 
 class FloodTest(ForgedTest):
-    # So many forged datagrams go between two of a polite client, which waits for its answer. There is one worker, so
-    # that the answer tells that its socket's buffer, of 208 KiB at least, is empty again.
+    # Number of forged datagrams between two datagrams of a polite client, which waits for its reply. There is one
+    # worker, so a reply shows that the socket's buffer, at least 208 KiB, is empty again.
     PIECE = 200
     ONE_WORKER = "[udprelayd]\nworkers = 1\n"
 
-    # Of resident memory, in kilobytes, for a thousand sessions and whatever else a flood needs.
+    # Limit of resident memory in kilobytes, for a thousand sessions and everything else in a flood.
     GROWTH = 8 << 10
 
     def sources(self):
-        """Different ones, anywhere but where the guard refuses them: the port that an echo got is among those."""
+        """Returns different sources, except those that the guard refuses; the port of an echo is among them."""
         choose, seen = random.Random(SEED), set()
         while len(seen) < FLOOD:
             net = choose.randrange(1, 224)
@@ -247,7 +249,8 @@ class FloodTest(ForgedTest):
         return [(socket.inet_ntoa(host.to_bytes(4, "big")), port) for host, port in sorted(seen, key=hash)]
 
     def flood(self, daemon, address, answer):
-        """Returns how many datagrams the polite client sent. It loses at most one in a hundred, during and after."""
+        """Returns the number of datagrams that the polite client sent. It loses at most one in a hundred, during the
+        flood and after it."""
         client = self.udp("192.0.2.1")
         self.assertEqual(self.ask(client, address, b"first")[0], answer(b"first"))
         client.settimeout(1)
@@ -267,7 +270,7 @@ class FloodTest(ForgedTest):
         return asked + 2
 
     def is_answered(self, client, address, payload, answer):
-        """A late answer to an earlier one counts as lost: it was."""
+        """A late reply to an earlier datagram counts as lost."""
         client.sendto(payload, address)
         try:
             while client.recv(100) != answer(payload):
@@ -279,11 +282,12 @@ class FloodTest(ForgedTest):
     def check_memory(self, daemon, before):
         now = memory(daemon.process)
         print(f"resident: {before} kB before, {now['VmRSS']} kB after, at most {now['VmHWM']} kB")
-        if now["VmPeak"] < 1 << 32:  # the shadow of a sanitizer is terabytes
+        if now["VmPeak"] < 1 << 32:  # the shadow memory of a sanitizer has terabytes
             self.assertLess(now["VmHWM"] - before, self.GROWTH)
 
     def books(self, daemon, sent):
-        """The listener's and the relay's counters, once all that was sent is in them: received, or lost before."""
+        """Waits until the counters of the listener and the relay contain all sent datagrams: received, or dropped by
+        the kernel."""
         end = time.monotonic() + harness.PATIENCE
         while True:
             counters = daemon.summary()["listener a"]
@@ -296,7 +300,7 @@ class FloodTest(ForgedTest):
         return listener, counters.get("relay a")
 
     def test_a_relay(self):
-        """Every forged client gets a session, which takes the place of another forged one."""
+        """Every forged client gets a session, which replaces a session of another forged client."""
         peer = self.udp("192.0.2.1")
         Echo(self, peer)
         daemon = self.serve(self.ONE_WORKER
@@ -307,12 +311,13 @@ class FloodTest(ForgedTest):
         self.assertEqual(relay["started"], FLOOD + 1)
 
     def converse(self, client, address):
-        """Makes a conversation of a session: the client writes again after an answer."""
+        """Makes a conversation of a session: the client sends again after a reply."""
         for payload in (b"one", b"two"):
             self.assertEqual(self.ask(client, address, payload)[0], b"0:" + payload)
 
     def flood_a_full_relay(self, workers):
-        """Returns the numbers of new clients and of those that got an answer; established clients must get all."""
+        """Returns the number of new clients, and of new clients with a reply. All established clients must get a
+        reply."""
         peer = self.udp("192.0.2.1")
         Echo(self, peer)
         daemon = self.serve(f"[udprelayd]\nworkers = {workers}\n"
@@ -347,7 +352,7 @@ class FloodTest(ForgedTest):
                 self.assertGreaterEqual(answered, 0.9 * new)
 
     def test_one_source_with_many_ports(self):
-        """It gets its share of the sessions, whatever the workers, and others get theirs."""
+        """The source gets its share of the sessions with any number of workers, and other sources get theirs."""
         peer = self.udp("192.0.2.1")
         Echo(self, peer)
         daemon = self.serve("[udprelayd]\nworkers = 3\n"
@@ -371,7 +376,7 @@ class FloodTest(ForgedTest):
         self.assertEqual(listener["dropped"], 0)
 
     def test_an_echo_from_its_own_address(self):
-        """The guard's work alone, with the log on: records may be dropped, datagrams are all counted."""
+        """Only the guard drops datagrams, and the log is on: records may be dropped, but all datagrams are counted."""
         daemon = self.serve(self.ONE_WORKER + ECHO.format("192.0.2.1:0"))
         address = daemon.address("a")
         client = self.udp("192.0.2.1")

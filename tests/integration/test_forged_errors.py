@@ -1,5 +1,5 @@
-"""Forged ICMP errors for the sessions of a relay: they end no session of a peer that answers, and a peer that is really
-gone is still left."""
+"""Forged ICMP errors for the sessions of a relay: they do not end sessions of a peer that replies. The relay still
+leaves a peer that is really gone."""
 import time
 
 import harness
@@ -14,7 +14,7 @@ SWEEPS = 4
 
 
 def local_ports():
-    """The ports that the kernel gives to sessions: an attacker need not know more."""
+    """Returns the ports that the kernel gives to sessions. An attacker can send to all of them."""
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
         first, last = map(int, file.read().split())
     return range(first, last + 1)
@@ -44,7 +44,7 @@ class RelayCase(harness.TestCase):
             self.assertEqual(self.ask(client, self.address, payload)[0], b"0:" + payload)
 
     def sessions(self, payload, peer=0):
-        """The sockets that the peer got this payload from."""
+        """Returns the sockets from which the peer got this payload."""
         return {session for said, session in self.echoes[peer].heard[0] if said == payload}
 
 
@@ -80,7 +80,7 @@ class SweepTest(RelayCase):
         self.assert_untouched()
 
     def test_while_all_are_silent(self):
-        """Nothing was sent that an error could be for."""
+        """No datagram was sent that an error could belong to."""
         self.serve_relay("max_fails = 1")
         self.ask_all(b"before")
         time.sleep(1.1)  # so that the replies are not recent
@@ -89,7 +89,7 @@ class SweepTest(RelayCase):
         self.assert_untouched()
 
     def test_before_the_replies(self):
-        """The errors come while all clients wait for replies, which come after them."""
+        """The errors arrive while all clients wait for replies. The replies arrive later."""
         self.serve_relay("max_fails = 1")
         self.ask_all(b"before")
         self.echoes[0].stop()
@@ -158,7 +158,7 @@ class GoneTest(RelayCase):
         self.time_until_left("fail_timeout = 2s")
 
     def test_without_replies(self):
-        """Only errors can tell. They count one at a time, but still within fail_timeout."""
+        """Only errors show the failure. They count one at a time, but still within fail_timeout."""
         self.peers = [self.udp(), self.udp()]
         daemon = self.serve(config([at(peer) for peer in self.peers],
                                    "log = none\nbalance = failover\nresponses = 0",

@@ -1,4 +1,4 @@
-"""Forwarding: every peer gets a copy, and none suffers for another."""
+"""Forwarding: every peer gets a copy, and a slow or failed peer does not affect the others."""
 import os
 import re
 import socket
@@ -35,7 +35,7 @@ class ForwardTest(harness.TestCase):
             self.assertEqual((counters[f"peer p{i}"]["sent"], counters[f"peer p{i}"]["bytes"]), (4, 65515))
 
     def test_order_and_bursts(self):
-        """Bursts become GSO sends; a peer sees each datagram, in order."""
+        """Bursts become GSO sends. A peer gets each datagram, in order."""
         peer = self.udp()
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         daemon = self.serve(config([at(peer)]))
@@ -47,7 +47,7 @@ class ForwardTest(harness.TestCase):
             self.assertEqual([peer.recv(100) for _ in sent], sent)
         daemon.end()
 
-    def test_a_peer_that_is_down_costs_the_others_nothing(self):
+    def test_a_peer_that_is_down_does_not_affect_the_others(self):
         address = at(self.deaf())
         peers = [self.udp(), self.udp()]
         daemon = self.serve(config([at(peers[0]), address, at(peers[1])]))
@@ -63,7 +63,7 @@ class ForwardTest(harness.TestCase):
         self.assertGreater(counters["peer p1"]["icmp_errors"], 0)
         self.assertEqual(counters["peer p1"]["handed"], 300)
 
-    def test_it_is_told_at_a_bounded_rate(self):
+    def test_errors_are_logged_at_a_bounded_rate(self):
         address = at(self.deaf())
         daemon = self.serve(config([address], "log = none"))
         client = self.udp()
@@ -73,8 +73,8 @@ class ForwardTest(harness.TestCase):
         daemon.end()
         self.assertLessEqual(len([line for line in daemon.lines if re.search("warning: peer p0", line)]), 20)
 
-    def test_even_one_datagram_to_nobody_is_told(self):
-        """No later send meets the ICMP error: it is read at the end."""
+    def test_the_refusal_of_a_single_datagram_is_logged(self):
+        """The next send would report the ICMP error, but there is none: the daemon reads it at the end."""
         address = at(self.deaf())
         daemon = self.serve(config([address]))
         self.udp().sendto(b"anybody?", daemon.address("a"))
@@ -95,7 +95,7 @@ class ForwardTest(harness.TestCase):
         self.assertEqual(again.recv(100), b"found")
         daemon.end()
 
-    def test_answers_of_peers_go_nowhere(self):
+    def test_replies_of_peers_are_discarded(self):
         peer = self.udp()
         daemon = self.serve(config([at(peer)]))
         client = self.udp()
@@ -147,7 +147,7 @@ class UnixPeerTest(harness.TestCase):
         self.assertEqual(daemon.records(1)[0]["verdict"], "forwarded:1/2")
         receiver = self.receiver()
         receiver.settimeout(0.05)
-        for _ in range(200):  # it is tried again after a second
+        for _ in range(200):  # the daemon tries again after a second
             client.sendto(b"late", daemon.address("a"))
             try:
                 self.assertEqual(receiver.recv(100), b"late")
@@ -158,8 +158,8 @@ class UnixPeerTest(harness.TestCase):
             self.fail("the peer is never tried again")
         daemon.end()
 
-    def test_a_receiver_that_does_not_read_holds_up_nobody_for_long(self):
-        """Its queue fills: what does not fit is dropped and counted, and the other peer gets everything."""
+    def test_a_receiver_that_does_not_read_delays_others_only_briefly(self):
+        """Its queue fills: further datagrams are dropped and counted, and the other peer gets all datagrams."""
         self.receiver()
         other = self.udp()
         other.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
@@ -174,8 +174,8 @@ class UnixPeerTest(harness.TestCase):
         self.assertEqual(counters["listener a"]["forwarded"], 2000)
 
     def test_a_flood_for_a_receiver_that_does_not_read(self):
-        """For longer than it is waited for in a second: so the waiting begins again in the midst of the flood, which the
-        other peers make too much for the daemon."""
+        """The flood is longer than the wait budget of a second. So the waiting begins again during the flood, which the
+        other peers make too large for the daemon."""
         self.receiver()
         others = [self.udp() for _ in range(12)]
         daemon = self.serve(config([*map(at, others), f"unix:{self.path}"], "log = none"))
@@ -190,7 +190,7 @@ class UnixPeerTest(harness.TestCase):
         self.assertEqual(peer["handed"], peer["sent"] + peer["dropped"])
 
     def test_our_own_socket_by_another_name(self):
-        """A path that leads to a listener of ours, through a link: datagrams would loop."""
+        """A symbolic link leads to one of our listeners: datagrams would loop."""
         os.symlink(self.directory.name, os.path.join(self.directory.name, "link"))
         inside, around = (os.path.join(self.directory.name, path) for path in ("in", "link/in"))
         said = self.refused(f"[listener:a]\naddress = unix:{inside}\naction = forward\npeers = p\n"
@@ -198,7 +198,7 @@ class UnixPeerTest(harness.TestCase):
         self.assertRegex(said, r":6: \[peer:p\] address: .* is one of our own listeners")
 
     def test_a_slow_receiver_gets_everything(self):
-        """While it is slow, reading pauses; nothing that was read is lost."""
+        """While it is slow, reading pauses. All datagrams that were read arrive."""
         receiver = self.receiver()
         daemon = self.serve(config([f"unix:{self.path}"]))
         client = self.udp()

@@ -1,4 +1,4 @@
-"""Lists of sources: who may write to a listener, whatever it does with what is written."""
+"""allow and deny: the sources that a listener accepts, for each action."""
 import os
 import socket
 
@@ -15,7 +15,7 @@ def config(action, lists, address="127.0.0.1:0", peer=None):
 
 class GuardListsTest(harness.TestCase):
     def send(self, daemon, host):
-        """Says something from a port of the host; returns the socket, and what the log says of it."""
+        """Sends a datagram from a port of the host. Returns the socket and the log record."""
         sock = self.udp(host)
         sock.sendto(host.encode(), daemon.address("a"))
         return sock, self.verdict(daemon, at(sock))
@@ -26,7 +26,7 @@ class GuardListsTest(harness.TestCase):
         return daemon.await_that(find, f"no record of {source}")[0]
 
     def check(self, daemon, expected):
-        """Each host with the verdict that its datagram is to get."""
+        """Checks the verdict of a datagram from each host."""
         denied = 0
         for host, verdict in expected.items():
             sock, found = self.send(daemon, host)
@@ -67,7 +67,7 @@ class GuardListsTest(harness.TestCase):
         self.assertEqual(counters["peer p"]["handed"], 4)
 
     def test_relay(self):
-        """No session begins for who is denied; the peer, which is in no list, answers all the same."""
+        """A denied source gets no session. The peer is in no list, and its replies still arrive."""
         peer = self.udp()
         Echo(self, peer)
         daemon = self.serve(config("relay", self.LISTS, peer=peer))
@@ -110,7 +110,7 @@ class GuardListsTest(harness.TestCase):
         daemon.end()
 
     def test_unix_senders(self):
-        """They are not subject to the lists of a listener that has addresses of both kinds."""
+        """The lists do not apply to AF_UNIX senders of a listener with addresses of both kinds."""
         with harness.tempfile.TemporaryDirectory(prefix="udprelayd-unix-") as directory:
             path = os.path.join(directory, "listener")
             daemon = self.serve(config("echo", "deny = 0.0.0.0/0\n", f"127.0.0.1:0, unix:{path}"))
@@ -123,12 +123,12 @@ class GuardListsTest(harness.TestCase):
             daemon.end()
 
     def test_a_long_list(self):
-        """Fifty thousand prefixes, one in each line."""
+        """The list has fifty thousand prefixes, one per line."""
         prefixes = ",\n  ".join(f"10.{i // 256}.{i % 256}.0/24" for i in range(50000))
         self.check(self.serve(config("echo", f"deny = {prefixes},\n  127.0.1.0/24\n")),
                    {"127.0.0.1": "echoed", "127.0.1.1": DENIED})
 
-    def test_mistakes_are_told_in_their_line(self):
+    def test_errors_are_reported_with_their_line(self):
         told = self.refused(config("echo", "allow = 127.0.0.1,\n  127.0.1.1/24,\n  ::ffff:127.0.0.1\n"), 78)
         self.assertRegex(told, r":5: \[listener:a\] allow: `127.0.1.1/24`: .*: write 127.0.1.0/24")
         self.assertRegex(told, r":6: \[listener:a\] allow: `::ffff:127.0.0.1`: .*: write 127.0.0.1/32")

@@ -61,7 +61,7 @@ class PayloadTest(harness.TestCase):
         self.addCleanup(self.file.close)
 
     def lines(self):
-        """Sends nothing more, and returns the line that each listener wrote."""
+        """Waits for the other datagrams. Returns the line that each listener wrote."""
         end, rest, lines = time.monotonic() + harness.PATIENCE, b"", []
         while len(lines) < len(self.names):
             self.assertLess(time.monotonic(), end, f"only {lines!r:.300}")
@@ -77,7 +77,7 @@ class PayloadTest(harness.TestCase):
             self.client.sendto(payload, self.daemon.address(name))
         for line in self.lines():
             self.assertTrue(line.isprintable(), (kind, line[:300]))
-            self.assertIn(line[0], "2{", kind)  # the year: never a priority
+            self.assertIn(line[0], "2{", kind)  # the year, and not a priority
             yield line
 
     def end(self):
@@ -94,7 +94,7 @@ class PayloadTest(harness.TestCase):
                 self.assertTrue(encoding == "hex" or (errors == "strict" and not decodes(payload, encoding)))
             elif errors in ("strict", "backslashreplace") or decodes(payload, encoding):
                 self.assertEqual(unescape(record["payload"], encoding), payload, (kind, encoding, errors))
-            else:  # what was replaced or left out is gone: only the text can be had again
+            else:  # the replaced or ignored bytes are gone: only the text can be restored
                 self.assertEqual(unescape(record["payload"]).decode(), payload.decode(encoding, errors), kind)
             self.assertEqual(record["size"], str(len(payload)))
             self.assertEqual(record["more"], "")
@@ -106,7 +106,7 @@ class PayloadTest(harness.TestCase):
             if "hex" in (encoding, record["encoding"]):
                 self.assertEqual(bytes.fromhex(record["payload"]), payload, kind)
                 self.assertTrue(encoding == "hex" or (errors == "strict" and not decodes(payload, encoding)))
-            else:  # as Python has it: with backslashreplace, the byte ff and the four characters \xff are the same
+            else:  # as in Python: with backslashreplace, the byte ff and the four characters \xff give the same text
                 self.assertEqual(record["payload"], payload.decode(encoding, errors), (kind, encoding, errors))
             self.assertEqual((record["size"], record["truncated"]), (len(payload), False))
 
@@ -132,7 +132,7 @@ class PayloadTest(harness.TestCase):
 
 
 class SenderTest(harness.TestCase):
-    """The name of an AF_UNIX socket is its owner's choice."""
+    """The owner of an AF_UNIX socket chooses its name."""
 
     def test_names_of_unix_senders(self):
         directory = tempfile.TemporaryDirectory(prefix="udprelayd-hostile-")
@@ -166,7 +166,7 @@ GOOD = b"[listener:a]\naddress = 127.0.0.1:0\naction = sink\n"
 RELAY = b"[listener:a]\naddress = 127.0.0.1:0\naction = relay\npeers = p\n[peer:p]\naddress = 127.0.0.1:9\n"
 MEGABYTE = 1 << 20
 
-# What follows GOOD, and how the only line of what is said begins, and goes on.
+# The lines after GOOD, and the beginning and the rest of the only error line.
 ENTRIES = [
     # lines
     (b"encoding = " + b"x" * MEGABYTE, r":4: \[listener:a\] encoding: the line has 1048587 bytes, but the maximum is"),
@@ -240,7 +240,7 @@ class ConfigurationTest(harness.TestCase):
         self.path = os.path.join(self.directory, "hostile.ini")
 
     def check(self, path, *options, **popen):
-        """What a daemon says of the file, which ends soon and has not taken much memory: status, lines."""
+        """Runs a daemon with the file. It must end soon and use little memory. Returns its status and lines."""
         with tempfile.TemporaryFile() as said:
             process = subprocess.Popen([harness.DAEMON, "-c", path, *options], stdin=subprocess.DEVNULL, stdout=said,
                                        stderr=said, **popen)
@@ -266,7 +266,7 @@ class ConfigurationTest(harness.TestCase):
         return self.path
 
     def assert_refused(self, path, *complaints, **popen):
-        """Once for each complaint, whether it is to be checked or run."""
+        """Checks that each error is reported once, with -t and at the start."""
         for options in (["-t"], []):
             status, lines = self.check(path, *options, **popen)
             self.assertEqual(status, 78, lines)
@@ -284,20 +284,20 @@ class ConfigurationTest(harness.TestCase):
             with self.subTest(text[:60]):
                 self.assert_refused(self.write(text), complaint)
 
-    def test_what_is_only_unusual(self):
+    def test_unusual_but_valid_values(self):
         for text in (b"\xef\xbb\xbf" + GOOD.replace(b"\n", b"\r\n"), GOOD.rstrip(), b"; " + b"x" * MEGABYTE + b"\n" + GOOD,
                      b"; \xff\xe2\x80\xae\n" + GOOD, b"\n" * MEGABYTE + GOOD):
             self.assertEqual(self.check(self.write(text), "-t"), (0, [f"{self.path}: the configuration is valid"]))
 
     def test_very_many_errors(self):
-        """A thousand sections with a long name, and errors in each of them."""
+        """The file has a thousand sections with a long name, and errors in each of them."""
         self.write(b"".join(b"[" + b"x" * 10000 + b"%d]\nstray\n= 1\n" % i for i in range(1000)))
         status, lines = self.check(self.path, "-t")
         self.assertEqual((status, len(lines)), (78, 21))
         self.assertRegex(lines[-1], r": … and \d+ more errors$")
 
     def test_a_file_without_end(self):
-        """The size is only claimed: no disk holds it."""
+        """The file is sparse: its size is larger than any disk."""
         with open(self.path, "wb") as file:
             os.truncate(file.fileno(), 1 << 30)
         self.assert_refused(self.path, r":1: the file is larger than 16 MiB")
@@ -331,7 +331,7 @@ class ConfigurationTest(harness.TestCase):
             self.assertEqual((status, len(lines)), (0, 1))
 
     def test_names_in_the_log(self):
-        """A path of the configuration, which may have any character that is no control of ASCII."""
+        """The path of the configuration may have any character except ASCII control characters."""
         path = os.path.join(self.directory, "\u009b31m\u202e\u2028")
         daemon = self.serve(f"[datagram_log]\ntarget = {path}\n[listener:a]\naddress = 127.0.0.1:0\naction = sink\n")
         daemon.send_signal(signal.SIGUSR2)

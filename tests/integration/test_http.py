@@ -1,4 +1,4 @@
-"""HTTP: metrics, health and status, asked by good and by bad clients, while datagrams flow."""
+"""HTTP: metrics, health and status, for correct and faulty clients, while datagrams flow."""
 import contextlib
 import http.client
 import json
@@ -19,7 +19,7 @@ import harness
 if not harness.built_with("http"):
     harness.skip("built without libmicrohttpd")
 
-# As src/admin/http.c has them.
+# The same values as in src/admin/http.c.
 CONNECTIONS, EACH, REQUEST_S = 32, 16, 10
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -42,7 +42,7 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 def parse_metrics(text):
-    """{('name', (('label', 'value'), …)): number, …}; every line must be one of a family that was announced."""
+    """Returns {('name', (('label', 'value'), …)): number, …}. Every line must belong to a family with a HELP line."""
     series, family = {}, None
     for line in text.splitlines():
         if line.startswith("# HELP "):
@@ -73,7 +73,7 @@ class HttpTest(harness.TestCase):
         return connection
 
     def get(self, daemon, path, method="GET", connection=None, **arguments):
-        """(status, headers, body)"""
+        """Returns (status, headers, body)."""
         own = connection or self.connection(daemon)
         own.request(method, path, **arguments)
         response = own.getresponse()
@@ -93,7 +93,7 @@ class HttpTest(harness.TestCase):
         return json.loads(body)
 
     def raw(self, daemon, host="127.0.0.1"):
-        """A connection from that address of the loopback, to say anything by."""
+        """Returns a connection from this loopback address, for raw requests."""
         sock = socket.socket()
         self.addCleanup(sock.close)
         sock.settimeout(harness.PATIENCE)
@@ -102,7 +102,7 @@ class HttpTest(harness.TestCase):
         return sock
 
     def read_all(self, sock):
-        """All that comes until the end of the connection, or until it is cut."""
+        """Returns all bytes until the connection ends or is reset."""
         parts = []
         with contextlib.suppress(ConnectionResetError):
             while part := sock.recv(65536):
@@ -156,13 +156,13 @@ class HttpTest(harness.TestCase):
             self.assert_all_pages(daemon := self.serve_http(f"unix:{path}"))
             daemon.end()
 
-    def test_unless_asked_for_there_is_none(self):
+    def test_off_by_default(self):
         daemon = self.serve(config("off"))
         daemon.end()
         self.assertNotIn("http:", "\n".join(daemon.lines))
 
     def test_without_the_rights_of_root(self):
-        """The address is bound before they are gone, and all that is told needs none."""
+        """The address is bound before the drop of privileges, and the pages need none."""
         if os.geteuid():
             raise unittest.SkipTest("only root has rights to give up")
         with tempfile.TemporaryDirectory() as directory:
@@ -184,7 +184,7 @@ class HttpTest(harness.TestCase):
         self.assertIn("[http] listen: unix:/nowhere/http: the directory does not exist: create it",
                       self.refused(config("unix:/nowhere/http"), 73))
 
-    def test_a_port_is_free_again_at_once(self):
+    def test_a_port_is_free_again_immediately(self):
         daemon = self.serve_http()
         connection = self.connection(daemon)
         self.get(daemon, "/healthz", connection=connection)
@@ -217,7 +217,7 @@ class HttpTest(harness.TestCase):
 
     # --- What the pages say ---
 
-    def test_promtool_is_content(self):
+    def test_promtool_accepts_the_metrics(self):
         promtool = shutil.which("promtool")
         if not promtool:
             raise unittest.SkipTest("there is no promtool (Debian package prometheus)")
@@ -250,7 +250,7 @@ class HttpTest(harness.TestCase):
             peer.sendto(b"answer %d" % i, source)
             client.recv(100)
         client.sendto(b"sunk", daemon.address("s"))
-        # A datagram is counted once it is sent, when its receiver may have it already.
+        # A datagram is counted after it is sent, when its receiver may already have it.
         for section, key, value in (("listener e", "received", 51), ("listener f", "forwarded", 30),
                                     ("listener r", "relayed", 20), ("relay r", "answered", 20), ("listener s", "sunk", 1)):
             daemon.await_counter(section, key, value)
@@ -297,7 +297,7 @@ class HttpTest(harness.TestCase):
                              tuple(peers[name][key] for key in ("handed", "sent", "dropped")))
         self.assertEqual((summary["peer q"]["handed"], summary["peer q"]["dropped"]), (30, 30))
         self.assertEqual(metrics["udprelayd_peer_up", (("peer", "p"), ("address", f"127.0.0.1:{peer_port}"))], 1)
-        # Every datagram and every answer came in a train of a receive.
+        # Every datagram and every reply arrived in a train of a receive.
         received = sum(summary[f"listener {name}"]["received"] for name in "efrs") + 20
         self.assertEqual(metrics["udprelayd_train_datagrams_sum", ()], received)
         self.assertEqual(metrics["udprelayd_receive_trains_sum", ()], metrics["udprelayd_train_datagrams_count", ()])
@@ -342,7 +342,7 @@ class HttpTest(harness.TestCase):
             time.sleep(0.1)
 
     def test_the_queue_of_the_datagram_log(self):
-        """Nobody reads the pipe: records wait, and then are dropped."""
+        """The pipe is not read: records wait, and then are dropped."""
         with tempfile.TemporaryDirectory() as directory:
             pipe = os.path.join(directory, "pipe")
             os.mkfifo(pipe)
@@ -371,8 +371,8 @@ class HttpTest(harness.TestCase):
                 except BlockingIOError:
                     time.sleep(0.001)
 
-    def test_a_pause_of_the_whole_process_shows(self):
-        """All threads stand still, and go on together: the first answer may find the workers late, later ones not."""
+    def test_a_pause_of_the_whole_process_is_visible(self):
+        """All threads stop and continue together. The first response may report late workers, later ones do not."""
         daemon = self.serve_http()
         daemon.pause()
         time.sleep(0.5)
@@ -383,7 +383,7 @@ class HttpTest(harness.TestCase):
             self.assertLess(time.monotonic(), end)
 
     def test_results_of_reloads(self):
-        """One that failed is told until the next one."""
+        """A failed reload is reported until the next reload."""
         daemon = self.serve_http()
         for text, loaded, failed in ((None, 0, 0), (config("127.0.0.1:0"), 1, 0), ("wrong", 1, 1), ("wrong", 1, 2),
                                      (config("127.0.0.1:0"), 2, 2)):
@@ -404,7 +404,7 @@ class HttpTest(harness.TestCase):
     # --- Bad clients ---
 
     def test_a_reload(self):
-        """Counters go on; what another start is needed for is told."""
+        """Counters continue. Keys that need a restart are logged."""
         daemon = self.serve_http()
         client, before = self.udp(), {}
         for number in range(1, 4):
@@ -443,7 +443,7 @@ class HttpTest(harness.TestCase):
         daemon.end()
 
     def ask_raw(self, daemon, *headers, method="GET", version="1.1"):
-        """The status of a request with these headers and no others, which another request follows."""
+        """Returns the status of a request with only these headers, followed by another request."""
         sock = self.raw(daemon)
         lines = [f"{method} /healthz HTTP/{version}", *headers, "", ""]
         sock.sendall("\r\n".join(lines).encode("latin-1"))
@@ -455,7 +455,7 @@ class HttpTest(harness.TestCase):
         return status
 
     def test_host(self):
-        """A page whose name leads here all of a sudden (DNS rebinding) is told nothing."""
+        """A page whose name now leads to this server (DNS rebinding) gets no data."""
         daemon = self.serve_http()
         for host in ("localhost", "LOCALHOST:1", "127.0.0.1", daemon.http, "[::1]:9100", "127.9.9.9"):
             self.assertEqual(self.ask_raw(daemon, f"Host: {host}"), 200, host)
@@ -480,7 +480,7 @@ class HttpTest(harness.TestCase):
         daemon.end()
 
     def test_more_hosts(self):
-        """A reload changes them; the address of the server is one of them."""
+        """A reload changes the hosts. The address of the server is always accepted."""
         listen = "127.0.0.1:0\nhosts = metrics.example.net, 2001:db8::7"
         daemon = self.serve_http(listen)
         for host in ("metrics.example.net", "Metrics.Example.Net.:80", "[2001:db8::7]", "localhost"):
@@ -495,7 +495,7 @@ class HttpTest(harness.TestCase):
         daemon.end()
 
     def test_hosts_at_a_path(self):
-        """No browser gets there."""
+        """Browsers cannot use AF_UNIX sockets."""
         with tempfile.TemporaryDirectory() as directory:
             daemon = self.serve_http(f"unix:{directory}/http")
             self.assertEqual(self.get(daemon, "/healthz", headers={"Host": "any.example"})[0], 200)
@@ -503,7 +503,7 @@ class HttpTest(harness.TestCase):
             daemon.end()
 
     def test_conflicting_lengths(self):
-        """A proxy could take the rest for another request than we do."""
+        """A proxy could parse the remaining bytes as another request than the server."""
         daemon = self.serve_http()
         host = "Host: localhost"
         for method in ("GET", "POST", "HEAD"):
@@ -516,7 +516,7 @@ class HttpTest(harness.TestCase):
         daemon.end()
 
     def test_garbage(self):
-        """What is no request is refused, or waited for until its time is over."""
+        """Invalid requests are refused, or closed after the time limit."""
         daemon = self.serve_http()
         asked = []
         for garbage in (b"\0" * 100, b"\r\n\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
@@ -551,7 +551,8 @@ class HttpTest(harness.TestCase):
         daemon.end()
 
     def test_half_open_connections_of_one_client(self):
-        """One address has its share; beyond it connections are closed at once, and others are served."""
+        """One address may use its share of connections. Further ones are closed at once, and other addresses are
+        served."""
         daemon = self.serve_http()
         held = [self.raw(daemon, "127.0.0.2") for _ in range(3 * EACH)]
         for sock in held[1::2]:
@@ -571,7 +572,7 @@ class HttpTest(harness.TestCase):
         daemon.end()
 
     def test_more_connections_than_there_may_be(self):
-        """Those who wait are served when the slow ones have had their time; datagrams flow meanwhile."""
+        """Waiting clients are served after the slow ones reach their time limit. Datagrams flow meanwhile."""
         daemon = self.serve_http()
         begin = time.monotonic()
         held = [self.raw(daemon, f"127.0.0.{2 + i % 5}") for i in range(CONNECTIONS)]
@@ -583,7 +584,7 @@ class HttpTest(harness.TestCase):
             self.assert_echoes(client, daemon.address("e"), b"%f" % time.monotonic())
             for sock in held:
                 with contextlib.suppress(ConnectionError):
-                    sock.send(b"G")  # a byte now and then keeps none of them alive
+                    sock.send(b"G")  # a byte at intervals does not extend the time limit
             asker.join(0.3)
         self.assertEqual(served, [200])
         self.assertGreater(time.monotonic() - begin, REQUEST_S - 2)
@@ -591,7 +592,7 @@ class HttpTest(harness.TestCase):
         daemon.end()
 
     def test_a_client_that_does_not_read(self):
-        """A large page, and a window that is closed: the connection ends, and costs nobody anything."""
+        """A large page and a closed window: the connection ends, and other clients are not affected."""
         peers = "".join(f"[peer:p{i}]\naddress = 127.0.0.1:{i + 1}\n" for i in range(500))
         daemon = self.serve_http(more=peers)
         sock = socket.socket()
@@ -610,7 +611,7 @@ class HttpTest(harness.TestCase):
         daemon.end()
 
     def test_no_descriptor_for_a_connection(self):
-        """The loop does not spin, and goes on where it left off."""
+        """The loop does not spin, and continues when descriptors are available."""
         daemon = self.serve_http()
         self.assert_serves(daemon)
         self.assert_rests_without_descriptors(daemon)
@@ -639,7 +640,7 @@ class HttpTest(harness.TestCase):
             fields = file.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def test_an_end_amid_requests(self):
+    def test_an_end_during_requests(self):
         daemon = self.serve_http()
         held = [self.raw(daemon) for _ in range(5)]
         for sock in held:
@@ -648,7 +649,7 @@ class HttpTest(harness.TestCase):
         daemon.end()
         self.assertLess(daemon.ending_seconds, 5)
 
-    def test_datagrams_flow_while_many_ask(self):
+    def test_datagrams_flow_during_many_requests(self):
         daemon = self.serve_http()
         stop = threading.Event()
 

@@ -1,4 +1,5 @@
-"""The lesson's two programs, written with Python's socket, encode and decode, talk to ours: in every combination."""
+"""The two programs of the lesson, written with Python's socket, encode and decode, exchange datagrams with ours, in
+every combination."""
 import itertools
 import os
 import subprocess
@@ -11,9 +12,9 @@ import tool
 LESSON = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "lesson")
 ENCODINGS = ("utf-8", "gbk")
 RULES = ("strict", "ignore", "replace")
-LINES = ["hello", "你好, udp", "", "€100 ½", "a🙂b é"]  # GBK has no code for ½, 🙂 and é's neighbours of other scripts
+LINES = ["hello", "你好, udp", "", "€100 ½", "a🙂b é"]  # GBK has no code for ½, 🙂 and letters such as é from other scripts
 
-# As a broken sender would say them.
+# The bytes of a broken sender.
 TORN = {"utf-8": ["你好".encode()[:-1], b"a\xffb\xc0\xaf", b"\xed\xa0\x80"], "gbk": ["你好".encode("gbk")[:-1], b"\xffa\x80", b"\x81 "]}
 
 
@@ -72,8 +73,8 @@ class LessonTest(harness.TestCase):
             with self.subTest([getattr(kind, "__name__", kind) for kind in kinds_and_rules]):
                 yield kinds_and_rules
 
-    def test_what_is_said_is_heard(self):
-        """Any sender, any receiver: what Python's encode() and decode() make of it, is what is shown."""
+    def test_the_receiver_shows_the_sent_text(self):
+        """Any sender and any receiver: the output is the result of Python's encode() and decode()."""
         for sender, receiver, encoding, rule in self.each((python_sender, our_sender),
                                                           (PythonReceiver, OurListener, OurDaemon)):
             lines = [line for line in LINES if rule != "strict" or self.can_be_said(line, encoding)]
@@ -89,7 +90,7 @@ class LessonTest(harness.TestCase):
             return False
 
     def test_the_same_bytes(self):
-        """Ours sends what Python sends."""
+        """Our program sends the same bytes as Python."""
         sock = self.udp()
         for encoding, rule in itertools.product(ENCODINGS, ("ignore", "replace")):
             said = []
@@ -98,16 +99,16 @@ class LessonTest(harness.TestCase):
                 said.append([sock.recv(65536) for _ in LINES])
             self.assertEqual(said[0], said[1])
 
-    def test_what_cannot_be_said(self):
-        """Under strict both refuse it, and send what came before."""
+    def test_text_that_cannot_be_encoded(self):
+        """With strict, both refuse the line, and have sent the lines before it."""
         sock = self.udp()
         for sender in (python_sender, our_sender):
             self.assertEqual(sender(sock.getsockname()[1], "gbk", "strict")(["one", "🙂"]), 1)
             self.assertEqual(sock.recv(65536), b"one")
             self.assert_nothing_waits(sock)
 
-    def test_what_cannot_be_decoded(self):
-        """Ours shows what Python shows."""
+    def test_bytes_that_cannot_be_decoded(self):
+        """Our program shows the same text as Python."""
         for receiver, encoding, rule in self.each((OurListener, OurDaemon)):
             python, ours, client = PythonReceiver(self, encoding, rule), receiver(self, encoding, rule), self.udp()
             for payload, there in itertools.product(TORN[encoding], (python, ours)):

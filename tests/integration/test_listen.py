@@ -16,7 +16,7 @@ HELLO = "你好, udp"
 
 
 def sockets_of(pid):
-    """Their inodes. Descriptors may go while they are looked at."""
+    """Returns the inodes of the sockets. Descriptors may close during the search."""
     inodes = set()
     for fd in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(OSError):
@@ -31,7 +31,7 @@ class ListenTest(harness.TestCase):
         return listener.ready()
 
     def hear(self, listener, payload):
-        """What it shows of one datagram, without whence it came."""
+        """Returns the output for one datagram, without the source."""
         client, count = self.udp(), len(listener.output) + 1
         client.sendto(payload, listener.address("listen"))
         line = listener.await_output(count)[-1]
@@ -39,7 +39,7 @@ class ListenTest(harness.TestCase):
         self.assertTrue(line.startswith(source), (line, source))
         return line.removeprefix(source)
 
-    def test_who_said_what(self):
+    def test_source_and_text(self):
         listener = self.listen("127.0.0.1:0")
         self.assertEqual(self.hear(listener, HELLO.encode()), HELLO)
         self.assertEqual(self.hear(listener, b""), "")
@@ -54,8 +54,8 @@ class ListenTest(harness.TestCase):
         for rule, shown in (("strict", "61ff62"), ("replace", "a\ufffdb"), ("ignore", "ab"), ("backslashreplace", r"a\xffb")):
             self.assertEqual(self.hear(self.listen("--errors", rule, "127.0.0.1:0"), b"a\xffb"), shown)
 
-    def test_a_line_whatever_is_said(self):
-        """Of any bytes, up to the most that a datagram has; and it can be undone."""
+    def test_any_bytes_make_one_line(self):
+        """The payloads have any bytes and up to the largest size. The line is reversible."""
         listener = self.listen("127.0.0.1:0")
         for payload in (b"a\r\nb\0", "\u202e\u2028\x1b[31m\x85".encode(), b'"\\', bytes(range(256)), b"\n" * 65507,
                         b"\xff" * 65507):
@@ -76,7 +76,7 @@ class ListenTest(harness.TestCase):
         self.assert_nothing_waits(client)
 
     def test_a_port_alone(self):
-        """Of both families."""
+        """The listener is on both families."""
         listener = self.listen("0")
         ports = [listener.address("listen", number) for number in (1, 2)]
         self.assertEqual([host for host, _ in ports], ["0.0.0.0", "::"])
@@ -104,7 +104,7 @@ class ListenTest(harness.TestCase):
         self.assertEqual(listener.lines, [])
 
     def port_of(self, listener):
-        """Of one that does not say it: as the kernel has it."""
+        """Returns the port of a listener without status lines, from the kernel."""
         def find():
             inodes = sockets_of(listener.process.pid)
             with open("/proc/net/udp", encoding="ascii") as table:
@@ -119,8 +119,8 @@ class ListenTest(harness.TestCase):
             user = re.search(r"^Uid:\s(.*)$", status.read(), re.MULTILINE)[1]
         self.assertEqual(set(user.split()), {"65534"})
 
-    def test_nobody_reads(self):
-        """Then there is nothing to go on for."""
+    def test_the_reader_is_gone(self):
+        """The command then has no purpose and ends."""
         process = tool.start("listen", "127.0.0.1:0", stdin=subprocess.DEVNULL)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.kill)
@@ -133,8 +133,8 @@ class ListenTest(harness.TestCase):
         self.assertEqual(process.wait(harness.PATIENCE), 0)
         self.assertIn(b"the last 1 records could not be written", process.stderr.read())
 
-    def test_what_is_not_to_be_had(self):
-        """The reason names neither a file nor a key: there are none."""
+    def test_addresses_that_cannot_be_bound(self):
+        """The reason names no file and no key, because the user wrote none."""
         port = self.udp().getsockname()[1]
         for address, why in ((f"127.0.0.1:{port}", "another program uses it"), ("192.0.2.77:1", "no interface has"),
                              ("unix:/nowhere/s", "the directory does not exist: create it")):

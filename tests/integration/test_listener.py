@@ -1,4 +1,4 @@
-"""Where a listener listens: families, several addresses, AF_UNIX, and what stands in its way."""
+"""The addresses of a listener: families, several addresses, AF_UNIX, and conflicts."""
 import os
 import re
 import shutil
@@ -15,7 +15,7 @@ def unprivileged_port_start():
 
 
 def without(capability):
-    """A wrapper that takes one right from the daemon, even where root starts it."""
+    """Returns a wrapper that removes one capability from the daemon, even if root starts it."""
     if os.geteuid() != 0:
         return []
     if not shutil.which("setpriv"):
@@ -43,7 +43,7 @@ class ListenerTest(harness.TestCase):
         self.assertEqual(daemon.end()["listener a"]["echoed"], 2)
 
     def test_replies_leave_from_the_address_written_to(self):
-        """All of 127/8 is ours: a wildcard socket that left the choice to the kernel would answer from 127.0.0.1."""
+        """All of 127/8 is local: a wildcard socket that lets the kernel choose would reply from 127.0.0.1."""
         daemon = self.serve("[listener:a]\naddress = 0.0.0.0:0\naction = echo\n")
         port = daemon.address("a")[1]
         for host in ("127.0.0.1", "127.0.0.2", "127.3.2.1"):
@@ -71,14 +71,14 @@ class ListenerTest(harness.TestCase):
         self.assertRegex(said, rf"error: .*\.ini:2: \[listener:a\] address: {host}:{port}: another program uses it")
         self.assertEqual(len(re.findall("error", said)), 1, said)
 
-    def test_a_second_daemon_gets_no_share_of_the_port(self):
+    def test_a_second_daemon_cannot_share_the_port(self):
         for workers in (1, 4):
             first = self.serve(f"[udprelayd]\nworkers = {workers}\n[listener:a]\naddress = *:0\naction = echo\n")
             said = self.refused(f"[udprelayd]\nworkers = {workers}\n[listener:a]\naddress = *:{first.address('a')[1]}\n"
                                 "action = echo\n", 1)
             self.assertIn("another program uses it", said)
 
-    def test_all_that_cannot_be_bound_is_told(self):
+    def test_all_bind_errors_are_reported(self):
         host, port = self.udp().getsockname()
         said = self.refused(f"[listener:a]\naddress = {host}:{port}\naction = echo\n"
                             "[listener:b]\naddress = 192.0.2.77:7799\naction = echo\n", 1)
@@ -96,7 +96,7 @@ class ListenerTest(harness.TestCase):
         self.assertEqual(daemon.address("a")[0], "192.0.2.77")
         daemon.end()
 
-    def test_clipped_buffers_are_told(self):
+    def test_clipped_buffers_are_logged(self):
         daemon = self.serve("[listener:a]\naddress = 127.0.0.1:0\naction = echo\nreceive_buffer = 1000M\n"
                             "send_buffer = 1000M\n", wrapper=without("net_admin"))
         daemon.await_line(r"warning: listener a: receive_buffer: asked for 1048576000 bytes, the kernel grants \d+: "
@@ -147,18 +147,18 @@ class UnixTest(harness.TestCase):
         daemon.end()
         self.assertFalse(os.path.exists(self.path), "the socket's file stays behind")
 
-    def test_a_sender_without_a_name_cannot_be_answered(self):
+    def test_a_sender_without_a_name_gets_no_reply(self):
         daemon = self.serve(self.config)
         self.client(None).sendto(b"who am I?", self.path)
         record = daemon.records(1)[0]
         self.assertEqual((record["source"], record["verdict"]), ("unix:", "dropped:no_return"))
         self.assertEqual(daemon.end()["listener a"]["no_return"], 1)
 
-    def test_descriptors_that_come_along_are_closed(self):
-        """Nobody fills the daemon's table of files from outside."""
+    def test_descriptors_in_a_datagram_are_closed(self):
+        """A sender must not be able to fill the descriptor table of the daemon."""
         daemon = self.serve(self.config)
         client = self.client()
-        daemon.summary()  # after its start, which opens descriptors after it is ready
+        daemon.summary()  # after its start: it opens more descriptors after the line `ready`
         before = len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
         for i in range(20):
             client.connect(self.path)
@@ -181,7 +181,7 @@ class UnixTest(harness.TestCase):
         daemon.end()
         self.assertTrue(os.path.exists(self.path))
 
-    def test_a_left_over_socket_is_taken_over(self):
+    def test_a_socket_file_without_a_program_is_replaced(self):
         self.client("socket").close()
         daemon = self.serve(self.config)
         client = self.client()
@@ -189,7 +189,7 @@ class UnixTest(harness.TestCase):
         self.assertEqual(client.recv(100), b"hello")
         daemon.end()
 
-    def test_a_socket_in_use_is_not(self):
+    def test_a_socket_in_use_is_not_replaced(self):
         self.client("socket")
         self.assertIn("another program uses it", self.refused(self.config, 1))
         self.assertTrue(stat.S_ISSOCK(os.stat(self.path).st_mode))

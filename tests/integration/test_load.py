@@ -1,4 +1,4 @@
-"""`udprelay load` against servers that do wrong: each fault is told by its name. And whom it loads, and how long."""
+"""`udprelay load` against faulty servers: the report names each fault. Also its targets and its end."""
 import json
 import os
 import re
@@ -17,11 +17,11 @@ from faulty_servers import (Counted, FaultyServer, Relay, confusing, doubling, f
 
 UDP_SEGMENT, UDP_GRO = 103, 104  # <linux/udp.h>
 CLEAN = ("lost", "duplicated", "reordered", "misdelivered", "unsent", "refused")
-SECONDS = 0.15  # of a load, unless it is said otherwise
+SECONDS = 0.15  # seconds of a load, unless a test sets another time
 
 
 def without_right_to_raise():
-    """What starts a program that may not raise its limits, even as root."""
+    """Returns a wrapper that fixes the descriptor limit, also for root."""
     return ["setpriv", "--bounding-set=-sys_resource"] if os.geteuid() == 0 else []
 
 
@@ -52,12 +52,12 @@ class LoadTestCase(harness.TestCase):
         return json.loads(out)
 
     def go(self, process):
-        """What the load came to, once the sessions are there."""
+        """Returns the result of the load after its sessions are open."""
         self.assertEqual(process.stdout.readline(), b"ready\n")
         return self.result(process, b"go\n")
 
     def peers(self, process):
-        """What the line says that comes first."""
+        """Returns the addresses in the first line of output."""
         addresses = [text.rpartition(":") for text in process.stdout.readline().decode().split()]
         return [(host.strip("[]"), int(port)) for host, _, port in addresses]
 
@@ -83,7 +83,7 @@ class FaultTest(LoadTestCase):
                 self.assert_all_back(self.load(faithful, *options))
 
     def test_large_datagrams(self):
-        """One at a time: a server's buffer may hold no more."""
+        """One datagram at a time, because the buffer of a server may hold only one."""
         for size in ("65507", "1473"):
             self.assert_all_back(self.load(faithful, "-s", size), least=10)
 
@@ -94,7 +94,7 @@ class FaultTest(LoadTestCase):
         self.assert_clean(result, "lost")
 
     def test_loss_in_a_closed_loop(self):
-        """What is under way is given up when nothing comes any more."""
+        """If no more replies arrive, the datagrams in flight count as lost."""
         result = self.load(lossy, "-d", "8")
         self.assertGreater(result["sent"], 15)
         self.assertGreater(result["lost"], 1)
@@ -115,17 +115,17 @@ class FaultTest(LoadTestCase):
         self.assertAlmostEqual(result["misdelivered"] / result["sent"], 0.1, delta=0.03)
         self.assert_clean(result, "misdelivered", "lost")
 
-    def test_what_nobody_sent(self):
+    def test_datagrams_from_other_runs(self):
         result = self.load(inventing, "-f", "2", "-r", "500")
         self.assertEqual((result["misdelivered"], result["received"]), (7, result["sent"]))
         self.assert_clean(result, "misdelivered")
 
 
 class PeersTest(LoadTestCase):
-    """Receivers, echoing peers, idle sessions, and the handshakes before the load."""
+    """Receivers, echo peers, idle sessions, and the opening of sessions before the load."""
 
     def test_receivers(self):
-        """A forwarder's peers each see everything."""
+        """Each peer of a forwarder gets all datagrams."""
         process = self.start("--receivers", "2", "-d", "16", "-")
         peers = self.peers(process)
         server = self.server(lambda server, n, data, address: [server.send(data, peer) for peer in peers])
@@ -142,7 +142,7 @@ class PeersTest(LoadTestCase):
         return self.go(process)
 
     def test_echoing_peers(self):
-        """Few and many, of few and many flows, that are themselves the target."""
+        """Few and many echo peers with few and many flows. They are the target themselves."""
         for options in (["1", "-d", "16"], ["1", "-f", "20", "-d", "2"], ["7", "-f", "3", "-d", "8", "--hold"],
                         ["1", "-d", "200", "-t", "50"], ["6", "-f", "9", "-d", "30", "-t", "7", "-s", "1400"],
                         ["2", "-f", "3", "-r", "5000", "--hold"], ["2", "-6", "-d", "16"]):
@@ -154,8 +154,8 @@ class PeersTest(LoadTestCase):
                 self.aim(process, (f"[{host}]" if ":" in host else host, port))
                 self.assert_all_back(self.go(process) if "--hold" in options else self.result(process))
 
-    def test_where_peers_are(self):
-        """Where the target can reach them: towards it, if it is known."""
+    def test_addresses_of_peers(self):
+        """The peers are bound to the address that the target can reach, if the target is known."""
         for host, shown in (("127.0.0.2", "127.0.0.1"), ("::1", "::1")):
             process = self.start("--echo-peers", "3", "-r", "100", *map(str, self.server(faithful, host).target))
             self.assertEqual({peer for peer, _ in self.peers(process)}, {shown})
@@ -164,7 +164,7 @@ class PeersTest(LoadTestCase):
         self.assertEqual(self.peers(process)[0][0], "127.0.0.3")
 
     def test_a_train_goes_back_as_a_train(self):
-        """Segments and the shorter last one, in one piece; a single datagram as such."""
+        """A train and its shorter last datagram return as one message; a single datagram returns alone."""
         sock = self.udp()
         process = self.start("--echo-peers", "1", "-r", "10", "--hold", "-")
         peer, = self.peers(process)
@@ -187,20 +187,20 @@ class PeersTest(LoadTestCase):
                 self.assert_all_back(self.relay(lambda n, flow: flow, *options))
 
     def test_answers_to_the_wrong_client(self):
-        """A relay that mixes its clients up, once all have spoken."""
+        """The relay sends replies to the wrong client after all clients have sent a datagram."""
         result = self.relay(lambda n, flow: (flow + 1) % 7 if n >= 7 and n % 10 == 0 else flow, "-f", "7", "-r", "1000")
         self.assertAlmostEqual(result["misdelivered"] / result["sent"], 0.1, delta=0.03)
         self.assertEqual(result["lost"], result["misdelivered"])
         self.assert_clean(result, "misdelivered", "lost")
 
     def test_answers_to_an_idle_client(self):
-        """It is open during the load, and what comes there is seen."""
+        """The session is open during the load, and its replies are counted."""
         result = self.relay(lambda n, flow: 6 if n == 20 else flow, "-f", "2", "--idle", "5", "-r", "200")
         self.assertEqual((result["misdelivered"], result["lost"]), (1, 1))
         self.assert_clean(result, "misdelivered", "lost")
 
     def test_idle_sessions(self):
-        """Each says one thing, before the load; the load comes from the others."""
+        """Each idle session sends one datagram before the load. The load uses the other sessions."""
         counted = Counted()
         process = self.start("-f", "3", "-d", "4", "--idle", "150", "--hold", *map(str, self.server(counted).target))
         self.assertEqual(process.stdout.readline(), b"ready\n")
@@ -218,14 +218,14 @@ class PeersTest(LoadTestCase):
         result = self.result(self.start("-n", "0.2", "--idle", "70", "-r", "100", *map(str, self.server(counted).target)))
         self.assertEqual(sorted(counted.sources.values()), [1] * 70 + [21])
         self.assertEqual((result["greeted"], result["sent"]), (71, 91))
-        self.assertAlmostEqual(result["sent_per_second"], 100, delta=1)  # greetings do not count
+        self.assertAlmostEqual(result["sent_per_second"], 100, delta=1)  # the datagrams that open sessions do not count
 
     def test_unanswered_greetings(self):
-        """They are not waited for without end, and count as lost."""
+        """The wait for their replies is limited, and they count as lost."""
         result = self.go(self.start("-f", "2", "--idle", "38", "-r", "20", "-n", "0.1", "--hold",
                                     *map(str, self.server(lossy).target)))
         self.assertEqual(result["greeted"], 36)
-        self.assertIn(result["lost"], (4, 5))  # of the load, one in ten as well
+        self.assertIn(result["lost"], (4, 5))  # datagrams of the load; one in ten is lost, too
         self.assert_clean(result, "lost")
 
     def test_no_greeting_answered(self):
@@ -242,7 +242,7 @@ class PeersTest(LoadTestCase):
 
 class PaceTest(LoadTestCase):
     def test_the_rate_is_kept(self):
-        """To the datagram, however it falls into trains."""
+        """The number of datagrams is exact, for any train size."""
         for options, sent in ((["-r", "1000", "-f", "7"], 200), (["-r", "100", "-t", "4"], 20),
                               (["-r", "70", "-t", "8"], 16), (["-r", "1"], 1), (["-r", "20000", "-t", "10"], 4000)):
             with self.subTest(options):
@@ -251,7 +251,7 @@ class PaceTest(LoadTestCase):
                 self.assertGreater(result["received"], 0)
 
     def test_latency_counts_from_when_a_datagram_was_due(self):
-        """While the generator stands still, most of the datagrams are due, and are sent late: that is seen."""
+        """While the generator is stopped, most datagrams become due and are sent late: the latency shows this."""
         def stop(server, n, data, address):
             server.send(data, address)
             if n == 50:
@@ -269,7 +269,7 @@ class PaceTest(LoadTestCase):
         self.assertGreater(result["p90_us"], 140000)
         self.assertGreater(result["max_us"], 180000)
 
-    def test_it_sleeps_while_nothing_is_due(self):
+    def test_it_sleeps_while_no_datagram_is_due(self):
         process = tool.start("load", "--json", "-r", "10", "-n", "0.6", *self.server(faithful).target)
         self.addCleanup(process.communicate)
         _, status, used = os.wait4(process.pid, 0)
@@ -279,10 +279,11 @@ class PaceTest(LoadTestCase):
 
 
 class TargetTest(LoadTestCase):
-    """Whom it loads."""
+    """The permitted targets."""
 
     def refused(self, *words):
-        """Refused targets are of networks that are nobody's (RFC 5737, RFC 3849), should they be loaded after all."""
+        """Refused targets are in the documentation networks (RFC 5737, RFC 3849), in case they are loaded by
+        mistake."""
         begin = time.monotonic()
         status, out, said = tool.run("load", "-n", "60", *words)
         self.assertEqual((status, out), (64, ""), words)
@@ -297,17 +298,18 @@ class TargetTest(LoadTestCase):
                              "may load it\n")
 
     def test_groups_and_broadcast(self):
-        """Whoever owns them. That 127.255.255.255 is one, the kernel knows."""
+        """The owner of the addresses does not matter. Only the kernel knows that 127.255.255.255 is a broadcast
+        address."""
         for host in ("233.252.0.1", "255.255.255.255", "ff02::db8:1%lo", "::ffff:233.252.0.1", "127.255.255.255"):
             self.assertIn(" is not the address of one host: write another address\n", self.refused("--yes-i-own-it", host, "7"))
 
-    def test_of_a_target_that_comes_later(self):
+    def test_a_target_from_standard_input(self):
         status, _, said = tool.run("load", "--echo-peers", "1", "-", input="192.0.2.1:7\n")
         self.assertEqual(status, 64)
         self.assertIn("--yes-i-own-it", said)
 
     def test_ipv6(self):
-        """Of its own, and as IPv4 looks to it."""
+        """An IPv6 address, and an IPv4 address in IPv4-mapped form."""
         _, port6 = self.server(faithful, "::1").target
         _, port4 = self.server(faithful).target
         for words in (["::1", port6], ["-6", f"[::1]:{port6}"], ["-b", "::1", "-t", "4", "::1", port6],
@@ -342,8 +344,8 @@ class TargetTest(LoadTestCase):
             with self.subTest(words):
                 self.assertIn("Try `udprelay load --help`.", self.refused(*words, *target))
 
-    def test_files_that_may_be_open(self):
-        """As many as it needs, or it says how many it may have."""
+    def test_descriptor_limit(self):
+        """It raises the limit as needed, or reports the limit."""
         target = [*map(str, self.server(faithful).target)]
         for limits, status, said in ((may_open(64, 1024), 0, ""),
                                      (may_open(64, 64), 69,
@@ -356,10 +358,11 @@ class TargetTest(LoadTestCase):
 
 
 class EndTest(LoadTestCase):
-    """How it ends, and what it says then."""
+    """The end of a load, and its messages."""
 
     def test_nobody_listens(self):
-        """The port is taken, by a socket that hears only one sender, so that nobody else gets it meanwhile."""
+        """The port belongs to a socket that receives from one sender only, so no other program can bind it
+        meanwhile."""
         for host in ("127.0.0.1", "::1"):
             sock = self.udp(host)
             sock.connect((host, 9))
@@ -373,7 +376,7 @@ class EndTest(LoadTestCase):
                     self.assertEqual((status, said), (69, f"udprelay: no program listens at {shown} (ICMP)\n"))
                     self.assertLess(time.monotonic() - begin, 5)
 
-    def test_nobody_listens_any_more(self):
+    def test_the_server_stops(self):
         def end(server, n, data, address):
             server.send(data, address)
             server.ends = n == 100
@@ -394,7 +397,7 @@ class EndTest(LoadTestCase):
         self.assertIsNone(result["p50_us"])
 
     def test_signals(self):
-        """It is asked to end once there is something to report, whether it is busy or sleeps."""
+        """The signal arrives after the first replies, while the load is busy or sleeps."""
         for number, options, count in ((signal.SIGINT, ["-d", "4"], 100), (signal.SIGTERM, ["-r", "20"], 3)):
             server = self.server(faithful)
             process = tool.start("load", "--json", "-n", "3600", *options, *server.target)
@@ -407,8 +410,8 @@ class EndTest(LoadTestCase):
             self.assertGreaterEqual(result["received"], count)
             self.assert_clean(result)
 
-    def test_a_second_signal_does_not_wait_for_answers(self):
-        """Repetitions of one answer go on, so that the wait for the others would not end by itself."""
+    def test_a_second_signal_does_not_wait_for_replies(self):
+        """Duplicates of one reply continue, so the wait for the others would not end by itself."""
         server = self.server(keeping)
         process = tool.start("load", "--json", "-n", "3600", "-r", "20", *server.target)
         self.addCleanup(process.communicate)
@@ -417,7 +420,7 @@ class EndTest(LoadTestCase):
         end = time.monotonic() + harness.PATIENCE
         while process.poll() is None and time.monotonic() < end:
             server.send(*server.kept)
-            process.send_signal(signal.SIGINT)  # signals that come together are one
+            process.send_signal(signal.SIGINT)  # the kernel merges signals that arrive together
             threading.Event().wait(0.02)
         self.assertIsNotNone(process.poll(), "it waits for answers after the second signal")
         result = json.load(process.stdout)
@@ -425,7 +428,7 @@ class EndTest(LoadTestCase):
         self.assertGreaterEqual(result["received"], 1)
 
     def test_text(self):
-        """The numbers for people are those for programs, which unit tests look at."""
+        """The text has the same numbers as JSON, which unit tests check."""
         host, port = self.server(lossy).target
         status, out, said = tool.run("load", "-f", "2", "-r", "1000", "-n", "0.2", host, port)
         self.assertEqual((status, said), (0, ""))
@@ -445,7 +448,7 @@ $""")
             self.assertAlmostEqual(float(shown[1]), seconds, delta=0.2)
             for i, rate in ((2, 1000), (3, 1000), (4, 512)):
                 self.assertAlmostEqual(int(shown[i]), rate, delta=0.2 * rate)
-        terminal.await_text(rb"^\r\x1b\[K127\.0\.0\.1:\d+: 1 flow, ")  # nothing is left of it
+        terminal.await_text(rb"^\r\x1b\[K127\.0\.0\.1:\d+: 1 flow, ")  # the line is cleared
         terminal.await_text(rb"latency +min ")
         self.assertEqual(terminal.status(), 0)
 

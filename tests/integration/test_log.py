@@ -29,8 +29,8 @@ class LogTest(harness.TestCase):
         daemon.end()
         self.assertEqual([line for line in daemon.lines if " info: " in line], [])
 
-    def test_nothing_but_errors(self):
-        """It says nothing at all: that it runs shows in its answers."""
+    def test_only_errors(self):
+        """The daemon logs no line. Its replies show that it runs."""
         address = ("127.0.0.2", self.udp().getsockname()[1])
         daemon = self.start("[log]\nlevel = error\n[datagram_log]\ntarget = stdout\n"
                             f"[listener:a]\naddress = {address[0]}:{address[1]}\naction = echo\n")
@@ -48,7 +48,8 @@ class LogTest(harness.TestCase):
         self.assertEqual((daemon.wait(), daemon.lines), (0, []))
 
     def test_journal(self):
-        """Where systemd says that standard error is the journal, each line begins with its priority, and has no time."""
+        """If JOURNAL_STREAM says that standard error is the journal, each line begins with its priority and has no
+        time."""
         directory = tempfile.TemporaryDirectory(prefix="udprelayd-journal-")
         self.addCleanup(directory.cleanup)
         journal = os.path.join(directory.name, "journal")
@@ -70,7 +71,7 @@ class LogTest(harness.TestCase):
         self.assertEqual(lines[-1], "<5>ended")
 
     def test_notifications(self):
-        """What Type=notify waits for."""
+        """The messages for Type=notify."""
         if not harness.built_with("systemd"):
             self.skipTest("built without libsystemd")
         directory = tempfile.TemporaryDirectory(prefix="udprelayd-notify-")

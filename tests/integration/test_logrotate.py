@@ -1,4 +1,4 @@
-"""The logrotate file, with the real logrotate and the real daemon: no record is lost, and none is doubled."""
+"""The logrotate file with the real logrotate and the real daemon: no record is lost or duplicated."""
 import glob
 import gzip
 import os
@@ -12,7 +12,7 @@ import threading
 
 import harness
 
-# Where Debian has it is not in every user's PATH.
+# Debian installs logrotate in a directory that is not in every user's PATH.
 LOGROTATE = shutil.which("logrotate", path=os.environ.get("PATH", "") + ":/usr/sbin")
 RULES = os.path.join(os.environ.get("UDPRELAYD_CONF", "conf"), "logrotate", "udprelayd")
 BATCH = 50
@@ -35,7 +35,7 @@ class LogrotateTest(harness.TestCase):
                           "[listener:a]\naddress = 127.0.0.1:0\naction = echo\n")
 
     def write_rules(self, pid):
-        """The installed ones, for this directory and this process."""
+        """Returns the installed rules, for this directory and this process."""
         text = read(RULES)
         text, logs = re.subn(r"^/var/log/udprelayd/\*\.log ", f"{self.directory}/*.log ", text, flags=re.MULTILINE)
         text, signals = re.subn(r"^\t\t.*\bsystemctl kill -s USR2 udprelayd\.service$", f"\t\tkill -USR2 {pid}", text,
@@ -54,7 +54,7 @@ class LogrotateTest(harness.TestCase):
         self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
 
     def talk(self, address, stop):
-        """Numbers, until it is told to stop; a batch is sent once the one before was echoed. Returns how many."""
+        """Sends numbers until the test stops it, each batch after the echo of the previous one. Returns their count."""
         client, count = self.udp(), 0
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         while not stop.is_set():
@@ -66,7 +66,7 @@ class LogrotateTest(harness.TestCase):
         return count
 
     def files(self):
-        """Those with records, the oldest first."""
+        """Returns the files with records, the oldest first."""
         def age(path):
             number = re.search(r"\.log\.(\d+)", path)
             return int(number[1]) if number else 0
@@ -98,7 +98,7 @@ class LogrotateTest(harness.TestCase):
                          [str(number) for number in range(sent[0])])
         self.assertEqual(len(text.splitlines()), sent[0])
 
-    def test_an_empty_log_stays(self):
+    def test_an_empty_log_is_not_rotated(self):
         daemon = self.serve_to_file()
         self.rotate(self.write_rules(daemon.process.pid))
         self.assertEqual([os.path.basename(path) for path in self.files()], ["datagrams.log"])

@@ -1,4 +1,5 @@
-"""Loops between hosts, in namespaces: forged datagrams start them, and each ends within the bound of the manual."""
+"""Loops between hosts in network namespaces. Forged datagrams start them, and each ends within the bound of the
+manual."""
 import ctypes
 import os
 import shutil
@@ -16,7 +17,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 HOSTS = ("h1", "h2", "h3")
 PORTS = {"h1": 7701, "h2": 7702, "h3": 7703}
 FOREIGN_PORT = 7009
-BOUND = 256  # datagrams of one daemon for each forged one, on average
+BOUND = 256  # Maximum number of datagrams of one daemon for each forged one, on average.
 
 
 def ip_of(host):
@@ -28,7 +29,7 @@ def ip6_of(host):
 
 
 def set_up_network():
-    """Three hosts at one switch, and a forger at it, in this namespace."""
+    """Three hosts and a forger at one switch. The forger is in this namespace."""
     subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
     harness.ip("link", "set", "lo", "up")
     harness.ip("link", "add", "switch", "type", "bridge")
@@ -110,13 +111,13 @@ class LoopTest(harness.TestCase):
         return self.serve(config_of(host, action, peer, more), preexec_fn=lambda: enter(host))
 
     def sent(self, daemon):
-        """All datagrams that the daemon has sent."""
+        """Returns the number of datagrams that the daemon has sent."""
         counters = daemon.summary()
         return (counters["listener a"]["echoed"] + counters.get("peer p", {}).get("sent", 0)
                 + counters.get("relay a", {}).get("answered", 0))
 
     def await_silence(self, daemons):
-        """Waits until no daemon sends any more. Returns the number that each has sent."""
+        """Waits until no daemon sends. Returns the number of datagrams that each has sent."""
         end = time.monotonic() + 3 * harness.PATIENCE
         before = None
         while (now := [self.sent(daemon) for daemon in daemons]) != before:
@@ -132,7 +133,7 @@ class LoopTest(harness.TestCase):
         for i, payload in enumerate(payloads):
             self.forger.send(source, to, payload)
             if i % 100 == 99:
-                self.sent(daemons[0])  # not faster than the daemon answers
+                self.sent(daemons[0])  # not faster than the daemon replies
         daemons[0].await_counter("listener a", "received", received + len(payloads))
         after = self.await_silence(daemons)
         for first, last in zip(before, after):
@@ -169,7 +170,7 @@ class TwoHosts(LoopTest):
                 self.assert_all_end(daemons, source, self.address("h1"))
         return daemons
 
-    def test_pairs_that_send_on(self):
+    def test_pairs_of_forwards_and_relays(self):
         actions = ("forward", "convert", "relay")
         for first in actions:
             for second in actions:
@@ -198,7 +199,7 @@ class TwoHosts(LoopTest):
         self.assert_all_end(daemons, self.address("h2"), self.address("h1"))
         self.assert_all_end(daemons[::-1], self.address("h1"), self.address("h2"))
 
-    def test_without_the_guard_it_does_not_end(self):
+    def test_without_the_guard_the_loop_is_endless(self):
         daemons = [self.serve_on("h1", "forward", "h2", "loop_guard = off"),
                    self.serve_on("h2", "forward", "h1", "loop_guard = off")]
         self.forger.send(self.address("h2"), self.address("h1"), b"round")
@@ -229,7 +230,7 @@ class ThreeHosts(LoopTest):
                 daemon.end()
         ForeignEcho(self, "h2")
         daemons = [self.serve_on("h1", "relay", (ip_of("h2"), FOREIGN_PORT))]
-        # Each round passes the relay twice, and the guard cuts in both directions.
+        # Each round passes the relay twice, and the guard drops datagrams in both directions.
         self.assert_all_end(daemons, (ip_of("h3"), FOREIGN_PORT), self.address("h1"))
 
     def test_a_relay_with_one_response(self):
@@ -258,7 +259,7 @@ class ThreeHosts(LoopTest):
 
 class Multicast(LoopTest):
     def test_a_group_that_forwards_back(self):
-        """Datagrams of a group have a small hop limit from the beginning, so they are sent on all the same."""
+        """Datagrams to a group start with a small hop limit, so they are forwarded regardless of it."""
         daemon = self.serve(f"[datagram_log]\ntarget = off\n[listener:a]\naddress = 239.0.0.1:{PORTS['h1']}\n"
                             f"multicast = 239.0.0.1%eth0\naction = forward\npeers = p\n"
                             f"[peer:p]\naddress = {ip_of('h2')}:{PORTS['h2']}\n", preexec_fn=lambda: enter("h1"))

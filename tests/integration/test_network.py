@@ -1,4 +1,4 @@
-"""Between two hosts: network namespaces of our own, joined by two pairs of interfaces.
+"""Datagrams between two hosts: separate network namespaces, connected by two pairs of interfaces.
 
     near (the daemon)  near0 192.0.2.1/24, 192.0.2.11, 2001:db8::1     far0 192.0.2.2, 2001:db8::2    far (the clients)
                        near1 198.51.100.1/24                           far1 198.51.100.2
@@ -24,7 +24,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def set_up_network():
-    # `ip netns` keeps its namespaces there; ours are nobody else's.
+    # `ip netns` keeps its namespaces there. A separate mount hides ours from other programs.
     subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
     harness.ip("netns", "add", "far")
     for i in "01":
@@ -43,7 +43,7 @@ def set_up_network():
 
 
 def far_socket(family=socket.AF_INET):
-    """A socket in the other namespace: a thread of its own goes there to make it."""
+    """A socket in the other namespace. A separate thread enters the namespace to create it."""
     made = []
 
     def make():
@@ -102,7 +102,7 @@ class NetworkTest(harness.TestCase):
         self.assertEqual(daemon.end()["listener a"]["received"], 1)
 
     def test_broadcast(self):
-        """A datagram to everybody is answered from the address of the interface."""
+        """The reply to a broadcast leaves from the address of the interface."""
         daemon = self.serve("[listener:a]\naddress = 0.0.0.0:0\naction = echo\n")
         port = daemon.address("a")[1]
         client = self.far("192.0.2.2")
@@ -112,7 +112,7 @@ class NetworkTest(harness.TestCase):
         daemon.end()
 
     def test_a_broadcast_is_one_datagram(self):
-        """The kernel gives each worker's socket a copy; it is received, answered and counted once."""
+        """The kernel gives each worker's socket a copy. The broadcast is received, echoed and counted once."""
         daemon = self.serve("[udprelayd]\nworkers = 4\n[listener:a]\naddress = 0.0.0.0:0\naction = echo\n")
         port = daemon.address("a")[1]
         client = self.far("192.0.2.2")
@@ -123,9 +123,9 @@ class NetworkTest(harness.TestCase):
         self.assert_nothing_waits(client)
         self.assertEqual(daemon.end()["listener a"]["received"], 10)
 
-    def test_a_peer_that_is_everybody(self):
-        """A broadcast reaches ourselves, too: a forward that listens on the port would send it again. The kernel takes
-        the last address of a network as a broadcast address, whether or not the interface names it."""
+    def test_a_peer_with_a_broadcast_address(self):
+        """A broadcast reaches this host, too: a forward that listens on the port would send it again. For the kernel,
+        the last address of a network is a broadcast address even if the interface has none configured."""
         harness.ip("address", "add", "203.0.113.1/24", "dev", "near0")
         self.addCleanup(harness.ip, "address", "del", "203.0.113.1/24", "dev", "near0")
         for everybody in "192.0.2.255", "203.0.113.255", "255.255.255.255":
@@ -134,15 +134,16 @@ class NetworkTest(harness.TestCase):
                                     f"[peer:p]\naddress = {everybody}:7788\n", 78)
                 self.assertRegex(said, rf":6: \[peer:p\] address: `{everybody}:7788` is a broadcast address")
 
-    def test_the_other_end_of_a_pair_is_somebody(self):
-        """A network of two addresses has none for everybody."""
+    def test_a_network_with_a_prefix_of_31_bits_has_no_broadcast_address(self):
+        """Both of its addresses are hosts."""
         harness.ip("address", "add", "203.0.113.0/31", "dev", "near0")
         self.addCleanup(harness.ip, "address", "del", "203.0.113.0/31", "dev", "near0")
         self.serve("[listener:a]\naddress = 0.0.0.0:7788\naction = forward\npeers = p\n"
                    "[peer:p]\naddress = 203.0.113.1:7788\n").end()
 
-    def test_an_address_of_a_peer_that_comes_here(self):
-        """As one does that hosts share. Datagrams go round for no moment, and to the peer again once it is elsewhere."""
+    def test_this_host_gets_the_address_of_a_peer(self):
+        """Hosts that share an address do this. Datagrams never loop, and reach the peer again after the address has
+        moved back."""
         address = ["203.0.113.7/32", "dev", "near0"]
         harness.ip("route", "add", "203.0.113.7", "dev", "near0")
         self.addCleanup(harness.ip, "route", "del", "203.0.113.7", "dev", "near0")
@@ -168,7 +169,8 @@ class NetworkTest(harness.TestCase):
                 daemon.end()
 
     def test_replies_from_a_link_local_address(self):
-        """A client with another address that writes to our link-local one is answered from there."""
+        """A client writes to our link-local address from another address. The reply leaves from the link-local
+        address."""
         daemon = self.serve("[listener:a]\naddress = [::]:0\naction = echo\n")
         client = self.far("2001:db8::2")
         index = int(subprocess.check_output(["ip", "netns", "exec", "far", "cat", "/sys/class/net/far0/ifindex"]))
@@ -177,9 +179,9 @@ class NetworkTest(harness.TestCase):
         self.assertEqual((answer, source[0].split("%")[0]), (b"hello", "fe80::1"))
         daemon.end()
 
-    def test_a_slow_peer_costs_the_others_little(self):
-        """Behind a device that takes less than is offered: its copies are dropped and counted, and an echo on the same
-        worker is answered all the time."""
+    def test_a_slow_peer_delays_others_little(self):
+        """The peer is behind a slow device: its copies are dropped and counted, and an echo on the same worker replies
+        all the time."""
         if subprocess.run(["tc", "qdisc", "add", "dev", "near1", "root", "tbf", "rate", "400kbit", "burst", "4kb",
                            "limit", "10mb"]).returncode:
             self.skipTest("there is no tc, or no tbf in this kernel")
@@ -194,15 +196,15 @@ class NetworkTest(harness.TestCase):
         while time.monotonic() < end:
             client.sendto(b"x" * 1000, daemon.address("a"))
             begin = time.monotonic()
-            self.assert_echoes(other, daemon.address("e"), b"%d" % len(waits))  # never the same, as in a ring
+            self.assert_echoes(other, daemon.address("e"), b"%d" % len(waits))  # all different, because the ring guard drops repeated ones
             waits.append(time.monotonic() - begin)
         counters = daemon.end()
         self.assertGreater(counters["peer slow"]["dropped"], 0)
-        # Reading pauses at most a fifth of the time; twice that is allowed for here.
+        # Reading pauses at most a fifth of the time. The test allows twice as much.
         self.assertLess(sum(wait for wait in waits if wait > 0.005), 4 * 0.4)
 
-    def test_a_load_on_an_address_that_one_owns(self):
-        """It looks like anybody's, and must be called one's own."""
+    def test_a_load_on_an_own_public_address(self):
+        """The address looks public, so --yes-i-own-it is required."""
         daemon = self.serve("[datagram_log]\ntarget = off\n[listener:a]\naddress = 192.0.2.1:0\naction = echo\n")
         target = [*map(str, daemon.address("a"))]
         self.assertEqual(tool.run("load", "--json", "-n", "0.1", *target)[0], 64)
@@ -233,7 +235,7 @@ class NetworkTest(harness.TestCase):
         self.assertRegex(daemon.records(1)[0]["destination"], rf"^\[ff15::1234\]:{port}$")
         self.assertEqual(daemon.end()["listener a"]["received"], 1, "a copy for each worker?")
 
-    def test_multicast_on_another_interface_is_not_heard(self):
+    def test_multicast_on_another_interface_is_not_received(self):
         daemon = self.serve("[listener:a]\naddress = 0.0.0.0:0\naction = echo\nmulticast = 239.1.2.3%near1\n")
         port = daemon.address("a")[1]
         client = self.far("192.0.2.2")
@@ -243,7 +245,7 @@ class NetworkTest(harness.TestCase):
         self.assertEqual(daemon.end()["listener a"]["received"], 1)
 
     def test_trains_across_a_network(self):
-        """GSO on one side, GRO on the other, and back."""
+        """GSO on one side, GRO on the other side, in both directions."""
         daemon = self.serve("[listener:a]\naddress = 192.0.2.1:0\naction = echo\n")
         client = self.far("192.0.2.2")
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
@@ -263,7 +265,7 @@ class NetworkTest(harness.TestCase):
                                     f"[peer:p]\naddress = {host}:{receiver.getsockname()[1]}\n{other}")
 
     def test_gso_that_the_path_refuses(self):
-        """Segments larger than the path's MTU cannot be sent with GSO: the same datagrams go one by one."""
+        """Segments larger than the path MTU cannot be sent with GSO. The datagrams are then sent one by one."""
         harness.ip("link", "set", "near1", "mtu", "600")
         self.addCleanup(harness.ip, "link", "set", "near1", "mtu", "1500")
         receiver, daemon = self.forward_to_far("198.51.100.2")
@@ -276,8 +278,8 @@ class NetworkTest(harness.TestCase):
         counters = daemon.end()["peer p"]
         self.assertEqual((counters["sent"], counters["dropped"]), (150, 0))
 
-    def test_peers_that_cannot_be_reached(self):
-        """Each costs only its own copy, under the reason that the kernel gives."""
+    def test_unreachable_peers(self):
+        """Each costs only its own copy, and the kernel's errno gives the reason."""
         harness.ip("route", "add", "prohibit", "203.0.113.0/24")
         self.addCleanup(harness.ip, "route", "del", "prohibit", "203.0.113.0/24")
         for address, reason in [("203.0.113.1:9", "denied"), ("233.252.0.1:9", "unreachable")]:
@@ -289,7 +291,7 @@ class NetworkTest(harness.TestCase):
             counters = daemon.end()
             self.assertEqual((counters["peer p"]["sent"], counters["peer q"][reason]), (10, 10))
 
-    def test_an_interface_that_goes_and_comes(self):
+    def test_an_interface_is_removed_and_created_again(self):
         receiver, daemon = self.forward_to_far("198.51.100.2")
         client = self.udp()
         client.sendto(b"one", daemon.address("a"))

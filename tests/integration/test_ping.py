@@ -1,4 +1,4 @@
-"""`udprelay ping` against the daemon, and against servers that do with datagrams whatever a network may do."""
+"""`udprelay ping` against the daemon, and against servers with all faults that a network can have."""
 import json
 import os
 import re
@@ -43,7 +43,7 @@ class DaemonTest(PingTest):
 
 
 class NetworkTest(PingTest):
-    """What may happen on the way."""
+    """Faults on the path."""
 
     def test_loss(self):
         def answer(number, data, source):
@@ -61,7 +61,7 @@ class NetworkTest(PingTest):
             server.sock.sendto(data, source)
             server.sock.sendto(data, source)
         server = self.server(answer)
-        # The last one's duplicate comes when nothing is waited for any more.
+        # The duplicate of the last reply arrives after the end of the wait.
         said = self.ping("-c", 4, "-i", 0.1, "127.0.0.1", self.port(server))
         self.assertEqual([(a["seq"], a["remarks"]) for a in said.answers][:6],
                          [(seq, remark) for seq in "123" for remark in ("", " (duplicate)")])
@@ -118,14 +118,14 @@ class NetworkTest(PingTest):
         self.assertIn("replies from another address: 2", said.lines)
 
     def test_broadcast(self):
-        """Whoever answers then, it is another address than was asked, and nothing to wonder at."""
+        """Replies to a broadcast come from another address. This is not reported as a fault."""
         server = self.server(lambda number, data, source: server.sock.sendto(data, source), "0.0.0.0")
         said = self.ping("-c", 1, "127.255.255.255", self.port(server))
         self.assertEqual([(a["source"], a["remarks"]) for a in said.answers], [(f"127.0.0.1:{self.port(server)}", "")])
         self.assertEqual(len(said.lines), 4)
 
     def test_junk(self):
-        """Nothing that comes counts as an answer unless it was sent by this run."""
+        """A datagram counts as a reply only if this run sent it."""
         def answer(number, data, source):
             run, flow, seq, ns = HEAD.unpack_from(data)
             for junk in [b"", b"hello", data[:HEAD.size - 1], bytes(64), HEAD.pack(run ^ 1, flow, seq, ns),
@@ -144,8 +144,8 @@ class NetworkTest(PingTest):
         self.assertIn("datagrams that are not replies: 9", said.lines)
         self.assertEqual(len(said.lines), 4)
 
-    def test_answers_of_another_run_are_none(self):
-        """The port is the same, and so is the server, which still has an answer to the last run."""
+    def test_replies_to_another_run_do_not_count(self):
+        """The port and the server are the same, and the server still has a reply to the previous run."""
         kept = []
 
         def answer(number, data, source):
@@ -196,8 +196,8 @@ class NobodyTest(PingTest):
         self.assertEqual(len(said.lines), 2)
         self.assertEqual(said.counts("sent", "answered", "lost", "percent", "refused"), (2, 0, 2, 100, 0))
 
-    def test_one_answer_is_enough(self):
-        """Somebody listened, for a while."""
+    def test_one_reply_is_enough(self):
+        """A server listened for a while."""
         sock = self.udp()
         port = sock.getsockname()[1]
         process = self.begin("-c", 3, "-i", 0.2, "127.0.0.1", port)
@@ -208,8 +208,8 @@ class NobodyTest(PingTest):
         self.assertEqual(said.status, 0)
         self.assertEqual(said.counts("sent", "answered", "lost", "refused"), (3, 1, 0, 2))
 
-    def test_no_room(self):
-        """One who does not read has no room for more: that is told, and not waited for in a circle."""
+    def test_no_space_in_the_queue(self):
+        """The receiver does not read, so its queue is full. This is reported, and ping does not retry in a loop."""
         path = self.directory() + "/busy"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.bind(path)
@@ -222,12 +222,12 @@ class NobodyTest(PingTest):
 
 
 class PaceTest(PingTest):
-    def test_it_ends_when_everything_is_there(self):
+    def test_it_ends_after_the_last_reply(self):
         said = self.ping("-c", 2, "-i", 0.002, "-W", 3600, "127.0.0.1", self.port(self.echo()))
         self.assertEqual(said.counts("sent", "answered"), (2, 2))
 
     def pause(self, process, server, seconds, meanwhile=lambda: None):
-        """In that time it cannot send all."""
+        """The timeout is too short for a burst of all datagrams."""
         process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, process.pid, os.WSTOPPED)
         meanwhile()
@@ -236,7 +236,7 @@ class PaceTest(PingTest):
         process.send_signal(signal.SIGCONT)
 
     def test_it_does_not_drift(self):
-        """After a delay by one and a half intervals, datagrams go at whole ones from the beginning again."""
+        """After a delay of one and a half intervals, datagrams are sent at whole multiples of the interval again."""
         interval = 0.1
         server = self.silent()
         process = self.begin("-i", interval, "127.0.0.1", self.port(server))
@@ -249,16 +249,16 @@ class PaceTest(PingTest):
         distances = [(late - early) / interval for early in times[:2] for late in times[3:6]]
         self.assertLess(min(abs(distance - round(distance)) for distance in distances), 0.2, distances)
 
-    def test_what_came_in_time_counts(self):
-        """Even where the process was too busy to look."""
+    def test_replies_in_time_count(self):
+        """They count even if the process was too busy to read them."""
         server = self.silent()
         process = self.begin("-c", 1, "-W", 0.2, "127.0.0.1", self.port(server))
         server.await_count(1)
         self.pause(process, server, 0.3, lambda: server.sock.sendto(HEAD.pack(*server.heads[0]), server.sources[0]))
         self.assertEqual(self.finish(process).counts("sent", "answered"), (1, 1))
 
-    def test_nothing_is_made_up_for(self):
-        """After a pause of the process there is no burst of what it has missed."""
+    def test_missed_datagrams_are_skipped(self):
+        """After a pause of the process there is no burst of the missed datagrams."""
         interval = 0.01
         server = self.silent()
         process = self.begin("-c", 30, "-i", interval, "-W", 0, "127.0.0.1", self.port(server))
@@ -296,8 +296,8 @@ class PaceTest(PingTest):
         self.assertEqual(said.status, 1)
         self.assertEqual(said.counts("sent", "lost"), (1, 1))
 
-    def test_nobody_reads(self):
-        """Where its output goes nowhere any more, it ends."""
+    def test_the_reader_is_gone(self):
+        """Ping ends when it cannot write its output."""
         process = self.begin("-i", 0.002, "127.0.0.1", self.port(self.echo()))
         process.stdout.readline()
         process.stdout.close()
@@ -305,7 +305,7 @@ class PaceTest(PingTest):
 
 
 class FloodTest(PingTest):
-    def test_answers_make_it_fast(self):
+    def test_replies_make_it_fast(self):
         server = self.echo()
         said = self.ping("--flood", "-c", 1000, "127.0.0.1", self.port(server))
         self.assertEqual(said.status, 0)
@@ -326,8 +326,8 @@ class FloodTest(PingTest):
             self.assertGreaterEqual(late - early, 0.01)
         self.assertLess(min(late - early for early, late in zip(times, times[1:])), 0.02, "it is 100 a second")
 
-    def test_duplicates_make_it_no_faster(self):
-        """Only the first answer of three makes it send the next one at once."""
+    def test_duplicates_do_not_make_it_faster(self):
+        """Only the first of three replies triggers the next datagram."""
         def answer(number, data, source):
             for _ in range(0 if number else 3):
                 server.sock.sendto(data, source)
@@ -338,8 +338,8 @@ class FloodTest(PingTest):
         for early, late in zip(times[1:], times[2:]):
             self.assertGreaterEqual(late - early, 0.01)
 
-    def test_what_is_too_late_is_told(self):
-        """The first comes when so many others have come that nobody knows whether it is the first time."""
+    def test_late_replies_are_reported(self):
+        """The first reply arrives after so many others that the window no longer shows whether it is a duplicate."""
         first = []
 
         def answer(number, data, source):
@@ -394,13 +394,13 @@ class OutputTest(PingTest):
         said = self.ping("-q", "-c", 2, "-i", 0.002, "127.0.0.1", self.closed_port())
         self.assertEqual((said.status, len(said.lines), said.errors), (69, 2, ""))
 
-    def test_port_is_told(self):
+    def test_the_port_is_printed(self):
         server = self.echo()
         said = self.ping("-c", 1, "127.0.0.1", self.port(server))
         self.assertEqual(said.errors, f"udprelay: from port {server.sources[0][1]} to 127.0.0.1:{self.port(server)}\n")
 
     def on_terminal(self, *arguments):
-        """What is seen of it there."""
+        """Returns the output on the terminal."""
         terminal = tool.Terminal("ping", *arguments)
         self.addCleanup(terminal.close)
         self.assertEqual(terminal.status(), 0)

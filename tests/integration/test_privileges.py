@@ -1,4 +1,4 @@
-"""Rights: what a daemon that was started as root has left once it runs, and what it says of files that others change."""
+"""Privileges: those that remain after a start as root, and warnings about files that other users can change."""
 import os
 import pwd
 import signal
@@ -18,7 +18,7 @@ SECCOMP = harness.built_with("seccomp")
 
 
 def may_change_user():
-    """A namespace may lack the user, or the right to leave all groups."""
+    """A namespace may lack the user, or the permission to drop supplementary groups."""
     def change():
         os.setgroups([])
         os.setresgid(NOBODY.pw_gid, NOBODY.pw_gid, NOBODY.pw_gid)
@@ -34,7 +34,7 @@ if not may_change_user():
 
 
 def states(daemon):
-    """/proc/PID/status of each of its threads, as a dictionary."""
+    """Returns /proc/PID/status of each thread, as a dictionary."""
     directory = f"/proc/{daemon.process.pid}/task"
     found = []
     for thread in os.listdir(directory):
@@ -66,7 +66,7 @@ class PrivilegesTest(harness.TestCase):
             self.assertEqual(state["NoNewPrivs"], ["1"])
 
     def test_root_becomes_the_user(self):
-        """A port, and a directory, that are root's; and then a life without rights."""
+        """The port and the directory need root. Afterwards the process has no capabilities."""
         path = os.path.join(self.directory(), "socket")
         daemon = self.serve(USER + LISTENER.replace("127.0.0.1:0", f"127.77.88.99:779, unix:{path}"),
                             extra_groups=[0, 1])
@@ -77,7 +77,7 @@ class PrivilegesTest(harness.TestCase):
         self.assertEqual(len(said), 1, daemon.lines)
         self.assertIn(f"unix:{path}: Permission denied", said[0])
 
-    def test_what_it_left_behind_is_in_nobodys_way(self):
+    def test_a_socket_file_that_remains_does_not_block_the_next_start(self):
         path = os.path.join(self.directory(), "socket")
         for _ in range(2):
             self.serve(USER + LISTENER.replace("127.0.0.1:0", f"unix:{path}")).end()
@@ -92,7 +92,7 @@ class PrivilegesTest(harness.TestCase):
         self.assert_dropped(self.serve(USER.replace("nobody", "54321\ngroup = 54322") + LISTENER), 54321, 54322)
 
     def test_a_session_begins_after_the_drop(self):
-        """Sockets, look-ups and ICMP need no rights."""
+        """Sockets, look-ups and ICMP errors need no privileges."""
         peer = self.udp()
         daemon = self.serve(USER + f"""
             [listener:a]
@@ -105,7 +105,7 @@ class PrivilegesTest(harness.TestCase):
         client = self.udp()
         end = harness.time.monotonic() + harness.PATIENCE
         peer.settimeout(0.1)
-        while True:  # until the name is looked up
+        while True:  # until the name is resolved
             self.assertLess(harness.time.monotonic(), end, daemon.lines)
             client.sendto(b"hello", daemon.address("a"))
             try:
@@ -119,7 +119,7 @@ class PrivilegesTest(harness.TestCase):
         daemon.end()
 
     def test_the_datagram_log_belongs_to_the_user(self):
-        """It is opened anew by somebody who is root no more."""
+        """The process reopens it as the user."""
         path = os.path.join(self.directory(NOBODY.pw_uid), "log")
         daemon = self.serve(USER + f"[datagram_log]\ntarget = {path}\n" + LISTENER)
         self.assertEqual(os.stat(path).st_uid, NOBODY.pw_uid)
@@ -131,7 +131,7 @@ class PrivilegesTest(harness.TestCase):
         daemon.end()
         self.assertEqual(self.warnings(daemon), [])
 
-    def test_a_datagram_log_that_cannot_be_opened_anew(self):
+    def test_a_datagram_log_that_cannot_be_reopened(self):
         path = os.path.join(self.directory(), "log")
         daemon = self.serve(USER + f"[datagram_log]\ntarget = {path}\n" + LISTENER)
         os.rename(path, path + ".1")
@@ -182,7 +182,7 @@ class PrivilegesTest(harness.TestCase):
         self.assertEqual(len(said), 1)
         self.assertRegex(said[0], "^running as root.*write `user = nobody`")
 
-    def test_files_that_others_may_change(self):
+    def test_files_that_others_can_change(self):
         directory = self.directory(mode=0o777)
         path = os.path.join(directory, "log")
         open(path, "wb").close()
@@ -193,7 +193,7 @@ class PrivilegesTest(harness.TestCase):
             f"{path} belongs to user 54321, who can change what root executes: run `chown root {path}`",
             f"{directory} can be changed by users other than its owner: run `chmod go-w {directory}`"])
 
-    def test_a_configuration_that_others_may_change(self):
+    def test_a_configuration_that_others_can_change(self):
         path = os.path.join(self.directory(), "udprelayd.ini")
         with open(path, "w", encoding="utf-8") as file:
             file.write(USER + LISTENER)
@@ -219,8 +219,8 @@ class PrivilegesTest(harness.TestCase):
             self.assertNotIn("not filtered", "\n".join(daemon.lines))
             daemon.end()
 
-    def test_a_filter_of_its_own_suffices(self):
-        """systemd's, say: none is added."""
+    def test_a_filter_of_systemd_is_sufficient(self):
+        """If the process already has a filter, the daemon adds none."""
         if not SECCOMP:
             self.skipTest("built without libseccomp")
         state = states(self.serve(LISTENER))[0]

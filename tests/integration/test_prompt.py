@@ -31,19 +31,19 @@ class TerminalTest(SendTestCase):
 
     @unittest.skipUnless(tool.built_with("editing"), "built without libedit")
     def test_editing(self):
-        """Keys change the line, and earlier lines come back."""
+        """Keys change the line, and recall earlier lines."""
         terminal = self.terminal()
         terminal.type("hxllo 你\x01\x06\x04e\x05好\r".encode())  # to the beginning, right, delete, e, to the end
         terminal.await_text(self.answer + "hello 你好".encode())
-        terminal.type(b"\x1b[A!\r")  # the line before, and more behind it
+        terminal.type(b"\x1b[A!\r")  # the previous line, with more text
         terminal.await_text(self.answer + "hello 你好!".encode())
         terminal.type(b"\x1b[A\x1b[A\r")
         terminal.await_text(self.answer + "hello 你好".encode() + rb"\r\n")
         self.assertEqual([data.decode() for data in self.server.heard], ["hello 你好", "hello 你好!", "hello 你好"])
 
     @unittest.skipUnless(tool.built_with("editing"), "built without libedit")
-    def test_an_answer_while_a_line_is_typed(self):
-        """It stands above, and the line goes on below."""
+    def test_a_reply_while_a_line_is_typed(self):
+        """The reply appears above the line, and the input continues below."""
         terminal = self.terminal()
         terminal.type(b"first\r")
         terminal.await_text(self.answer + rb"first\r\n> ")
@@ -55,7 +55,7 @@ class TerminalTest(SendTestCase):
         terminal.await_text(self.answer + b"second")
 
     def test_the_end(self):
-        """Ctrl-D waits for what is missing, Ctrl-C does not; and the terminal is as it was."""
+        """Ctrl-D waits for missing replies, Ctrl-C does not. The terminal has its original mode."""
         self.server.answer = lambda sock, data, source: None
         for key, status in ((b"\x04", 1), (b"\x03", 1)):
             terminal = self.terminal("-w", "0.1")
@@ -66,7 +66,7 @@ class TerminalTest(SendTestCase):
 
     @unittest.skipUnless(tool.built_with("editing"), "built without libedit")
     def test_keys_on_an_empty_line(self):
-        """Whatever leaves nothing on the line does not end the input; only Ctrl-D does."""
+        """Keys that leave the line empty do not end the input, except Ctrl-D."""
         terminal = self.terminal()
         for key in (b"\x7f", b"\x1b[D", b"\x01", b"\x0b", b"\x0c", b"\t", b"a\x7f", b"abc\x15", b"x\x01\x04"):
             terminal.type(key)
@@ -76,10 +76,10 @@ class TerminalTest(SendTestCase):
         self.assertEqual(terminal.status(), 0)
 
     @unittest.skipUnless(tool.built_with("editing"), "built without libedit")
-    def test_an_answer_while_a_long_line_is_typed(self):
-        """All rows of the line make room for it, wherever the cursor is."""
+    def test_a_reply_while_a_long_line_is_typed(self):
+        """All rows of the line move down, for any position of the cursor."""
         terminal = self.terminal()
-        terminal.resize(20)  # which counts from the next line on
+        terminal.resize(20)  # the cursor counts from the next line on
         terminal.type(b"first\r")
         terminal.await_text(self.answer + rb"first\r\n> ")
         for text, rows in (("x" * 16 + "!", 0), ("x" * 17 + "!", 1), ("x" * 36 + "!", 1), ("x" * 37 + "!", 2),
@@ -94,7 +94,7 @@ class TerminalTest(SendTestCase):
                 terminal.await_text(self.answer + rb"[^:]*!.*\r\n> ")
 
     def test_faults(self):
-        """Are told on a line of their own, and the prompt comes again."""
+        """An error is printed on a separate line, and the prompt appears again."""
         with self.udp() as nobody:
             self.host, self.port = nobody.getsockname()
         terminal = self.terminal()
@@ -102,7 +102,7 @@ class TerminalTest(SendTestCase):
         terminal.await_text(rb"> \r\x1b\[Judprelay: no program listens at .*\)\r\n> ")
 
     def test_the_end_of_the_line(self):
-        """Whoever has the terminal next begins a line."""
+        """The next program on the terminal starts at the beginning of a line."""
         for keys in (b"\x04", b"\x03", b"abc\x03"):
             terminal = self.terminal()
             terminal.type(keys)

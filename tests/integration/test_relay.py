@@ -1,4 +1,4 @@
-"""Relaying: every client has a session with one peer, on a socket of its own, and gets that peer's answers."""
+"""Relaying: every client has a session with one peer, on a separate socket, and gets the replies of this peer."""
 import itertools
 import os
 import socket
@@ -19,7 +19,7 @@ class RelayTest(harness.TestCase):
         return [self.udp() for _ in range(count)]
 
     def heard(self, peer, client, address, payload=None):
-        """Has the client say something new, and returns by which address the peer hears it."""
+        """Sends a new datagram from the client. Returns the source address at the peer."""
         payload = payload or b"hello %d" % next(NUMBERS)
         client.sendto(payload, address)
         got, session = peer.recvfrom(65536)
@@ -27,7 +27,7 @@ class RelayTest(harness.TestCase):
         return session
 
     def answered(self, peer, session, client, payload=None):
-        """Has the peer answer; returns whence the client hears it."""
+        """Sends a reply from the peer. Returns its source address at the client."""
         payload = payload or b"answer %d" % next(NUMBERS)
         peer.sendto(payload, session)
         got, source = client.recvfrom(65536)
@@ -50,7 +50,7 @@ class RelayTest(harness.TestCase):
         self.assertEqual((counters["relay a"]["answered"], counters["relay a"]["started"]), (101, 1))
         self.assertEqual((counters["peer p0"]["sent"], counters["peer p0"]["answers"]), (101, 101))
 
-    def test_each_client_has_a_port_of_its_own(self):
+    def test_each_client_has_a_separate_port(self):
         peer, clients = self.peer(), self.clients(20)
         daemon = self.serve(config([at(peer)]))
         sessions = [self.heard(peer, client, daemon.address("a")) for client in clients]
@@ -76,7 +76,7 @@ class RelayTest(harness.TestCase):
         self.assertEqual((counters["relay a"]["started"], counters["relay a"]["sessions"]), (3, 0))
 
     def test_either_side_keeps_it_alive(self):
-        """For longer than the timeout one side is silent, but never both."""
+        """Each side is silent for longer than the timeout, but never both at once."""
         peer, (client,) = self.peer(), self.clients(1)
         daemon = self.serve(config([at(peer)], "idle_timeout = 1s"))
         session = self.heard(peer, client, daemon.address("a"))
@@ -116,7 +116,7 @@ class RelayTest(harness.TestCase):
         daemon.end()
 
     def test_more_responses_than_expected_are_dropped(self):
-        """A burst that is read at once: only as many pass as were asked for."""
+        """The burst is read at once: only the permitted number of replies passes."""
         peer, (client,) = self.peer(), self.clients(1)
         daemon = self.serve(config([at(peer)], "responses = 3"))
         session = self.heard(peer, client, daemon.address("a"))
@@ -132,7 +132,7 @@ class RelayTest(harness.TestCase):
         self.assertEqual(relay.get("unexpected", 0), relay["answers"] - 3)
 
     def test_no_response_expected(self):
-        """One-way; but a late answer still passes."""
+        """The relay is one-way, but a late reply still passes."""
         peer, (client,) = self.peer(), self.clients(1)
         daemon = self.serve(config([at(peer)], "responses = 0"))
         session = self.heard(peer, client, daemon.address("a"), b"1")
@@ -152,7 +152,7 @@ class RelayTest(harness.TestCase):
 
     # --- Addresses ---
 
-    def test_answers_leave_from_the_address_that_was_written_to(self):
+    def test_replies_leave_from_the_address_that_the_client_used(self):
         peer, (client,) = self.peer(), self.clients(1)
         daemon = self.serve(config([at(peer)], address="*:0"))
         port = daemon.address("a")[1]
@@ -196,7 +196,7 @@ class RelayTest(harness.TestCase):
         self.assertEqual((counters["listener a"]["relayed"], counters["relay a"]["answered"]), (4, 4))
 
     def test_too_large_for_the_other_side(self):
-        """IPv6 carries 20 bytes more than IPv4: what does not fit is dropped and counted, and the session goes on."""
+        """IPv6 carries 20 bytes more than IPv4. Larger datagrams are dropped and counted, and the session stays."""
         v4, v6 = self.peer(), self.peer("::1")
         daemon = self.serve(config([at(v4)], "max_datagram = 65527", address="[::1]:0", name="to4")
                             + config([at(v6)], name="to6", peer="q"))
@@ -233,7 +233,7 @@ class RelayTest(harness.TestCase):
         daemon.end()
 
     def test_trains_both_ways(self):
-        """What a client sends (GSO) reaches the peer whole, and the answers the client."""
+        """A train of a client (GSO) reaches the peer as a train, and the replies reach the client as a train."""
         peer, (client,) = self.peer(), self.clients(1)
         for sock in (peer, client):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
@@ -246,7 +246,7 @@ class RelayTest(harness.TestCase):
         daemon.end()
 
     def test_charsets_both_ways(self):
-        """A client that writes GBK talks to a server that reads UTF-8."""
+        """The client writes GBK, the server reads UTF-8."""
         peer, (client,) = self.peer(), self.clients(1)
         daemon = self.serve(config([at(peer)], "encoding = gbk", peer_extra="encoding = utf-8"))
         client.sendto("你好".encode("gbk"), daemon.address("a"))
@@ -295,8 +295,8 @@ class RelayTest(harness.TestCase):
         self.assertEqual(counters["relay a"]["started"], 4)
 
     def test_descriptors_for_fewer_sessions(self):
-        """The start says so, and new clients are dropped before look-ups or logs have none."""
-        # root might raise its limit again
+        """The start reports the limit. New clients are dropped before look-ups or logs run out of descriptors."""
+        # root could raise its limit again
         wrapper = ["prlimit", "--nofile=400:400", *["setpriv", "--bounding-set", "-sys_resource"] * (os.geteuid() == 0)]
         peer, clients = self.peer(), self.clients(350)
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
@@ -309,7 +309,7 @@ class RelayTest(harness.TestCase):
             client.sendto(b"hello", daemon.address("a"))
         daemon.await_counter("listener a", "received", 350)
         self.assertEqual(daemon.summary()["relay a"]["sessions"], possible)
-        counters = daemon.end()  # the last clients have the place of the first ones
+        counters = daemon.end()  # the last clients replaced the first ones
         self.assertEqual((counters["relay a"]["started"], counters["listener a"]["dropped"]), (350, 0))
 
     def test_a_source_has_a_quarter_of_the_sessions(self):
@@ -323,15 +323,15 @@ class RelayTest(harness.TestCase):
         counters = daemon.end()
         self.assertEqual((counters["relay a"]["started"], counters["listener a"]["source_sessions"]), (3 + 1, 7))
 
-    def test_fewer_ports_than_sessions_are_told(self):
+    def test_fewer_ports_than_sessions_are_logged(self):
         daemon = self.serve(config([at(self.peer())], "max_sessions = 200000"))
         daemon.await_line(r"warning: the relays may have 200000 sessions .* this host has only \d+ local ports")
         daemon.end()
 
     # --- Books ---
 
-    def test_answers_that_nobody_reads_are_counted(self):
-        """One is expected and ends the session; the others are already there."""
+    def test_unread_replies_are_counted(self):
+        """One reply is expected and ends the session. The others have already arrived."""
         peer, (client,) = self.peer(), self.clients(1)
         daemon = self.serve(config([at(peer)], "responses = 1\nlog = none"))
         session = self.heard(peer, client, daemon.address("a"))
@@ -344,7 +344,7 @@ class RelayTest(harness.TestCase):
         self.assertEqual((relay["answers"], relay["answered"]), (200, 1))
         self.assertEqual(relay.get("unexpected", 0) + relay.get("session_ended", 0), 199)
 
-    def test_a_pause_of_the_daemon_costs_no_answer(self):
+    def test_a_pause_of_the_daemon_loses_no_reply(self):
         peer, (client,) = self.peer(), self.clients(1)
         daemon = self.serve(config([at(peer)], "idle_timeout = 200ms\nlog = none"))
         session = self.heard(peer, client, daemon.address("a"))
@@ -356,7 +356,7 @@ class RelayTest(harness.TestCase):
         self.assertEqual([client.recv(100) for _ in range(5)], [b"%d" % i for i in range(5)])
         daemon.end()
 
-    def test_a_session_whose_answer_was_dropped_has_had_it(self):
+    def test_a_dropped_reply_counts_as_a_response(self):
         peer, (client,) = self.peer("::1"), self.clients(1)
         daemon = self.serve(config([at(peer)], "responses = 1\nlog = none"))
         session = self.heard(peer, client, daemon.address("a"))
@@ -377,7 +377,7 @@ class RelayTest(harness.TestCase):
         daemon.await_counter("relay fast", "ended", 1)
         self.assertEqual(daemon.end()["relay slow"]["started"], 1)
 
-    def test_a_relay_that_converts_beside_one_that_does_not(self):
+    def test_a_relay_with_conversion_next_to_one_without(self):
         plain, converting, clients = self.peer(), self.peer(), self.clients(100)
         for peer in (plain, converting):
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
@@ -387,7 +387,7 @@ class RelayTest(harness.TestCase):
                                      peer_extra="encoding = utf-8"))
         sessions = [(client, self.heard(plain, client, daemon.address("plain")),
                      self.heard(converting, client, daemon.address("gbk"))) for client in clients]
-        daemon.pause()  # so that all answer at once
+        daemon.pause()  # so that all reply at once
         for client, one, other in sessions:
             for i in range(3):
                 plain.sendto(b"%d" % i, one)
@@ -401,8 +401,8 @@ class RelayTest(harness.TestCase):
 
     # --- What happens to others ---
 
-    def test_a_client_that_has_gone(self):
-        """Answers to it are refused by its host: that harms no other."""
+    def test_a_client_that_is_gone(self):
+        """Its host refuses the replies. This does not affect other clients."""
         peer, (gone, other) = self.peer(), self.clients(2)
         daemon = self.serve(config([at(peer)], "log = none"))
         address = daemon.address("a")
@@ -414,7 +414,7 @@ class RelayTest(harness.TestCase):
             self.assertEqual(self.heard(peer, other, address), kept)
         self.assertEqual(daemon.end()["relay a"]["answered"], 100)
 
-    def test_a_peer_that_has_gone_and_comes_back(self):
+    def test_a_peer_stops_and_returns(self):
         peer, (client,) = returning(self), self.clients(1)
         port = peer.getsockname()[1]
         daemon = self.serve(config([at(peer)], "log = none", peer_extra="max_fails = 0"))
@@ -429,7 +429,7 @@ class RelayTest(harness.TestCase):
         self.assertEqual(counters["peer p0"]["sent"], 3)
         daemon.await_line("warning: peer p0: an earlier datagram to .* was refused")
 
-    def test_a_listener_of_our_own_is_no_peer(self):
+    def test_a_listener_of_our_own_is_not_a_peer(self):
         said = self.refused("[listener:a]\naddress = 127.0.0.1:7788\naction = relay\npeers = p\n"
                             "[peer:p]\naddress = 127.0.0.1:7788\n", 78)
         self.assertRegex(said, "is our own listener `a`")
@@ -477,7 +477,7 @@ class UnixTest(harness.TestCase):
         daemon.end()
 
     def test_a_client_without_a_name(self):
-        """It cannot be answered, and is taken only where no answer is expected."""
+        """It cannot get a reply, so it is accepted only if no reply is expected."""
         peer, client = self.udp(), self.unix()
         daemon = self.serve(config([at(peer)], address=f"unix:{self.path('in')}", name="a")
                             + config([at(peer)], "responses = 0", address=f"unix:{self.path('oneway')}", name="b",
@@ -492,8 +492,8 @@ class UnixTest(harness.TestCase):
         self.assertEqual(counters["listener a"]["no_return"], 1)
         self.assertEqual(counters["relay b"]["no_return"], 1)
 
-    def test_a_client_that_does_not_read_holds_up_nobody_for_long(self):
-        """Its queue is full, so batches wait for room, while other sessions come, idle and end."""
+    def test_a_client_that_does_not_read_delays_others_only_briefly(self):
+        """Its queue is full, so batches wait for space, while other sessions start, time out and end."""
         peer, slow, other = self.udp(), self.unix("slow"), self.unix("other")
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         daemon = self.serve(config([at(peer)], "idle_timeout = 20ms\nlog = none", address=f"unix:{self.path('in')}"))
@@ -510,7 +510,7 @@ class UnixTest(harness.TestCase):
         self.assertGreater(counters["relay a"]["ended"], 1)
         self.assertEqual(counters["listener a"]["relayed"], 301)
 
-    def test_an_answer_larger_than_any_datagram_is_dropped_whole(self):
+    def test_an_oversized_reply_is_dropped_as_a_whole(self):
         peer, client = self.unix("peer"), self.unix("client")
         daemon = self.serve(config([f"unix:{self.path('peer')}"], "log = none", address=f"unix:{self.path('in')}"))
         client.sendto(b"hello", self.path("in"))
@@ -520,7 +520,7 @@ class UnixTest(harness.TestCase):
         self.assertEqual(client.recv(200000), b"next")
         self.assertEqual(daemon.end()["relay a"]["too_large"], 1)
 
-    def test_an_end_while_an_answer_waits_for_room(self):
+    def test_an_end_while_a_reply_waits_for_space(self):
         peer, client = self.udp(), self.unix("client")
         daemon = self.serve(config([at(peer)], "log = none", address=f"unix:{self.path('in')}"))
         client.sendto(b"hello", self.path("in"))
@@ -535,7 +535,7 @@ class UnixTest(harness.TestCase):
         relay = daemon.end()["relay a"]
         self.assertEqual((relay["answered"], relay["answers"]), (0, relay["dropped"]))
 
-    def test_a_unix_peer_that_comes_and_goes(self):
+    def test_a_unix_peer_stops_and_returns(self):
         client = self.udp()
         daemon = self.serve(config([f"unix:{self.path('peer')}"], peer_extra="max_fails = 0"))
         client.sendto(b"nobody", daemon.address("a"))
@@ -548,7 +548,7 @@ class UnixTest(harness.TestCase):
         daemon.end()
 
     def reaches(self, client, daemon, peer):
-        """A datagram may be charged with the end of the old socket; the next one finds the new."""
+        """One datagram may fail because the old socket was closed. The next one uses the new socket."""
         peer.settimeout(0.2)
         end = time.monotonic() + harness.PATIENCE
         while time.monotonic() < end:

@@ -1,4 +1,4 @@
-"""Relays and what a host can be short of or change: names with several addresses, and local ports."""
+"""Relays under changes and shortages of a host: names with several addresses, and local ports."""
 import collections
 
 import harness
@@ -10,13 +10,13 @@ harness.in_namespace("mount")
 
 class NamesTest(harness.TestCase):
     def peers(self, *hosts):
-        """Echoing peers at one port of several addresses."""
+        """Echo peers at one port of several addresses."""
         first = self.udp(hosts[0])
         self.port = first.getsockname()[1]
         return Echo(self, first, *[self.udp(host, self.port) for host in hosts[1:]])
 
     def serve_name(self):
-        """Round robin over what the name leads to, which is looked up every second."""
+        """Round robin over the addresses of a name, which is resolved every second."""
         return self.serve("[udprelayd]\nworkers = 1\n" + config(
             [f"peer.test:{self.port}"], "log = none\nbalance = round-robin", peer_extra="resolve_interval = 1s"))
 
@@ -48,7 +48,7 @@ class NamesTest(harness.TestCase):
         names("127.0.0.13 peer.test\n127.0.0.12 peer.test\n")
         daemon.await_line(r"peer p0: peer\.test is 127\.0\.0\.12:\d+, 127\.0\.0\.13:\d+")
         after = [self.chosen(client, daemon, b"again") for client in clients]
-        self.assertEqual(after, before)  # the old address still answers
+        self.assertEqual(after, before)  # the old address still replies
         self.assertEqual(daemon.summary()["relay a"]["ended"], 0)
         self.assertEqual(self.sessions(echo, 1, b"again") & self.sessions(echo, 1, b"who?"),
                          self.sessions(echo, 1, b"who?"))
@@ -88,7 +88,8 @@ class NamesTest(harness.TestCase):
 
 class PortsTest(harness.TestCase):
     def test_without_a_free_port_clients_are_dropped_and_counted(self):
-        """Six local ports for all sessions: who has one keeps it, and others come in when one is free."""
+        """All sessions share six local ports. A session keeps its port, and a new session starts when a port is
+        free."""
         peer = self.udp()
         echo = Echo(self, peer)
         clients = [self.udp() for _ in range(10)]
@@ -115,7 +116,7 @@ class PortsTest(harness.TestCase):
         self.assertEqual(daemon.end()["listener a"]["no_port"], 4)
 
     def test_a_session_is_never_with_itself(self):
-        """Nobody listens at the peer's port, and it is the only one that the kernel could give to a session."""
+        """No program listens at the peer's port, and the kernel can give only this port to a session."""
         self.ports("61004 61004")
         self.addCleanup(self.ports, "32768 60999")
         client = self.udp(port=20000)
@@ -125,7 +126,7 @@ class PortsTest(harness.TestCase):
             client.sendto(b"hello", daemon.address("a"))
         daemon.await_counter("listener a", "no_port", 3)
         self.assert_nothing_waits(client)
-        self.udp(port=61004)  # the peer can come
+        self.udp(port=61004)  # the peer can bind it now
         daemon.end()
 
     def ports(self, between):

@@ -23,7 +23,7 @@ long IN TXT "{0}" "{0}" "{0}" "{0}"
 
 
 def program(*names):
-    """The first of these that there is; daemons are not in everybody's PATH."""
+    """Returns the first program that is installed. Daemons are not in every user's PATH."""
     path = os.environ["PATH"] + ":/usr/sbin:/sbin"
     return next((found for found in (shutil.which(name, path=path) for name in names) if found), None)
 
@@ -54,7 +54,7 @@ class ProgramsTest(harness.TestCase):
         return process
 
     def await_answer(self, port, question, server):
-        """Until the server answers directly: nothing of that goes through the relay."""
+        """Waits until the server replies directly. These queries do not go through the relay."""
         end = time.monotonic() + harness.PATIENCE
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.connect(("127.0.0.1", port))
@@ -112,7 +112,7 @@ zone:
         self.assertEqual(ask("www.test", "AAAA"), "2001:db8::80")
         self.assertEqual(ask("long.test", "TXT").count("x"), 1000)
         self.assertEqual(ask("nobody.test", "A"), "")
-        daemon.await_counter("relay a", "ended", 4)  # each session with its answer
+        daemon.await_counter("relay a", "ended", 4)  # each session with its reply
         counters = daemon.end()
         self.assertEqual(counters["relay a"]["started"], 4)
         self.assertEqual(counters["relay a"]["answered"], 4)

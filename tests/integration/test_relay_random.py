@@ -1,5 +1,5 @@
-"""A relay under thousands of random steps: clients and peers come and go, fall silent, and say too much. Whatever happens,
-the books balance, and nobody hears what was not meant for him. UDPRELAYD_SEED repeats a run."""
+"""A relay under thousands of random steps: clients and peers start and stop, fall silent, and send too much. The
+counters always balance, and no client gets a reply for another one. UDPRELAYD_SEED repeats a run."""
 import os
 import random
 import socket
@@ -31,14 +31,14 @@ class RandomTest(harness.TestCase):
             peer_extra="max_fails = 2\nfail_timeout = 20ms"))
         self.clients, self.number = {}, 0
         self.wrong = []
-        self.spoke = {}  # for each port of the relay: the clients for whom it spoke to peers
+        self.spoke = {}  # for each port of the relay: the clients that sent to peers through it
 
     # --- Steps ---
 
     def client_speaks(self):
         if len(self.clients) < CLIENTS:
             self.number += 1
-            # an address of its own: nobody inherits the port, and with it the session, of one that has left
+            # a new address: no client inherits the port, and the session, of one that was closed
             sock = self.udp(f"127.8.{self.number // 250}.{self.number % 250 + 1}")
             sock.setblocking(False)
             self.clients[self.number] = sock
@@ -51,7 +51,7 @@ class RandomTest(harness.TestCase):
             self.clients.pop(self.random.choice(list(self.clients))).close()
 
     def peer_answers(self):
-        """What it heard, and sometimes too often, or not at all."""
+        """Replies to the received datagrams, sometimes twice, sometimes not."""
         peer = self.random.choice(self.peers)
         if peer is None:
             return
@@ -100,8 +100,8 @@ class RandomTest(harness.TestCase):
                     self.wrong.append({payload, b"%d" % name})
 
     def check_misdelivered(self):
-        """An answer that comes after its session has ended may meet another session: the kernel gives out ports again.
-        Nothing else brings anybody another's answer."""
+        """A reply after the end of its session may reach another session, because the kernel reuses ports. A client
+        gets a reply for another one only in this case."""
         for peer in filter(None, self.peers):
             while True:
                 try:
@@ -134,7 +134,7 @@ class RandomTest(harness.TestCase):
         self.assertGreater(sum(counters[f"peer p{i}"]["icmp_errors"] for i in range(PEERS)), 0)
 
     def check_soon(self):
-        """The books balance whenever no batch is under way."""
+        """The counters balance whenever no batch is in progress."""
         end = time.monotonic() + harness.PATIENCE
         while True:
             try:

@@ -1,4 +1,4 @@
-"""The configuration is loaded again: what did not change goes on, and nothing is lost."""
+"""Reload of the configuration: unchanged parts continue, and no datagram is lost."""
 import os
 import re
 import socket
@@ -31,7 +31,7 @@ def threads(daemon):
 
 class ReloadCase(harness.TestCase):
     def reload(self, daemon, config, good=True):
-        """Returns once the daemon has said what it thinks of it."""
+        """Returns after the daemon has logged the result."""
         with open(daemon.path, "w", encoding="utf-8") as file:
             file.write(config)
         wanted = r"notice: configuration \d+ active" if good else r"notice: the last reload failed"
@@ -41,7 +41,7 @@ class ReloadCase(harness.TestCase):
 
 
 class Echoes:
-    """Clients that ask all the while, each as soon as it was answered, but a few hundred times a second at most."""
+    """Clients that send all the time, each after its previous reply, but at most a few hundred times per second."""
 
     def __init__(self, test, address, clients=4):
         self.test, self.address = test, address
@@ -66,7 +66,7 @@ class Echoes:
             time.sleep(0.002)
 
     def stop(self):
-        """Returns how many were asked and answered."""
+        """Returns the number of datagrams and of replies."""
         self.stopping.set()
         for thread in self.threads:
             thread.join()
@@ -92,7 +92,7 @@ class LoadTest(ReloadCase):
         return daemon, asked
 
     def await_burial(self, daemon):
-        """Until what earlier configurations had open is closed, and their threads have ended."""
+        """Waits until the descriptors of earlier configurations are closed and their threads have ended."""
         end, last = time.monotonic() + harness.PATIENCE, None
         while (now := (descriptors(daemon), threads(daemon))) != last:
             self.assertLess(time.monotonic(), end)
@@ -106,7 +106,7 @@ class LoadTest(ReloadCase):
         self.assertEqual((counters["received"], counters["echoed"]), (asked, asked))
 
     def test_a_relay_with_records(self):
-        """Each datagram, and each answer, has its record."""
+        """Each datagram and each reply has a record."""
         peer = self.udp()
         relay_peers.Echo(self, peer)
         with tempfile.TemporaryDirectory(prefix="udprelayd-reload-") as directory:
@@ -124,8 +124,8 @@ class LoadTest(ReloadCase):
                 payloads = [harness.RECORD.match(line)["payload"] for line in file]
             self.assertEqual(payloads, sum([[str(i), f"0:{i}"] for i in range(RELOADS)], []))
 
-    def test_one_after_another(self):
-        """Not even then do earlier configurations heap up, of which each has its file and its thread open for a while."""
+    def test_reloads_in_quick_succession(self):
+        """Earlier configurations do not accumulate. Each has a file and a thread for a while."""
         with tempfile.TemporaryDirectory(prefix="udprelayd-reload-") as directory:
             config = ECHO.replace("target = off", f"target = {directory}/log")
             daemon = self.serve(config)
@@ -135,8 +135,8 @@ class LoadTest(ReloadCase):
                 most = max(most, descriptors(daemon))
             self.assertLess(most - before, 150)
 
-    def test_what_waits_is_not_lost(self):
-        """More than one batch comes while workers change places."""
+    def test_waiting_datagrams_are_not_lost(self):
+        """More than one batch arrives during the change of workers."""
         daemon = self.serve(ECHO.replace("echo", "sink"))
         client, count = self.udp(), 0
         for _ in range(10):
@@ -152,7 +152,7 @@ class LoadTest(ReloadCase):
 
 
 class ChangeTest(ReloadCase):
-    def test_a_wrong_file_changes_nothing(self):
+    def test_an_invalid_file_changes_nothing(self):
         daemon = self.serve(ECHO)
         self.reload(daemon, "[listener:a]\naddress = nowhere\n[listener:b]\naction = dance\n", good=False)
         for line, what in ((2, "address"), (3, "address"), (4, "action")):
@@ -164,7 +164,7 @@ class ChangeTest(ReloadCase):
         self.assert_echoes(self.udp(), daemon.address("a"), b"still here")
 
     def test_an_address_that_is_taken(self):
-        """Nothing has changed, not even what could have."""
+        """No setting has changed."""
         taken = self.udp()
         daemon = self.serve(ECHO)
         self.reload(daemon, ECHO.replace("echo", "sink") + f"[listener:b]\naddress = {at(taken)}\naction = sink\n",
@@ -194,7 +194,7 @@ class ChangeTest(ReloadCase):
         self.assert_echoes(self.udp(), first, b"as ever")
         self.assertNotIn("listener b", daemon.end().keys() - {"listener b"})
 
-    def test_what_waits_in_a_socket_that_goes(self):
+    def test_datagrams_in_a_socket_that_is_removed(self):
         daemon = self.serve(ECHO.replace("echo", "sink") + "[listener:b]\naddress = 127.0.0.1:0\naction = forward\n"
                             "peers = p\n[peer:p]\naddress = " + at(peer := self.udp()) + "\n")
         client, address = self.udp(), daemon.address("b")
@@ -208,8 +208,8 @@ class ChangeTest(ReloadCase):
         for i in range(200):
             self.assertEqual(peer.recv(100), b"%d" % i)
 
-    def test_a_listener_does_something_else(self):
-        """On the same socket; what it counted stays."""
+    def test_a_listener_gets_another_action(self):
+        """It keeps its socket and its counters."""
         daemon = self.serve(ECHO)
         client, address = self.udp(), daemon.address("a")
         self.assert_echoes(client, address, b"echo")
@@ -275,7 +275,7 @@ class ChangeTest(ReloadCase):
             daemon.end()
 
     def test_logs(self):
-        """Level, format and target are those of the new file; what is on its way to the old target gets there."""
+        """Level, format and target are those of the new file. Waiting records still go to the old target."""
         with tempfile.TemporaryDirectory(prefix="udprelayd-reload-") as directory:
             old, new = (os.path.join(directory, name) for name in ("old", "new"))
             config = ECHO.replace("target = off", f"target = {old}")
@@ -311,13 +311,13 @@ class ChangeTest(ReloadCase):
             harness.await_file(path, b"second")
             self.assertNotIn("active", "\n".join(daemon.lines))
 
-    def test_what_takes_a_new_start(self):
+    def test_keys_that_need_a_restart(self):
         daemon = self.serve("[udprelayd]\nworkers = 2\n" + ECHO)
         self.reload(daemon, "[udprelayd]\nworkers = 3\n" + ECHO)
         daemon.await_line(r"warning: .*\[udprelayd\] workers: a reload cannot change it: 2 stay until the daemon is restarted")
         self.assert_echoes(self.udp(), daemon.address("a"), b"as before")
 
-    def test_systemd_is_told(self):
+    def test_systemd_is_notified(self):
         with tempfile.TemporaryDirectory(prefix="udprelayd-reload-") as directory:
             path = os.path.join(directory, "notify")
             manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -334,7 +334,7 @@ class ChangeTest(ReloadCase):
                 self.reload(daemon, config, good=config == ECHO)
                 reloading, ready = manager.recv(4096), manager.recv(4096)
                 self.assertIn(b"RELOADING=1", reloading)
-                # Were it less than that of its signal, systemd would wait for another one (Type=notify-reload).
+                # If the time were earlier than the signal, systemd would wait for another message (Type=notify-reload).
                 told = int(re.search(rb"MONOTONIC_USEC=(\d+)", reloading)[1])
                 self.assertTrue(before <= told <= time.monotonic_ns() // 1000)
                 self.assertIn(b"READY=1", ready)
@@ -353,7 +353,7 @@ class SessionTest(ReloadCase):
                 + "".join(f"[peer:p{i}]\naddress = {at(self.peers[i])}\n" for i in peers))
 
     def converse(self, client, daemon, payload, peer=0):
-        """Returns where the peer sees the session."""
+        """Returns the address of the session at the peer."""
         client.sendto(payload, daemon.address("a"))
         heard, source = self.peers[peer].recvfrom(100)
         self.assertEqual(heard, payload)
@@ -364,7 +364,7 @@ class SessionTest(ReloadCase):
         self.assertEqual(client.recv(100), payload)
 
     def test_sessions_stay(self):
-        """With answers on their way, other settings, other peers, and the peers in another order."""
+        """Replies are in flight. The reload changes settings, peers and the order of peers."""
         daemon = self.serve(self.config())
         clients = [self.udp() for _ in range(20)]
         sessions = [self.converse(client, daemon, b"%d" % i) for i, client in enumerate(clients)]
@@ -388,7 +388,7 @@ class SessionTest(ReloadCase):
         self.assertEqual((counters["relay a"]["started"], counters["relay a"]["answers"]), (20, 4 * 30))
         self.assertEqual((counters["peer p0"]["sent"], counters["peer p0"]["answers"]), (5 * 20, 4 * 30))
 
-    def test_sessions_of_a_peer_that_goes(self):
+    def test_sessions_of_a_peer_that_is_removed(self):
         daemon = self.serve(self.config())
         client = self.udp()
         self.converse(client, daemon, b"to the first")
@@ -422,7 +422,7 @@ class SessionTest(ReloadCase):
         self.converse(client, daemon, b"hello")
         self.assertEqual(daemon.end()["relay a"]["sessions"], 0)
 
-    def test_a_peer_that_rests_goes_on_resting(self):
+    def test_an_ejected_peer_stays_ejected(self):
         daemon = self.serve(self.config(**{"idle_timeout": "1h"}).replace("[peer:p0]\n", "[peer:p0]\nmax_fails = 1\n"
                                                                          "fail_timeout = 1h\n"))
         client, other = self.udp(), self.udp()

@@ -1,4 +1,5 @@
-"""Peers by name: looked up aside, again and again, and never in the way. The resolver's files are the test's own."""
+"""Peers with names: looked up in the background at intervals, without delay for datagrams. The test provides the
+resolver's files."""
 import socket
 
 import harness
@@ -8,7 +9,7 @@ harness.in_namespace("mount")
 
 
 def several(*addresses):
-    """A file hosts in which one name has all of them. Files are searched in the order of the lines."""
+    """Writes a hosts file in which one name has all addresses, in the order of the lines."""
     return "127.0.0.1 localhost\n" + "".join(f"{address} receiver.test\n" for address in addresses)
 
 
@@ -38,9 +39,9 @@ class ResolveTest(harness.TestCase):
         except socket.timeout:
             return False
 
-    def test_an_unknown_name_costs_the_others_nothing(self):
+    def test_an_unknown_name_does_not_affect_the_others(self):
         receiver = self.udp("127.0.0.9")
-        # Nobody is at 127.0.0.53: each look-up fails at once.
+        # No server runs at 127.0.0.53: each look-up fails at once.
         daemon = self.serve_peers("unknown.test:1", f"127.0.0.9:{receiver.getsockname()[1]}")
         daemon.await_line(r"warning: peer p0: cannot resolve unknown\.test: ")
         client = self.udp()
@@ -52,7 +53,7 @@ class ResolveTest(harness.TestCase):
         self.assertEqual((counters["peer p1"]["sent"], counters["listener a"]["forwarded"]), (100, 100))
 
     def test_a_name_of_no_host(self):
-        """Broadcast, multicast and 0/8: whoever controls the name could reach all hosts, or this one."""
+        """Broadcast, multicast and 0/8 addresses: the owner of the name could reach all hosts, or this host."""
         client = self.udp()
         self.addCleanup(names, "127.0.0.9 receiver.test\n")
         for address in ("255.255.255.255", "127.255.255.255", "0.1.2.3", "0.0.0.0", "239.1.2.3", "ff05::1"):
@@ -72,7 +73,7 @@ class ResolveTest(harness.TestCase):
                     self.assertGreaterEqual(daemon.end()[where]["no_address"], 1)
 
     def test_a_name_that_gets_the_address_of_a_host(self):
-        """A broadcast address beside it is not used."""
+        """The broadcast address in the same reply is not used."""
         receiver = self.udp("127.0.0.9")
         port = receiver.getsockname()[1]
         names("255.255.255.255 receiver.test\n")
@@ -88,7 +89,7 @@ class ResolveTest(harness.TestCase):
         self.assertTrue(self.arrives(client, daemon, receiver))
         daemon.end()
 
-    def test_a_name_that_comes_to_be_known(self):
+    def test_a_name_becomes_known(self):
         daemon = self.serve_peers("late.test:7799")
         daemon.await_line(r"cannot resolve late\.test")
         resolver_file("hosts", "127.0.0.8 late.test\n")
@@ -108,7 +109,7 @@ class ResolveTest(harness.TestCase):
         daemon.end()
 
     def test_a_name_with_several_addresses(self):
-        """All are found, and each once; datagrams are forwarded to the first."""
+        """All addresses are found, each once. Datagrams are forwarded to the first."""
         first = self.udp("127.0.0.9")
         port = first.getsockname()[1]
         others = [self.udp("127.0.0.10", port), self.udp("127.0.0.11", port)]
@@ -123,7 +124,7 @@ class ResolveTest(harness.TestCase):
             self.assert_nothing_waits(other)
         self.assertGreaterEqual(counters["peer p0"]["sent"], 1)
 
-    def test_an_address_stays_in_use_while_it_is_in_the_answer(self):
+    def test_an_address_stays_in_use_while_it_is_in_the_reply(self):
         first = self.udp("127.0.0.9")
         port = first.getsockname()[1]
         second = self.udp("127.0.0.10", port)
@@ -132,7 +133,7 @@ class ResolveTest(harness.TestCase):
         client = self.udp()
         daemon.await_line(rf"receiver\.test is 127\.0\.0\.9:{port}, 127\.0\.0\.10:{port}$")
         daemon.await_that(lambda: self.arrives(client, daemon, first), "nothing arrives")
-        # The new address shows that the answer was read.
+        # The new address shows that the reply was read.
         resolver_file("hosts", several("127.0.0.12", "127.0.0.10", "127.0.0.9"))
         daemon.await_line(rf"receiver\.test is 127\.0\.0\.9:{port}, 127\.0\.0\.10:{port}, 127\.0\.0\.12:{port}$")
         daemon.await_that(lambda: self.arrives(client, daemon, first), "nothing arrives any more")
@@ -141,11 +142,11 @@ class ResolveTest(harness.TestCase):
         daemon.await_that(lambda: self.arrives(client, daemon, second), "nothing arrives at the second address")
         daemon.end()
 
-    def test_another_order_is_no_change(self):
+    def test_another_order_has_no_effect(self):
         resolver_file("hosts", several("127.0.0.9", "127.0.0.10"))
         daemon = self.serve_peers("receiver.test:7799", "other.test:7799", extra="resolve_interval = 1s")
         daemon.await_line(r"p0: receiver\.test is 127\.0\.0\.9:7799, 127\.0\.0\.10:7799$")
-        for number in "8", "7":  # what another name says shows that time has passed
+        for number in "8", "7":  # the change of another name shows that time has passed
             resolver_file("hosts", several("127.0.0.10", "127.0.0.9") + f"127.0.0.{number} other.test\n")
             daemon.await_line(rf"p1: other\.test is 127\.0\.0\.{number}:7799")
         daemon.end()
@@ -163,8 +164,8 @@ class ResolveTest(harness.TestCase):
         daemon.await_that(lambda: self.arrives(client, daemon, receiver), "nothing arrives")
         daemon.end()
 
-    def test_a_name_server_that_never_answers(self):
-        """It delays neither the datagrams nor the end."""
+    def test_a_name_server_that_never_replies(self):
+        """It delays neither datagrams nor the end."""
         self.udp("127.0.0.53", 53)
         receiver = self.udp("127.0.0.9")
         daemon = self.serve_peers("unknown.test:1", f"receiver.test:{receiver.getsockname()[1]}")
@@ -172,14 +173,14 @@ class ResolveTest(harness.TestCase):
         client = self.udp()
         daemon.await_that(lambda: self.arrives(client, daemon, receiver), "nothing arrives")
         daemon.send_signal(harness.signal.SIGTERM)
-        while daemon.process.poll() is None:  # nor do more signals end it half-way
+        while daemon.process.poll() is None:  # further signals do not interrupt the end
             daemon.process.send_signal(harness.signal.SIGINT)
             harness.time.sleep(0.001)
         daemon.end()
         self.assertLess(daemon.ending_seconds, 5)
 
     def test_a_name_that_is_our_own(self):
-        """A peer that turns out to be a listener of ours is not sent to: datagrams would loop."""
+        """A name that resolves to our own listener is not used, because datagrams would loop."""
         port = self.udp().getsockname()[1]
         daemon = self.serve(f"[listener:a]\naddress = 127.0.0.9:{port}\naction = forward\npeers = b\n"
                             f"[peer:b]\naddress = receiver.test:{port}\n")
@@ -194,8 +195,8 @@ class ResolveTest(harness.TestCase):
         self.assertGreaterEqual(counters["peer b"]["loop"], 1)
         self.assertEqual(counters["peer b"]["sent"], 0)
 
-    def test_a_name_comes_to_be_a_clients_too(self):
-        """Its session must not become a ring, in which the two would answer each other for ever."""
+    def test_a_name_gets_the_address_of_a_client(self):
+        """The session is blocked: otherwise both hosts would reply to each other in an endless loop."""
         peer = self.udp("127.0.0.9")
         port = peer.getsockname()[1]
         client = self.udp("127.0.0.10", port)
@@ -218,7 +219,7 @@ class ResolveTest(harness.TestCase):
         self.assert_nothing_waits(client)
 
     def test_a_name_that_moves_to_our_own(self):
-        """While datagrams go to where it was."""
+        """Datagrams continue to the old address."""
         receiver = self.udp("127.0.0.9")
         port = receiver.getsockname()[1]
         self.addCleanup(names, "127.0.0.9 receiver.test\n")
@@ -232,7 +233,7 @@ class ResolveTest(harness.TestCase):
                 resolver_file("hosts", "127.0.0.10 receiver.test\n")
                 daemon.await_line(r"error: peer b: receiver\.test is 127\.0\.0\.10:\d+, one of our own listeners")
 
-                newcomer = self.udp("127.0.0.1")  # a session that there is already stays where it is
+                newcomer = self.udp("127.0.0.1")  # an existing session stays at the old address
 
                 def dropped_as_a_loop():
                     newcomer.sendto(b"round and round", daemon.address("a"))

@@ -1,4 +1,4 @@
-"""Loops on one host: each ends soon, and clients that only repeat themselves lose little or nothing."""
+"""Loops on one host: each ends soon, and clients that repeat payloads lose few datagrams or none."""
 import os
 import signal
 import time
@@ -6,12 +6,12 @@ import unittest
 
 import harness
 
-# What a ring does in this time without its guard is far more than what it may have done with it.
+# A ring without the guard sends far more datagrams in this time than the limit with the guard.
 ROUND_SECONDS = 1
 
 
 def port_for_later(test):
-    """A port that nobody has now. Nothing else here asks for this one before it is used."""
+    """Returns a port that is free now. No other part of the test binds it before its use."""
     sock = test.udp()
     port = sock.getsockname()[1]
     sock.close()
@@ -26,7 +26,7 @@ def forwarder(port, peers, more=""):
 
 
 def processor_seconds(daemon):
-    """Of all its threads."""
+    """Returns the CPU time of all threads."""
     nanoseconds = 0
     for thread in os.listdir(f"/proc/{daemon.process.pid}/task"):
         with open(f"/proc/{daemon.process.pid}/task/{thread}/schedstat", encoding="ascii") as file:
@@ -39,7 +39,7 @@ class RingCase(harness.TestCase):
         return daemon.summary()["listener a"]["received"]
 
     def await_silence(self, daemons):
-        """Until nothing was received for a while. Returns what each has received."""
+        """Waits until no datagram was received for a while. Returns the number that each daemon has received."""
         end = time.monotonic() + harness.PATIENCE
         before = None
         while (now := [self.received(daemon) for daemon in daemons]) != before:
@@ -55,7 +55,7 @@ class RingCase(harness.TestCase):
         self.assertGreater(self.received(daemon), before + 1000)
 
     def assert_at_rest(self, daemons):
-        """Less than 1 % of a processor, two seconds later."""
+        """Checks that the process uses less than 1 % of a CPU two seconds later."""
         before = [processor_seconds(daemon) for daemon in daemons]
         time.sleep(ROUND_SECONDS)
         for daemon, seconds in zip(daemons, before):
@@ -64,7 +64,7 @@ class RingCase(harness.TestCase):
 
 class ForwarderTest(RingCase):
     def ring(self, size=2, more="", workers=1, sink=None):
-        """Daemons that forward to the next of them; the first to a sink, too."""
+        """Daemons that forward to the next one in a ring. The first one also forwards to a sink."""
         ports = [port_for_later(self) for _ in range(size)]
         daemons = []
         for i, port in enumerate(ports):
@@ -73,7 +73,7 @@ class ForwarderTest(RingCase):
         return daemons
 
     def test_without_the_guard(self):
-        """The ring of the other tests is one."""
+        """The ring of the other tests is endless without the guard."""
         daemon, other = self.ring(more="ring_guard = off")
         client = self.udp()
         for i in range(10):
@@ -82,7 +82,7 @@ class ForwarderTest(RingCase):
         other.end()
 
     def assert_is_cut(self, daemons, client, payloads):
-        """Each datagram goes round a few times and no more, and soon none does."""
+        """Each datagram circulates only a few times."""
         for payload in payloads:
             client.sendto(payload, daemons[0].address("a"))
         received = self.await_silence(daemons)
@@ -110,7 +110,7 @@ class ForwarderTest(RingCase):
         self.assert_is_cut(self.ring(size=3), self.udp(), [b"round %d" % i for i in range(50)])
 
     def test_others_get_everything_meanwhile(self):
-        """The ring does not keep what the client sends from a peer that is in no ring."""
+        """A peer outside the ring gets all datagrams of the client."""
         sink, client = self.udp(), self.udp()
         daemons = self.ring(sink=sink.getsockname()[1])
         expected = [b"round %d" % i for i in range(100)]
@@ -123,7 +123,7 @@ class ForwarderTest(RingCase):
 
 
 class HonestTest(RingCase):
-    """Clients on a peer's host that say the same, in one way or another."""
+    """Clients on a peer's host that repeat a payload."""
 
     def setUp(self):
         self.sink = self.udp()
@@ -136,7 +136,7 @@ class HonestTest(RingCase):
         self.assertEqual(self.daemon.end()["listener a"]["forwarded"], count)
 
     def test_a_client_that_repeats_itself(self):
-        """It is on the host of a peer, so the ring guard looks at it: it loses at most 0.5 %."""
+        """It is on the host of a peer, so the ring guard examines it. It loses at most 0.5 %."""
         client = self.udp()
         for _ in range(4000):
             client.sendto(b"requests:1|c", self.daemon.address("a"))
@@ -161,7 +161,8 @@ class HonestTest(RingCase):
 
 class EchoTest(RingCase):
     def echoes(self, more=""):
-        """Two that got each other's datagrams: the first answers a client whose port is the second's then."""
+        """Starts two echo daemons that exchange datagrams: the first one replied to a client whose port now belongs to
+        the second one."""
         port = port_for_later(self)
         config = "[datagram_log]\ntarget = off\n[listener:a]\naction = echo\n" + more + "\naddress = 127.0.0.1:"
         first = self.serve(config + "0")
@@ -179,7 +180,7 @@ class EchoTest(RingCase):
         self.assert_goes_round(first)
         second.end()
 
-    def test_set_on_each_other(self):
+    def test_two_echoes_that_reply_to_each_other(self):
         daemons = self.echoes()
         received = self.await_silence(daemons)
         self.assertLess(sum(received), 10 * 330)

@@ -1,4 +1,4 @@
-"""`udprelay send`: texts go out, answers are shown."""
+"""`udprelay send`: sends text and prints replies."""
 import os
 import re
 import select
@@ -16,7 +16,7 @@ SMILE = "a🙂b"  # GBK has no code for it
 
 
 class PayloadTest(SendTestCase):
-    """What is sent, to a socket that only hears."""
+    """The payloads, received by a socket that does not reply."""
 
     def test_a_text(self):
         self.assertEqual(self.send([HELLO]), "")
@@ -58,8 +58,8 @@ class PayloadTest(SendTestCase):
             self.send("-e", "gbk", "--errors", rule, [SMILE])
             self.assertEqual(self.received(), [SMILE.encode("gbk", rule)])
 
-    def test_what_cannot_be_written(self):
-        """Is not sent, and the lines around it are."""
+    def test_text_that_cannot_be_encoded(self):
+        """The line is not sent, but the lines before and after it are."""
         self.send("-e", "gbk", [SMILE], status=1)
         self.assertIn("cannot send: gbk", self.said)
         self.send("-e", "gbk", "--errors", "strict", [], input=f"one\n{SMILE}\nthree\n", status=1)
@@ -67,7 +67,7 @@ class PayloadTest(SendTestCase):
         self.assertEqual(self.received(2), [b"one", b"three"])
         self.assert_nothing_waits(self.sock)
 
-    def test_what_is_no_utf8(self):
+    def test_invalid_utf8(self):
         self.send([], input=b"\xff\n", status=1, text=False)
         self.assertIn(b"line 1 is not sent: it is not UTF-8", self.said)
 
@@ -111,14 +111,14 @@ class PayloadTest(SendTestCase):
 
 
 class AnswerTest(SendTestCase):
-    def test_answers_are_shown(self):
+    def test_replies_are_shown(self):
         Server(self.sock)
         self.assertEqual(self.send("-w", "20", ["hello\n"]), f"{self.host}:{self.port}: hello\\n\n")
         self.assertEqual(self.send("-w", "20", [], input="one\ntwo\n").splitlines(),
                          [f"{self.host}:{self.port}: {word}" for word in ("one", "two")])
 
     def test_charsets(self):
-        """An answer's charset is the question's, unless it is told."""
+        """Replies use the charset of the datagram, unless an option sets another."""
         Server(self.sock)
         self.assertIn(HELLO, self.send("-w", "20", "-e", "gbk", [HELLO]))
         Server(other := self.udp(), lambda sock, data, source: sock.sendto(HELLO.encode("big5"), source))
@@ -135,28 +135,28 @@ class AnswerTest(SendTestCase):
         Server(self.sock, lambda sock, data, source: sock.sendto(payload, source))
         self.assertEqual(self.send("-w", "20", "--raw", ["?"], text=False), payload)
 
-    def test_a_missing_answer(self):
+    def test_a_missing_reply(self):
         self.assertEqual(self.send("-w", "0.05", ["?"], status=1), "")
         self.received()
         Server(self.sock, lambda sock, data, source: data == b"one" and sock.sendto(data, source))
         self.assertIn("one", self.send("-w", "0.05", [], input="one\ntwo\n", status=1))
 
-    def test_an_answer_from_elsewhere(self):
-        """Is shown, but is not the one that was waited for."""
+    def test_a_reply_from_another_address(self):
+        """It is printed, but does not count as the expected reply."""
         other = self.udp()
         Server(self.sock, lambda sock, data, source: other.sendto(data, source))
         self.assertEqual(self.send("-w", "0.2", ["?"], status=1), "%s:%d: ?\n" % other.getsockname())
 
     def test_nobody_listens(self):
-        """ICMP says so: at once, whether an answer is waited for or not."""
+        """The ICMP error is reported at once, with and without a wait for a reply."""
         self.sock.close()
         for wait in ([], ["-w", "20"]):
             for options, arguments in (({}, ["?"]), ({"input": "one\ntwo\n"}, [])):
                 self.send(*wait, arguments, status=69, **options)
                 self.assertIn(f"no program listens at {self.host}:{self.port} (ICMP from {self.host})", self.said)
 
-    def test_a_refusal_takes_nothing_from_others(self):
-        """The next line is sent, although the kernel reports the last one's error."""
+    def test_a_refusal_does_not_affect_other_lines(self):
+        """The next line is sent, although the kernel reports the error of the previous one."""
         self.sock.close()
         process = self.begin()
         process.stdin.write(b"one\n")
@@ -175,7 +175,7 @@ class AnswerTest(SendTestCase):
         return process
 
     def test_both_at_once(self):
-        """Answers come before the next line is there; and what the other end says by itself is shown, too."""
+        """Replies appear before the next line is read. Unrequested datagrams are printed, too."""
         Server(self.sock, lambda sock, data, source: [sock.sendto(word, source) for word in data.split()])
         process = self.begin()
         for line in (b"one", b"two three", b"four"):
@@ -185,7 +185,7 @@ class AnswerTest(SendTestCase):
                 self.assertEqual(process.stdout.readline(), b"%s:%d: %s\n" % (self.host.encode(), self.port, word))
 
     def test_signals(self):
-        """It ends at once; what is missing then is missing."""
+        """It ends at once and does not wait for missing replies."""
         for number, wait, status in ((signal.SIGINT, [], 0), (signal.SIGTERM, [], 0), (signal.SIGINT, ["-w", "9"], 1)):
             process = self.begin(*wait)
             process.stdin.write(b"?\n")
@@ -194,7 +194,7 @@ class AnswerTest(SendTestCase):
             harness.send_signal(process, number)
             self.assertEqual(process.wait(harness.PATIENCE), status)
 
-    def test_nobody_reads(self):
+    def test_the_reader_is_gone(self):
         Server(self.sock)
         process = self.begin("-w", "20")
         process.stdout.close()
@@ -206,17 +206,17 @@ class AnswerTest(SendTestCase):
 
 
 class StandardStreamsTest(SendTestCase):
-    """What came closed, or cannot be read."""
+    """Standard streams that are closed or cannot be read."""
 
     def with_closed(self, redirections, *arguments):
-        """Through a shell. Returns exit status, standard output and standard error, where they are open."""
+        """Runs a command through a shell. Returns the exit status and the contents of the open streams."""
         done = subprocess.run(["sh", "-c", f'exec "$@" {redirections}', "sh", tool.PROGRAM, *map(str, arguments)],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               timeout=2 * harness.PATIENCE)
         return done.returncode, done.stdout, done.stderr
 
     def test_closed_ones(self):
-        """Their numbers are not the socket's: nothing is read from it that way, nor written to it."""
+        """The socket does not get their numbers, so no input comes from it and no output goes to it."""
         server = Server(self.sock)
         for redirections, status in (("<&-", 0), (">&-", 1), ("2>&-", 0), ("<&- >&-", 1), ("<&- >&- 2>&-", 1)):
             for command in (["send", "-w", "20"], ["ping", "-c", "1"]):
@@ -250,7 +250,7 @@ class AddressTest(SendTestCase):
             status, _, said = tool.run("send", *arguments, "hello")
             self.assertEqual((status, sock.recv(100)), (0, b"hello"), said)
 
-    def test_the_port_that_is_sent_from(self):
+    def test_the_local_port(self):
         status, _, said = tool.run("send", self.host, self.port, "?")
         _, source = self.sock.recvfrom(100)
         self.assertEqual((status, said), (0, f"udprelay: from port {source[1]} to {self.host}:{self.port}\n"))
@@ -269,7 +269,7 @@ class AddressTest(SendTestCase):
         self.assertIn("cannot send from 192.0.2.1:0: no interface has this address: `ip address` lists the addresses", self.said)
 
     def test_two_talk(self):
-        """Each bound to the port that the other sends to."""
+        """Each one is bound to the port that the other one sends to."""
         with self.udp() as free, self.udp() as other:
             ports = free.getsockname()[1], other.getsockname()[1]
         ends = []
@@ -284,7 +284,7 @@ class AddressTest(SendTestCase):
             self.assertEqual(other.stdout.readline().decode(), f"127.0.0.1:{own}: I am {own}\n")
 
     def await_port(self, port):
-        """Until a socket is bound to it, which this finds out without sending anything."""
+        """Waits until a socket is bound to the port. This sends no datagram."""
         for _ in range(100000):
             with open("/proc/net/udp", encoding="ascii") as table:
                 local_addresses = [line.split()[1] for line in table.readlines()[1:]]
@@ -304,7 +304,7 @@ class AddressTest(SendTestCase):
             self.assertEqual(status, 69)
             self.assertIn("/none/client: the directory does not exist: create it", said)
 
-    def test_paths_where_nobody_is(self):
+    def test_paths_without_a_socket(self):
         with tempfile.TemporaryDirectory() as directory:
             left, none = os.path.join(directory, "left"), os.path.join(directory, "none")
             self.unix(left).close()
@@ -322,7 +322,7 @@ class AddressTest(SendTestCase):
         return sock
 
     def test_a_slow_receiver(self):
-        """Where there is no room yet, lines wait, asleep: none is lost, and their order stays."""
+        """While there is no space, lines wait without busy loop. No line is lost, and their order stays."""
         lines = [b"%d" % i for i in range(2000)]
         with tempfile.TemporaryDirectory() as directory:
             path = os.path.join(directory, "server")
@@ -339,7 +339,7 @@ class AddressTest(SendTestCase):
             self.assertEqual(process.wait(harness.PATIENCE), 0)
 
     def await_naps(self, pid, count):
-        """Until the process has given the processor away so often."""
+        """Waits until the process has yielded the CPU this number of times."""
         begin, end = self.naps_of(pid), time.monotonic() + harness.PATIENCE
         while self.naps_of(pid) < begin + count:
             self.assertLess(time.monotonic(), end, "it does not sleep")
@@ -349,7 +349,7 @@ class AddressTest(SendTestCase):
             return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)$", status.read(), re.MULTILINE)[1])
 
     def test_broadcast(self):
-        """Anybody may answer."""
+        """Any host may reply."""
         sock = self.udp("0.0.0.0")
         port = sock.getsockname()[1]
         Server(sock, lambda sock, data, source: sock.sendto(b"here", source))
@@ -386,7 +386,7 @@ class CommandLineTest(SendTestCase):
                 self.assertIn(fault, said)
                 self.assertIn("Try `udprelay send --help`.", said)
 
-    def test_what_looks_like_an_option(self):
+    def test_operands_that_look_like_options(self):
         self.send(["--", "-x"])
         self.assertEqual(self.received(), [b"-x"])
 

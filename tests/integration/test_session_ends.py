@@ -1,4 +1,5 @@
-"""What ends a session of a relay, and what does not: names, reloads, interfaces, checks and broken sockets.
+"""The end of a relay's sessions after changes of names, reloads, changes of interfaces, failed checks and broken
+sockets.
 
 A session is the socket that the peer sees: it ends if the peer sees another one.
 
@@ -20,7 +21,7 @@ CLONE_NEWNET = 0x40000000
 
 
 def enter_namespace(file):
-    """For this thread alone."""
+    """This thread only."""
     if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "setns")
 
@@ -34,7 +35,7 @@ class EndsTest(harness.TestCase):
         return session
 
     def converse(self, client, daemon, peer, payload=b"hello"):
-        """The same, with a reply."""
+        """Does the same, with a reply."""
         session = self.hear(client, daemon, peer, payload)
         peer.sendto(b"re: " + payload, session)
         self.assertEqual(client.recv(100), b"re: " + payload)
@@ -68,7 +69,7 @@ class NamesTest(EndsTest):
         daemon.await_line(rf"peer p0: peer\.test is {pattern}")
 
     def test_a_name_that_moves(self):
-        """The session stays while its endpoint answers, new clients go to the new address."""
+        """The session stays while its endpoint replies. New clients use the new address."""
         daemon = self.serve_name("fail_timeout = 1s")
         session = self.converse(self.client, daemon, self.old)
         self.move_name(daemon, "127.0.0.12 peer.test\n", r"127\.0\.0\.12:\d+$")
@@ -78,7 +79,7 @@ class NamesTest(EndsTest):
             self.assertEqual(self.converse(self.client, daemon, self.old, payload), session)
         self.converse(self.udp(), daemon, self.new)
         self.assertEqual(self.ended(daemon), 0)
-        # The old endpoint is silent from now on: the client goes to the new one within fail_timeout.
+        # The old endpoint is silent from now on: the session moves to the new one within fail_timeout.
         self.new.settimeout(0.05)
         end = time.monotonic() + harness.PATIENCE
         while time.monotonic() < end:
@@ -108,7 +109,7 @@ class NamesTest(EndsTest):
         daemon.await_that(arrives, "the client never goes to the new address")
         daemon.end()
 
-    def test_an_address_that_comes_and_goes(self):
+    def test_an_address_is_removed_and_returns(self):
         daemon = self.serve_name()
         session = self.converse(self.client, daemon, self.old)
         for _ in range(2):
@@ -131,7 +132,7 @@ class NamesTest(EndsTest):
         daemon.end()
 
     def test_a_name_that_comes_to_be_the_clients(self):
-        """Datagrams of the client are dropped as a loop while it is one. Then the session goes on."""
+        """The client's datagrams are dropped as a loop while the peer has its address. Then the session continues."""
         client = self.udp("127.0.0.13", self.port)
         daemon = self.serve_name()
         session = self.converse(client, daemon, self.old)
@@ -187,7 +188,7 @@ class ReloadTest(EndsTest):
         daemon.end()
 
     def test_another_socket_of_the_same_address(self):
-        """With several workers, the kernel could give the client to another one, where it has no session."""
+        """With several workers, the kernel could give the client to another worker, where it has no session."""
         peer, client = self.udp(), self.udp()
         with self.udp() as free:
             address = at(free)
@@ -199,7 +200,7 @@ class ReloadTest(EndsTest):
             self.assertEqual(self.converse(client, daemon, peer, keys.encode()), session, keys)
         daemon.end()
 
-    def test_fewer_sessions_than_there_are(self):
+    def test_fewer_sessions_than_existing_ones(self):
         """The old sessions stay; new clients get none until there are fewer."""
         peer, clients = self.udp(), [self.udp() for _ in range(20)]
         relay = config([at(peer)], "log = none\nsource_sessions = 0\n{}")
@@ -217,7 +218,7 @@ class ReloadTest(EndsTest):
         self.assertEqual(counters["relay a"]["started"], 21)
 
     def test_another_address_of_the_peer(self):
-        """That is another peer."""
+        """A peer with another address is another peer."""
         old, new, client = self.udp(), self.udp(), self.udp()
         daemon = self.serve(config([at(old)], "log = none"))
         self.converse(client, daemon, old)
@@ -291,7 +292,7 @@ class InterfaceTest(EndsTest):
         self.daemon.await_that(dropped, "nothing is dropped")
 
     def goes_on(self):
-        """Returns the socket of the session, once its datagrams arrive again."""
+        """Returns the socket of the session after its datagrams arrive again."""
         def arrives():
             self.client.sendto(b"again", self.daemon.address("a"))
             try:
@@ -332,7 +333,7 @@ class InterfaceTest(EndsTest):
         self.assertEqual(self.goes_on()[0], "192.0.2.9")
         self.assert_one_session()
 
-    def test_addresses_that_have_nothing_to_do_with_it(self):
+    def test_changes_of_other_addresses(self):
         session = self.goes_on()
         for command in ("add", "delete"):
             harness.ip("address", command, "198.51.100.1/24", "dev", "near0")
@@ -341,8 +342,8 @@ class InterfaceTest(EndsTest):
 
 
 class UnixPeerTest(EndsTest):
-    def test_a_peer_that_is_started_again(self):
-        """Its socket is another one; the session is the same."""
+    def test_a_restarted_peer(self):
+        """The peer has another socket, but the session is the same."""
         path, client = os.path.join(self.directory(), "peer"), self.udp()
         daemon = self.serve(config([f"unix:{path}"], "log = none", peer_extra="max_fails = 0"))
         for _ in range(3):

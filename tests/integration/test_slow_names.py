@@ -61,12 +61,12 @@ class NameServer(threading.Thread):
                         self.kept.append((query, client))
 
     def keep(self):
-        """Replies to no query from now on, and forgets those that came before."""
+        """Stops replying to queries and discards the stored ones."""
         with self.lock:
             self.names, self.kept, self.released = set(), [], False
 
     def release(self):
-        """Replies to all queries from now on, and to those it has kept."""
+        """Replies to all stored queries, and to all later ones."""
         with self.lock:
             self.released = True
             for query, client in self.kept:
@@ -182,7 +182,7 @@ class SlowNamesTest(harness.TestCase):
             self.assertRegex(daemon.lines[-1], "notice: ended$")
 
     def test_threads_end_after_a_reload(self):
-        """Nothing of the retired configuration stays."""
+        """All memory of the retired configuration is freed."""
         slow = [f"slow{i}.test" for i in range(40)]
         daemon = self.serve(self.config(["127.0.0.9"]))
         before = self.threads(daemon)
@@ -195,8 +195,8 @@ class SlowNamesTest(harness.TestCase):
         daemon.end()
 
     def test_valgrind_finds_no_error_at_the_end(self):
-        """Retired and current look-ups are running. The memory that the C library has for a running thread is possibly
-        lost to valgrind; so only what is definitely lost counts."""
+        """Retired and current look-ups are running. valgrind reports the thread memory of the C library as possibly
+        lost, so the test counts only definite losses."""
         if not shutil.which("valgrind"):
             self.skipTest("there is no program `valgrind`")
         slow = [f"slow{i}.test" for i in range(4)]

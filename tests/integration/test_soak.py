@@ -1,6 +1,6 @@
-"""The daemon for a while under everything at once: all actions, all sizes, peers and clients that come and go, signals, and
-rotations of its log, reloads. Then nothing has grown, and the books balance to the last datagram. SOAK_SECONDS says how long (hours
-by hand), UDPRELAYD_SEED repeats the choices of a run."""
+"""A long run with everything at once: all actions and sizes, peers and clients that start and stop, signals, log
+rotations and reloads. Afterwards memory and descriptors have not grown, and the counters balance exactly. SOAK_SECONDS
+sets the duration (hours in a manual run), UDPRELAYD_SEED repeats a run."""
 import errno
 import os
 import random
@@ -18,14 +18,15 @@ from relay_peers import returning
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "10"))
 
-# Datagrams a second.
+# Datagrams per second.
 RATE = 3000
 CLIENTS, LARGEST = 30, 65507
 SEGMENT, TRAIN_MAX = 700, 60
 SOL_UDP, UDP_SEGMENT = 17, 103
 
-# Bytes of resident memory that may come after the warm-up: receive slots of 64 KiB that only a deep batch touches, and
-# what malloc(3) and the stacks touch late. In ten seconds that hides a leak below 200 bytes a datagram; in hours, none.
+# Permitted growth of resident memory after the warm-up, in bytes: receive slots of 64 KiB that only a large batch uses,
+# and late memory of malloc(3) and the stacks. In ten seconds this hides a leak below 200 bytes per datagram; in hours
+# it hides none.
 TOLERANCE = 4 << 20
 
 
@@ -64,7 +65,7 @@ class SoakTest(harness.TestCase):
         for sock in self.local:
             self.addCleanup(sock.close)
             sock.setblocking(False)
-        self.local[0].bind(os.path.join(self.directory, "out"))  # the other has no name: there is no way back to it
+        self.local[0].bind(os.path.join(self.directory, "out"))  # the other socket has no name, so no reply can reach it
 
     # --- Sockets that come and go ---
 
@@ -113,11 +114,11 @@ class SoakTest(harness.TestCase):
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.EIO):
                 raise
-            return 0  # no kernel for that
+            return 0  # the kernel does not support it
         return count
 
     def send(self):
-        """Returns how many datagrams it sent."""
+        """Returns the number of sent datagrams."""
         name = self.random.choice(list(self.sent))
         count = 1
         if name == "unix":
@@ -133,7 +134,7 @@ class SoakTest(harness.TestCase):
         return count
 
     def hear(self, until):
-        """Peers of the relay answer, until the time has come."""
+        """Peers of the relay reply until the end of the run."""
         while (left := until - time.monotonic()) > 0:
             for key, _ in self.selector.select(left):
                 try:
@@ -163,24 +164,25 @@ class SoakTest(harness.TestCase):
                 self.assertLessEqual(self.summary()["relay relay"]["sessions"], 20)
             if steps % 1500 == 0:
                 self.rotate()
-            if steps % 700 == 350:  # not when the log is rotated: the writer before writes to its end
+            if steps % 700 == 350:  # not during a rotation: the previous writer still writes
                 self.reload()
             now = time.monotonic()
-            if begin + total / RATE < now - 0.1:  # a machine that was busy is not made to catch up
+            if begin + total / RATE < now - 0.1:  # after a delay there is no burst
                 begin = now - total / RATE
             self.hear(begin + total / RATE)
 
     # --- Looking ---
 
     def summary(self):
-        """SIGUSR1. What was said before is not needed, and would be much after hours."""
+        """Sends SIGUSR1 and discards the earlier log lines, which would use much memory after hours."""
         with self.daemon.changed:
             del self.daemon.lines[:-100]
         self.events += 1
         return self.daemon.summary()
 
     def rotate(self):
-        """SIGUSR2. The old file is complete once there is a new one: it is counted and removed."""
+        """Sends SIGUSR2. The old file is complete when the new one exists: its records are counted, and it is
+        removed."""
         with self.daemon.changed:
             self.daemon.lines[:] = [line for line in self.daemon.lines if "reopened" not in line]
         old = self.log + ".old"
@@ -192,7 +194,7 @@ class SoakTest(harness.TestCase):
         self.rotations += 1
 
     def reload(self):
-        """SIGHUP, and half of the time the file is wrong."""
+        """Sends SIGHUP. Half of the time the file is invalid."""
         wrong = self.random.random() < 0.5
         with self.daemon.changed:
             del self.daemon.lines[:]
@@ -216,7 +218,7 @@ class SoakTest(harness.TestCase):
                     self.written += 1
 
     def come_to_rest(self):
-        """Returns the counters once all that was sent is accounted for and all sessions have expired."""
+        """Returns the counters after all sent datagrams are counted and all sessions have timed out."""
         end = time.monotonic() + harness.PATIENCE
         while True:
             self.hear(time.monotonic() + 0.05)
@@ -227,7 +229,7 @@ class SoakTest(harness.TestCase):
             self.assertLess(time.monotonic(), end, (missing, self.sent, counters))
 
     def is_accounted(self, listener, sent):
-        """What the kernel dropped it counts by trains."""
+        """The kernel counts its drops per train."""
         lost = listener["kernel_dropped"]
         return listener["received"] + lost <= sent <= listener["received"] + lost * TRAIN_MAX
 
@@ -247,7 +249,7 @@ class SoakTest(harness.TestCase):
         self.assertEqual(cold[:2], warm[:2], "descriptors, threads")
         if not self.daemon.is_sanitized():
             self.assertLess(cold[2] - warm[2], TOLERANCE, "bytes of memory")
-        counters = self.daemon.end()  # and what each listener, relay and peer counts balances
+        counters = self.daemon.end()  # the counters of each listener, relay and peer balance
         self.count_records(self.log)
         self.check_books(counters)
         dropped = counters["datagram log"]["dropped"]
@@ -270,12 +272,12 @@ class SoakTest(harness.TestCase):
         self.assertEqual(sum(peer["answers"] for peer in peers), relay["answers"])
         self.assertEqual(sum(peer["sent"] for peer in peers[2:]), listeners["relay"]["relayed"])
         self.assertEqual((relay["sessions"], relay["started"]), (0, relay["ended"]))
-        # answers that a session left unread when it ended are counted, but nobody knows what they say
+        # unread replies of an ended session are counted, but their contents are unknown
         logged = (sum(listener["received"] for listener in listeners.values()) + relay["answers"]
                   - relay.get("session_ended", 0))
         self.assertEqual(self.written + self.declared, logged)
         self.assertEqual(counters["datagram log"], {"written": self.written, "dropped": self.declared})
-        # all of it happened
+        # every event happened at least once
         for name, result in (("sink", "sunk"), ("echo", "echoed"), ("forward", "forwarded"), ("relay", "relayed"),
                              ("unix", "echoed")):
             self.assertGreater(listeners[name][result], 0, name)

@@ -1,4 +1,4 @@
-"""source_limit: what one source may send, whatever its ports and the number of workers."""
+"""source_limit: the rate of one source, for any ports and any number of workers."""
 import itertools
 import socket
 import tempfile
@@ -26,7 +26,7 @@ class SourceLimitTest(harness.TestCase):
         return [self.udp(host) for _ in range(count)]
 
     def count_answers(self, socks):
-        """What waits in them now: everything was counted, so nothing is on its way."""
+        """Returns the datagrams that wait in the sockets. All are counted, so none is in flight."""
         count = 0
         for sock in socks:
             sock.setblocking(False)
@@ -38,13 +38,13 @@ class SourceLimitTest(harness.TestCase):
         return count
 
     def flood(self, daemon, socks, each):
-        """No payload twice: the ring guard drops some that repeat."""
+        """Returns payloads that are all different, because the ring guard drops some repeated ones."""
         for _ in range(each):
             payload = b"%d" % next(self.numbers)
             for sock in socks:
                 sock.sendto(payload, daemon.address("a"))
 
-    def test_an_abuser_from_many_ports_costs_only_himself(self):
+    def test_a_flood_from_many_ports_affects_only_its_source(self):
         daemon = self.serve(limited())
         abuser, polite = self.senders("127.0.0.2", PORTS), self.udp("127.0.0.3")
         begin = time.monotonic()
@@ -62,11 +62,12 @@ class SourceLimitTest(harness.TestCase):
         self.assertEqual(counters["source_limit"], sent - answers)
         self.assertEqual(counters["dropped"], sent - answers)
         self.assertGreaterEqual(answers, BURST)
-        # Beside burst and rate, one in 32 passes; at 2000 that is 62 on average, and 120 are seven deviations away.
+        # Besides burst and rate, one in 32 passes. For 2000 datagrams this is 62 on average, and 120 is seven standard
+        # deviations higher.
         self.assertLessEqual(answers, BURST + LIMIT * seconds + 1 + 120)
 
-    def test_who_writes_in_a_victims_name_does_not_silence_it(self):
-        """The forger's flood never ends, and yet some of what the victim sends is answered: one in 32."""
+    def test_a_forged_source_does_not_block_the_real_host(self):
+        """The forged flood is endless, but the real host still gets replies to one in 32 datagrams."""
         daemon = self.serve(limited(limit=1, burst=1))
         forger, victim = self.senders("127.0.0.2", 4), self.udp("127.0.0.2")
         end, answers = time.monotonic() + harness.PATIENCE, 0
@@ -78,7 +79,7 @@ class SourceLimitTest(harness.TestCase):
         daemon.end()
 
     def test_an_ipv6_network_is_one_source(self):
-        """::1 is the only address of loopback; its ports are on all workers, and share the limit."""
+        """::1 is the only loopback address. Its ports are spread over all workers and share the limit."""
         daemon = self.serve(limited("[::1]:0", limit=1, burst=10))
         socks = self.senders("::1", PORTS)
         self.flood(daemon, socks, 5)
@@ -88,7 +89,7 @@ class SourceLimitTest(harness.TestCase):
         self.assertEqual(counters["source_limit"], PORTS * 5 - answers)
         self.assertTrue(10 <= answers < 60, answers)
 
-    def test_without_a_limit_all_is_answered(self):
+    def test_without_a_limit_all_datagrams_are_echoed(self):
         daemon = self.serve(config("source_limit = 0"))
         socks = self.senders("127.0.0.2", PORTS)
         self.flood(daemon, socks, EACH)

@@ -1,4 +1,4 @@
-"""A run with load under valgrind: no error, and nothing leaks."""
+"""A run with load under valgrind, without errors and leaks."""
 import shutil
 import socket
 import subprocess
@@ -10,7 +10,7 @@ if not shutil.which("valgrind"):
 
 WRAPPER = ["valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite,possible",
            "--errors-for-leak-kinds=definite,possible", "--track-fds=no"]
-# Everything takes its time there.
+# All operations take longer under valgrind.
 harness.PATIENCE = 60.0
 
 

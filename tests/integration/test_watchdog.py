@@ -1,4 +1,4 @@
-"""systemd hears of a daemon whose loops turn, and of no other."""
+"""The systemd watchdog: the daemon sends messages only while all its loops run."""
 import ctypes
 import os
 import socket
@@ -19,7 +19,7 @@ PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT, WALL = 0x11, 0x4206, 0x4207, 0x40
 
 
 class Stopped:
-    """One thread of another process, which stands still meanwhile."""
+    """Stops one thread of another process, and continues it at the end."""
 
     def __init__(self, test, thread):
         self.test, self.thread = test, thread
@@ -72,7 +72,7 @@ class WatchdogTest(harness.TestCase):
                     return int(thread)
         raise AssertionError(f"no thread {name}")
 
-    def test_it_is_heard_of(self):
+    def test_messages_arrive(self):
         for _ in range(4):
             self.assert_heard()
         self.daemon.end()
@@ -86,7 +86,7 @@ class WatchdogTest(harness.TestCase):
         for _ in range(3):
             self.assert_heard(0.01)
 
-    def test_a_worker_that_stands_still(self):
+    def test_a_worker_that_is_blocked(self):
         with Stopped(self, self.thread("worker-1")):
             time.sleep(SECONDS + 0.6)
             self.forget()
@@ -96,7 +96,7 @@ class WatchdogTest(harness.TestCase):
         self.assert_heard()
         self.daemon.end()
 
-    def test_a_main_loop_that_stands_still(self):
+    def test_a_main_loop_that_is_blocked(self):
         with Stopped(self, self.daemon.process.pid):
             self.forget()
             self.manager.settimeout(SECONDS)

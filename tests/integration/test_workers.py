@@ -1,4 +1,4 @@
-"""Several workers: each flow on one of them, in order, and the counters of all together."""
+"""Several workers: each flow is on one worker and in order, and the counters are the sum of all workers."""
 import os
 import socket
 import tempfile
@@ -26,7 +26,7 @@ class WorkersTest(harness.TestCase):
         return sorted(name for name in names if name.startswith("worker-"))
 
     def test_a_flow_stays_on_one_worker_in_order(self):
-        """Each worker sends to the peer from a port of its own: so the peer sees who took what."""
+        """Each worker has a separate port towards the peer, so the peer sees which worker forwarded a datagram."""
         peer = self.peer()
         daemon = self.serve(config(4, peer))
         clients = [self.udp() for _ in range(CLIENTS)]
@@ -41,12 +41,12 @@ class WorkersTest(harness.TestCase):
             numbers.setdefault(client, []).append(number)
         self.assertEqual(numbers, {client: list(range(EACH)) for client in range(CLIENTS)})
         self.assertEqual({len(way) for way in ways.values()}, {1})
-        self.assertIn(len(set.union(*ways.values())), (2, 3, 4))  # all on one of four: once in 10**24
+        self.assertIn(len(set.union(*ways.values())), (2, 3, 4))  # all on one of four workers: once in 10**24 runs
         counters = daemon.end()
         self.assertEqual(counters["listener a"]["forwarded"], CLIENTS * EACH)
         self.assertEqual(counters["peer p"]["sent"], CLIENTS * EACH)
 
-    def test_there_are_as_many_as_were_asked_for(self):
+    def test_the_number_of_workers_is_as_configured(self):
         daemon = self.serve(config(3, self.peer()))
         self.assertEqual(self.threads(daemon), ["worker-0", "worker-1", "worker-2"])
         daemon.end()
@@ -54,7 +54,7 @@ class WorkersTest(harness.TestCase):
         self.assertEqual(len(self.threads(daemon)), len(os.sched_getaffinity(0)))
         daemon.end()
 
-    def test_a_unix_socket_is_served_by_one_of_them(self):
+    def test_a_unix_socket_is_served_by_one_worker(self):
         peer = self.peer()
         with tempfile.TemporaryDirectory() as directory:
             path = os.path.join(directory, "socket")

@@ -1,4 +1,4 @@
-"""udprelay in a test: run to its end, or beside the test, on a terminal or without."""
+"""Runs udprelay in a test: to its end or in the background, with or without a terminal."""
 import fcntl
 import os
 import pty
@@ -17,7 +17,7 @@ PROGRAM = os.path.abspath(os.environ.get("UDPRELAY", "build/src/client/udprelay"
 
 
 def run(*arguments, **options):
-    """Ends by itself. Returns exit status, standard output and standard error; as bytes where text is False."""
+    """Runs to the end. Returns exit status, standard output and standard error, as bytes if text is False."""
     options = {"text": True, "stdin": subprocess.DEVNULL, "errors": "backslashreplace"} | options
     if "input" in options:
         del options["stdin"]
@@ -29,7 +29,7 @@ def run(*arguments, **options):
 
 
 def start(*arguments, **options):
-    """Goes on beside the test, which is to end it."""
+    """Runs in the background. The test must end it."""
     options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     return subprocess.Popen([PROGRAM, *map(str, arguments)], **options)
 
@@ -39,7 +39,7 @@ def built_with(feature):
 
 
 class Listener(Daemon):
-    """`udprelay listen`, which is a daemon but for how it is started. What it shows stands in .output."""
+    """`udprelay listen`: a daemon with another start. Its standard output is in .output."""
 
     def __init__(self, *arguments, **popen):
         self.arguments = arguments
@@ -53,7 +53,7 @@ class Listener(Daemon):
 
 
 class Terminal:
-    """udprelay on a terminal of its own."""
+    """udprelay on a separate terminal."""
 
     def __init__(self, *arguments, **environment):
         self.seen = b""
@@ -71,7 +71,7 @@ class Terminal:
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
 
     def await_text(self, pattern, timeout=PATIENCE):
-        """Reads until the pattern is seen behind what was awaited before. Returns its match."""
+        """Reads until the pattern matches after the previous match. Returns the match."""
         end = time.monotonic() + timeout
         while not (match := re.search(pattern, self.seen)):
             if not self._read(end - time.monotonic()):
@@ -85,7 +85,7 @@ class Terminal:
             return False
         try:
             data = os.read(self.fd, 65536)
-        except OSError:  # EIO: nobody has it open any more
+        except OSError:  # EIO: no process has the terminal open
             data = b""
         self.seen += data
         return bool(data)

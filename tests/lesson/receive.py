@@ -15,5 +15,5 @@ while True:
     try:
         text = data.decode(encoding, errors)
     except UnicodeDecodeError:
-        text = data.hex()  # as udprelayd shows what does not decode; the lesson's program ended here
+        text = data.hex()  # as udprelayd shows undecodable bytes; the program of the lesson ended here
     print(f"{host}:{port}: {text}")

@@ -1,4 +1,4 @@
-"""The completion for bash: what it offers is what the programs have.
+"""The bash completion: it offers exactly the options of the programs.
 
 Usage: test_completion.py DAEMON TOOL COMPLETION COMPLETION
 """
@@ -13,7 +13,7 @@ import unittest
 SKIPPED = 77
 DAEMON, TOOL, *COMPLETIONS = sys.argv[1:]
 
-# As bash does at a TAB behind the last word.
+# The state of bash at a TAB after the last word.
 SCRIPT = """
 source "$1"
 shift
@@ -43,7 +43,7 @@ class CompletionTestCase(unittest.TestCase):
         return sorted(done.stdout.split("\n")[:-1] if done.stdout.strip() else [])
 
     def options(self, *command):
-        """Of --help; and the whole of it."""
+        """The options in --help, and its whole text."""
         text = subprocess.run([*command, "--help"], capture_output=True, text=True, timeout=20).stdout
         pairs = re.findall(r"^  (?:(-\w), |    )(--[\w-]+)", text, re.MULTILINE)
         known = [option for pair in pairs for option in pair if option]

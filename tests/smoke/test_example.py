@@ -1,4 +1,4 @@
-"""The example configuration: it is good, and it stays good with every setting in it switched on.
+"""The example configuration is valid, also with every setting enabled.
 
 Usage: test_example.py DAEMON CONFIGURATION
 """
@@ -31,7 +31,7 @@ class ExampleTest(unittest.TestCase):
         done = subprocess.run([DAEMON, "-c", path, "-t"], capture_output=True, text=True, timeout=20)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
-    def test_as_it_stands(self):
+    def test_as_installed(self):
         self.check(EXAMPLE)
 
     def test_every_setting_switched_on(self):

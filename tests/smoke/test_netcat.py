@@ -1,4 +1,4 @@
-"""The daemon as a user meets it: text from printf through iconv and a real netcat, the echo, and the record of it.
+"""The daemon as a user sees it: text from printf through iconv and a real netcat, the echo, and its record.
 
 Usage: test_netcat.py DAEMON NETCAT
 """
@@ -19,7 +19,7 @@ DEADLINE_S = 20
 SKIPPED = 77
 DAEMON, NETCAT = sys.argv[1:3] if len(sys.argv) > 2 else ("udprelayd", "nc.openbsd")
 
-# The `read` keeps standard input open: at its end ncat leaves before the answer is there.
+# The `read` keeps standard input open: at its end, ncat would exit before the reply arrives.
 PIPELINE = """{ printf '%s' "$1" | iconv -f utf-8 -t "$2"; read -r until_closed; } | { shift 2; exec "$@"; }"""
 
 CONFIG = """
@@ -51,7 +51,7 @@ def has_ipv6():
 
 
 class Daemon:
-    """A running daemon, and what it has written to standard error."""
+    """A running daemon and its standard error."""
 
     def __init__(self, config):
         self.lines, self.changed = [], threading.Condition()
@@ -85,7 +85,7 @@ class Daemon:
 
 
 def netcat_echo(text, charset, arguments, size):
-    """Sends text in that charset; returns what came back once it has size bytes, or at the deadline."""
+    """Sends text in the charset. Returns the reply after size bytes, or at the deadline."""
     command = ["sh", "-c", PIPELINE, "sh", text, charset, NETCAT, *arguments]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
     deadline, answer = time.monotonic() + DEADLINE_S, b""
@@ -125,7 +125,7 @@ class NetcatTest(unittest.TestCase):
         return self.daemon.wait_for(rf"listener {listener}: listening on (\S+)")[1]
 
     def check(self, listener, arguments, source):
-        """source: what the record says of the sender, a regular expression."""
+        """source: a regular expression for the sender in the record."""
         address = self.address_of(listener)
         for number, (text, charset, encoding) in enumerate(self.TEXTS):
             text = f"{text} {listener} {number}"

@@ -1,4 +1,4 @@
-"""A systemd of its own to run a service under, in private namespaces; the host's is never touched."""
+"""Runs a service under a separate systemd in private namespaces, without contact to the systemd of the host."""
 import contextlib
 import os
 import shutil
@@ -14,7 +14,7 @@ NAMESPACES = ["--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup"]
 
 
 class Unavailable(Exception):
-    """There can be no lab on this host; says why."""
+    """The host cannot run a lab. The text is the reason."""
 
 
 def wait_until(condition, what, seconds=COMMAND_S):
@@ -28,7 +28,7 @@ def wait_until(condition, what, seconds=COMMAND_S):
 
 
 def read(path):
-    """The text of a file in /proc; nothing where its process has ended."""
+    """Returns the text of a file in /proc, or an empty text if its process has ended."""
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
@@ -55,7 +55,7 @@ def cgroup_mount():
 
 
 def remove_cgroup(path):
-    """True once it is gone: the processes in it may take a moment to end."""
+    """Returns true after the cgroup is removed. Its processes may take a moment to end."""
     for directory, _, _ in os.walk(path, topdown=False):
         with contextlib.suppress(OSError):
             os.rmdir(directory)
@@ -63,7 +63,7 @@ def remove_cgroup(path):
 
 
 class Lab:
-    """Boots when it is made, and ends with this process at the latest."""
+    """Boots when it is created, and ends with this process at the latest."""
 
     def __init__(self, unit, daemon):
         check_host()
@@ -85,7 +85,7 @@ class Lab:
             raise Unavailable(f"no cgroup can be made: {error}") from error
         root, script = os.path.join(self.directory, "root"), os.path.join(os.path.dirname(__file__), "lab.sh")
         os.mkdir(root)
-        # The shell enters the cgroup, then becomes unshare, so that the new namespace begins there.
+        # The shell enters the cgroup and then executes unshare, so that the new namespace begins there.
         enter = 'echo $$ >"$0/cgroup.procs" && exec setpriv --pdeathsig KILL unshare "$@"'
         with open(os.path.join(self.directory, "output"), "wb") as output:
             self.child = subprocess.Popen(
@@ -111,7 +111,8 @@ class Lab:
         return state in ("running", "degraded")
 
     def find_systemd(self):
-        """The process 1 of the lab. Before it is systemd, its files are the host's: nothing is to be run there."""
+        """Returns process 1 of the lab. Before it executes systemd, its files are those of the host, so no command may
+        run there."""
         children = read(f"/proc/{self.child.pid}/task/{self.child.pid}/children").split()
         return children[0] if children and read(f"/proc/{children[0]}/comm") == "systemd\n" else None
 
@@ -129,14 +130,14 @@ class Lab:
                               capture_output=True, text=True, errors="replace", timeout=timeout)
 
     def run_on_host_files(self, command, **options):
-        """In the network of the lab, but with the host's files."""
+        """Runs a command in the network of the lab, but with the files of the host."""
         return subprocess.run(["nsenter", "-t", self.pid, "--net", *command], timeout=COMMAND_S, **options)
 
     def popen_on_host_files(self, command):
-        """Talked with by pipes."""
+        """Starts a command with pipes for its standard streams."""
         return subprocess.Popen(["nsenter", "-t", self.pid, "--net", *command], stdin=subprocess.PIPE,
                                 stdout=subprocess.PIPE, text=True)
 
     def path(self, path):
-        """A path inside, as seen from here."""
+        """Returns the path outside the lab for a path inside."""
         return f"/proc/{self.pid}/root{path}"

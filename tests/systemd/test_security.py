@@ -14,7 +14,7 @@ EXPOSURE_MAX = {"as it is": 1.1, "sealed": 0.5, "low ports": 1.5}
 
 
 def exposure(unit):
-    """The figure, or None; prints what it comes from."""
+    """Returns the level or None, and prints its parts."""
     done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", unit], capture_output=True,
                           text=True, timeout=60)
     found = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)

@@ -1,5 +1,5 @@
-"""The units under a real systemd: start, echo, stop, a wrong configuration, crashes, reloads and restarts under load,
-sockets that systemd keeps or makes, a rotation of logs.
+"""The units under a real systemd: start, echo, stop, an invalid configuration, crashes, reloads and restarts under
+load, sockets that systemd keeps or creates, and log rotation.
 
 Usage: test_systemd.py DAEMON UNIT LOGROTATE-FILE SEALED-DROP-IN LOW-PORTS-DROP-IN CONFIGURATION [TEST]…
 """
@@ -34,7 +34,7 @@ address = *:7788, unix:/run/udprelayd/echo.sock
 action = echo
 """
 
-# Sends until an answer comes: a service that has just been started again may not listen yet.
+# Sends until a reply arrives, because a restarted service may not listen yet.
 CLIENT = """
 import socket, sys
 host, port, payload = sys.argv[1], int(sys.argv[2]), bytes.fromhex(sys.argv[3])
@@ -106,7 +106,7 @@ class LabCase(unittest.TestCase):
         return self.lab.run(["journalctl", "-q", "--no-pager", "-o", "cat", "-u", SERVICE]).stdout
 
     def wait_for_journal(self, pattern):
-        """Of this start: what earlier ones wrote does not count."""
+        """Returns the journal lines of this start."""
         invocation = self.show("InvocationID")
         command = ["journalctl", "-q", "--no-pager", "-o", "cat", f"_SYSTEMD_INVOCATION_ID={invocation}"]
         return wait_until(lambda: re.search(pattern, self.lab.run(command).stdout), f"the journal has {pattern!r}")
@@ -126,7 +126,7 @@ class LabCase(unittest.TestCase):
         self.assertEqual(self.systemctl("daemon-reload").returncode, 0)
 
     def bound_ports(self):
-        """Those of UDP sockets that somebody chose."""
+        """Returns the ports of UDP sockets that were not chosen by the kernel."""
         ports = []
         for name in ("udp", "udp6"):
             lines = self.lab.run(["cat", f"/proc/net/{name}"]).stdout.splitlines()[1:]
@@ -163,7 +163,7 @@ class ServiceTest(LabCase):
         self.assertEqual([self.show(name) for name in ("ActiveState", "Result", "ExecMainStatus")],
                          ["inactive", "success", "0"])
 
-    def test_wrong_configuration_is_not_tried_again(self):
+    def test_an_invalid_configuration_is_not_retried(self):
         self.configure(WRONG)
         self.assertNotEqual(self.systemctl("start", SERVICE).returncode, 0)
         self.assertEqual([self.show(name) for name in ("ActiveState", "ExecMainStatus", "NRestarts")],
@@ -183,8 +183,8 @@ class ServiceTest(LabCase):
         self.assertNotEqual(self.show("MainPID"), before)
         self.assert_echoes()
 
-    def test_one_that_stands_still_is_started_again(self):
-        """With less patience than the unit has."""
+    def test_a_blocked_daemon_is_restarted(self):
+        """The watchdog timeout is shorter than in the unit."""
         self.start()
         self.assertEqual(self.show("WatchdogUSec"), "10s")
         self.systemctl("stop", SERVICE)
@@ -230,8 +230,8 @@ class ServiceTest(LabCase):
         done = wait_until(lambda: self.lab.run(["cat", "/var/log/udprelayd/datagrams.log"]).stdout, "a record is there")
         self.assertRegex(done, rf'7788 \d+B utf-8 echoed "{TEXT}"\n$')
 
-    def test_unix_socket_stays(self):
-        """At a restart the path stays with its socket, and what is sent meanwhile waits."""
+    def test_a_unix_socket_survives_a_restart(self):
+        """The path keeps its socket, and datagrams wait during the restart."""
         self.start(FILES)
         path = self.lab.path("/run/udprelayd/echo.sock")
         inode = os.lstat(path).st_ino
@@ -241,7 +241,7 @@ class ServiceTest(LabCase):
         self.assert_echoes()
 
     def test_logrotate(self):
-        """With the installed file as it is; it is no error that the service does not run."""
+        """The installed file is used unchanged. It is not an error if the service is not running."""
         if not shutil.which("logrotate", path=os.environ.get("PATH", "") + ":/usr/sbin"):
             self.skipTest("logrotate is not installed")
         os.makedirs(self.lab.path("/etc/logrotate.d"), exist_ok=True)
@@ -260,7 +260,7 @@ class ServiceTest(LabCase):
         self.assertRegex(self.lab.run(["cat", f"{log}.1"]).stdout, r'\A\S+ echo .* echoed "after"\n\Z')
         self.assertFalse(os.path.exists(self.lab.path(log)))
 
-    def test_nothing_in_the_unit_is_unknown(self):
+    def test_systemd_knows_all_settings_of_the_unit(self):
         done = self.lab.run(["systemd-analyze", "verify", SERVICE, SOCKET])
         complaints = [line for line in done.stderr.splitlines() if re.search(r"udprelayd\.(service|socket):", line)
                       and "Command 'man " not in line]  # the lab has no manual pages
@@ -332,7 +332,7 @@ class FailedStartTest(LabCase):
 
 
 class StoreTest(LabCase):
-    """What is sent while nobody reads waits in the sockets that systemd keeps."""
+    """Datagrams wait in the sockets that systemd keeps while no process reads them."""
 
     def test_restarts_under_load(self):
         for workers in (1, 3):
@@ -423,7 +423,7 @@ class SocketTest(LabCase):
                 self.assertEqual(self.systemctl("restart", SERVICE).returncode, 0)
         self.assertEqual(lost, [])
 
-    def test_a_port_that_takes_rights(self):
+    def test_a_privileged_port(self):
         self.add_drop_in(SOCKET, "[Socket]\nListenDatagram=\nListenDatagram=127.0.0.1:53\n")
         self.assertEqual(self.lab.run(["cat", "/proc/sys/net/ipv4/ip_unprivileged_port_start"]).stdout.strip(), "1024")
         self.start_socket()
@@ -433,7 +433,7 @@ class SocketTest(LabCase):
             self.assertRegex(status, rf"{rights}:\t0{{16}}\n")
 
     def test_sealed(self):
-        """Without a network of its own."""
+        """The service runs without network access."""
         with open(self.sealed, encoding="utf-8") as file:
             self.add_drop_in(SERVICE, file.read())
         self.start_socket(PASSED.replace("target = off", "target = /var/log/udprelayd/sealed.log"))
