@@ -394,19 +394,31 @@ class SocketTest(LabCase):
         self.assertEqual(self.show("ActiveState"), "inactive")
 
     def test_service_and_socket_are_enabled(self):
-        """Both at once with the installed configuration: the service uses the socket of the unit."""
+        """Both with the installed configuration, in each order: the service uses the socket of the unit."""
         with open(self.example, encoding="utf-8") as file:
             self.configure(file.read())
-        units = [SERVICE, SOCKET]
-        self.addCleanup(self.systemctl, "disable", *units)
-        done = self.systemctl("enable", "--now", *units)
-        self.assertEqual(done.returncode, 0, f"{done.stderr}\n{self.journal()}")
-        self.assertEqual([self.systemctl("is-enabled", unit).stdout for unit in units], ["enabled\n"] * 2)
-        for number in range(2):
-            self.assert_echoes(b"both %d" % number)
-            self.wait_for_journal(r"listening on 127\.0\.0\.1:7788, a socket from systemd")
+        for number, units in enumerate(([SERVICE, SOCKET], [SOCKET, SERVICE])):
+            self.addCleanup(self.systemctl, "disable", *units)
+            done = self.systemctl("enable", "--now", *units)
+            self.assertEqual(done.returncode, 0, f"{done.stderr}\n{self.journal()}")
+            self.assertEqual([self.systemctl("is-enabled", unit).stdout for unit in units], ["enabled\n"] * 2)
+            self.assert_uses_the_socket(b"both %d" % number)
             self.assertEqual(self.systemctl("restart", SERVICE).returncode, 0)
-        self.assertEqual([self.show(name) for name in ("ActiveState", "NRestarts")], ["active", "0"])
+            self.assert_uses_the_socket(b"restarted %d" % number)
+            self.assertEqual([self.show(name) for name in ("ActiveState", "NRestarts")], ["active", "0"])
+            self.assertEqual(self.systemctl("disable", "--now", *units).returncode, 0)
+
+    def test_the_socket_is_enabled_for_a_running_service(self):
+        with open(self.example, encoding="utf-8") as file:
+            self.start(file.read())
+        self.addCleanup(self.systemctl, "disable", SOCKET)
+        self.assertEqual(self.systemctl("enable", SOCKET).returncode, 0)
+        self.assertEqual(self.systemctl("restart", SERVICE).returncode, 0)
+        self.assert_uses_the_socket(b"running")
+
+    def assert_uses_the_socket(self, payload):
+        self.assert_echoes(payload)
+        self.wait_for_journal(r"listening on 127\.0\.0\.1:7788, a socket from systemd")
 
     def test_a_datagram_starts_the_service(self):
         self.add_drop_in(SOCKET, "[Socket]\nListenDatagram=\nListenDatagram=0.0.0.0:7788\nListenDatagram=[::]:7788\n")
