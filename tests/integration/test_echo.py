@@ -1,4 +1,4 @@
-"""The echo: what comes back, what does not, and that every datagram is in the books."""
+"""The echo: replies, dropped datagrams, and the count of every datagram."""
 import socket
 import struct
 
