@@ -61,7 +61,7 @@ class PayloadTest(harness.TestCase):
         self.addCleanup(self.file.close)
 
     def lines(self):
-        """Waits for the other datagrams. Returns the line that each listener wrote."""
+        """Waits for one log line per listener. Checks that there are no others, and returns them."""
         end, rest, lines = time.monotonic() + harness.PATIENCE, b"", []
         while len(lines) < len(self.names):
             self.assertLess(time.monotonic(), end, f"only {lines!r:.300}")

@@ -21,7 +21,7 @@ CLONE_NEWNET = 0x40000000
 
 
 def enter_namespace(file):
-    """This thread only."""
+    """Moves only this thread into the namespace."""
     if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "setns")
 

@@ -92,7 +92,7 @@ class Manager:
 
 
 def bound_ports():
-    """Returns the UDP sockets of the namespace, except those on ports that the kernel chose."""
+    """Returns the UDP ports in use in the namespace, except those that the kernel chose."""
     ports = []
     for name in ("udp", "udp6"):
         with open(f"/proc/net/{name}", encoding="ascii") as file:
