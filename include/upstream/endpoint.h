@@ -4,8 +4,8 @@
  * endpoints_snapshot_put() frees. The health of an endpoint changes atomically: the active check runs on the main loop,
  * errors and replies are reported by the workers. A snapshot never changes; another one replaces it.
  *
- * Any host can forge an ICMP error, so an error alone proves nothing. A reply resets the count and ends an ejection. These rules
- * decide whether an error counts:
+ * Any host can forge an ICMP error, so an error alone proves nothing. A reply resets the count and ends an ejection.
+ * These rules decide whether an error counts:
  * 1. It does not count if a reply came in the last ENDPOINT_RECENT_MS.
  * 2. Replies are missing if none has come since the first error, for ENDPOINT_MISSING_MS. Then each error counts.
  * 3. Otherwise one error counts per check_interval. */

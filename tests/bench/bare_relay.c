@@ -25,7 +25,7 @@ struct rx_batch {
 static struct session sessions[1 << 16]; /* by the client's port */
 static struct rx_batch requests, answers;
 
-/* The free rest of the batch is filled with at most so many. Returns how many there were. */
+/* Fills the free rest of the batch with at most this number of datagrams. Returns their number. */
 static int receive(struct rx_batch *batch, int fd, int most)
 {
 	int begin = batch->count, count;

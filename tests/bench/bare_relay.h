@@ -4,9 +4,10 @@
 
 #include <netinet/in.h>
 
-/* Relays all that comes to the listener, a UDP socket, to the peer, each client by a socket of its own, and the answers
- * back. Neighbours of one size leave together (UDP_SEGMENT). A session is asked for at most so many answers at once, 64
- * or fewer. Clients are told apart by their port alone; nothing is counted, and no session ends. Does not return. */
+/* Relays all datagrams of the listener, a UDP socket, to the peer, and the replies back. Each client has a separate
+ * socket. Consecutive datagrams of one size are sent together (UDP_SEGMENT). One read of a session returns at most
+ * `answers` replies, up to 64. Only the port identifies a client. The relay has no counters, and no session ends. Does
+ * not return. */
 void bare_relay(int listener, const struct sockaddr_in *peer, int answers);
 
 #endif

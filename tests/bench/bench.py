@@ -1,10 +1,10 @@
-"""Benchmarks: CPU time for each datagram, of the daemon and of the plainest servers there are, in one run.
+"""Benchmarks: CPU time per datagram, of the daemon and of minimal servers, in one run.
 
     bench.py DAEMON UDPRELAY REFERENCE DIRECTORY [--publish] [--rounds N] [--seconds S] [--only WORDS] [--list]
 
-Server and load generator (`udprelay load`) have a processor each. In every round of a case each contestant has its turn,
-in random order, started anew. What is printed are the medians of the rounds; a ratio is the median of the rounds' ratios,
-for what disturbs a machine for a while disturbs a whole round. The results (results.json) are written to DIRECTORY. With
+Server and load generator (`udprelay load`) have one CPU each. Every round of a case starts and measures each server once,
+in random order. The results are medians of the rounds. A ratio is the median of the ratios of the rounds, because a
+disturbance of the machine usually affects a whole round. The results (results.json) are written to DIRECTORY. With
 --publish, they are written into the documentation, too: see publish.py."""
 import argparse
 import atexit
@@ -32,20 +32,20 @@ BEFORE = "before"  # another build of the daemon, with --before
 REFERENCES = ["r1", "r2", "r3", "r4", "r7", "r8"]
 NGINX = "nginx"
 NGINX_PATH = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-START_S = 0.25  # about what a measurement takes besides the load, to start and end the programs
-NGINX_DEADLINE = 10  # seconds, until it is ready
-BARE = ["bare-1", "bare-n"]  # the least that a relay can do
-ALIVE = {"10,000 alive": 9800, "200 alive": 0}  # ours, with so many sessions that are idle
-FILES = 65536  # open ones, wished for every process here
+START_S = 0.25  # time besides the load, to start and end the programs
+NGINX_DEADLINE = 10  # seconds for the start of a program
+BARE = ["bare-1", "bare-n"]  # the minimum of a relay
+ALIVE = {"10,000 alive": 9800, "200 alive": 0}  # the daemon with this number of idle sessions
+FILES = 65536  # the descriptor limit for every process here
 FIGURES = {"process": None, "worker": "worker-0", "writer": "datagram-log"}  # names of threads
 
 
 class Case:
-    """One load, the servers that take it, and the rows that come of it: of which figure, against what, and the goal."""
+    """One load, its servers, and its result rows: each with a figure, a reference and a goal."""
 
     def __init__(self, name, load, contestants, goals=(), peers=0, relay=False, network=False, rows=None, rounds=1):
         self.name, self.load, self.contestants = name, load.split(), contestants
-        self.rounds = rounds  # times those of the others, where the goal is close
+        self.rounds = rounds  # factor on the rounds of other cases, if the goal is close
         self.rows = rows or [(name, "process", goals)]
         self.peers, self.host, self.prefix = peers, "127.0.0.1", []
         if network:
@@ -54,7 +54,7 @@ class Case:
         else:
             self.load += ["-b", "127.0.0.1"]
         self.relay, self.network = relay, network
-        self.files = 1000 + max(ALIVE.get(kind, 0) for kind in contestants)  # open ones of a process, at most
+        self.files = 1000 + max(ALIVE.get(kind, 0) for kind in contestants)  # maximum per process
 
 
 CASES = [
@@ -72,7 +72,7 @@ CASES = [
     Case("relay, 1 flow, depth 16", "-f 1 -d 16", [OURS, NGINX, *BARE], [(NGINX, 0.45)], relay=True),
     Case("relay, 200 flows, depth 16", "-f 200 -d 16", [OURS, NGINX, *BARE], [(NGINX, 0.55)], relay=True),
     Case("relay, 200 flows, depth 1", "-f 200 -d 1", [OURS, NGINX, *BARE], [(NGINX, 0.75)], relay=True),
-    # What nginx has towards its peer holds 256 datagrams, as Linux is set up; it would lose what is more.
+    # The peer socket of nginx holds 256 datagrams with the default settings of Linux. It would lose further ones.
     Case("relay, 1 flow, trains of 50", "-f 1 -d 200 -t 50", [OURS, NGINX], [(NGINX, 0.06)], relay=True),
     Case("relay, 10,000 sessions of which 200 talk", "-f 200 -d 16", [*ALIVE], [("200 alive", 1.1)], relay=True),
     Case("every datagram logged", "-f 1 -d 256", ["log = all", "log = none"], rows=[
@@ -92,7 +92,7 @@ def pin(cpu):
 
 
 def cpu_ns(pid, thread=None):
-    """On-CPU time of a process, or of its threads of that name."""
+    """Returns the CPU time of a process, or of its threads with this name."""
     total = 0
     for task in os.listdir(f"/proc/{pid}/task"):
         base = f"/proc/{pid}/task/{task}"
@@ -110,14 +110,14 @@ def resident_mb(pid):
 
 
 class Server:
-    """A contestant, pinned."""
+    """A server under test, pinned to a CPU."""
 
     logs = False
 
     def __init__(self, command):
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         stdin=subprocess.DEVNULL, preexec_fn=pin(SERVER_CPU))
-        atexit.register(self.process.terminate)  # however this ends
+        atexit.register(self.process.terminate)  # in any case
 
     def pids(self):
         return [self.process.pid]
@@ -165,7 +165,8 @@ class Daemon(Server):
 
 
 def nginx_module():
-    """The line that loads the stream module, none where it is built in; None where there is no such nginx."""
+    """Returns the line that loads the stream module, an empty line if it is built in, or None without a suitable
+    nginx."""
     built = subprocess.run([NGINX_PATH, "-V"], capture_output=True, text=True).stderr if NGINX_PATH else ""
     if re.search(r"--with-stream(\s|$)", built):
         return ""
@@ -186,7 +187,7 @@ def free_port():
 
 
 def nginx_config(directory, port, peer):
-    """One worker that takes all there is before it asks epoll again, with buffers like the daemon's."""
+    """One worker that reads all waiting datagrams before the next epoll call, with the same buffers as the daemon."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return f"""
 {nginx_module()}
@@ -208,7 +209,7 @@ stream {{
 
 
 class Nginx(Server):
-    """A relay to one peer; its worker is a process of its own."""
+    """A relay to one peer. Its worker is a separate process."""
 
     def __init__(self, peer):
         self.directory = tempfile.TemporaryDirectory(prefix="udprelayd-bench-")
@@ -220,7 +221,7 @@ class Nginx(Server):
         self.wait_for_worker()
 
     def wait_for_worker(self):
-        """The port is open before there is a worker: what is sent from now on waits in it."""
+        """The port is open before a worker exists: datagrams wait in its socket."""
         deadline = threading.Timer(NGINX_DEADLINE, self.process.kill)
         deadline.start()
         said, found = "", None
@@ -262,8 +263,8 @@ def relay_config(peer):
 
 
 class Load:
-    """The generator. Where it has peers, their addresses are known before the server's must be. For a relay it opens the
-    sessions first, and begins when it is told."""
+    """The load generator. If it has peers, it prints their addresses before the server starts. For a relay it opens the
+    sessions first, and starts after a line on its standard input."""
 
     def __init__(self, target, options, seconds, prefix=()):
         self.process = subprocess.Popen([*prefix, arguments.udprelay, "load", "--json", "-q", "-n", str(seconds), *options,
@@ -288,11 +289,11 @@ class Load:
 
 # --- Measuring ---
 
-NOTES = []  # for below the table
+NOTES = []  # notes below the table
 
 
 def wrongs(samples):
-    """A server that loses, doubles or misleads datagrams has not done the work: what is to be said of that."""
+    """Returns notes about a server that loses, duplicates or misdelivers datagrams: it has not done all the work."""
     notes = []
     for kind, results in samples.items():
         for wrong in ("lost", "duplicated", "misdelivered", "unrecorded"):
@@ -313,7 +314,7 @@ def start_server(kind, case, peers):
 
 
 def finish(server, load, line, before):
-    """The load's result, and the time on the processor since before, by figure."""
+    """Returns the result of the load, and the CPU time since `before`, by figure."""
     result = load.result(line)
     used = {figure: ns - before[figure] for figure, ns in server.cpu_ns().items()}
     server.end()
@@ -329,7 +330,7 @@ def start_relay(kind, peer):
 
 
 def run_relay(kind, case):
-    """The sessions are opened before the time is read."""
+    """Opens the sessions before it reads the CPU time."""
     load = Load("-", [*case.load, "--hold", "--echo-peers", "1", "--idle", str(ALIVE.get(kind, 0))], arguments.seconds)
     peer, = load.peers()
     server = start_relay(kind, peer)
@@ -350,8 +351,8 @@ def run_echo(kind, case):
 
 
 def measure(kind, case):
-    """Microseconds for each datagram, or round trip of a relay, by figure; and what the generator measured."""
-    copies = case.peers if kind != "r1" else 0  # r1 is an echo: its datagrams go back to where they came from
+    """Returns microseconds per datagram, or per round trip of a relay, by figure; and the result of the generator."""
+    copies = case.peers if kind != "r1" else 0  # r1 is an echo: its datagrams return to the flow
     run = run_relay if case.relay else run_peers if copies else run_echo
     result, used = run(kind, case)
     arrived = (result["received"] - result["greeted"]) / max(1, copies)
@@ -362,7 +363,7 @@ def measure(kind, case):
 
 def run_case(case):
     samples = {kind: [] for kind in case.contestants}
-    for kind in case.contestants:  # a first turn, to warm up
+    for kind in case.contestants:  # a first run to warm up
         measure(kind, case)
     for _ in range(arguments.rounds * case.rounds):
         for kind in random.sample(case.contestants, len(case.contestants)):
@@ -375,7 +376,7 @@ def run_case(case):
 
 
 def run_memory():
-    """Resident megabytes, not microseconds."""
+    """Returns resident megabytes, not microseconds."""
     daemon = Daemon(echo_config("none", listeners=8, workers=2))
     idle = resident_mb(daemon.process.pid)
     for address in daemon.addresses:
@@ -389,7 +390,7 @@ def run_memory():
 # --- Results ---
 
 class Result:
-    """A row. A goal is a reference, or a number, and what the ratio to it may be at most."""
+    """A row. The goal is the maximum ratio to a reference or to a number."""
 
     def __init__(self, name, samples, goals):
         self.name, self.samples = name, samples
@@ -437,7 +438,7 @@ def write_results(results):
 
 
 def set_up_network():
-    """Namespaces for the case that crosses a network; without the right to make them it is left out."""
+    """Creates namespaces for the case that crosses a network. Without the permission the case is left out."""
     if os.environ.get("UDPRELAYD_BENCH_NAMESPACE"):
         for words in ["netns add far", "link set lo up", "link add near type veth peer name far netns far",
                       "address add 192.0.2.1/24 dev near", "-n far address add 192.0.2.2/24 dev far",
@@ -454,13 +455,14 @@ def set_up_network():
 
 
 def raise_files():
-    """Every session has a socket, of the server and of the generator. Returns how many files may be open."""
+    """Every session has a socket in the server and in the generator. Returns the possible number of open
+    descriptors."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if limit < FILES:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
             return FILES
-        except (ValueError, OSError):  # no right to it
+        except (ValueError, OSError):  # not permitted
             pass
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(limit, FILES), limit))
     return min(limit, FILES)
@@ -481,7 +483,7 @@ def why_not(case, network, files):
 
 
 def compare_with_before():
-    """The same cases, but the only other contestant is another build of the daemon. The goal: not more than 2 % worse."""
+    """Returns the same cases with another build of the daemon as the only reference. The goal: at most 2 % worse."""
     cases = [case for case in CASES if OURS in case.contestants]
     for case in cases:
         case.contestants = [OURS, BEFORE]
@@ -491,7 +493,7 @@ def compare_with_before():
 
 
 def build_options(program):
-    """The options of the meson build that the program belongs to. Empty for an installed program."""
+    """Returns the options of the meson build that contains the program; empty for an installed program."""
     directory = os.path.dirname(os.path.abspath(program))
     while directory != "/":
         path = os.path.join(directory, "meson-info", "intro-buildoptions.json")
@@ -503,7 +505,7 @@ def build_options(program):
 
 
 def check_build(program):
-    """Ends for a build whose figures mean nothing."""
+    """Exits with an error for a build whose figures have no meaning."""
     options = build_options(program)
     optimization, sanitizer = options.get("optimization", "3"), options.get("b_sanitize", "none")
     if optimization in ("0", "g"):

@@ -2,21 +2,18 @@
  *
  * FAULTS is a list of rules, CALL:ERROR:CONDITION…, separated by semicolons:
  *
- *     FAULTS="sendmmsg:ENOBUFS:first=20;recvmmsg:EINTR:every=2;write:short:file"
+ * FAULTS="sendmmsg:ENOBUFS:first=20;recvmmsg:EINTR:every=2;write:short:file"
  *
  * CALL is one of the names below. ERROR is what errno shall be, or short: the call takes less than it is given. A rule
  * is for each call that it fits, or for those alone that its conditions leave:
  *
- *     after=N   not the first N
- *     first=N   the first N (behind after)
- *     every=N   the first of these, and then each Nth
- *     gso       sends with UDP_SEGMENT; messages before such a one are sent
- *     stderr    the standard streams
- *     file      other descriptors than the standard streams
+ * after=N   not the first N first=N   the first N (behind after) every=N   the first of these, and then each Nth gso
+ * sends with UDP_SEGMENT; messages before such a one are sent stderr    the standard streams file      other
+ * descriptors than the standard streams
  *
- * Of several rules for a call, the first that wants it to fail is obeyed. Calls that a library makes for itself are
- * left alone, but for epoll_wait(2), which is libuv's to call. FAULTS_COUNTS names a file that holds for each rule, as
- * two numbers of 64 bits, how many calls it fitted and how many it made fail. */
+ * If several rules match a call, the first one that makes it fail applies. Calls of libraries are not affected, except
+ * epoll_wait(2), which libuv calls. FAULTS_COUNTS names a file that holds for each rule, as two numbers of 64 bits, the
+ * number of calls that matched and the number of failed ones. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -291,7 +288,7 @@ static bool has_gso_rule(void)
 	return false;
 }
 
-/* As the kernel does it: an error is told where the first message has it; otherwise those before it are sent. */
+/* Like the kernel: returns the error of the first message. If a later message fails, sends those before it. */
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
 	REAL(sendmmsg);

@@ -1,4 +1,5 @@
-/* Text as an address, and bytes as what the kernel may hand over: what is printed of them can be read again. */
+/* Parses text as an address, and uses bytes as an address from the kernel. The formatted address must parse to the same
+ * address. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Lines of text as prefixes: what is printed of one can be read again, and a set of them finds what a search through
- * all of them finds. The first bytes are addresses to look up. */
+/* Parses lines of text as prefixes. A formatted prefix must parse to the same prefix, and a lookup in a set must agree
+ * with a search through all prefixes. The first bytes are addresses to look up. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

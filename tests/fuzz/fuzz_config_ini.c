@@ -1,4 +1,5 @@
-/* Arbitrary bytes as a configuration: either it is taken, or it is told why not, in lines that a terminal can show. */
+/* Arbitrary bytes as a configuration: it is accepted, or the errors are printed as lines that are safe for a
+ * terminal. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

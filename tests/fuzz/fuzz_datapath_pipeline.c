@@ -1,5 +1,5 @@
-/* The whole way of a datagram and back, fed with arbitrary batches, sockets that fail as the input says, and peers that
- * come and go: whatever happens, the books balance. Calls of the kernel are replaced (-Wl,--wrap). */
+/* The whole data path in both directions, with arbitrary batches, socket errors from the input, and peers that are
+ * added and removed. The counters must always balance. Calls of the kernel are replaced (-Wl,--wrap). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -104,7 +104,7 @@ int __wrap_socket_open_duplex(const struct address *peer, int receive_buffer, in
 	return __wrap_socket_open_send_only(peer, send_buffer);
 }
 
-/* --- What is recorded must be there to read --- */
+/* --- Recorded payloads must be readable memory --- */
 
 static uint64_t recorded;
 static volatile uint8_t sum;
@@ -260,7 +260,7 @@ static void finish(struct world *w)
 		peer_socket_finish(&w->peer_sockets[i]);
 }
 
-/* --- The books --- */
+/* --- The balance of the counters --- */
 
 static uint64_t total(const counter dropped[DROP_REASONS])
 {

@@ -90,7 +90,7 @@ class Tap:
 
     def sent(self, port, seconds, enough=1000):
         """Returns the destination and payload of each datagram from this port, from the start of the tap until
-        `seconds` from now, or until `enough` returns true."""
+        `seconds` from now, or until there are `enough` of them."""
         seen, end = [], time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and len(seen) < enough:
             self.sock.settimeout(left)

@@ -132,7 +132,7 @@ class Daemon:
         return counters
 
     def await_counter(self, section, key, value):
-        """Polls until the counter has the value, for states that a test cannot observe from outside."""
+        """Polls until the counter is at least value, for states that a test cannot observe from outside."""
         end = time.monotonic() + PATIENCE
         while (now := self.summary()[section].get(key, 0)) < value:
             if time.monotonic() > end:

@@ -83,8 +83,8 @@ class BalanceTest(harness.TestCase):
         daemon.end()
 
     def test_hash_is_by_address_and_the_same_everywhere(self):
-        """The choice depends only on the configuration: two relays agree, also if one of them lists other peers
-        first."""
+        """The choice depends only on the configuration and the client's address: relays with other numbers of workers
+        agree."""
         peers, _ = self.peers(4)
         clients = [self.udp(host) for host in HOSTS]
         choices = []

@@ -140,7 +140,7 @@ class TargetTest(harness.TestCase):
         self.assertIn(f":2: [datagram_log] target: cannot write {self.directory.name}: Is a directory: add", said)
 
     def test_written_and_missing_records_add_up(self):
-        """With a queue far too small: what is missing is declared, and counted."""
+        """The queue is far too small: missing records are reported and counted."""
         daemon = self.serve_to(self.path, "queue = 16")
         self.flood(daemon, 20000)
         counters = daemon.end()
@@ -162,7 +162,7 @@ class TargetTest(harness.TestCase):
         self.assertEqual(len([line for line in daemon.lines if "No space left" in line]), 1)
 
     def test_a_full_disk_that_is_freed(self):
-        """A file system of its own, a page or two large."""
+        """The file system is separate and has only a page or two."""
         harness.needs_mounts(self)
         mounted = os.path.join(self.directory.name, "small")
         os.mkdir(mounted)
@@ -196,7 +196,7 @@ class TargetTest(harness.TestCase):
         self.assertEqual(daemon.end()["listener a"]["echoed"], 1050)
 
     def test_a_stalled_reader(self):
-        """Standard error itself, that nobody reads for a while: datagrams flow, and so they do afterwards."""
+        """Standard error is not read for a while. Datagrams flow during this time and afterwards."""
         read, write = os.pipe()
         self.addCleanup(os.close, read)
         directory = self.directory.name

@@ -1,4 +1,4 @@
-"""The echo: what comes back, what does not, and that every datagram is in the books."""
+"""The echo: replies, dropped datagrams, and the count of every datagram."""
 import socket
 import struct
 
@@ -101,7 +101,7 @@ class EchoTest(harness.TestCase):
         self.assertEqual(daemon.end()["listener a"]["source_port"], 1)
 
     def test_echoes_do_not_echo_each_other(self):
-        """A datagram between two echo listeners, here sent through a peer, is dropped as a loop."""
+        """A forged datagram from one echo listener to another is dropped as a loop."""
         daemon = self.serve("[listener:a]\naddress = 127.0.0.1:0\naction = echo\n"
                             "[listener:b]\naddress = 127.0.0.2:0\naction = echo\n")
         with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as raw:

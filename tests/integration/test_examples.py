@@ -1,5 +1,5 @@
-"""Each example configuration is valid as it stands, and works with real datagrams once its addresses are those of this
-host. The installed configuration works as it is."""
+"""Each example configuration is valid as installed, and works with real datagrams after its addresses are replaced by
+addresses of this host. The installed configuration works unchanged."""
 import glob
 import os
 import re

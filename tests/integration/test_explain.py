@@ -65,7 +65,7 @@ class CommandLineTest(ExplainCase):
         self.assertEqual((done.returncode, done.stdout), (78, b""))
         self.assertIn(b":3: [listener:e] action: `ecko` is not valid", done.stderr)
 
-    def test_nothing_is_bound(self):
+    def test_no_socket_is_bound(self):
         taken = self.udp()
         facts = self.facts(ECHO.replace("127.0.0.1:7788", at(taken)), "127.0.0.2:4242 > e", "x")
         self.assertEqual(facts[-1], "verdict: echoed")

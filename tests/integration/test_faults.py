@@ -96,7 +96,7 @@ class Case:
         self.client = test.udp()
         self.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self.sent = []
-        self.heard = []  # of the client
+        self.heard = []  # received by the client
         self.prepare()
         self.daemon = test.start(f"[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = off\n{self.config()}",
                                  env=self.faults.environment)

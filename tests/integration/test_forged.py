@@ -1,9 +1,9 @@
 """Forged datagrams and floods of them: the refusals of the guard, possible loops, and the counters.
 
-In a network namespace of our own every address of IPv4 has a route: answers to forged clients leave by near0, and get
-lost at its other end.
+The test runs in a network namespace where every IPv4 address has a route: replies to forged clients leave through near0
+and are lost at its other end.
 
-    near0 192.0.2.1/24, broadcast 192.0.2.255   far0, nobody
+    near0 192.0.2.1/24, broadcast 192.0.2.255   far0, without a program
 """
 import os
 import random
@@ -352,7 +352,7 @@ class FloodTest(ForgedTest):
                 self.assertGreaterEqual(answered, 0.9 * new)
 
     def test_one_source_with_many_ports(self):
-        """The source gets its share of the sessions with any number of workers, and other sources get theirs."""
+        """The source gets its share of the sessions with any number of workers, and so do other sources."""
         peer = self.udp("192.0.2.1")
         Echo(self, peer)
         daemon = self.serve("[udprelayd]\nworkers = 3\n"

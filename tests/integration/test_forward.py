@@ -74,7 +74,7 @@ class ForwardTest(harness.TestCase):
         self.assertLessEqual(len([line for line in daemon.lines if re.search("warning: peer p0", line)]), 20)
 
     def test_the_refusal_of_a_single_datagram_is_logged(self):
-        """The next send would report the ICMP error, but there is none: the daemon reads it at the end."""
+        """No later send reports the ICMP error, so the daemon reads it at the end."""
         address = at(self.deaf())
         daemon = self.serve(config([address]))
         self.udp().sendto(b"anybody?", daemon.address("a"))

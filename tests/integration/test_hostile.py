@@ -1,6 +1,6 @@
-"""Payloads, names and configurations that nobody writes who means well. A payload makes one line that a terminal and the
-journal can be shown, and that can be undone; a configuration is told what is wrong with it, soon, and in a sentence.
-What test_configuration.py, test_command_line.py and test_charset.py have is not here."""
+"""Hostile payloads, names and configurations. Each payload gives one log line, which is safe for a terminal and the
+journal, and reversible. Each invalid configuration gets an error message quickly, in one sentence. Other cases are in
+test_configuration.py, test_command_line.py and test_charset.py."""
 import json
 import os
 import signal
@@ -61,7 +61,7 @@ class PayloadTest(harness.TestCase):
         self.addCleanup(self.file.close)
 
     def lines(self):
-        """Waits for the other datagrams. Returns the line that each listener wrote."""
+        """Waits for one log line per listener. Checks that there are no others, and returns them."""
         end, rest, lines = time.monotonic() + harness.PATIENCE, b"", []
         while len(lines) < len(self.names):
             self.assertLess(time.monotonic(), end, f"only {lines!r:.300}")

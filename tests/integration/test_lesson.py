@@ -1,5 +1,5 @@
-"""The two programs of the lesson, written with Python's socket, encode and decode, exchange datagrams with ours, in
-every combination."""
+"""The two programs of the lesson, written with Python's socket, encode and decode, exchange datagrams with udprelay and
+udprelayd, in every combination."""
 import itertools
 import os
 import subprocess

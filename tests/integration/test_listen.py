@@ -113,7 +113,7 @@ class ListenTest(harness.TestCase):
         return listener.await_that(find, "no port is open")
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
-    def test_root_becomes_nobody(self):
+    def test_root_drops_its_privileges(self):
         listener = self.listen("127.0.0.1:0")
         with open(f"/proc/{listener.process.pid}/status", encoding="ascii") as status:
             user = re.search(r"^Uid:\s(.*)$", status.read(), re.MULTILINE)[1]

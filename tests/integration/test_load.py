@@ -360,7 +360,7 @@ class TargetTest(LoadTestCase):
 class EndTest(LoadTestCase):
     """The end of a load, and its messages."""
 
-    def test_nobody_listens(self):
+    def test_a_port_without_a_program(self):
         """The port belongs to a socket that receives from one sender only, so no other program can bind it
         meanwhile."""
         for host in ("127.0.0.1", "::1"):

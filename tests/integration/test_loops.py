@@ -65,7 +65,7 @@ def config_of(host, action, peer=None, more=""):
 
 
 class ForeignEcho:
-    """An echo server that is not ours, in another namespace."""
+    """An echo server of another program, in another namespace."""
 
     def __init__(self, test, host):
         made = threading.Event()
@@ -222,7 +222,7 @@ class ThreeHosts(LoopTest):
                     daemon.end()
 
     def test_a_relay_between_two_echoes(self):
-        """The forged client is a foreign echo server, and the peer is an echo, ours or a foreign one."""
+        """The forged client is a foreign echo server. The peer is an echo of the daemon or of a foreign program."""
         ForeignEcho(self, "h3")
         for daemons in ([self.serve_on("h1", "relay", "h2"), self.serve_on("h2", "echo")],):
             self.assert_all_end(daemons, (ip_of("h3"), FOREIGN_PORT), self.address("h1"))

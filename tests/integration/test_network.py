@@ -24,7 +24,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def set_up_network():
-    # `ip netns` keeps its namespaces there. A separate mount hides ours from other programs.
+    # `ip netns` keeps its namespaces there. A separate mount hides the namespaces of this test from other programs.
     subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
     harness.ip("netns", "add", "far")
     for i in "01":

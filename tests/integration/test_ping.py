@@ -163,7 +163,7 @@ class NetworkTest(PingTest):
 
 
 class NobodyTest(PingTest):
-    """Nobody listens, or somebody does and says nothing."""
+    """The server does not exist, or exists and does not reply."""
 
     def test_refused(self):
         for host, shown in ("127.0.0.1", "127.0.0.1"), ("::1", "[::1]"):
@@ -339,7 +339,7 @@ class FloodTest(PingTest):
             self.assertGreaterEqual(late - early, 0.01)
 
     def test_late_replies_are_reported(self):
-        """The first reply arrives after so many others that the window no longer shows whether it is a duplicate."""
+        """The first reply arrives after many others, so the window no longer shows whether it is a duplicate."""
         first = []
 
         def answer(number, data, source):

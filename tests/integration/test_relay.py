@@ -328,7 +328,7 @@ class RelayTest(harness.TestCase):
         daemon.await_line(r"warning: the relays may have 200000 sessions .* this host has only \d+ local ports")
         daemon.end()
 
-    # --- Books ---
+    # --- Counters ---
 
     def test_unread_replies_are_counted(self):
         """One reply is expected and ends the session. The others have already arrived."""

@@ -147,7 +147,7 @@ class AnswerTest(SendTestCase):
         Server(self.sock, lambda sock, data, source: other.sendto(data, source))
         self.assertEqual(self.send("-w", "0.2", ["?"], status=1), "%s:%d: ?\n" % other.getsockname())
 
-    def test_nobody_listens(self):
+    def test_a_port_without_a_program(self):
         """The ICMP error is reported at once, with and without a wait for a reply."""
         self.sock.close()
         for wait in ([], ["-w", "20"]):

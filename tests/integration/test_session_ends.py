@@ -1,9 +1,9 @@
 """The end of a relay's sessions after changes of names, reloads, changes of interfaces, failed checks and broken
 sockets.
 
-A session is the socket that the peer sees: it ends if the peer sees another one.
+The peer sees the socket of a session: if the source changes, the session has ended.
 
-    near0 192.0.2.1/24   far0 192.0.2.2/24, in a namespace of its own, with the peer of some tests
+    near0 192.0.2.1/24   far0 192.0.2.2/24, in a separate namespace, with the peer of some tests
 """
 import ctypes
 import os
@@ -21,7 +21,7 @@ CLONE_NEWNET = 0x40000000
 
 
 def enter_namespace(file):
-    """This thread only."""
+    """Moves only this thread into the namespace."""
     if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "setns")
 

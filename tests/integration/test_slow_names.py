@@ -18,7 +18,7 @@ TYPE_A = 1
 def reply_to(query, address):
     """The reply to a DNS query: one A record, or no record for another type."""
     number, flags, *_ = HEADER.unpack_from(query)
-    end = query.index(b"\0", HEADER.size) + 5  # of the question: name, type, class
+    end = query.index(b"\0", HEADER.size) + 5  # end of the question: name, type, class
     is_a = query[end - 4:end - 2] == struct.pack("!H", TYPE_A)
     record = struct.pack("!HHHLH", 0xC00C, TYPE_A, 1, 60, 4) + socket.inet_aton(address)
     head = HEADER.pack(number, 0x8180 | flags & 0x0100, 1, 1 if is_a else 0, 0, 0)

@@ -1,4 +1,4 @@
-"""What -t says about a valid file with which a start fails on this host, and what the start itself says."""
+"""A valid file whose start fails on this host: the messages of -t and of the start."""
 import os
 import subprocess
 

@@ -1,5 +1,5 @@
-"""Sockets from systemd: those of a unit (fd:NAME), and its file descriptor store, which carries ours from one run to the
-next. A manager that does as systemd does stands in for it."""
+"""Sockets from systemd: sockets of a unit (fd:NAME), and the file descriptor store, which keeps the daemon's sockets
+between two runs. A class of this test acts as systemd."""
 import array
 import contextlib
 import os
@@ -21,7 +21,7 @@ SO_RCVBUFFORCE = 33  # socket(7); Python has no name for it
 ECHO = f"[udprelayd]\nworkers = 1\n[listener:a]\naddress = 127.0.0.1:{PORT}\naction = echo\nlog = none\n"
 REUSED = [(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)]
 
-# Puts descriptors where sd_listen_fds(3) looks for them, and becomes the daemon.
+# Moves the descriptors to the numbers of sd_listen_fds(3), and executes the daemon.
 PASS = """
 import fcntl, os, sys
 high = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 200) for fd in sys.argv[1].split(",") if fd]
@@ -34,7 +34,7 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 class Manager:
-    """Keeps what the daemon stores, and passes it on, as systemd(1) does. It is not always quick to hear."""
+    """Keeps the stored descriptors and passes them on, like systemd(1). It may read messages with a delay."""
 
     def __init__(self, test):
         self.test, self.store, self.lock = test, [], threading.Lock()
@@ -61,7 +61,7 @@ class Manager:
         self.socket.close()
 
     def hear(self):
-        """What the daemon has said by now."""
+        """Returns the messages of the daemon until now."""
         with self.lock, contextlib.suppress(BlockingIOError):
             while True:
                 text, ancillary, _, _ = self.socket.recvmsg(4096, socket.CMSG_SPACE(4))
@@ -92,7 +92,7 @@ class Manager:
 
 
 def bound_ports():
-    """Of all UDP sockets of the namespace, but for those that programs do not choose."""
+    """Returns the UDP ports in use in the namespace, except those that the kernel chose."""
     ports = []
     for name in ("udp", "udp6"):
         with open(f"/proc/net/{name}", encoding="ascii") as file:
@@ -101,12 +101,12 @@ def bound_ports():
 
 
 class Load(threading.Thread):
-    """A thousand numbered datagrams a second, until it is told to end."""
+    """Sends a thousand numbered datagrams per second until it is stopped."""
 
     def __init__(self, sock, address):
         super().__init__()
         self.sock, self.address, self.sent, self.over = sock, address, 0, threading.Event()
-        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)  # it is read at the end
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)  # the test reads it at the end
         self.start()
 
     def run(self):
@@ -116,7 +116,7 @@ class Load(threading.Thread):
             self.sent += 1
 
     def end(self):
-        """The numbers that never came back."""
+        """Returns the numbers without a reply."""
         self.over.set()
         self.join()
         missing = set(range(self.sent))
@@ -137,7 +137,7 @@ class StoreCase(harness.TestCase):
         return self.manager.start(config, units).ready()
 
     def end(self, daemon, number=signal.SIGTERM):
-        """As systemd does it, which then has the sockets that are stored, and no others."""
+        """Starts the daemon like systemd, with the stored sockets and no others."""
         if number == signal.SIGKILL:
             daemon.process.kill()
             daemon.wait()
@@ -177,10 +177,10 @@ class RestartTest(StoreCase):
             self.assertEqual(self.restart_under_load(workers, signal.SIGTERM), set())
 
     def test_killed(self):
-        """But for what it has in hand at that moment."""
+        """Only the datagrams in the memory of the daemon at that moment may be lost."""
         self.assertLessEqual(len(self.restart_under_load(2, signal.SIGKILL)), 3)
 
-    def test_killed_with_nothing_in_hand(self):
+    def test_killed_while_idle(self):
         daemon, client = self.serve(ECHO), self.udp()
         self.assert_echoes(client, ("127.0.0.1", PORT), b"before")
         self.end(daemon, signal.SIGKILL)
@@ -192,7 +192,7 @@ class RestartTest(StoreCase):
 
 
 class PathTest(StoreCase):
-    """unix: sockets, and their files."""
+    """AF_UNIX sockets and their files."""
 
     def setUp(self):
         super().setUp()
@@ -211,15 +211,15 @@ class PathTest(StoreCase):
         client.send(payload)
         self.assertEqual(client.recv(100), payload)
 
-    def test_what_comes_during_a_restart_waits(self):
-        """Clients stay connected: it is the same socket."""
+    def test_datagrams_wait_during_a_restart(self):
+        """Clients stay connected, because the socket is the same."""
         daemon = self.serve(self.config)
         client = self.client()
         self.assert_answers(client, b"before")
         inode = os.lstat(self.path).st_ino
         for number in (signal.SIGTERM, signal.SIGKILL):
             self.end(daemon, number)
-            for i in range(5):  # net.unix.max_dgram_qlen is 10 at least
+            for i in range(5):  # net.unix.max_dgram_qlen is at least 10
                 client.send(b"%d" % i)
             daemon = self.serve(self.config)
             self.assertIn(", a socket from systemd", daemon.lines[0])
@@ -228,8 +228,8 @@ class PathTest(StoreCase):
             self.assertEqual(len(self.manager.hear()), 1)
         daemon.end()
 
-    def test_a_file_that_is_gone(self):
-        """Nobody reaches the stored socket any more."""
+    def test_a_removed_file(self):
+        """Clients can no longer reach the stored socket."""
         self.end(self.serve(self.config))
         os.unlink(self.path)
         daemon = self.serve(self.config)
@@ -237,7 +237,7 @@ class PathTest(StoreCase):
         self.assertEqual(len(self.manager.hear()), 1)
         daemon.end()
 
-    def test_a_file_that_is_anothers(self):
+    def test_a_file_of_another_socket(self):
         self.end(self.serve(self.config))
         os.rename(self.path, self.path + ".old")
         other = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -250,7 +250,7 @@ class PathTest(StoreCase):
         self.assertTrue(os.path.exists(self.path))
 
     def test_another_path(self):
-        """At a restart, and at a reload."""
+        """The path changes at a restart and at a reload."""
         other = self.path + ".2"
         for reloaded in (False, True):
             daemon = self.serve(self.config)
@@ -269,12 +269,12 @@ class PathTest(StoreCase):
             self.end(daemon)
 
     def test_workers(self):
-        """One of them reads it, beside sockets of all."""
+        """One worker reads it. The other addresses have sockets for all workers."""
         config = (self.config.replace("workers = 1", "workers = 3").replace("[listener:a]", "[listener:a]\ninterface = lo")
                   .replace("unix:", f"127.0.0.1:{PORT}, unix:"))
         for workers in (3, 2):
             daemon = self.serve(config.replace("workers = 3", f"workers = {workers}"))
-            self.manager.hear()  # it closes what is removed: a datagram may go to that until then
+            self.manager.hear()  # the daemon closes removed sockets; until then a datagram may go to one of them
             self.assert_answers(self.client(), b"one")
             self.assert_echoes(self.udp(), ("127.0.0.1", PORT), b"many")
             self.assertEqual(len(self.manager.hear()), workers + 1)
@@ -295,9 +295,9 @@ class PathTest(StoreCase):
 
 
 class RelayTest(StoreCase):
-    """Sessions end with the daemon. It waits a moment for answers."""
+    """Sessions end with the daemon. It waits a moment for replies."""
 
-    def test_answers_under_way(self):
+    def test_replies_in_flight(self):
         peer, client = self.udp(), self.udp()
         config = (f"[udprelayd]\nworkers = 1\n[listener:a]\naddress = 127.0.0.1:{PORT}\naction = relay\npeers = p\n"
                   f"[peer:p]\naddress = 127.0.0.1:{peer.getsockname()[1]}\n")
@@ -315,8 +315,8 @@ class RelayTest(StoreCase):
         self.assertEqual(peer.recv(10), b"late")
         daemon.end()
 
-    def test_no_answer(self):
-        """It does not wait for ever."""
+    def test_no_reply(self):
+        """The wait is limited."""
         peer, client = self.udp(), self.udp()
         daemon = self.serve(f"[listener:a]\naddress = 127.0.0.1:{PORT}\naction = relay\npeers = p\n"
                             f"[peer:p]\naddress = 127.0.0.1:{peer.getsockname()[1]}\n")
@@ -326,8 +326,8 @@ class RelayTest(StoreCase):
 
 
 class ChangeTest(StoreCase):
-    def test_nothing_stays_bound(self):
-        """Not even one that would be in the way of the new one."""
+    def test_removed_sockets_are_closed(self):
+        """This includes a socket that blocks the address of a new one."""
         for old, new in (("127.0.0.1:7788", "127.0.0.1:7799"), ("*:7788", "127.0.0.1:7788"),
                          ("127.0.0.1:7788", "0.0.0.0:7788")):
             with self.subTest(old=old, new=new):
@@ -357,8 +357,8 @@ class ChangeTest(StoreCase):
         daemon.await_that(lambda: bound_ports() == [7799], "the old port stays bound")
         daemon.end()
 
-    def test_one_that_covers_another(self):
-        """The new one is bound while the old one is."""
+    def test_an_address_that_overlaps_the_previous_one(self):
+        """The new socket is bound while the old one is open."""
         addresses = ["127.0.0.1:7788", "0.0.0.0:7788", "*:7788", "127.0.0.1:7788", "*:7788", "[::1]:7788"]
         for workers in (1, 2):
             config = ECHO.replace("workers = 1", f"workers = {workers}")
@@ -370,8 +370,8 @@ class ChangeTest(StoreCase):
                                    ("::1" if "::" in address else "127.0.0.1", PORT), b"covered")
             daemon.end()
 
-    def test_one_that_covers_another_under_load(self):
-        """The old one hears nothing more from the moment on that it is read for the last time."""
+    def test_an_overlapping_address_under_load(self):
+        """The old socket receives no datagrams after its last read."""
         for workers in (1, 2):
             config = ECHO.replace("workers = 1", f"workers = {workers}")
             daemon = self.serve(config)
@@ -387,7 +387,7 @@ class ChangeTest(StoreCase):
             daemon.end()
 
     def test_groups(self):
-        """A socket hears the groups that it has joined as long as it is open, in whatever run."""
+        """An open socket stays in the groups that it has joined, also across restarts."""
         def config(groups):
             return (f"[udprelayd]\nworkers = 1\n[listener:a]\naddress = 0.0.0.0:{PORT}\naction = sink\nmulticast = {groups}\n")
 
@@ -412,8 +412,8 @@ class ChangeTest(StoreCase):
         self.assertEqual([record["payload"] for record in daemon.records(2)], ["group 3", "last"])
         daemon.end()
 
-    def test_an_interface_that_was_made_anew(self):
-        """What is bound to a device that has gone hears nothing more, whatever the new one is called."""
+    def test_an_interface_that_was_created_again(self):
+        """A socket that is bound to a deleted device receives no datagrams, even if a new device has the same name."""
         def make_device():
             harness.ip("link", "add", "near0", "type", "veth", "peer", "name", "far0")
             for device in ("near0", "far0"):
@@ -444,7 +444,8 @@ class ChangeTest(StoreCase):
         daemon.end()
 
     def test_workers(self):
-        """More than before join those that there are; of fewer the others' are closed: who hits them would wait."""
+        """With more workers, new sockets join the stored ones. With fewer workers, the other stored sockets are closed,
+        because no worker would read their datagrams."""
         counts = []
         for workers in (1, 3, 2):
             daemon = self.serve(ECHO.replace("workers = 1", f"workers = {workers}"))
@@ -455,12 +456,12 @@ class ChangeTest(StoreCase):
             self.end(daemon)
         self.assertEqual(counts, [1, 3, 2])
 
-    def test_any_port_is_a_new_one_every_time(self):
+    def test_port_0_gets_a_new_port_every_time(self):
         daemon = self.serve(ECHO.replace("7788", "0"))
         self.assertEqual(self.manager.hear(), [])
         daemon.end()
 
-    def test_a_broken_start_keeps_what_is_stored(self):
+    def test_a_failed_start_keeps_the_stored_sockets(self):
         self.end(self.serve(ECHO))
         before = self.manager.hear()
         daemon = self.manager.start(ECHO + "nonsense = 1\n")
@@ -499,21 +500,21 @@ class UnitTest(StoreCase):
         self.assertIn("the socket at 127.0.0.1:7799 from systemd: write `address = fd:other`, or", warnings[0])
 
     def test_buffers_stay(self):
-        """systemd may give more than the daemon could have."""
+        """systemd may set larger buffers than the daemon can."""
         unit = self.unit_socket(options=[(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)])
         daemon = self.serve(self.CONFIG + "receive_buffer = 64K\n", [("echo", unit)])
         self.assertEqual(unit.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF), 16 << 20)
         daemon.end()
 
     def test_wildcard(self):
-        """The answer comes from the address that was asked."""
+        """The reply leaves from the address that the client used."""
         daemon = self.serve(self.CONFIG, [("echo", self.unit_socket(address=("0.0.0.0", PORT)))])
         for host in ("127.0.0.1", "127.1.2.3"):
             self.assert_echoes(self.udp(), (host, PORT), b"who?")
         daemon.end()
 
     def test_both_families_in_one(self):
-        """What systemd does unless told otherwise."""
+        """systemd creates such a socket by default."""
         unit = self.unit_socket(socket.AF_INET6, ("::", PORT), [(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)])
         daemon = self.manager.start(self.CONFIG, [("echo", unit)])
         self.assertEqual(daemon.wait(), 1)
@@ -527,7 +528,7 @@ class UnitTest(StoreCase):
         daemon.end()
 
     def test_reload(self):
-        """A copy is used: it is there again when the configuration wants it again."""
+        """The daemon uses a copy, so the socket is available again for a later configuration."""
         unit = self.unit_socket()
         daemon = self.serve(self.CONFIG, [("echo", unit)])
         elsewhere = ECHO.replace(f"{PORT}", "7799")
@@ -539,7 +540,7 @@ class UnitTest(StoreCase):
         client.sendto(b"later", ("127.0.0.1", PORT))
         self.assertEqual(unit.recvfrom(10)[0], b"later")
 
-    def test_an_address_that_is_the_units(self):
+    def test_the_address_of_a_unit_socket(self):
         """A listener at exactly the unit's address uses the unit's socket: service and socket unit do not conflict."""
         unit = self.unit_socket()
         daemon = self.serve(ECHO, [("echo", unit)])
@@ -553,7 +554,7 @@ class UnitTest(StoreCase):
         self.udp().sendto(b"later", ("127.0.0.1", PORT))
         self.assertEqual(unit.recvfrom(10)[0], b"later")
 
-    def test_wildcards_that_are_the_units(self):
+    def test_the_wildcard_address_of_a_unit_socket(self):
         units = [("echo", self.unit_socket(address=("0.0.0.0", PORT))),
                  ("echo", self.unit_socket(socket.AF_INET6, ("::", PORT), [(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)]))]
         daemon = self.serve(ECHO.replace(f"127.0.0.1:{PORT}", f"*:{PORT}"), units)
@@ -567,8 +568,8 @@ class UnitTest(StoreCase):
         self.assertEqual(daemon.wait(), 1)
         self.assertRegex("\n".join(daemon.lines), r"\[listener:b\] address: \S+: another program uses it")
 
-    def test_an_address_that_covers_the_units(self):
-        """The unit's socket stays: a wildcard socket would not receive what is sent to its address."""
+    def test_an_address_that_covers_a_unit_socket(self):
+        """The unit's socket stays open: the wildcard socket would not receive datagrams to its address."""
         daemon = self.serve(self.CONFIG, [("echo", self.unit_socket())])
         with open(daemon.path, "w", encoding="utf-8") as file:
             file.write(ECHO.replace(f"127.0.0.1:{PORT}", f"0.0.0.0:{PORT}"))
@@ -585,14 +586,14 @@ class UnitTest(StoreCase):
         daemon.end()
 
     def test_not_passed(self):
-        """No restart can heal this. When the unit starts, a datagram starts the service."""
+        """A restart cannot fix this. If the unit starts later, a datagram starts the service."""
         daemon = self.manager.start(self.CONFIG, [("other", self.unit_socket())])
         self.assertEqual(daemon.wait(), 78)
         self.assertRegex("\n".join(daemon.lines), r"ini:4: \[listener:a\] address: fd:echo: systemd passed no socket of "
                                                   r"this name: start udprelayd\.socket with this FileDescriptorName=")
 
-    def test_of_no_use(self):
-        """Streams, and sockets that hear nobody, or nobody but one."""
+    def test_unsuitable_sockets(self):
+        """Stream sockets, unbound sockets and connected sockets."""
         stream, unbound, connected = socket.socket(), socket.socket(type=socket.SOCK_DGRAM), self.unit_socket()
         nameless = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         connected.connect(("127.0.0.1", 7799))

@@ -1,4 +1,4 @@
-"""The benchmark before it measures: which builds it refuses, and what it lists as left out.
+"""The benchmark before it measures: the refused builds, and the list of rows that are left out.
 
 Usage: test_bench.py BENCH
 """

@@ -11,8 +11,8 @@ import unittest
 
 SKIPPED = 77
 DAEMON, TOOL, *PAGES = sys.argv[1:]
-OPTIONS = r"^  (?:-(\w), |    )--([\w-]+)"  # of --help
-ITEMS = r"^\.It Fl (?:(\w) , Fl )?-([\w-]+)"  # of a page
+OPTIONS = r"^  (?:-(\w), |    )--([\w-]+)"  # options in --help
+ITEMS = r"^\.It Fl (?:(\w) , Fl )?-([\w-]+)"  # options in a page
 SECTION = re.compile(r"^\[(udprelayd|log|datagram_log|http|listener:.*|peer:.*)\]$", re.MULTILINE)
 
 # Terms that users search for: metrics, algorithms, settings of systemd and of the kernel.
@@ -58,7 +58,7 @@ class ManualTest(unittest.TestCase):
         self.assert_options(read(PAGES[0]), DAEMON)
 
     def test_options_of_commands(self):
-        """Each command has a separate part."""
+        """Each command has a separate section."""
         common, *parts = re.split(r"^\.S[sh] ([a-z]+)$", read(PAGES[1]), flags=re.MULTILINE)
         self.assert_options(common, TOOL)
         names = re.findall(r"^  ([a-z]+) ", run(TOOL, "--help").stdout, re.MULTILINE)

@@ -271,7 +271,7 @@ def raise_loopback():
 
 
 def namespace():
-    """The command that starts a program in a namespace of its own, or None."""
+    """Returns the command that starts a program in a separate namespace, or None."""
     identity = [] if os.getuid() == 0 else ["--user", "--map-current-user", "--keep-caps"]
     command = ["unshare", *identity, "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
     try:

@@ -203,7 +203,7 @@ class ServiceTest(LabCase):
         self.assert_echoes()
         self.assertEqual([self.show("MainPID"), self.show("NRestarts")], [before, "0"])
 
-    def test_reload_ends_with_the_new_configuration_in_force(self):
+    def test_the_new_configuration_is_active_after_a_reload(self):
         self.start(QUIET.format(workers=1, address="127.0.0.1:7788"))
         for port in (7799, 7788) * 5:
             self.configure(QUIET.format(workers=1, address=f"127.0.0.1:{port}"))
@@ -222,7 +222,7 @@ class ServiceTest(LabCase):
         self.assertEqual(self.systemctl("reload", SERVICE).returncode, 0)
         self.assert_echoes()
 
-    def test_files_of_its_own(self):
+    def test_directories_of_the_service(self):
         """It can write below /var/log/udprelayd and /run/udprelayd."""
         self.start(FILES)
         self.assertTrue(os.path.exists(self.lab.path("/run/udprelayd/echo.sock")))
@@ -295,7 +295,7 @@ class FailedStartTest(LabCase):
             self.assertRegex(status, rf"{rights}:\t0{{13}}400\n")  # CAP_NET_BIND_SERVICE
 
     def test_low_port_with_private_users(self):
-        """In a user namespace of its own the capability has no effect."""
+        """In a separate user namespace the capability has no effect."""
         self.add_low_ports(lambda text: text.replace("PrivateUsers=no", "PrivateUsers=yes"))
         self.assert_not_retried(GOOD.replace("*:7788", "127.0.0.1:53"), "77")
 

@@ -4,21 +4,22 @@ r"""Lists the functions and source files that a worker enters for one datagram, 
              [--max NAME=FUNCTIONS,FILES] [--limits FILE] [--count-headers] [-v]
 
 The method:
-  - The build has -finstrument-functions, no optimization and no system call filter. Nothing is inlined.
-  - trace_hooks.c is loaded with LD_PRELOAD. It writes down what worker threads enter and leave, and nothing of others.
-  - Each case has a daemon of its own, with one worker, on loopback. Some datagrams warm it up. Each datagram has a
-    payload of its own.
-  - Then the worker is idle. The functions that its loop calls meanwhile are noted: its clock and the like. What they
-    enter does not count, now or later.
-  - Then exactly one datagram is sent. What else the loop calls until the worker sleeps again counts, with all that it
-    enters.
-  - A function that is entered often counts once. A `static inline` function of a header counts once, too, whatever the
-    number of files that include it. Its file is the header. Macros do not count, and neither do functions of
-    libraries and system headers.
+  - The build has -finstrument-functions, no optimization and no system call filter. No function is inlined.
+  - trace_hooks.c is loaded with LD_PRELOAD. It records the functions that worker threads
+    enter and leave.
+  - Each case starts a separate daemon with one worker, on loopback. Some datagrams warm it up. All datagrams have
+    different payloads.
+  - Then the worker is idle. The trace records the functions that its loop calls meanwhile, such as its timer. They and
+    the functions that they enter do not count, now or later.
+  - Then the trace sends exactly one datagram. All other functions that the loop calls until the worker sleeps again
+    count, with the functions that they enter.
+  - A function that is entered often counts once. A `static inline` function of a header counts once, too, for any
+    number of files that include it. Its file is the header. Macros, and functions of libraries and system headers, do
+    not count.
   - "files" are .c files. "with headers" adds the headers whose functions are entered.
-  - The datagram log is on, as it is by default. The thread that writes it is no worker. --no-log turns it off.
-  - The listener has 127.0.0.1 as its address, and else only defaults. With --any its address is `*`, and more functions
-    find out where a datagram was sent to. --key 'source_limit = 1000' adds a line to the section of the listener. With
+  - The datagram log is on, as it is by default. The thread that writes it is not a worker. --no-log turns it off.
+  - The listener has the address 127.0.0.1 and otherwise only defaults. With --any its address is `*`, and more functions
+    determine the destination of a datagram. --key 'source_limit = 1000' adds a line to the section of the listener. With
     --new-source, the datagram that counts is the first of its address, for an echo or a forward.
 
 An echo enters the most functions and files with these options:
@@ -27,8 +28,8 @@ An echo enters the most functions and files with these options:
              --key 'deny = 192.0.2.1'
 
 --max echo=70,14 allows the case echo 70 functions and 14 .c files; a `-` has no limit. --limits names a file that has
-such limits, one a line. With --count-headers, limits of files are for .c files and headers together. The exit status is
-1 where a limit is exceeded, and 2 where something does not work.
+such limits, one per line. With --count-headers, limits of files are for .c files and headers together. The exit status is
+1 if a limit is exceeded, and 2 after a failure.
 """
 import argparse
 import json
@@ -44,34 +45,34 @@ import tempfile
 import threading
 import time
 
-# How long anything may take that takes no time at all.
+# Deadline for operations that normally take a moment.
 PATIENCE = 20.0
 
-# How long to wait for a second turn of the clock of an idle worker. A worker without a clock costs this time.
+# Wait for a second run of the timer of an idle worker. A worker without a timer costs this time.
 IDLE_PATIENCE = 3.0
 
 WARM_UP = 8  # datagrams
 
 THREAD_PREFIX = "worker-"
 
-# What trace_hooks.c writes.
+# The format of trace_hooks.c.
 HEAD = struct.Struct("=IIQ")
 EVENT = struct.Struct("=QQ")
 ENTER, EXIT = 1, 2
 ROOM = 1 << 20  # events
 
-# addr2line of binutils 2.40 takes functions of headers for functions of the .c file, where gcc writes DWARF 5.
+# addr2line of binutils 2.40 attributes functions of headers to the .c file if gcc writes DWARF 5.
 C_ARGS = "-finstrument-functions -gdwarf-4"
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Failure(Exception):
-    """Something does not work; the text says what."""
+    """A failure; the text names it."""
 
 
 def await_that(condition, complaint, patience=PATIENCE):
-    """What the condition returns, once that is true. Shared memory tells nobody that it changes, so it is polled."""
+    """Polls until the condition is true and returns its result. Shared memory has no notification."""
     end = time.monotonic() + patience
     while not (result := condition()):
         if time.monotonic() > end:
@@ -91,7 +92,7 @@ def run(*command):
 
 
 def source_root():
-    """The nearest directory above that has a project in it."""
+    """Returns the nearest directory above that contains a project."""
     directory = HERE
     while True:
         path = os.path.join(directory, "meson.build")
@@ -113,7 +114,7 @@ def find_program(build, name):
 
 
 def build_all(build, root, jobs):
-    """Returns the daemon and the hooks. What is up to date stays as it is."""
+    """Builds and returns the daemon and the hooks. Files that are up to date do not change."""
     if not os.path.exists(os.path.join(build, "build.ninja")):
         run("meson", "setup", build, root, "-Dbuildtype=debug", "-Doptimization=0", "-Dtests=disabled",
             "-Dseccomp=disabled", f"-Dc_args={C_ARGS}")
@@ -145,8 +146,8 @@ class Trace:
         return HEAD.unpack_from(self.map, 0)[2]
 
     def calls(self, begin, end):
-        """What the loop calls between two events: (function, functions that it enters, itself the first) each. Returns
-        None where the last has not returned yet."""
+        """Returns the calls of the loop between two events, each as (function, functions that it enters, including
+        itself). Returns None if the last one has not returned yet."""
         if end > ROOM:
             raise Failure(f"there is room for {ROOM} events, and {end} come")
         calls, depth = [], 0
@@ -191,7 +192,7 @@ class Daemon:
                 self.changed.notify_all()
 
     def await_line(self, pattern):
-        """The first line of its log that matches."""
+        """Returns the first matching line of its log."""
         def find():
             return next(filter(None, (re.search(pattern, line) for line in self.lines)), None)
         with self.changed:
@@ -230,18 +231,18 @@ class Daemon:
         return await_that(is_asleep, "the worker does not come to rest")[0]
 
     def idle_functions(self, begin):
-        """What the loop calls while there is nothing to do, until it calls one of these for the second time."""
+        """Returns the calls of the idle loop, until it calls one of these functions for the second time."""
         def is_periodic():
             functions = [function for function, _ in self.trace.calls(begin, self.trace.count()) or []]
             return len(set(functions)) < len(functions)
         try:
             await_that(is_periodic, "nothing is periodic", IDLE_PATIENCE)
         except Failure:
-            pass  # the loop has no clock
+            pass  # the loop has no timer
         return {function for function, _ in self.trace.calls(begin, self.await_sleep(begin))}
 
     def base(self):
-        """Where the program stands in memory, as far as it may be loaded anywhere."""
+        """Returns the load address of the program, if it is position-independent."""
         with open(self.program, "rb") as file:
             kind = struct.unpack_from("=H", file.read(18), 16)[0]
         if kind != 3:  # ET_DYN
@@ -282,7 +283,7 @@ class Network:
         return sock
 
     def pass_on(self, sender, address, *receivers):
-        """Sends a datagram. Returns where it comes from, for the last of those that receive it."""
+        """Sends a datagram. Returns its source address at the last receiver."""
         self.number += 1
         payload = b"datagram %d" % self.number
         sender.sendto(payload, address)
@@ -312,7 +313,7 @@ class Case:
         self.client = network.socket()
         self.warm_client = network.socket("127.0.0.2") if new_source else self.client
         self.peers = [network.socket() for _ in range(self.peer_count)]
-        self.address = None  # of the listener
+        self.address = None  # lines for the listener
 
     def config_text(self, options):
         lines = ["[datagram_log]", f"target = {'off' if options.no_log else 'stderr'}", "[listener:l]",
@@ -410,7 +411,7 @@ CASES = [Echo, Forward, RelayFirst, RelayNext, RelayReply]
 # --- Results ---
 
 def locate(program, addresses, root, build):
-    """The function and the file of each address: {address: (name, file)}."""
+    """Returns the function and the file of each address: {address: (name, file)}."""
     lines = run("addr2line", "-f", "-e", program, *(f"{address:#x}" for address in addresses)).splitlines()
     found = {}
     for address, name, place in zip(addresses, lines[::2], lines[1::2]):
@@ -423,7 +424,7 @@ def locate(program, addresses, root, build):
 
 
 class Result:
-    """What is entered for a datagram, in the order of the first entry: (function, file) each."""
+    """The functions that a datagram enters, as (function, file) in the order of the first entry."""
 
     def __init__(self, case, calls, idle, places):
         def distinct(chosen):
@@ -449,7 +450,7 @@ class Result:
             print(f"    not counted: {name:<27} {file}")
 
     def excess(self, limits, count_headers):
-        """A line for each limit that is exceeded."""
+        """Returns a line for each exceeded limit."""
         files = self.all_files if count_headers else self.files
         return [f"{self.case.name}: {count} {what}, at most {limit} are allowed"
                 for what, count, limit in zip(("functions", "files"), (len(self.functions), len(files)), limits)

@@ -2,8 +2,8 @@
  * built with -finstrument-functions: such a program calls the two hooks below, and libc has empty ones.
  *
  * The environment variable TRACE_FILE names a file that trace.py makes. It begins with a struct head; the events
- * follow. Whoever maps the file starts and stops the trace with head.on. After its start the library makes no system
- * call, but for one that asks for the name of each thread. */
+ * follow. The program that maps the file starts and stops the trace with head.on. After its start the library makes no
+ * system call, except one per thread for the thread's name. */
 #define _GNU_SOURCE
 
 #include <fcntl.h>

@@ -13,14 +13,14 @@ ORDER = ["main.c", "client", "daemon", "admin", "worker", "relay", "datapath", "
          "config", "base", "text"]
 # These folders may use libuv; the data path below them must not know the event loop.
 WITH_UV = {"main.c", "client", "daemon", "admin", "worker", "upstream"}
-# The client runs the daemon for `udprelay listen`, and nothing else of it.
+# The client runs the daemon only for `udprelay listen`.
 CLIENT_LISTEN = "src/client/listen.c"
 
 INCLUDE = re.compile(r'\s*#\s*include\s+(["<])([^">]+)[">]')
 
 
 def problems_of(root, path):
-    """Yields what is wrong with the includes of one file, as FILE:LINE: problem."""
+    """Yields each problem with the includes of one file, as FILE:LINE: problem."""
     relative = path.relative_to(root)
     folder = relative.parts[1]
     for number, line in enumerate(path.read_text().splitlines(), 1):

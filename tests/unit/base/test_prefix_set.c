@@ -199,7 +199,7 @@ static void test_shortest_and_longest_prefixes(void **state)
 	prefix_set_destroy(set);
 }
 
-/* A prefix of every length, each inside the one before. */
+/* A prefix of every length, each inside the previous one. */
 static void test_prefixes_nest_to_any_depth(void **state)
 {
 	struct prefix prefixes[129 + 33] = {0};

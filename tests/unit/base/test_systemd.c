@@ -1,4 +1,4 @@
-/* The test reads the messages for systemd from a socket of its own in NOTIFY_SOCKET. */
+/* The test reads the messages for systemd from its socket, whose address is in NOTIFY_SOCKET. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -17,7 +17,7 @@ static void counter_adds_up(void **state)
 	assert_int_equal(counter_get(&c), (UINT64_C(1) << 40) + 1);
 }
 
-/* All members of these structs are counters, so each has a value of its own. An addition that leaves out a new member
+/* All members of these structs are counters, so each has a different value. An addition that leaves out a new member
  * fails these tests. */
 static void fill(counter *counters, size_t bytes, uint64_t step)
 {

@@ -514,7 +514,7 @@ static void every_record_has_its_datagram_and_its_verdict(void **state)
 	assert_int_equal(pushed[5].record.time_us, 7);
 }
 
-/* The selection goes on from train to train: datagrams 1, 5, 9 of twelve. */
+/* The selection continues across trains: datagrams 1, 5, 9 of twelve. */
 static void every_nth_datagram_is_recorded_across_trains(void **state)
 {
 	struct fixture *f = *state;

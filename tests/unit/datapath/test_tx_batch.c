@@ -416,7 +416,7 @@ static void full_socket_does_not_delay_another_one(void **state)
 	struct tx_socket other = {.fd = FD + 1, .gso = true, .connected = true};
 	static const int full[] = {EAGAIN};
 
-	errors(1, full); /* of the first socket that is flushed */
+	errors(1, full); /* for the first socket that is flushed */
 	add(f, 0, "hello");
 	tx_batch_add(f->batch, &(struct tx_destination){.socket = &other},
 		     (struct tx_payload){(const uint8_t *)"world", 5, 5, 1});
@@ -465,7 +465,8 @@ static void repeated_icmp_errors_break_the_socket(void **state)
 static void failure_within_a_run_drops_one_datagram(void **state)
 {
 	struct fixture *f = *state;
-	static const int list[] = {EINVAL, 0, EMSGSIZE, 0}; /* of the GSO send; then the second single datagram fails */
+	static const int list[] = {EINVAL, 0, EMSGSIZE, 0}; /* the GSO send fails; then the second single datagram
+							     * fails */
 
 	errors(4, list);
 	kernel.take = 1;

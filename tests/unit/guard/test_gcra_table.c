@@ -9,7 +9,7 @@
 #include "guard/gcra_table.h"
 #include "net/train.h"
 
-#define START 123456789 /* of the clock, in ms */
+#define START 123456789 /* start of the clock, in ms */
 #define SLOTS 8
 
 static uint64_t sender(uint64_t tag)

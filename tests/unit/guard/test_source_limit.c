@@ -16,7 +16,7 @@
 #include "guard/source_limit.h"
 #include "net/train.h"
 
-#define START 123456789 /* of the clock, in ms */
+#define START 123456789 /* start of the clock, in ms */
 
 static size_t allocated;
 static int until_failure; /* allocations that succeed; below 0: all */

@@ -1,4 +1,4 @@
-/* Which inherited sockets are used, and which are closed. */
+/* The choice between inherited sockets to use and to close. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -154,7 +154,7 @@ static void test_close_keeps_the_file_of_an_inherited_socket(void **state)
 }
 
 /* The old file exists under another name, so that the new one cannot get its inode. */
-static void test_close_keeps_a_file_that_replaced_ours(void **state)
+static void test_close_keeps_a_replaced_file(void **state)
 {
 	struct fixture *f = *state;
 	char moved[80];
@@ -257,7 +257,7 @@ int main(void)
 		test(test_close_keeps_a_shared_socket_open),
 		test(test_close_removes_the_socket_file),
 		test(test_close_keeps_the_file_of_an_inherited_socket),
-		test(test_close_keeps_a_file_that_replaced_ours),
+		test(test_close_keeps_a_replaced_file),
 		test(test_close_returns_why_the_file_remains),
 		test(test_store_gets_one_duplicate),
 		test(test_file_of_a_stored_socket_stays),

@@ -1,4 +1,4 @@
-/* Which socket the binder chooses for an address: shared, stored, inherited or new. */
+/* The choice of the socket for an address: shared, stored, inherited or new. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -306,7 +306,7 @@ static void test_a_socket_of_an_interface_is_not_shared_without_it(void **state)
 	assert_null(f->items[0].shared_with);
 }
 
-static void test_an_overlapping_address_is_bound_beside_the_previous_one(void **state)
+static void test_an_overlapping_address_is_bound_while_the_previous_one_is_open(void **state)
 {
 	struct fixture *f = *state;
 	char wildcard[32];
@@ -423,7 +423,7 @@ int main(void)
 		test(test_a_fixed_port_is_shared_with_a_renamed_listener),
 		test(test_another_freebind_or_interface_is_not_shared),
 		test(test_a_socket_of_an_interface_is_not_shared_without_it),
-		test(test_an_overlapping_address_is_bound_beside_the_previous_one),
+		test(test_an_overlapping_address_is_bound_while_the_previous_one_is_open),
 		test(test_a_unix_socket_is_shared_with_its_file),
 		test(test_a_stored_socket_is_used_instead_of_a_new_one),
 		test(test_a_unit_socket_is_duplicated),

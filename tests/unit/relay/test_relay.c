@@ -105,7 +105,7 @@ static void client_becomes_a_loop_when_a_peer_gets_its_address(void **state)
 	set_peers(f, snapshot_of(f, f->snapshot, 0, 2), 20);
 	assert_int_equal(find(f, port, 20, &again), DROP_LOOP);
 	assert_int_equal(find(f, port, 20, &again), DROP_LOOP);
-	assert_int_equal(alive(f), 2); /* it can go on later */
+	assert_int_equal(alive(f), 2); /* it can continue later */
 	assert_int_equal(find(f, 1, 20, &again), DROP_NONE);
 	assert_ptr_equal(again, other);
 
@@ -336,7 +336,7 @@ static void expected_replies_do_not_overflow(void **state)
 	assert_int_equal(session->replies_due, UINT32_MAX);
 }
 
-/* Where the peer sees the session. */
+/* Returns the port of the session at the peer. */
 static uint16_t port_of(const struct session *session)
 {
 	struct address local = {.length = sizeof(local.v6)};
@@ -450,7 +450,7 @@ static void sessions_leave_a_peer_that_is_down(void **state)
 	assert_ptr_equal(session, sessions[2]);
 }
 
-/* Nobody can know that it is forged but for this: nothing was sent that it could be for. */
+/* Such an error is forged: the session has sent no datagram that it could belong to. */
 static void error_without_a_datagram_does_not_count(void **state)
 {
 	struct relay_fixture *f = *state;
@@ -555,7 +555,7 @@ static void sessions_of_a_removed_address_stay_while_it_replies(void **state)
 	}
 	assert_int_equal(find(f, 1, 35999, &session), DROP_NONE); /* the last reply came at 26000 */
 	assert_ptr_equal(session, sessions[0]);
-	assert_int_equal(find(f, 3, 36000, &session), DROP_NONE); /* nothing was sent that it could reply to */
+	assert_int_equal(find(f, 3, 36000, &session), DROP_NONE); /* the endpoint got no datagram to reply to */
 	assert_ptr_equal(session, sessions[2]);
 	assert_int_equal(find(f, 1, 36000, &session), DROP_NONE);
 	assert_int_equal(peer_of(session)->index, 1);

@@ -41,7 +41,7 @@ int __wrap_endpoint_set_adopt_config(struct endpoint_set *set, const struct list
 
 struct fixture {
 	struct relay_fixture old, new;
-	struct captured_log log; /* of the new configuration */
+	struct captured_log log; /* log of the new configuration */
 	struct tx_socket *gone; /* the listener's socket that the new configuration does not have */
 	struct session *sessions[4]; /* with the peers a, b, a, b */
 };

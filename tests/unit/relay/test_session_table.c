@@ -145,7 +145,7 @@ static void each_class_has_its_own_order(void **state)
 	assert_ptr_equal(TAILQ_FIRST(session_table_lru(f->table, SESSION_CONVERSATION)), &f->nodes[1]);
 }
 
-/* Compares a random run with a model: an array of the times of use. The seed is fixed. */
+/* Compares a random run with a model: an array of the last times. The seed is fixed. */
 static void random_run_agrees_with_a_model(void **state)
 {
 	struct fixture *f = *state;

@@ -8,7 +8,7 @@
 
 #include "config/config.h"
 
-/* Reads size bytes as "t.ini"; *errors, which the caller frees, is what was told. */
+/* Reads size bytes as "t.ini". *errors has the error messages; the caller frees it. */
 static inline struct config *config_of(const char *text, size_t size, char **errors)
 {
 	FILE *in = fmemopen((char *)text, size, "r"), *out;
@@ -36,7 +36,7 @@ static inline struct config *good(const char *text)
 	return config;
 }
 
-/* What is told must be these lines and no others, "t.ini:" before and any text behind each. */
+/* Checks that the errors are exactly these lines, each with "t.ini:" before and any text after it. */
 static inline void refused_bytes(const char *text, size_t size, const char *const expected[])
 {
 	char *errors, *line, *rest;

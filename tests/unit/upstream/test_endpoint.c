@@ -137,7 +137,7 @@ static void test_endpoint_that_is_gone_is_ejected_within_fail_timeout(void **sta
 	}
 }
 
-/* Nothing but errors can tell that it is gone. */
+/* Only errors show that the endpoint is gone. */
 static void test_without_replies_one_error_per_interval_counts(void **state)
 {
 	struct fixture *f = *state;
@@ -200,7 +200,7 @@ static void test_one_failure_after_ejection_ejects_again(void **state)
 	assert_int_equal(endpoint_ejected_until(f->endpoint), end_ms + FAIL_TIMEOUT_MS);
 }
 
-/* Whoever replies is not gone. */
+/* A reply proves that the endpoint is up. */
 static void test_reply_ends_ejection(void **state)
 {
 	struct fixture *f = *state;

@@ -297,7 +297,7 @@ static void test_every_address_is_used(void **state)
 	assert_true(log_has(f, "info: peer b: b.test is 192.0.2.7:101, [2001:db8::7]:101, 192.0.2.9:101\n"));
 }
 
-static void test_other_order_is_no_change(void **state)
+static void test_other_order_has_no_effect(void **state)
 {
 	struct fixture *f = *state;
 
@@ -463,7 +463,7 @@ int main(void)
 		test(test_change_leaves_other_peers_alone),
 		test(test_endpoint_outlives_its_removal),
 		test(test_every_address_is_used),
-		test(test_other_order_is_no_change),
+		test(test_other_order_has_no_effect),
 		test(test_remaining_endpoints_keep_order_and_health),
 		test(test_returning_address_is_a_new_endpoint),
 		test(test_duplicates_and_wildcards_are_left_out),

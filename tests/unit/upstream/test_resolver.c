@@ -1,5 +1,5 @@
-/* When a name is looked up, and what is logged and reported. The test wraps name_lookup_start() and uv_timer_start(),
- * so it completes the look-ups itself and no time passes. test_peers.c has the addresses. */
+/* The times of look-ups, the log, and reported changes. The test wraps name_lookup_start() and uv_timer_start(), so it
+ * completes the look-ups itself and no time passes. test_peers.c has the addresses. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -229,9 +229,10 @@ static void test_list_without_usable_address_is_a_failure(void **state)
 
 	complete_with(f, "0.0.0.0");
 	assert_int_equal(delay_ms, 1000);
-	assert_int_equal(log_lines(f, "cannot resolve host.test: 0.0.0.0:53 is not the address of a host; datagrams for it are "
-				      "dropped; the look-up is repeated\n"),
-			 1);
+	assert_int_equal(
+		log_lines(f, "cannot resolve host.test: 0.0.0.0:53 is not the address of a host; datagrams for it are "
+			     "dropped; the look-up is repeated\n"),
+		1);
 	assert_int_equal(f->changes, 1);
 	assert_int_equal(f->count, 0);
 	complete_with(f, "255.255.255.255");
@@ -267,7 +268,7 @@ static void test_report_of_no_address_is_repeated_after_an_error(void **state)
 	assert_int_equal(f->changes, 2);
 }
 
-static void test_refused_address_beside_others_is_logged_once(void **state)
+static void test_refused_address_among_others_is_logged_once(void **state)
 {
 	struct fixture *f = *state;
 	struct address addresses[2];
@@ -331,7 +332,7 @@ int main(void)
 		test(test_list_without_usable_address_is_a_failure),
 		test(test_list_without_usable_address_keeps_the_last_address),
 		test(test_report_of_no_address_is_repeated_after_an_error),
-		test(test_refused_address_beside_others_is_logged_once),
+		test(test_refused_address_among_others_is_logged_once),
 		test(test_look_up_that_cannot_start_is_tried_again),
 		test(test_change_that_is_not_applied_is_reported_again),
 	};

@@ -20,7 +20,7 @@ static struct {
 	unsigned trains_submitted, trains_completed;
 	struct pipeline *last_pipeline;
 	struct rx_context last_rx;
-	bool submitted_ignored[RX_BATCH_TRAINS]; /* of the last batch */
+	bool submitted_ignored[RX_BATCH_TRAINS]; /* values of the last batch */
 	enum drop_reason submitted_drops[RX_BATCH_TRAINS];
 
 	bool full; /* flushes find a full send buffer */

@@ -55,7 +55,7 @@ struct fixture {
 	struct batch_scheduler scheduler;
 	struct source sources[WATCHERS];
 	unsigned completed;
-	unsigned calls_before_completion; /* of all watchers */
+	unsigned calls_before_completion; /* calls of all watchers */
 	bool timed_out;
 };
 

@@ -28,7 +28,7 @@ static bool full;
 static int broken_fd, broken_error;
 static unsigned attempts, failures_left; /* to read it */
 
-static unsigned ticks; /* of the resume timer, and of the pauses of a drain */
+static unsigned ticks; /* runs of the resume timer and pauses of a drain */
 static void (*on_tick)(struct paused_sessions *paused); /* called before sessions resume; NULL: none */
 
 bool __real_tx_batch_flush(struct tx_batch *tx_batch, uint64_t now_ms);

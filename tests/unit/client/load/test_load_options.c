@@ -165,7 +165,7 @@ static void test_invalid_bind_addresses_are_rejected(void **state)
 	assert_rejected("-b ::1 127.0.0.1 1");
 }
 
-/* 192.0.2.1 is reserved for documentation (RFC 5737). Nothing is sent to it. */
+/* 192.0.2.1 is reserved for documentation (RFC 5737). No datagram is sent to it. */
 static void test_target_must_be_an_own_host(void **state)
 {
 	struct load_options options;

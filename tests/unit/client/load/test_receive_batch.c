@@ -40,7 +40,7 @@ int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 
 struct fixture {
 	struct receive_batch *batch;
-	struct address address; /* of the receiver */
+	struct address address; /* address of the receiver */
 	int receiver, sender; /* the sender is connected to the receiver */
 };
 

@@ -42,7 +42,7 @@ static void assert_report(report_function report, const char *expected)
 	free(text);
 }
 
-/* Adds 100 replies from 1 ms to 2 ms; each takes 10 µs longer than the one before. */
+/* Adds 100 replies from 1 ms to 2 ms; each takes 10 µs longer than the previous one. */
 static void add_hundred_replies(void)
 {
 	for (uint64_t i = 1; i <= 100; i++)
