@@ -1,4 +1,4 @@
-"""Each example configuration is valid as it stands, and works with real datagrams once its addresses are those of this
+"""Each example configuration is valid as it is, and works with real datagrams once its addresses are those of this
 host. The installed configuration works as it is."""
 import glob
 import os

@@ -1,4 +1,4 @@
-"""The benchmark before it measures: which builds it refuses, and what it lists as left out.
+"""The benchmark before it measures: it refuses some builds, and lists the rows that are left out.
 
 Usage: test_bench.py BENCH
 """

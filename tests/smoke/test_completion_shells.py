@@ -1,5 +1,5 @@
-"""The completions in a real, interactive shell on a terminal of its own: a word is typed up to a TAB, and the arguments
-that the command then gets are read.
+"""The completions in a real, interactive shell on a separate terminal. The test types a word and a TAB, and reads the
+arguments that the command gets.
 
 Usage: test_completion_shells.py SHELL DAEMON TOOL COMPLETION COMPLETION
 """
@@ -19,7 +19,7 @@ SKIPPED, DEADLINE_S = 77, 60
 SHELL, DAEMON, TOOL, *COMPLETIONS = sys.argv[1:]
 PROGRAMS = ("udprelayd", "udprelay")
 
-# The function that stands in for each program prints its arguments.
+# A function replaces each program and prints its arguments.
 START = {
     "bash": (["bash", "--norc", "--noprofile", "-i"],
              "source ./udprelayd; source ./udprelay\n"
@@ -57,7 +57,7 @@ class Terminal:
         os.write(self.fd, text.encode())
 
     def wait_for(self, pattern):
-        """Returns the match, and forgets what precedes it."""
+        """Returns the match, and discards the text up to its end."""
         end = time.monotonic() + DEADLINE_S
         while not (match := re.search(pattern, self.seen)):
             if not select.select([self.fd], [], [], max(0, end - time.monotonic()))[0]:
