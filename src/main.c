@@ -20,6 +20,7 @@
 #include "config/diagnostics.h"
 #include "daemon/daemon.h"
 #include "daemon/seccomp.h"
+#include "daemon/start_check.h"
 
 #define DEFAULT_CONFIG UDPRELAYD_SYSCONFDIR "/udprelayd.ini"
 
@@ -41,7 +42,8 @@ static void print_daemon_help(FILE *out)
 	      "Receive UDP datagrams, log the sender and the text, and echo, forward or relay them.\n"
 	      "\n"
 	      "  -c, --config FILE    read FILE (default: " DEFAULT_CONFIG ")\n"
-	      "  -t, --check-config   check the configuration, print every error, and exit\n"
+	      "  -t, --check-config   check the configuration, print every error, and exit; also print what a\n"
+	      "                       start needs and this host lacks now (status 0: the file is valid)\n"
 	      "      --explain WAY    print what would happen to a datagram, and why; WAY is\n"
 	      "                       'SRC:PORT > LISTENER', with [IPV6]:PORT, unix:/path or unix: as other\n"
 	      "                       sources and the name or an address of the listener; PAYLOAD is a text,\n"
@@ -197,6 +199,7 @@ int main(int argc, char **argv)
 		status = explain_to_user(config, &options);
 	} else {
 		print_warnings(config);
+		start_check(config, stderr);
 		print_config_is_good(&options);
 	}
 	config_destroy(config);

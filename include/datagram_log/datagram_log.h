@@ -20,6 +20,12 @@ struct datagram_log;
  * the target, now and later, are logged once to log, and so is the recovery. Returns 0 or a negative errno. */
 int datagram_log_create(struct datagram_log **dlog, const struct config *config, unsigned workers, struct log *log);
 
+/* Returns a positive errno if the file of the target cannot be written, or 0. Creates no file. */
+int datagram_log_probe(const struct config *config);
+
+/* Returns the fix for a target that cannot be written because of this positive errno. The string is static. */
+const char *datagram_log_hint(int error);
+
 /* Starts the writer thread. Returns 0 or a negative errno. */
 int datagram_log_start(struct datagram_log *dlog);
 

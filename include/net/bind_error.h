@@ -14,6 +14,9 @@
  * for a stream socket, false for a datagram socket. The string is static. */
 const char *bind_error_hint(const struct address *address, bool stream, int error);
 
+/* The reason and the fix for an interface that does not exist. */
+#define BIND_ERROR_NO_INTERFACE "no such interface: `ip link` lists the interfaces"
+
 /* Logs that bind could not be bound, or that the listener's interface could not (error->call is SO_BINDTODEVICE). An
  * address from a command line has no file and line. */
 void bind_error_log(struct log *log, const struct config *config, const struct listener_config *listener,

@@ -139,8 +139,20 @@ int address_parse(struct address *address, const char *text)
 	"not a host name: write letters, digits, `-`, `_` and `.`, begin with a letter or a digit, and do not end "    \
 	"with a number"
 
-/* Returns NULL if the port is valid. */
-static const char *port_fault(const char *port)
+/* The whole text with only the digits of its port is the fix, if there are any. port points into the text. */
+static const char *port_letters_fault(const char *text, const char *port, char fault[ADDRESS_ERROR_MAX])
+{
+	int digits = (int)strspn(port, DIGITS);
+
+	if (!digits)
+		return "the port is not a number: write a number up to 65535";
+	snprintf(fault, ADDRESS_ERROR_MAX, "the port `%s` is not a number: write %.*s", port,
+		 (int)(port - text) + digits, text);
+	return fault;
+}
+
+/* Returns NULL if the port, which is the end of the text, is valid. */
+static const char *port_fault(const char *text, const char *port, char fault[ADDRESS_ERROR_MAX])
 {
 	size_t digits = strspn(port, DIGITS);
 	uint16_t number;
@@ -148,7 +160,7 @@ static const char *port_fault(const char *port)
 	if (!*port)
 		return FAULT_NO_PORT "ADDRESS:PORT";
 	if (port[digits])
-		return "the port is not a number: write a number up to 65535";
+		return port_letters_fault(text, port, fault);
 	if (port[0] == '0' && digits > 1)
 		return "the port begins with 0: remove the zero";
 	return parse_port(port, &number) ? "the port is greater than 65535: write a smaller one" : NULL;
@@ -177,7 +189,7 @@ static bool parse_v6_part(const char *text, size_t length, struct in6_addr *ip)
 	return inet_pton(AF_INET6, copy, ip) == 1;
 }
 
-static const char *bracket_fault(const char *text)
+static const char *bracket_fault(const char *text, char fault[ADDRESS_ERROR_MAX])
 {
 	const char *end = strchr(text, ']'), *zone = strchr(text, '%');
 	struct in6_addr ip;
@@ -188,8 +200,8 @@ static const char *bracket_fault(const char *text)
 		return "the brackets do not contain an IPv6 address: write [IPV6]:PORT, or remove the brackets";
 	if (end[1] != ':')
 		return FAULT_NO_PORT "[IPV6]:PORT";
-	if (port_fault(end + 2))
-		return port_fault(end + 2);
+	if (port_fault(text, end + 2, fault))
+		return port_fault(text, end + 2, fault);
 	return zone && !address_ip_has_zone(&ip)
 		       ? "only a link-local address has an interface: remove the % and the text after it"
 		       : "no such interface: `ip link` lists the interfaces";
@@ -201,7 +213,7 @@ static const char *colons_fault(const char *text, char fault[ADDRESS_ERROR_MAX])
 	const char *last = strrchr(text, ':');
 	struct in6_addr ip;
 
-	if (parse_v6_part(text, (size_t)(last - text), &ip) && !port_fault(last + 1))
+	if (parse_v6_part(text, (size_t)(last - text), &ip) && !port_fault(text, last + 1, fault))
 		snprintf(fault, ADDRESS_ERROR_MAX, "an IPv6 address needs brackets: write [%.*s]%s", (int)(last - text),
 			 text, last);
 	else if (parse_v6_part(text, strlen(text), &ip))
@@ -221,6 +233,14 @@ static const char *host_fault(const char *text, size_t length, bool names)
 						    : "not an IP address: write IPV4:PORT or [IPV6]:PORT";
 }
 
+/* "53x", but not "192.0.2.1" or "1st-host.example". */
+static bool is_port_with_letters(const char *text)
+{
+	size_t digits = strspn(text, DIGITS);
+
+	return digits && isalpha((unsigned char)text[digits]) && !text[digits + 1];
+}
+
 static const char *describe_fault(const char *text, bool names, char fault[ADDRESS_ERROR_MAX])
 {
 	const char *colon = strchr(text, ':'), *digits = text + (text == colon);
@@ -234,17 +254,24 @@ static const char *describe_fault(const char *text, bool names, char fault[ADDRE
 		return fault;
 	}
 	if (*text == '[')
-		return bracket_fault(text);
+		return bracket_fault(text, fault);
 	if (*digits && !digits[strspn(digits, DIGITS)]) {
 		snprintf(fault, ADDRESS_ERROR_MAX, "the address before the port is missing: write %s:%s",
 			 names ? "HOST" : "*", digits);
+		return fault;
+	}
+	if (!colon && is_port_with_letters(text)) {
+		snprintf(fault, ADDRESS_ERROR_MAX, "the port `%s` is not a number: write %s:%.*s", text,
+			 names ? "HOST" : "*", (int)strspn(text, DIGITS), text);
 		return fault;
 	}
 	if (!colon)
 		return FAULT_NO_PORT "ADDRESS:PORT";
 	if (colon != strrchr(text, ':'))
 		return colons_fault(text, fault);
-	return port_fault(colon + 1) ? port_fault(colon + 1) : host_fault(text, (size_t)(colon - text), names);
+	if (port_fault(text, colon + 1, fault))
+		return port_fault(text, colon + 1, fault);
+	return host_fault(text, (size_t)(colon - text), names);
 }
 
 char *address_error_text(const char *text, bool names, char fault[ADDRESS_ERROR_MAX])

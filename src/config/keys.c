@@ -229,6 +229,50 @@ static const struct config_key *find_first_word(enum section_kind section, const
 	return key;
 }
 
+/* Names that other programs give to a key. */
+static const struct key_synonym {
+	enum section_kind section;
+	const char *name, *key;
+} synonyms[] = {
+	{SECTION_LISTENER, "listen", "address"},
+	{SECTION_LISTENER, "bind", "address"},
+	{SECTION_LISTENER, "port", "address"},
+	{SECTION_LISTENER, "buffersize", "receive_buffer"},
+	{SECTION_LISTENER, "buffer_size", "receive_buffer"},
+	{SECTION_LISTENER, "buffer", "receive_buffer"},
+	{SECTION_LISTENER, "rcvbuf", "receive_buffer"},
+	{SECTION_LISTENER, "sndbuf", "send_buffer"},
+	{SECTION_LISTENER, "charset", "encoding"},
+	{SECTION_LISTENER, "timeout", "idle_timeout"},
+	{SECTION_LISTENER, "mode", "action"},
+	{SECTION_LISTENER, "type", "action"},
+	{SECTION_LISTENER, "target", "peers"},
+	{SECTION_LISTENER, "upstream", "peers"},
+	{SECTION_LISTENER, "server", "peers"},
+	{SECTION_PEER, "host", "address"},
+	{SECTION_PEER, "server", "address"},
+	{SECTION_PEER, "target", "address"},
+	{SECTION_PEER, "charset", "encoding"},
+};
+
+const char *config_key_synonym(enum section_kind section, const char *name)
+{
+	for (size_t i = 0; i < sizeof(synonyms) / sizeof(synonyms[0]); i++) {
+		if (synonyms[i].section == section && !strcasecmp(synonyms[i].name, name))
+			return synonyms[i].key;
+	}
+	return NULL;
+}
+
+/* A value that is only a port lacks the address to listen on. */
+static bool report_synonym(struct config_field *field, enum section_kind section, const char *key, const char *value)
+{
+	bool port =
+		section == SECTION_LISTENER && !strcmp(key, "address") && *value && !value[strspn(value, "0123456789")];
+
+	return config_field_error(field, "unknown key: write `%s = %s%s`", key, port ? "*:" : "", value);
+}
+
 /* Writes the sections that have a key of this name, such as "[log] or [datagram_log]"; "" if there are none. */
 static void list_sections(const char *name, char sections[SECTION_LIST_MAX])
 {
@@ -241,13 +285,16 @@ static void list_sections(const char *name, char sections[SECTION_LIST_MAX])
 	}
 }
 
-static bool report_unknown_key(struct config_field *field, enum section_kind section)
+static bool report_unknown_key(struct config_field *field, enum section_kind section, const char *value)
 {
 	const struct config_key *nearest = config_key_nearest(section, field->name);
+	const char *synonym = config_key_synonym(section, field->name);
 	const struct config_key *word = field->colon ? find_first_word(section, field->name) : NULL;
 	char sections[SECTION_LIST_MAX];
 
 	list_sections(field->name, sections);
+	if (synonym)
+		return report_synonym(field, section, synonym, value);
 	if (word)
 		return config_field_error(field, "unknown key: write `=` between `%s` and its value", word->name);
 	if (*sections)
@@ -260,14 +307,45 @@ static bool report_unknown_key(struct config_field *field, enum section_kind sec
 	return config_field_error(field, "unknown key in this section: remove it");
 }
 
+/* Returns whether an item of the list begins and ends with the same quotation mark. */
+static bool has_quotes(const char *value)
+{
+	char *copy = xcheck(strdup(value)), *cursor = copy, *item;
+	bool found = false;
+
+	while (!found && (item = value_next_item(&cursor))) {
+		size_t length = strlen(item);
+
+		found = length > 1 && strchr("\"'", *item) && item[length - 1] == *item;
+	}
+	free(copy);
+	return found;
+}
+
+static bool report_quotes(struct config_field *field, const char *value)
+{
+	char *plain = xcheck(strdup(value)), *out = plain;
+
+	for (; *value; value++) {
+		if (!strchr("\"'", *value))
+			*out++ = *value;
+	}
+	*out = '\0';
+	config_field_error(field, "a value has no quotes: write `%s = %s`", field->name, plain);
+	free(plain);
+	return false;
+}
+
 bool config_key_set(struct config_field *field, enum section_kind section, const char *value)
 {
 	const struct config_key *key = field->key = config_key_find(section, field->name);
 
 	if (!key)
-		return report_unknown_key(field, section);
+		return report_unknown_key(field, section, value);
 	if (!*value)
 		return config_field_error(field, "the value is missing: write %s", key->expected);
+	if (key->set != set_payload && has_quotes(value))
+		return report_quotes(field, value);
 	if (key->set(field, value))
 		return true;
 	return field->reported ? false : config_field_error(field, "`%s` is not valid: write %s", value, key->expected);

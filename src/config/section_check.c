@@ -1,6 +1,7 @@
 #include "config/section_check.h"
 
 #include <stdarg.h>
+#include <string.h>
 
 const struct ini_entry *section_entry(const struct section_check *check, const char *key)
 {
@@ -12,6 +13,19 @@ bool section_accepts(const struct section_check *check, const char *key)
 	const struct ini_entry *found = section_entry(check, key);
 
 	return found && found->value;
+}
+
+bool section_intends(const struct section_check *check, enum section_kind kind, const char *key)
+{
+	for (size_t i = 0; i < check->file->entry_count; i++) {
+		const struct ini_entry *entry = &check->file->entries[i];
+		const char *synonym = config_key_synonym(kind, entry->key);
+
+		if (entry->section == check->section &&
+		    (!strcmp(entry->key, key) || (synonym && !strcmp(synonym, key))))
+			return true;
+	}
+	return false;
 }
 
 static void section_report(const struct section_check *check, struct diagnostics *diagnostics, const char *key,

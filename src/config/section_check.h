@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "config/diagnostics.h"
 #include "config/ini_file.h"
+#include "config/keys.h"
 
 /* The section that is being checked. */
 struct section_check {
@@ -22,6 +23,10 @@ const struct ini_entry *section_entry(const struct section_check *check, const c
 
 /* Returns whether the section has the key with a value that was not rejected. */
 bool section_accepts(const struct section_check *check, const char *key);
+
+/* Returns whether the section sets the key, or sets it by the name that other programs use, which is an error already.
+ */
+bool section_intends(const struct section_check *check, enum section_kind kind, const char *key);
 
 /* Adds an error with the line of the key, or the line of the section if the key is missing. */
 void section_error(const struct section_check *check, const char *key, const char *format, ...)

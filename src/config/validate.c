@@ -170,13 +170,13 @@ static void warn_of_duplicate_peers(const struct section_check *check, const str
 static void check_listener_peers(const struct section_check *check, const struct listener_config *listener)
 {
 	const struct action_traits *traits = &action_traits[listener->action];
-	bool peers = section_entry(check, "peers"), known = section_accepts(check, "action");
+	bool peers = section_intends(check, SECTION_LISTENER, "peers"), known = section_accepts(check, "action");
 
 	if (known && traits->has_peers && !peers)
 		section_error(check, "peers",
 			      "missing: %s needs at least one peer: write names of [peer:NAME] sections",
 			      section_entry(check, "action")->value);
-	if (known && !traits->has_peers && peers)
+	if (known && !traits->has_peers && section_entry(check, "peers"))
 		section_error(check, "peers",
 			      "only forward and relay send to peers: remove this line, or write `action = forward` "
 			      "or `action = relay`");
@@ -190,7 +190,7 @@ static void check_action(const struct section_check *check, const struct listene
 {
 	static const char *const keys[] = {"balance", "idle_timeout", "max_sessions", "source_sessions", "responses"};
 
-	if (!section_entry(check, "action"))
+	if (!section_intends(check, SECTION_LISTENER, "action"))
 		section_error(check, "action", "missing: write one of " ACTION_CHOICES);
 	if (!section_accepts(check, "action") || action_traits[listener->action].has_sessions)
 		return;
@@ -291,7 +291,7 @@ static void check_bind_conflict(const struct section_check *check, const struct 
 
 static void check_listener(const struct section_check *check, const struct listener_config *listener)
 {
-	if (!section_entry(check, "address"))
+	if (!section_intends(check, SECTION_LISTENER, "address"))
 		section_error(check, "address", "missing: write the address to listen on, such as `address = *:7788`");
 	for (size_t i = 0; i < listener->bind_count; i++)
 		check_bind_conflict(check, listener, i);

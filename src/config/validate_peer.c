@@ -114,11 +114,24 @@ static void check_health_timing(const struct section_check *check, const struct 
 		      peer->check.timeout_ms, peer->check.interval_ms);
 }
 
+/* Quotes are bytes of the datagram. */
+static void warn_of_quoted_payload(const struct section_check *check, const char *key)
+{
+	const struct ini_entry *entry = section_accepts(check, key) ? section_entry(check, key) : NULL;
+	size_t length = entry ? strlen(entry->value) : 0;
+
+	if (length > 1 && strchr("\"'", *entry->value) && entry->value[length - 1] == *entry->value)
+		section_warning(check, key,
+				"the quotes are part of the text: remove them, unless the peer expects them");
+}
+
 static void check_health_keys(const struct section_check *check, const struct peer_config *peer)
 {
 	static const char *const keys[] = {"check_send",    "check_expect", "check_interval",
 					   "check_timeout", "check_rise",   "check_fall"};
 
+	warn_of_quoted_payload(check, "check_send");
+	warn_of_quoted_payload(check, "check_expect");
 	if (peer->check.on)
 		check_health_timing(check, peer);
 	if (peer->check.on || (section_entry(check, "check") && !section_accepts(check, "check")))
@@ -150,7 +163,7 @@ void config_validate_peer(const struct section_check *check, const struct peer_c
 		section_warning(check, NULL,
 				"no listener uses this peer: add `%s` to the peers of one, or remove the section",
 				peer->name);
-	if (!section_entry(check, "address"))
+	if (!section_intends(check, SECTION_PEER, "address"))
 		section_error(check, "address",
 			      "missing: write the address of the peer, such as `address = 192.0.2.1:514`");
 	if (!section_accepts(check, "address"))

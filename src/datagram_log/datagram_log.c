@@ -25,7 +25,7 @@ struct datagram_log {
 
 /* --- Opening and closing --- */
 
-static const char *log_file_hint(int error)
+const char *datagram_log_hint(int error)
 {
 	switch (error) {
 	case ENOENT:
@@ -37,6 +37,11 @@ static const char *log_file_hint(int error)
 	default:
 		return "choose another file, or let this user write to it";
 	}
+}
+
+int datagram_log_probe(const struct config *config)
+{
+	return config->datagram_log.target == LOG_TARGET_FILE ? -log_file_probe(config->datagram_log.path) : 0;
 }
 
 /* Gives a new file to the user that the process will run as, because that user has to open it again. An existing file
@@ -62,7 +67,7 @@ static int open_log_file(struct datagram_log *dlog)
 	else
 		log_error(dlog->log, "%s:%u: [datagram_log] target: cannot write %s: %s: %s", config->path,
 			  config->datagram_log.line, config->datagram_log.path, strerror(-error),
-			  log_file_hint(-error));
+			  datagram_log_hint(-error));
 	return error;
 }
 

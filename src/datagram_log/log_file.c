@@ -2,11 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/xalloc.h"
 
 static bool is_same_inode(const struct stat *a, const struct stat *b)
 {
@@ -49,6 +53,27 @@ int log_file_open(struct log_file *file, enum log_target target, const char *pat
 	}
 	inspect_file(file);
 	return 0;
+}
+
+int log_file_probe(const char *path)
+{
+	struct stat status;
+	char *copy, *directory;
+	int error = 0;
+
+	if (!stat(path, &status)) {
+		if (S_ISDIR(status.st_mode))
+			return -EISDIR;
+		return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) ? -errno : 0;
+	}
+	if (errno != ENOENT)
+		return -errno;
+	copy = xcheck(strdup(path));
+	directory = dirname(copy);
+	if (faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS))
+		error = -errno;
+	free(copy);
+	return error;
 }
 
 static bool is_another_file(int fd, int other_fd)

@@ -22,6 +22,9 @@ struct log_file {
  * errno: -ENXIO for a named pipe without a reader. */
 int log_file_open(struct log_file *file, enum log_target target, const char *path);
 
+/* Returns a negative errno if log_file_open() of this path would fail, or 0. Creates no file. */
+int log_file_probe(const char *path);
+
 /* Opens a file by its path again. After an error the old file stays open. Returns 1 if it is another file now, 0 if it
  * is the same file or a standard stream, or a negative errno. */
 int log_file_reopen(struct log_file *file);

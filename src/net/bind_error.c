@@ -79,13 +79,13 @@ static const char *inherited_hint(int error)
 
 static const char *interface_hint(int error)
 {
-	return error == ENODEV ? "no such interface: `ip link` lists the interfaces" : "it cannot be bound to";
+	return error == ENODEV ? BIND_ERROR_NO_INTERFACE : "it cannot be bound to";
 }
 
 static const char *group_hint(const struct multicast_config *group, int error)
 {
 	if (error == ENODEV)
-		return group->interface[0] ? "no such interface: `ip link` lists the interfaces"
+		return group->interface[0] ? BIND_ERROR_NO_INTERFACE
 					   : "no route leads to the group: name an interface, as in GROUP%eth0";
 	return "it cannot be joined";
 }

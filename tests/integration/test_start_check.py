@@ -57,5 +57,68 @@ class MissingModuleTest(harness.TestCase):
             self.assertIn(f"{option}: this system cannot convert `gbk`: install the gconv modules", errors)
 
 
+class StartTest(harness.TestCase):
+    """A valid file with which a start fails: -t names what is missing, and its exit status is 0."""
+
+    def assert_cannot_start(self, config, complaint, status):
+        """The check and the start name the same line and the same fix. complaint has %s where they differ."""
+        now = "valid, but cannot start now: "
+        daemon = self.start(config)
+        self.assertEqual(daemon.wait(), status, daemon.lines)
+        self.assertRegex("\n".join(daemon.lines), complaint % "")
+        checked, output, errors = check(daemon, "-t")
+        self.assertEqual((checked, output), (0, f"{daemon.path}: the configuration is valid\n"), errors)
+        self.assertRegex(errors, complaint % now)
+        self.assertEqual(errors.count("\n"), 1, errors)
+
+    def test_address(self):
+        self.assert_cannot_start(LISTENER.replace("127.0.0.1", "192.0.2.77"),
+                                 r":2: \[listener:a\] address: `?192\.0\.2\.77:0`?: %sno interface has this address: "
+                                 "correct it, or set freebind", 69)
+
+    def test_interface(self):
+        self.assert_cannot_start(LISTENER + "interface = absent0\n", r":4: \[listener:a\] interface: `?absent0`?: "
+                                 "%sno such interface: `ip link` lists the interfaces", 69)
+
+    def test_log_directory(self):
+        self.assert_cannot_start(LISTENER + "[datagram_log]\ntarget = /nonexistent/datagrams\n",
+                                 r":5: \[datagram_log\] target: .*/nonexistent/datagrams`?: %sNo such file or directory: "
+                                 "create its directory", 73)
+
+    def test_directory_as_log(self):
+        self.assert_cannot_start(LISTENER + "[datagram_log]\ntarget = /tmp/\n", r":5: \[datagram_log\] target: .*/tmp/`?: "
+                                 "%sIs a directory: add the name of a file", 73)
+
+    def test_path(self):
+        self.assert_cannot_start(LISTENER.replace("127.0.0.1:0", "unix:/nonexistent/socket"),
+                                 r":2: \[listener:a\] address: `?unix:/nonexistent/socket`?: %sthe directory does not exist: "
+                                 "create it", 73)
+
+    def test_path_of_a_file(self):
+        with harness.tempfile.NamedTemporaryFile() as file:
+            self.assert_cannot_start(LISTENER.replace("127.0.0.1:0", f"unix:{file.name}"),
+                                     r":2: \[listener:a\] address: .*: %sthe path is a file of another kind: remove it", 73)
+
+    def test_http(self):
+        if not harness.built_with("http"):
+            self.skipTest("this udprelayd is built without http")
+        self.assert_cannot_start(LISTENER + "[http]\nlisten = 192.0.2.77:9100\n",
+                                 r":5: \[http\] listen: `?192\.0\.2\.77:9100`?: %sno interface has this address", 69)
+
+    def test_what_can_start(self):
+        """No complaint about a running daemon, an address that may come later, or a group."""
+        with harness.tempfile.TemporaryDirectory() as directory:
+            config = (f"[listener:a]\naddress = *:0, unix:{directory}/a\naction = echo\n"
+                      "[listener:b]\naddress = 192.0.2.77:0\naction = sink\nfreebind = on\n"
+                      "[listener:c]\naddress = 239.1.2.3:0\naction = sink\n"
+                      f"[datagram_log]\ntarget = {directory}/log\n")
+            daemon = self.serve(config)
+            self.assertEqual(check(daemon, "-t"), (0, f"{daemon.path}: the configuration is valid\n", ""))
+            os.remove(f"{directory}/log")
+            self.assertEqual(check(daemon, "-t")[2], "")
+            self.assertFalse(os.path.exists(f"{directory}/log"))
+            daemon.end()
+
+
 if __name__ == "__main__":
     harness.main()

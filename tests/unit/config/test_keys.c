@@ -77,6 +77,35 @@ static void peers_of_a_listener(void **state)
 			"[listener:f] peers: `p` is listed twice: remove one");
 }
 
+/* Keys under the names that other programs give them. */
+static void synonyms_are_explained(void **state)
+{
+	(void)state;
+	refused("[listener:e]\naction = echo\nlisten = 53\n",
+		"3: [listener:e] listen: unknown key: write `address = *:53`");
+	refused("[listener:e]\naction = echo\nlisten = [::1]:53\n",
+		"3: [listener:e] listen: unknown key: write `address = [::1]:53`");
+	assert_rejected(ECHO, "buffersize", "4M", "[listener:e] buffersize: unknown key: write `receive_buffer = 4M`");
+	assert_rejected("[listener:e]\naddress = *:1\n", "mode", "echo",
+			"[listener:e] mode: unknown key: write `action = echo`");
+}
+
+static void quotes_are_explained(void **state)
+{
+	(void)state;
+	refused("[listener:e]\naction = echo\naddress = \"127.0.0.1:53\"\n",
+		"3: [listener:e] address: a value has no quotes: write `address = 127.0.0.1:53`");
+	assert_rejected(ECHO, "encoding", "'gbk'|\"gbk\"",
+			"[listener:e] encoding: a value has no quotes: write `encoding = gbk`");
+	assert_rejected(ECHO, "encoding", "utf-8, \"gbk\"",
+			"[listener:e] encoding: a value has no quotes: write `encoding = utf-8, gbk`");
+	assert_rejected(ECHO "[datagram_log]\n", "target", "\"/tmp/x\"",
+			"[datagram_log] target: a value has no quotes: write `target = /tmp/x`");
+	assert_loaded(CHECKED, "check_send = \"PING\"",
+		      peer(c)->check.send.size == 6 &&
+			      strstr(c->warnings, "check_send: the quotes are part of the text"));
+}
+
 static void encodings(void **state)
 {
 	struct config *config = good(ECHO "encoding = gbk, Big5,\nhex\n");
@@ -391,6 +420,8 @@ int main(void)
 		cmocka_unit_test(datagram_log_keys),
 		cmocka_unit_test(actions),
 		cmocka_unit_test(peers_of_a_listener),
+		cmocka_unit_test(synonyms_are_explained),
+		cmocka_unit_test(quotes_are_explained),
 		cmocka_unit_test(encodings),
 		cmocka_unit_test(log_sampling),
 		cmocka_unit_test(sizes),
