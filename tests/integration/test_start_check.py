@@ -58,7 +58,7 @@ class MissingModuleTest(harness.TestCase):
 
 
 class StartTest(harness.TestCase):
-    """A valid file with which a start fails: -t names what is missing, and its exit status is 0."""
+    """The file is valid, but the start fails: -t names the missing object, and its exit status is 0."""
 
     def assert_cannot_start(self, config, complaint, status):
         """The check and the start name the same line and the same fix. complaint has %s where they differ."""
