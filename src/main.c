@@ -54,7 +54,8 @@ static void print_daemon_help(FILE *out)
 	      "\n"
 	      "Signals: TERM and INT stop the daemon, HUP reloads the configuration, USR1 logs the counters,\n"
 	      "USR2 reopens the datagram log.\n"
-	      "Exit status: 0 clean end, 1 failure, 64 usage error, 78 configuration error.\n",
+	      "Exit status: 0 success, 1 failure, 64 usage error, 69 missing address or interface, 73 missing\n"
+	      "directory or unusable path, 77 missing permission, 78 configuration error.\n",
 	      out);
 }
 

@@ -191,7 +191,7 @@ static bool parse_v6_part(const char *text, size_t length, struct in6_addr *ip)
 
 static const char *bracket_fault(const char *text, char fault[ADDRESS_ERROR_MAX])
 {
-	const char *end = strchr(text, ']'), *zone = strchr(text, '%');
+	const char *end = strchr(text, ']'), *zone = strchr(text, '%'), *port;
 	struct in6_addr ip;
 
 	if (!end)
@@ -200,8 +200,9 @@ static const char *bracket_fault(const char *text, char fault[ADDRESS_ERROR_MAX]
 		return "the brackets do not contain an IPv6 address: write [IPV6]:PORT, or remove the brackets";
 	if (end[1] != ':')
 		return FAULT_NO_PORT "[IPV6]:PORT";
-	if (port_fault(text, end + 2, fault))
-		return port_fault(text, end + 2, fault);
+	port = port_fault(text, end + 2, fault);
+	if (port)
+		return port;
 	return zone && !address_ip_has_zone(&ip)
 		       ? "only a link-local address has an interface: remove the % and the text after it"
 		       : "no such interface: `ip link` lists the interfaces";
@@ -243,7 +244,7 @@ static bool is_port_with_letters(const char *text)
 
 static const char *describe_fault(const char *text, bool names, char fault[ADDRESS_ERROR_MAX])
 {
-	const char *colon = strchr(text, ':'), *digits = text + (text == colon);
+	const char *colon = strchr(text, ':'), *digits = text + (text == colon), *port;
 
 	if (!strncmp(text, ADDRESS_UNIX_PREFIX, strlen(ADDRESS_UNIX_PREFIX)))
 		return unix_fault(text + strlen(ADDRESS_UNIX_PREFIX), fault);
@@ -269,9 +270,8 @@ static const char *describe_fault(const char *text, bool names, char fault[ADDRE
 		return FAULT_NO_PORT "ADDRESS:PORT";
 	if (colon != strrchr(text, ':'))
 		return colons_fault(text, fault);
-	if (port_fault(text, colon + 1, fault))
-		return port_fault(text, colon + 1, fault);
-	return host_fault(text, (size_t)(colon - text), names);
+	port = port_fault(text, colon + 1, fault);
+	return port ? port : host_fault(text, (size_t)(colon - text), names);
 }
 
 char *address_error_text(const char *text, bool names, char fault[ADDRESS_ERROR_MAX])

@@ -170,13 +170,13 @@ static void warn_of_duplicate_peers(const struct section_check *check, const str
 static void check_listener_peers(const struct section_check *check, const struct listener_config *listener)
 {
 	const struct action_traits *traits = &action_traits[listener->action];
-	bool peers = section_intends(check, SECTION_LISTENER, "peers"), known = section_accepts(check, "action");
+	bool peers = section_entry(check, "peers"), known = section_accepts(check, "action");
 
 	if (known && traits->has_peers && !peers)
 		section_error(check, "peers",
 			      "missing: %s needs at least one peer: write names of [peer:NAME] sections",
 			      section_entry(check, "action")->value);
-	if (known && !traits->has_peers && section_entry(check, "peers"))
+	if (known && !traits->has_peers && peers)
 		section_error(check, "peers",
 			      "only forward and relay send to peers: remove this line, or write `action = forward` "
 			      "or `action = relay`");

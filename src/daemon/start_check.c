@@ -1,15 +1,12 @@
 #include "daemon/start_check.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <net/if.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/xalloc.h"
+#include "base/file_access.h"
 #include "config/diagnostics.h"
 #include "datagram_log/datagram_log.h"
 #include "net/bind_error.h"
@@ -39,18 +36,12 @@ static int probe_ip(const struct address *address)
 static int probe_path(const char *path)
 {
 	struct stat status;
-	char *copy;
-	int error = 0;
 
 	if (!lstat(path, &status))
 		return S_ISSOCK(status.st_mode) ? 0 : EEXIST;
 	if (errno != ENOENT)
 		return errno;
-	copy = xcheck(strdup(path));
-	if (faccessat(AT_FDCWD, dirname(copy), W_OK | X_OK, AT_EACCESS))
-		error = errno;
-	free(copy);
-	return error;
+	return -file_access_check_creation(path);
 }
 
 static int probe_address(const struct address *address)

@@ -2,15 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/xalloc.h"
+#include "base/file_access.h"
 
 static bool is_same_inode(const struct stat *a, const struct stat *b)
 {
@@ -58,22 +56,13 @@ int log_file_open(struct log_file *file, enum log_target target, const char *pat
 int log_file_probe(const char *path)
 {
 	struct stat status;
-	char *copy, *directory;
-	int error = 0;
 
 	if (!stat(path, &status)) {
 		if (S_ISDIR(status.st_mode))
 			return -EISDIR;
 		return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) ? -errno : 0;
 	}
-	if (errno != ENOENT)
-		return -errno;
-	copy = xcheck(strdup(path));
-	directory = dirname(copy);
-	if (faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS))
-		error = -errno;
-	free(copy);
-	return error;
+	return errno == ENOENT ? file_access_check_creation(path) : -errno;
 }
 
 static bool is_another_file(int fd, int other_fd)

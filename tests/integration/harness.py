@@ -249,7 +249,7 @@ def await_file(path, text):
                 if text in file.read():
                     return
         time.sleep(0.001)
-    raise AssertionError(f"{text!r} never comes to stand in {path}")
+    raise AssertionError(f"{path} does not contain {text!r}")
 
 
 def skip(reason):

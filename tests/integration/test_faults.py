@@ -389,9 +389,9 @@ class ReceivingTest(harness.TestCase):
         peer.sendto(b"answer", session)
         daemon.await_line("error: listener a: receiving replies of peer p0: Input/output error")
         seconds = processor_seconds(daemon.process)
-        time.sleep(1)
+        time.sleep(1)  # the period for which the CPU time is measured
         self.assertLess(processor_seconds(daemon.process) - seconds, 0.1)
-        self.assertLess(len([line for line in daemon.lines if "receiving answers" in line]), 10)
+        self.assertIn(len([line for line in daemon.lines if "receiving replies" in line]), range(1, 10))
         counters = daemon.end()["relay a"]
         self.assertEqual((counters["answers"], counters["session_ended"]), (1, 1))
 
@@ -564,7 +564,7 @@ class LogTest(harness.TestCase):
         self.echo(daemon, 3000)
         daemon.await_line("error: datagram log: .*: the reader is too slow: records wait")
         seconds = processor_seconds(daemon.process)
-        time.sleep(0.5)
+        time.sleep(0.5)  # the period for which the CPU time is measured
         self.assertLess(processor_seconds(daemon.process) - seconds, 0.05)
         self.echo(daemon, 100)
         text = b""
@@ -667,7 +667,7 @@ class LogTest(harness.TestCase):
             daemon.send_signal(harness.signal.SIGUSR1)
             time.sleep(0.001)
         seconds = processor_seconds(daemon.process)
-        time.sleep(1)
+        time.sleep(1)  # the period for which the CPU time is measured
         self.assertLess(processor_seconds(daemon.process) - seconds, 0.1)
         self.echo(daemon, 100)
         daemon.send_signal(harness.signal.SIGTERM)

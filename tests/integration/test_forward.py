@@ -71,7 +71,7 @@ class ForwardTest(harness.TestCase):
             client.sendto(b"anybody?", daemon.address("a"))
             daemon.await_counter("listener a", "received", 1)
         daemon.end()
-        self.assertLessEqual(len([line for line in daemon.lines if re.search("warning: peer p0", line)]), 20)
+        self.assertIn(len([line for line in daemon.lines if re.search("warning: peer p0", line)]), range(1, 21))
 
     def test_the_refusal_of_a_single_datagram_is_logged(self):
         """No later send reports the ICMP error, so the daemon reads it at the end."""
