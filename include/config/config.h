@@ -23,6 +23,9 @@
 #define CONFIG_DATAGRAM_MAX 65527 /* largest UDP payload in bytes, over IPv6: 65535 minus the 8-byte UDP header */
 #define CONFIG_PAYLOAD_MAX 1024 /* largest struct payload in bytes */
 
+/* Longest name of a peer in bytes, without the NUL. */
+#define PEER_NAME_MAX 128
+
 /* How a relay chooses the peer of a new session. */
 enum balance {
 	BALANCE_HASH, /* by the client's address, with Maglev: hosts with the same endpoints make the same choice */
@@ -58,7 +61,8 @@ struct payload {
 };
 
 struct peer_config {
-	char *name;
+	char *name; /* NAME in [peer:NAME]; for a listed peer, its address */
+	bool listed; /* an address in the key `peers` of a listener, not a section */
 	struct section_lines lines;
 	size_t index; /* in config.peers */
 	unsigned line; /* line of the key `address` */
@@ -166,7 +170,7 @@ struct config {
 	} http;
 	struct listener_config *listeners; /* in the order of the file */
 	size_t listener_count;
-	struct peer_config *peers; /* in the order of the file */
+	struct peer_config *peers; /* first the sections, then the listed addresses, each in the order of the file */
 	size_t peer_count;
 };
 

@@ -10,15 +10,7 @@
 #include "config/config.h"
 #include "config/diagnostics.h"
 #include "config/ini_file.h"
-
-enum section_kind {
-	SECTION_DAEMON,
-	SECTION_LOG,
-	SECTION_DATAGRAM_LOG,
-	SECTION_HTTP,
-	SECTION_LISTENER,
-	SECTION_PEER,
-};
+#include "config/section_kind.h"
 
 struct config_key;
 
@@ -61,9 +53,6 @@ const struct config_key *config_key_find(enum section_kind section, const char *
 
 /* Returns the key of the section whose name is most similar to a mistyped name, or NULL if none is similar enough. */
 const struct config_key *config_key_nearest(enum section_kind section, const char *name);
-
-/* Returns the key that has this name in other programs, or NULL. */
-const char *config_key_synonym(enum section_kind section, const char *name);
 
 /* Looks up the key field->name in the section and stores the value in the configuration. Sets field->key. Returns true,
  * or false after adding at least one error to field->diagnostics. */

@@ -33,6 +33,14 @@ bool value_ports(const char *text, struct port_set *result);
 /* A name that the kernel accepts for a network interface. Does not check that the interface exists. */
 bool value_interface(const char *text, char result[IF_NAMESIZE]);
 
+/* A host name that the resolver does not take for an address, as it does with "192.168.1" and "0x7f.1". The text has
+ * only the letters that address_split() accepts. */
+bool value_host_name(const char *text);
+
+/* Returns whether the text is meant as an address, and not as the name of a section: it has a colon, or is an IP
+ * address that lacks its port. */
+bool value_is_address(const char *text);
+
 /* Decodes hex digits, two per byte without separators. out holds half as many bytes as text has digits. Returns NULL,
  * or a static text that names the problem and the fix; then out is unchanged. */
 const char *value_hex(const char *text, uint8_t *out);

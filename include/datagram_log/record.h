@@ -40,7 +40,7 @@ size_t record_format(char *out, const struct datagram_record *record, uint32_t s
 		     struct codec *codec, enum log_format format);
 
 /* Maximum size of a verdict in bytes: a word, and the name of a peer or drop reason. */
-#define RECORD_VERDICT_MAX 64
+#define RECORD_VERDICT_MAX (16 + PEER_NAME_MAX)
 
 /* Writes the verdict, such as "forwarded:2/3". Returns the end; the text is not always terminated by a NUL. */
 char *record_format_verdict(char *out, const struct datagram_record *record);

@@ -130,13 +130,29 @@ static void create_section(struct loader *loader, const struct ini_section *sect
 	create_named_section(loader->config, result, name, section->line);
 }
 
-/* Reserves room for as many listeners and peers as there are sections, because setters keep pointers to peers. */
+/* Returns the number of items in all lists of peers. */
+static size_t count_listed_peers(const struct ini_file *file)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < file->entry_count; i++) {
+		const char *item = strcmp(file->entries[i].key, "peers") ? NULL : file->entries[i].value;
+
+		for (; item; item = strchr(item + 1, ','))
+			count++;
+	}
+	return count;
+}
+
+/* Reserves room for all listeners and peers, because setters keep pointers to peers. A list may add a peer for each
+ * item. */
 static void create_sections(struct loader *loader)
 {
 	size_t count = loader->file.section_count + 1;
+	size_t peer_count = count + count_listed_peers(&loader->file);
 
 	loader->config->listeners = xcheck(calloc(count, sizeof(*loader->config->listeners)));
-	loader->config->peers = xcheck(calloc(count, sizeof(*loader->config->peers)));
+	loader->config->peers = xcheck(calloc(peer_count, sizeof(*loader->config->peers)));
 	loader->sections = xcheck(calloc(count, sizeof(*loader->sections)));
 	for (size_t i = 0; i < loader->file.section_count; i++)
 		create_section(loader, &loader->file.sections[i], &loader->sections[i]);

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/xalloc.h"
+#include "config/key_synonyms.h"
 #include "config/setters.h"
 #include "config/values.h"
 
@@ -123,7 +124,7 @@ static const struct config_key keys[] = {
 	{SECTION_LISTENER, "address", set_listener_address,
 	 "one or more of IPV4:PORT, [IPV6]:PORT, *:PORT and unix:/path"},
 	{SECTION_LISTENER, "action", set_choice, ACTION_CHOICES, .words = action_names, LISTENER(action)},
-	{SECTION_LISTENER, "peers", set_peers, "names of [peer:NAME] sections"},
+	{SECTION_LISTENER, "peers", set_peers, "names of [peer:NAME] sections, or addresses such as 192.0.2.1:514"},
 	{SECTION_LISTENER, "encoding", set_listener_encoding, "names of charsets"},
 	{SECTION_LISTENER, "errors", set_choice, "strict, replace, ignore or backslashreplace",
 	 .words = codec_errors_names, LISTENER(errors)},
@@ -227,37 +228,6 @@ static const struct config_key *find_first_word(enum section_kind section, const
 
 	free(word);
 	return key;
-}
-
-/* Names that other programs give to a key. */
-static const struct key_synonym {
-	enum section_kind section;
-	const char *name, *key;
-} synonyms[] = {
-	{SECTION_LISTENER, "listen", "address"},
-	{SECTION_LISTENER, "bind", "address"},
-	{SECTION_LISTENER, "port", "address"},
-	{SECTION_LISTENER, "buffersize", "receive_buffer"},
-	{SECTION_LISTENER, "buffer_size", "receive_buffer"},
-	{SECTION_LISTENER, "buffer", "receive_buffer"},
-	{SECTION_LISTENER, "rcvbuf", "receive_buffer"},
-	{SECTION_LISTENER, "sndbuf", "send_buffer"},
-	{SECTION_LISTENER, "charset", "encoding"},
-	{SECTION_LISTENER, "timeout", "idle_timeout"},
-	{SECTION_LISTENER, "mode", "action"},
-	{SECTION_PEER, "host", "address"},
-	{SECTION_PEER, "server", "address"},
-	{SECTION_PEER, "target", "address"},
-	{SECTION_PEER, "charset", "encoding"},
-};
-
-const char *config_key_synonym(enum section_kind section, const char *name)
-{
-	for (size_t i = 0; i < sizeof(synonyms) / sizeof(synonyms[0]); i++) {
-		if (synonyms[i].section == section && !strcasecmp(synonyms[i].name, name))
-			return synonyms[i].key;
-	}
-	return NULL;
 }
 
 /* A value that is only a port lacks the address to listen on. */

@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "config/key_synonyms.h"
+
 const struct ini_entry *section_entry(const struct section_check *check, const char *key)
 {
 	return ini_file_find(check->file, check->section, key);

@@ -8,7 +8,7 @@
 #include "config/config.h"
 #include "config/diagnostics.h"
 #include "config/ini_file.h"
-#include "config/keys.h"
+#include "config/section_kind.h"
 
 /* The section that is being checked. */
 struct section_check {

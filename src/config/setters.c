@@ -122,30 +122,7 @@ bool set_target(struct config_field *field, const char *value)
 
 /* --- [listener:NAME] --- */
 
-/* Skips unknown peers: config_validate() reports them. */
-static bool add_listener_peer(struct config_field *field, char *item)
-{
-	struct listener_config *listener = field->listener;
-	size_t index = config_find_peer(field->config, item);
-	struct peer_config *peer;
-
-	if (index == field->config->peer_count)
-		return true;
-	peer = &field->config->peers[index];
-	for (size_t i = 0; i < listener->peer_count; i++) {
-		if (listener->peers[i] == peer)
-			return config_field_error(field, "`%s` is listed twice: remove one", item);
-	}
-	*(struct peer_config **)config_array_append(&listener->peers, &listener->peer_count, sizeof(peer)) = peer;
-	return true;
-}
-
-bool set_peers(struct config_field *field, const char *value)
-{
-	return config_field_each_item(field, value, add_listener_peer);
-}
-
-static bool is_charset(struct config_field *field, const char *name)
+bool config_field_charset(struct config_field *field, const char *name)
 {
 	if (!codec_is_known(name))
 		return config_field_error(field, "unknown charset `%s`: `iconv -l` lists the charsets", name);
@@ -157,7 +134,7 @@ static bool add_listener_encoding(struct config_field *field, char *item)
 {
 	struct listener_config *listener = field->listener;
 
-	if (strcasecmp(item, "hex") && !is_charset(field, item))
+	if (strcasecmp(item, "hex") && !config_field_charset(field, item))
 		return false;
 	*(char **)config_array_append(&listener->encodings, &listener->encoding_count, sizeof(char *)) =
 		xcheck(strdup(item));
@@ -180,80 +157,5 @@ bool set_log(struct config_field *field, const char *value)
 	else if (strncmp(value, "1/", 2) || !value_number(value + 2, 1, UINT32_MAX, &every))
 		return false;
 	field->listener->log_every = (uint32_t)every;
-	return true;
-}
-
-/* --- [peer:NAME] --- */
-
-bool set_peer_encoding(struct config_field *field, const char *value)
-{
-	if (!strcasecmp(value, "hex"))
-		return config_field_error(field, "`hex` is only for the log: write a charset, or remove this line");
-	if (strchr(value, ','))
-		return config_field_error(field, "`%s` is a list: write one charset", value);
-	if (!is_charset(field, value))
-		return false;
-	field->peer->encoding = xcheck(strdup(value));
-	return true;
-}
-
-static struct payload *field_payload(const struct config_field *field)
-{
-	return (void *)((char *)field->peer + field->key->offset);
-}
-
-/* Appends one word of hex digits to the payload. */
-static bool append_hex(struct config_field *field, const char *digits)
-{
-	struct payload *payload = field_payload(field);
-	size_t count = strlen(digits) / 2;
-	const char *fault;
-
-	payload->bytes = xcheck(realloc(payload->bytes, payload->size + count + 1));
-	fault = value_hex(digits, payload->bytes + payload->size);
-	if (fault)
-		return config_field_error(field, "`%s` %s", digits, fault);
-	payload->size += count;
-	return true;
-}
-
-static bool append_hex_words(struct config_field *field, char *item)
-{
-	bool valid = true;
-	char *word;
-
-	while ((word = strsep(&item, " \t")))
-		valid &= append_hex(field, word);
-	return valid;
-}
-
-/* "hex:" is removed from value. Commas are allowed, because a value continues in the next line only after a comma. */
-static bool set_hex_payload(struct config_field *field, const char *value)
-{
-	value += strspn(value, " \t");
-	if (!*value)
-		return config_field_error(field,
-					  "the bytes after `hex:` are missing: write some, such as `hex: 00 ff`");
-	return config_field_each_item(field, value, append_hex_words);
-}
-
-static void set_text_payload(struct payload *payload, const char *value)
-{
-	payload->size = strlen(value);
-	payload->bytes = xcheck(malloc(payload->size));
-	memcpy(payload->bytes, value, payload->size);
-}
-
-bool set_payload(struct config_field *field, const char *value)
-{
-	struct payload *payload = field_payload(field);
-
-	if (strncasecmp(value, "hex:", 4))
-		set_text_payload(payload, value);
-	else if (!set_hex_payload(field, value + 4))
-		return false;
-	if (payload->size > CONFIG_PAYLOAD_MAX)
-		return config_field_error(field, "%zu bytes are too many: write at most %d", payload->size,
-					  CONFIG_PAYLOAD_MAX);
 	return true;
 }

@@ -21,15 +21,18 @@ bool config_field_each_item(struct config_field *field, const char *value,
  * array. The array was grown only by this function, and moves. */
 void *config_array_append(void *array, size_t *count, size_t size);
 
+/* Adds an error about an IPv4-mapped IPv6 address. Always returns false. */
+bool config_field_v4_mapped(struct config_field *field, const char *text);
+
+/* Returns whether the charset can be used; if not, adds an error. */
+bool config_field_charset(struct config_field *field, const char *name);
+
 /* setters.c */
 bool set_user(struct config_field *field, const char *value);
 bool set_group(struct config_field *field, const char *value);
 bool set_target(struct config_field *field, const char *value);
-bool set_peers(struct config_field *field, const char *value);
 bool set_listener_encoding(struct config_field *field, const char *value);
 bool set_log(struct config_field *field, const char *value);
-bool set_peer_encoding(struct config_field *field, const char *value);
-bool set_payload(struct config_field *field, const char *value); /* stores at the offset of the key, in the peer */
 
 /* setters_address.c */
 bool set_http_listen(struct config_field *field, const char *value);
@@ -39,6 +42,11 @@ bool set_interface(struct config_field *field, const char *value);
 bool set_multicast(struct config_field *field, const char *value);
 bool set_refuse_source_ports(struct config_field *field, const char *value);
 bool set_prefixes(struct config_field *field, const char *value); /* stores at the offset of the key, in the listener */
+
+/* setters_peer.c */
+bool set_peers(struct config_field *field, const char *value);
 bool set_peer_address(struct config_field *field, const char *value);
+bool set_peer_encoding(struct config_field *field, const char *value);
+bool set_payload(struct config_field *field, const char *value); /* stores at the offset of the key, in the peer */
 
 #endif

@@ -1,37 +1,18 @@
 #include "config/setters.h"
 
-#include <ctype.h>
-#include <ifaddrs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "base/destination.h"
 #include "base/systemd.h"
 #include "base/xalloc.h"
 #include "build_config.h"
 #include "config/values.h"
 
-static bool report_v4_mapped(struct config_field *field, const char *text)
+bool config_field_v4_mapped(struct config_field *field, const char *text)
 {
 	return config_field_error(field, "`%s` is an IPv4-mapped IPv6 address: write the IPv4 address", text);
-}
-
-/* Rejects hosts such as "192.168.1" and "0x7f.1": the last label of a host name is never a number, and the resolver
- * would convert such a host to an IPv4 address (inet_aton(3)). A final dot is allowed. */
-static bool is_host_name(const char *host)
-{
-	size_t length = strlen(host), digits;
-	const char *label = host;
-
-	for (size_t i = 0; i + 1 < length; i++) {
-		if (host[i] == '.')
-			label = host + i + 1;
-	}
-	digits = strncasecmp(label, "0x", 2) ? strspn(label, "0123456789")
-					     : 2 + strspn(label + 2, "0123456789abcdefABCDEF");
-	return isalnum((unsigned char)*host) && label[digits] && strcmp(label + digits, ".");
 }
 
 /* --- [http] --- */
@@ -65,7 +46,7 @@ static bool parse_http_address(struct config_field *field, const char *value, st
 	if (address_parse(address, value))
 		return config_field_error(field, "`%s`: %s", value, address_error_text(value, false, fault));
 	if (address_is_v4_mapped(address))
-		return report_v4_mapped(field, value);
+		return config_field_v4_mapped(field, value);
 	if (address_is_wildcard(address))
 		return report_open_to_all(field, value);
 	if (address_is_multicast(address))
@@ -103,7 +84,7 @@ static bool is_http_host(const char *item)
 	if (!address_from_ip(&address, item, 0))
 		return true;
 	return snprintf(text, sizeof(text), "%s:1", item) < (int)sizeof(text) && !address_split(text, host, &port) &&
-	       is_host_name(host);
+	       value_host_name(host);
 }
 
 static bool add_http_host(struct config_field *field, char *item)
@@ -175,7 +156,7 @@ static bool add_listener_address(struct config_field *field, char *item)
 		return config_field_error(field, "`%s`: %s", item, address_error_text(item, false, fault));
 	}
 	if (address_is_v4_mapped(&bind.address))
-		return report_v4_mapped(field, item);
+		return config_field_v4_mapped(field, item);
 	append_bind(field->listener, bind, item);
 	return true;
 }
@@ -275,65 +256,4 @@ bool set_prefixes(struct config_field *field, const char *value)
 	free(list.prefixes);
 	free(copy);
 	return valid;
-}
-
-/* --- [peer:NAME] --- */
-
-static enum destination classify_peer_address(const struct address *address)
-{
-	struct ifaddrs *interfaces;
-	enum destination destination;
-
-	if (getifaddrs(&interfaces))
-		return destination_classify(address, NULL);
-	destination = destination_classify(address, interfaces);
-	freeifaddrs(interfaces);
-	return destination;
-}
-
-static bool report_no_destination(struct config_field *field, const char *value)
-{
-	return config_field_error(field, "`%s` is not the address of a host: write the address of the peer", value);
-}
-
-/* A multicast group is accepted: the file names it on purpose. */
-static bool is_literal_destination(struct config_field *field, const struct address *address, const char *value)
-{
-	switch (classify_peer_address(address)) {
-	case DESTINATION_NOBODY:
-		return report_no_destination(field, value);
-	case DESTINATION_V4_MAPPED:
-		return report_v4_mapped(field, value);
-	case DESTINATION_BROADCAST:
-		return config_field_error(
-			field, "`%s` is a broadcast address, which reaches every host: write the address of one host",
-			value);
-	default:
-		return true;
-	}
-}
-
-bool set_peer_address(struct config_field *field, const char *value)
-{
-	struct peer_config *peer = field->peer;
-	char host[ADDRESS_HOST_MAX], fault[ADDRESS_ERROR_MAX];
-	uint16_t port;
-
-	peer->line = field->line;
-	if (address_parse(&peer->address, value)) {
-		bool split = !address_split(value, host, &port);
-
-		if (split && !strcmp(host, "*"))
-			return report_no_destination(field, value);
-		if (!split || !is_host_name(host))
-			return config_field_error(field, "`%s`: %s", value, address_error_text(value, true, fault));
-		peer->host = xcheck(strdup(host));
-		address_from_ip(&peer->address, "0.0.0.0", port);
-	} else if (!is_literal_destination(field, &peer->address, value)) {
-		return false;
-	}
-	if (peer->address.any.sa_family != AF_UNIX && !address_port(&peer->address))
-		return config_field_error(field, "`%s` has port 0: write the port of the peer", value);
-	peer->address_text = xcheck(strdup(value));
-	return true;
 }

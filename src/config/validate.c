@@ -118,9 +118,11 @@ static bool check_peer_names(const struct section_check *check)
 	bool valid = true;
 
 	while ((item = value_next_item(&cursor))) {
-		if (config_find_peer(check->config, item) < check->config->peer_count)
+		if (value_is_address(item) || config_find_peer(check->config, item) < check->config->peer_count)
 			continue;
-		section_error(check, "peers", "there is no peer `%s`: add a section [peer:%s]", item, item);
+		section_error(check, "peers",
+			      "there is no peer `%s`: add a section [peer:%s], or write its address and port", item,
+			      item);
 		valid = false;
 	}
 	free(copy);
@@ -172,9 +174,9 @@ static void check_listener_peers(const struct section_check *check, const struct
 	const struct action_traits *traits = &action_traits[listener->action];
 	bool peers = section_entry(check, "peers"), known = section_accepts(check, "action");
 
-	if (known && traits->has_peers && !peers)
+	if (known && traits->has_peers && !section_intends(check, SECTION_LISTENER, "peers"))
 		section_error(check, "peers",
-			      "missing: %s needs at least one peer: write names of [peer:NAME] sections",
+			      "missing: %s needs at least one peer: write addresses, such as `peers = 192.0.2.1:514`",
 			      section_entry(check, "action")->value);
 	if (known && !traits->has_peers && peers)
 		section_error(check, "peers",
@@ -184,6 +186,10 @@ static void check_listener_peers(const struct section_check *check, const struct
 		check_backups(check, listener);
 	if (known && traits->has_peers && !traits->has_sessions)
 		warn_of_duplicate_peers(check, listener);
+	for (size_t i = 0; i < listener->peer_count; i++) {
+		if (listener->peers[i]->listed)
+			config_validate_peer_address(check, "peers", listener->peers[i]);
+	}
 }
 
 static void check_action(const struct section_check *check, const struct listener_config *listener)

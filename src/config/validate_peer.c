@@ -77,7 +77,23 @@ bool config_peer_fixed_address(const struct peer_config *peer, struct address *a
 	       !address_from_ip(address, "127.0.0.1", address_port(&peer->address));
 }
 
-static void check_loop(const struct section_check *check, const struct peer_config *peer)
+/* The peer may be another program on an address that a wildcard listener covers, so the message names both. */
+static void report_loop(const struct section_check *check, const char *key, const struct peer_config *peer,
+			const struct listener_config *listener, const struct bind_config *bind)
+{
+	if (address_is_wildcard(&bind->address))
+		section_error(check, key,
+			      "`%s` is our own listener `%s`, which receives on every address (`%s`): write another "
+			      "port, or write a single address into the listener",
+			      peer->address_text, listener->name, bind->text);
+	else
+		section_error(check, key,
+			      "`%s` is our own listener `%s`, so datagrams would loop: write the address of another "
+			      "program",
+			      peer->address_text, listener->name);
+}
+
+static void check_loop(const struct section_check *check, const char *key, const struct peer_config *peer)
 {
 	struct address address;
 
@@ -88,11 +104,7 @@ static void check_loop(const struct section_check *check, const struct peer_conf
 
 		for (size_t i = 0; i < listener->bind_count; i++) {
 			if (reaches_listener(&address, listener, &listener->binds[i]))
-				section_error(check, "address",
-					      "`%s` is our own listener `%s`, so datagrams would loop: write the "
-					      "address of another "
-					      "program",
-					      peer->address_text, listener->name);
+				report_loop(check, key, peer, listener, &listener->binds[i]);
 		}
 	}
 }
@@ -145,31 +157,56 @@ static void check_health_keys(const struct section_check *check, const struct pe
 
 /* --- All checks --- */
 
-static bool peer_is_used(const struct config *config, const struct peer_config *peer)
+/* Writes whether a relay and whether another listener uses the peer. */
+static void find_users(const struct config *config, const struct peer_config *peer, bool *relay, bool *other)
 {
+	*relay = *other = false;
 	for (size_t l = 0; l < config->listener_count; l++) {
-		for (size_t i = 0; i < config->listeners[l].peer_count; i++) {
-			if (config->listeners[l].peers[i] == peer)
-				return true;
+		const struct listener_config *listener = &config->listeners[l];
+
+		for (size_t i = 0; i < listener->peer_count; i++) {
+			if (listener->peers[i] == peer)
+				*(action_traits[listener->action].has_sessions ? relay : other) = true;
 		}
 	}
-	return false;
+}
+
+/* Warnings, because the rest of the file works as it is written. */
+static void warn_of_keys_without_effect(const struct section_check *check, const struct peer_config *peer)
+{
+	static const char *const relay_keys[] = {"weight", "backup", "max_fails", "fail_timeout"};
+	bool relay, other;
+
+	find_users(check->config, peer, &relay, &other);
+	if (!relay && !other)
+		section_warning(check, NULL,
+				"no listener uses this peer: add `%s` to the peers of one, or remove the section",
+				peer->name);
+	for (size_t i = 0; other && !relay && i < sizeof(relay_keys) / sizeof(relay_keys[0]); i++) {
+		if (section_accepts(check, relay_keys[i]))
+			section_warning(check, relay_keys[i],
+					"has no effect, because a forward sends to all its peers: remove this line");
+	}
+	if (section_accepts(check, "address") && !peer->host && section_accepts(check, "resolve_interval"))
+		section_warning(check, "resolve_interval",
+				"has no effect, because the address is not a host name: remove this line");
+}
+
+void config_validate_peer_address(const struct section_check *check, const char *key, const struct peer_config *peer)
+{
+	if (address_lacks_zone(&peer->address))
+		section_error(check, key, "`%s` is link-local: write its interface, as in [fe80::1%%eth0]:7788",
+			      peer->address_text);
+	check_loop(check, key, peer);
 }
 
 void config_validate_peer(const struct section_check *check, const struct peer_config *peer)
 {
 	check_health_keys(check, peer);
-	if (!peer_is_used(check->config, peer))
-		section_warning(check, NULL,
-				"no listener uses this peer: add `%s` to the peers of one, or remove the section",
-				peer->name);
+	warn_of_keys_without_effect(check, peer);
 	if (!section_intends(check, SECTION_PEER, "address"))
 		section_error(check, "address",
 			      "missing: write the address of the peer, such as `address = 192.0.2.1:514`");
-	if (!section_accepts(check, "address"))
-		return;
-	if (address_lacks_zone(&peer->address))
-		section_error(check, "address", "`%s` is link-local: write its interface, as in [fe80::1%%eth0]:7788",
-			      peer->address_text);
-	check_loop(check, peer);
+	if (section_accepts(check, "address"))
+		config_validate_peer_address(check, "address", peer);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/address.h"
 #include "base/xalloc.h"
 
 struct unit {
@@ -158,6 +159,29 @@ const char *value_hex_words(char *text, uint8_t *out, size_t *size, const char *
 		*size += strlen(*word) / 2;
 	}
 	return fault;
+}
+
+bool value_is_address(const char *text)
+{
+	struct address address;
+
+	return strchr(text, ':') || !address_from_ip(&address, text, 0);
+}
+
+/* The last label of a host name is never a number, and the resolver would convert such a host to an IPv4 address
+ * (inet_aton(3)). A final dot is allowed. */
+bool value_host_name(const char *host)
+{
+	size_t length = strlen(host), digits;
+	const char *label = host;
+
+	for (size_t i = 0; i + 1 < length; i++) {
+		if (host[i] == '.')
+			label = host + i + 1;
+	}
+	digits = strncasecmp(label, "0x", 2) ? strspn(label, "0123456789")
+					     : 2 + strspn(label + 2, "0123456789abcdefABCDEF");
+	return isalnum((unsigned char)*host) && label[digits] && strcmp(label + digits, ".");
 }
 
 char *value_next_item(char **cursor)

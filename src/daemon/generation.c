@@ -55,7 +55,7 @@ static int check_peer_addresses(const struct generation *generation)
 		if (peer->host || !own_addresses_reaches_us(generation->own_addresses, &peer->address))
 			continue;
 		log_error(generation->setup->log,
-			  "%s:%u: [peer:%s] address: `%s` is one of our own listeners, so datagrams would loop: "
+			  "%s:%u: peer %s: `%s` is one of our own listeners, so datagrams would loop: "
 			  "write the address of another program",
 			  config->path, peer->line, peer->name, peer->address_text);
 		error = -EINVAL;

@@ -8,9 +8,9 @@
 #include "text/escape.h"
 #include "text/fmt.h"
 
-/* Maximum size of a line without its payload: the time, names and encodings (at most 40 bytes each), the verdict, the
- * size, the JSON keys, and two addresses (JSON doubles their backslashes). */
-#define RECORD_FRAME_MAX (512 + 4 * ADDRESS_TEXT_MAX)
+/* Maximum size of a line without its payload: the time, the listener and the encoding (at most 40 bytes each), the
+ * size, the JSON keys, the verdict, and two addresses (JSON doubles their backslashes). */
+#define RECORD_FRAME_MAX (512 + RECORD_VERDICT_MAX + 4 * ADDRESS_TEXT_MAX)
 
 /* One byte of payload becomes at most three bytes of text (codec.h), and each of them at most ESCAPE_EXPANSION bytes in
  * the line. Real lines are shorter: an escape sequence replaces a whole character. */

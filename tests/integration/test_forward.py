@@ -34,6 +34,25 @@ class ForwardTest(harness.TestCase):
         for i in range(3):
             self.assertEqual((counters[f"peer p{i}"]["sent"], counters[f"peer p{i}"]["bytes"]), (4, 65515))
 
+    def test_peers_can_be_written_as_addresses(self):
+        """The address is the name of the peer in counters. Two listeners share the peer."""
+        peers = [self.udp(), self.udp("::1")]
+        names = [at(peer) for peer in peers]
+        daemon = self.serve(f"[listener:a]\naddress = 127.0.0.1:0\naction = forward\npeers = {', '.join(names)}\n"
+                            f"[listener:b]\naddress = 127.0.0.1:0\naction = relay\npeers = {names[0]}\n")
+        client = self.udp()
+        client.sendto(b"copy", daemon.address("a"))
+        self.assertEqual([peer.recv(100) for peer in peers], [b"copy"] * 2)
+        client.sendto(b"query", daemon.address("b"))
+        payload, session = peers[0].recvfrom(100)
+        self.assertEqual(payload, b"query")
+        peers[0].sendto(b"reply", session)
+        self.assertEqual(client.recv(100), b"reply")
+        self.assertEqual([r["verdict"] for r in daemon.records(3)],
+                         ["forwarded:2/2", f"relayed:{names[0]}", f"answered:{names[0]}"])
+        counters = daemon.end()
+        self.assertEqual([counters[f"peer {name}"]["sent"] for name in names], [2, 1])
+
     def test_order_and_bursts(self):
         """Bursts become GSO sends. A peer gets each datagram, in order."""
         peer = self.udp()
@@ -195,7 +214,7 @@ class UnixPeerTest(harness.TestCase):
         inside, around = (os.path.join(self.directory.name, path) for path in ("in", "link/in"))
         said = self.refused(f"[listener:a]\naddress = unix:{inside}\naction = forward\npeers = p\n"
                             f"[peer:p]\naddress = unix:{around}\n", 1)
-        self.assertRegex(said, r":6: \[peer:p\] address: .* is one of our own listeners")
+        self.assertRegex(said, r":6: peer p: .* is one of our own listeners")
 
     def test_a_slow_receiver_gets_everything(self):
         """While it is slow, reading pauses. All datagrams that were read arrive."""

@@ -88,6 +88,8 @@ static void synonyms_are_explained(void **state)
 	assert_rejected(ECHO, "buffersize", "4M", "[listener:e] buffersize: unknown key: write `receive_buffer = 4M`");
 	assert_rejected("[listener:e]\naddress = *:1\n", "mode", "echo",
 			"[listener:e] mode: unknown key: write `action = echo`");
+	refused("[listener:e]\naddress = *:1\naction = forward\nupstream = 192.0.2.1:5, 192.0.2.2:5\n",
+		"4: [listener:e] upstream: unknown key: write `peers = 192.0.2.1:5, 192.0.2.2:5`");
 }
 
 static void quotes_are_explained(void **state)

@@ -11,69 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/setters.h"
-
-struct fixture {
-	struct config config;
-	struct listener_config listener;
-	struct peer_config peers[2];
-	struct diagnostics diagnostics;
-	struct ini_entry entry;
-	struct config_field field; /* in line 7 */
-};
-
-static int set_up(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	f->peers[0].name = (char *)"a";
-	f->peers[1].name = (char *)"b";
-	f->config.peers = f->peers;
-	f->config.peer_count = 2;
-	f->entry.line = 7;
-	f->field = (struct config_field){.config = &f->config,
-					 .listener = &f->listener,
-					 .peer = &f->peers[0],
-					 .diagnostics = &f->diagnostics,
-					 .section = "s",
-					 .name = "k",
-					 .line = 7,
-					 .entry = &f->entry};
-	*state = f;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *f = *state;
-
-	for (size_t i = 0; i < f->listener.encoding_count; i++)
-		free(f->listener.encodings[i]);
-	for (size_t i = 0; i < f->listener.bind_count; i++)
-		free(f->listener.binds[i].text);
-	free(f->listener.encodings);
-	free(f->listener.binds);
-	free(f->listener.peers);
-	free(f->listener.groups);
-	prefix_set_destroy(f->listener.deny);
-	free(f->config.user.name);
-	free(f->config.datagram_log.path);
-	free(f->peers[0].address_text);
-	free(f->peers[0].host);
-	free(f->peers[0].check.send.bytes);
-	free(f->peers[0].check.expect.bytes);
-	diagnostics_finish(&f->diagnostics);
-	free(f);
-	return 0;
-}
-
-static void assert_error(const struct fixture *f, size_t i, unsigned line, const char *text)
-{
-	assert_true(i < f->diagnostics.count);
-	assert_int_equal(f->diagnostics.items[i].line, line);
-	if (!strstr(f->diagnostics.items[i].text, text))
-		fail_msg("expected `%s` in `%s`", text, f->diagnostics.items[i].text);
-}
+#include "tests/unit/config/setter_fixture.h"
 
 /* --- Helpers --- */
 
@@ -199,20 +137,6 @@ static void target_is_a_word_or_a_path(void **state)
 
 /* --- [listener:NAME] --- */
 
-static void unknown_peers_are_left_to_validation(void **state)
-{
-	struct fixture *f = *state;
-
-	assert_true(set_peers(&f->field, "b, unknown, a"));
-	assert_int_equal(f->diagnostics.count, 0);
-	assert_int_equal(f->listener.peer_count, 2);
-	assert_ptr_equal(f->listener.peers[0], &f->peers[1]);
-	assert_ptr_equal(f->listener.peers[1], &f->peers[0]);
-	assert_false(set_peers(&f->field, "a"));
-	assert_error(f, 0, 7, "`a` is listed twice: remove one");
-	assert_int_equal(f->listener.peer_count, 2);
-}
-
 static void valid_items_of_a_list_are_stored_despite_errors(void **state)
 {
 	struct fixture *f = *state;
@@ -261,53 +185,6 @@ static void prefix_errors_have_the_line_of_the_item(void **state)
 	assert_null(f->listener.allow);
 }
 
-/* --- [peer:NAME] --- */
-
-static void peer_with_a_name_keeps_only_the_port(void **state)
-{
-	struct fixture *f = *state;
-
-	assert_true(set_peer_address(&f->field, "host.example.:514"));
-	assert_string_equal(f->peers[0].host, "host.example.");
-	assert_string_equal(f->peers[0].address_text, "host.example.:514");
-	assert_true(address_is_wildcard(&f->peers[0].address));
-	assert_int_equal(address_port(&f->peers[0].address), 514);
-	assert_int_equal(f->peers[0].line, 7);
-}
-
-static void hosts_that_end_in_a_number_are_no_names(void **state)
-{
-	static const char *const values[] = {"192.168.1:5", "a.1:5", "a.1.:5", "0x7f.1:5", "a.0xFF:5", "1:5"};
-	struct fixture *f = *state;
-
-	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-		f->field.reported = false;
-		if (set_peer_address(&f->field, values[i]) || !f->field.reported)
-			fail_msg("`%s` was accepted", values[i]);
-		assert_null(f->peers[0].host);
-	}
-	assert_true(set_peer_address(&f->field, "1a:5"));
-	assert_string_equal(f->peers[0].host, "1a");
-}
-
-static void payload_goes_to_the_offset_of_the_key(void **state)
-{
-	struct config_key send = {.offset = offsetof(struct peer_config, check.send)};
-	struct config_key expect = {.offset = offsetof(struct peer_config, check.expect)};
-	struct fixture *f = *state;
-
-	f->field.key = &send;
-	assert_true(set_payload(&f->field, "ping"));
-	f->field.key = &expect;
-	assert_true(set_payload(&f->field, "hex: 00 ff, 0a0B"));
-	assert_int_equal(f->peers[0].check.send.size, 4);
-	assert_memory_equal(f->peers[0].check.send.bytes, "ping", 4);
-	assert_int_equal(f->peers[0].check.expect.size, 4);
-	assert_memory_equal(f->peers[0].check.expect.bytes, "\x00\xff\x0a\x0b", 4);
-}
-
-#define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,13 +196,9 @@ int main(void)
 		test(numeric_user_in_the_database_has_a_group),
 		test(numeric_user_outside_the_database_has_no_group),
 		test(target_is_a_word_or_a_path),
-		test(unknown_peers_are_left_to_validation),
 		test(valid_items_of_a_list_are_stored_despite_errors),
 		test(zone_of_a_group_is_optional),
 		test(prefix_errors_have_the_line_of_the_item),
-		test(peer_with_a_name_keeps_only_the_port),
-		test(hosts_that_end_in_a_number_are_no_names),
-		test(payload_goes_to_the_offset_of_the_key),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -171,51 +171,6 @@ static void very_long_source_lists_are_read(void **state)
 	config_destroy(config);
 }
 
-static void peer_addresses(void **state)
-{
-	const char *begin = "[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n";
-
-	(void)state;
-	assert_loaded("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = host-1.example_net:514",
-		      !strcmp(peer(c)->host, "host-1.example_net") && address_port(&peer(c)->address) == 514 &&
-			      peer(c)->line == 5);
-	assert_loaded("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = [2001:db8::1]:514",
-		      !peer(c)->host && peer(c)->address.any.sa_family == AF_INET6);
-	assert_loaded("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = unix:/dev/log",
-		      !strcmp(peer(c)->address_text, "unix:/dev/log"));
-	assert_loaded("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = 3com.com.:1",
-		      peer(c)->host != NULL);
-	assert_rejected(begin, "address", "a.example|a.example:0|192.0.2.1:0|*:5|0.0.0.0:5|[::]:5|a b:5|:5|a:5:6",
-			"[peer:p] address: `");
-	assert_rejected(begin, "address",
-			"192.0.2:5|1:5|0x7f.1:5|127.0.0.1.:5|a.0x7f000001:5|a.1:5|.:5|[::ffff:192.0.2.1]:5",
-			"[peer:p] address: `");
-	assert_rejected(begin, "address", "*:5",
-			"[peer:p] address: `*:5` is not the address of a host: write the address of the peer");
-	assert_rejected(begin, "address", "a.example", "[peer:p] address: `a.example`: the port is missing");
-}
-
-/* A multicast group that the file names is meant. */
-static void peer_addresses_that_reach_no_single_host(void **state)
-{
-	const char *begin = "[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n";
-
-	(void)state;
-	assert_rejected(begin, "address", "0.0.0.1:5|0.255.255.255:5", "[peer:p] address: `0.");
-	assert_rejected(begin, "address", "0.1.2.3:5",
-			"[peer:p] address: `0.1.2.3:5` is not the address of a host: write the address of the peer");
-	assert_rejected(begin, "address", "255.255.255.255:5",
-			"[peer:p] address: `255.255.255.255:5` is a broadcast address, which reaches every host: write "
-			"the address of one host");
-	assert_rejected(begin, "address", "127.255.255.255:5", "[peer:p] address: `127.255.255.255:5` is a broadcast");
-	assert_loaded("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = 239.1.2.3:5",
-		      !peer(c)->host);
-	assert_loaded("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = [ff05::1]:5",
-		      !peer(c)->host);
-	assert_loaded("[listener:e]\naddress = *:7788\naction = sink\n[peer:p]\n", "address = 1.0.0.1:5",
-		      !peer(c)->host);
-}
-
 /* Without libmicrohttpd the key is rejected, but errors in its value are reported first. */
 static void http_addresses_are_accepted(void **state)
 {
@@ -307,8 +262,6 @@ int main(void)
 		cmocka_unit_test(source_lists),
 		cmocka_unit_test(source_list_entries_have_lines),
 		cmocka_unit_test(very_long_source_lists_are_read),
-		cmocka_unit_test(peer_addresses),
-		cmocka_unit_test(peer_addresses_that_reach_no_single_host),
 		cmocka_unit_test(http_addresses_are_accepted),
 		cmocka_unit_test(http_hosts),
 		cmocka_unit_test(http_can_be_off),

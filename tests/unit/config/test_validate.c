@@ -186,6 +186,24 @@ static void peers_without_a_listener_are_warned_of(void **state)
 				      "remove the section\n");
 }
 
+static void keys_without_effect_are_warned_of(void **state)
+{
+	(void)state;
+	assert_warnings(
+		PEERS_OF("forward", "192.0.2.1:9\nweight = 2", "192.0.2.2:9\nbackup = on\nfail_timeout = 1s"),
+		"t.ini:7: [peer:p] weight: has no effect, because a forward sends to all its peers: remove this "
+		"line\n"
+		"t.ini:10: [peer:q] backup: has no effect, because a forward sends to all its peers: remove "
+		"this line\n"
+		"t.ini:11: [peer:q] fail_timeout: has no effect, because a forward sends to all its peers: "
+		"remove this line\n");
+	assert_warnings(PEERS_OF("relay", "192.0.2.1:9\nweight = 2", "192.0.2.2:9\nbackup = on"), "");
+	assert_warnings(PEERS_OF("forward", "192.0.2.1:9\ncheck = on", "192.0.2.2:9"), "");
+	assert_warnings(PEERS_OF("relay", "192.0.2.1:9\nresolve_interval = 9s", "a.test:9\nresolve_interval = 9s"),
+			"t.ini:7: [peer:p] resolve_interval: has no effect, because the address is not a host name: "
+			"remove this line\n");
+}
+
 /* Warnings do not hide errors. */
 static void warnings_are_no_errors(void **state)
 {
@@ -212,9 +230,11 @@ static void peers_need_forward_or_relay(void **state)
 	refused("[listener:a]\naddress = *:1\npeers = q\naction = ech\n", "3: [listener:a] peers: there is no peer `q`",
 		"4: [listener:a] action: ");
 	refused("[listener:a]\naddress = *:1\naction = forward\n[peer:p]\naddress = 192.0.2.1:9\n",
-		"1: [listener:a] peers: missing: forward needs at least one peer: write names of [peer:NAME] sections");
+		"1: [listener:a] peers: missing: forward needs at least one peer: write addresses, such as `peers = "
+		"192.0.2.1:514`");
 	refused("[listener:a]\naddress = *:1\naction = relay\n[peer:p]\naddress = 192.0.2.1:9\n",
-		"1: [listener:a] peers: missing: relay needs at least one peer: write names of [peer:NAME] sections");
+		"1: [listener:a] peers: missing: relay needs at least one peer: write addresses, such as `peers = "
+		"192.0.2.1:514`");
 	refused("[listener:a]\naddress = *:1\naction = relay\npeers = q\n",
 		"4: [listener:a] peers: there is no peer `q`: add a section [peer:q]");
 }
@@ -420,6 +440,7 @@ int main(void)
 		cmocka_unit_test(peer_must_not_be_a_broadcast_of_an_interface),
 		cmocka_unit_test(peers_with_one_address_are_warned_of),
 		cmocka_unit_test(peers_without_a_listener_are_warned_of),
+		cmocka_unit_test(keys_without_effect_are_warned_of),
 		cmocka_unit_test(warnings_are_no_errors),
 		cmocka_unit_test(peers_need_forward_or_relay),
 		cmocka_unit_test(relay_needs_a_peer_that_is_no_backup),

@@ -208,6 +208,33 @@ static void distances(void **state)
 	assert_in_range(value_distance("a", longer), 40, 100);
 }
 
+static void host_names(void **state)
+{
+	static const char *const names[] = {"a", "1a", "a.example", "a.example.", "3com.com", "a-1"};
+	static const char *const wrong[] = {"",       "1",    "192.168.1", "a.1", "a.1.", "0x7f.1",
+					    "a.0xff", "a.0x", ".",         "-a",  "_a"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		assert_true(value_host_name(names[i]));
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_false(value_host_name(wrong[i]));
+}
+
+static void addresses_and_names_differ(void **state)
+{
+	(void)state;
+	assert_true(value_is_address("192.0.2.1:5"));
+	assert_true(value_is_address("192.0.2.1"));
+	assert_true(value_is_address("2001:db8::1"));
+	assert_true(value_is_address("a.example:5"));
+	assert_true(value_is_address("unix:/x"));
+	assert_false(value_is_address("a.example"));
+	assert_false(value_is_address("1"));
+	assert_false(value_is_address("192.0.2"));
+	assert_false(value_is_address(""));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +242,8 @@ int main(void)
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(durations),
+		cmocka_unit_test(host_names),
+		cmocka_unit_test(addresses_and_names_differ),
 		cmocka_unit_test(choices),
 		cmocka_unit_test(ports),
 		cmocka_unit_test(interfaces),

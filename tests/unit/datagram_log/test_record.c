@@ -143,6 +143,22 @@ static void test_the_size_limit_holds_for_the_worst_payload(void **state)
 	}
 }
 
+/* A listed peer has its address as its name. */
+static void test_the_size_limit_holds_for_the_longest_peer_name(void **state)
+{
+	char name[PEER_NAME_MAX + 1], verdict[RECORD_VERDICT_MAX], *end;
+	struct peer_config peer = {.name = name};
+	struct fixture *f = *state;
+
+	memset(name, 'x', PEER_NAME_MAX);
+	name[PEER_NAME_MAX] = '\0';
+	f->record.peer = &peer;
+	f->record.verdict = VERDICT_ANSWERED;
+	end = record_format_verdict(verdict, &f->record);
+	assert_in_range(end - verdict, PEER_NAME_MAX, RECORD_VERDICT_MAX);
+	assert_memory_equal(verdict, "answered:xxx", 12);
+}
+
 static void test_drops_are_written(void **state)
 {
 	char line[RECORD_DROPPED_MAX + 1];
@@ -165,6 +181,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_payload_can_be_switched_off, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_json_has_the_same_fields, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_the_size_limit_holds_for_the_worst_payload, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_the_size_limit_holds_for_the_longest_peer_name, set_up, tear_down),
 		cmocka_unit_test(test_drops_are_written),
 	};
 

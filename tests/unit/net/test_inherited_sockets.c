@@ -75,7 +75,7 @@ static void test_store_name_is_valid_for_systemd(void **state)
 static void test_store_name_of_a_path(void **state)
 {
 	struct listener_config other = {.name = a, .interface = "lo"};
-	char name[STORE_NAME_MAX], path[128] = "unix:/run/", longer[128];
+	char name[STORE_NAME_MAX], path[128] = "unix:/run/", longer[sizeof(path) + 1];
 
 	(void)state;
 	memset(path + strlen(path), 'x', 80);
