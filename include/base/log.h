@@ -52,9 +52,10 @@ bool log_is_enabled(const struct log *log, enum log_level level);
 /* Limits one kind of message to LOG_LIMIT_BURST lines in LOG_LIMIT_SECONDS. The first line of the next period reports
  * how many lines were held back. Zeroed memory is ready for use. Each limit belongs to one thread. */
 #define LOG_LIMIT_BURST 5
-#define LOG_LIMIT_SECONDS 10
+#define LOG_LIMIT_SECONDS 60
 
 struct log_limit {
+	uint32_t burst; /* lines in LOG_LIMIT_SECONDS; 0: LOG_LIMIT_BURST */
 	uint64_t period_start_ms; /* CLOCK_MONOTONIC */
 	uint32_t written; /* lines in this period */
 	uint32_t held_back; /* lines in this period */

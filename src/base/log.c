@@ -194,9 +194,9 @@ static bool log_limit_admit(struct log_limit *limit, uint32_t *held_back)
 	*held_back = 0;
 	if (!limit->written || now_ms - limit->period_start_ms >= LOG_LIMIT_SECONDS * 1000) {
 		*held_back = limit->held_back;
-		*limit = (struct log_limit){.period_start_ms = now_ms};
+		*limit = (struct log_limit){.burst = limit->burst, .period_start_ms = now_ms};
 	}
-	if (limit->written < LOG_LIMIT_BURST) {
+	if (limit->written < (limit->burst ? limit->burst : LOG_LIMIT_BURST)) {
 		limit->written++;
 		return true;
 	}

@@ -1,9 +1,11 @@
 #include "datapath/peer_socket.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "net/socket.h"
 
 #define RETRY_MS 1000
@@ -11,7 +13,8 @@
 void peer_socket_init(struct peer_socket *peer, const struct peer_config *config, int send_buffer,
 		      const struct own_addresses *own, struct log *log)
 {
-	*peer = (struct peer_socket){.config = config, .own = own, .log = log, .send_buffer = send_buffer};
+	*peer = (struct peer_socket){
+		.config = config, .own = own, .log = log, .send_buffer = send_buffer, .down_log_limit = {.burst = 1}};
 	peer->tx = (struct tx_socket){.fd = -1, .connected = true};
 	peer_socket_set_address(peer, config->host ? NULL : &config->address);
 }
@@ -37,6 +40,9 @@ static bool peer_socket_reaches_us(const struct peer_socket *peer)
 void peer_socket_adopt(struct peer_socket *peer, struct peer_socket *before)
 {
 	peer->counters = before->counters;
+	peer->down_log_limit = before->down_log_limit;
+	peer->refused_log_ms = before->refused_log_ms;
+	peer->refused_unlogged = before->refused_unlogged;
 	if (before->tx.fd < 0 || before->tx.broken || !peer->address.length ||
 	    !address_equal(&peer->address, &before->address) || peer_socket_reaches_us(peer))
 		return;
@@ -125,14 +131,33 @@ enum drop_reason peer_socket_ensure_open(struct peer_socket *peer, uint64_t now_
 	return peer_socket_open(peer, now_ms);
 }
 
-void peer_socket_report_icmp(struct peer_socket *peer, const struct address *address, uint64_t errors)
+static void log_refused(struct peer_socket *peer, const struct address *address, uint64_t now_ms)
 {
 	char text[ADDRESS_TEXT_MAX];
 
+	address_format(address, text);
+	if (!peer->refused_log_ms)
+		log_warning(peer->log,
+			    "peer %s: an earlier datagram to %s was refused: no program listens there (ICMP)",
+			    peer->config->name, text);
+	else
+		log_warning(peer->log,
+			    "peer %s: %" PRIu64 " datagrams to %s were refused in the last %" PRIu64
+			    " s: no program listens there (ICMP)",
+			    peer->config->name, peer->refused_unlogged, text, (now_ms - peer->refused_log_ms) / 1000);
+}
+
+void peer_socket_report_icmp(struct peer_socket *peer, const struct address *address, uint64_t errors)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+
 	counter_add(&peer->counters.icmp_errors, errors);
-	log_write_limited(peer->log, &peer->icmp_log_limit, LOG_LEVEL_WARNING,
-			  "peer %s: an earlier datagram to %s was refused: no program listens there (ICMP)",
-			  peer->config->name, address_format(address, text));
+	peer->refused_unlogged += errors;
+	if (peer->refused_log_ms && now_ms - peer->refused_log_ms < PEER_REFUSED_LOG_MS)
+		return;
+	log_refused(peer, address, now_ms);
+	peer->refused_log_ms = now_ms;
+	peer->refused_unlogged = 0;
 }
 
 void peer_socket_collect_icmp(struct peer_socket *peer)

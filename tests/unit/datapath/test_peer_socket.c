@@ -4,11 +4,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <fcntl.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "datapath/peer_socket.h"
@@ -20,6 +19,7 @@ struct fixture {
 	char directory[32], text[64];
 	struct peer_config config;
 	struct log *log;
+	int log_fd;
 	struct peer_socket peer;
 	int sink;
 };
@@ -42,7 +42,8 @@ static int set_up(void **state)
 	snprintf(f->text, sizeof(f->text), "unix:%s/s", f->directory);
 	f->config.name = (char *)"peer";
 	assert_int_equal(address_parse(&f->config.address, f->text), 0);
-	assert_int_equal(log_create(&f->log, open("/dev/null", O_WRONLY), LOG_LEVEL_ERROR, LOG_FORMAT_TEXT), 0);
+	f->log_fd = memfd_create("log", MFD_CLOEXEC);
+	assert_int_equal(log_create(&f->log, f->log_fd, LOG_LEVEL_WARNING, LOG_FORMAT_TEXT), 0);
 	f->sink = -1;
 	*state = f;
 	return 0;
@@ -147,6 +148,65 @@ static void icmp_errors_are_counted(void **state)
 	assert_int_equal(counter_get(&counters->icmp_errors), 7);
 }
 
+/* Returns the lines of the log, which the caller frees, and empties it. */
+static char *take_log(struct fixture *f)
+{
+	off_t size = lseek(f->log_fd, 0, SEEK_END);
+	char *text = calloc(1, (size_t)size + 1);
+
+	assert_int_equal(pread(f->log_fd, text, (size_t)size, 0), size);
+	assert_int_equal(ftruncate(f->log_fd, 0), 0);
+	lseek(f->log_fd, 0, SEEK_SET);
+	return text;
+}
+
+static void assert_logged(struct fixture *f, const char *message)
+{
+	char *text = take_log(f);
+
+	if (!*message)
+		assert_string_equal(text, "");
+	else if (!strstr(text, message) || strchr(text, '\n') != strrchr(text, '\n'))
+		fail_msg("expected one line with `%s`, not `%s`", message, text);
+	free(text);
+}
+
+static void refusals_are_logged_first_and_then_once_a_minute(void **state)
+{
+	struct fixture *f = *state;
+	struct peer_socket next;
+
+	peer_socket_init(&f->peer, &f->config, 65536, NULL, f->log);
+	peer_socket_report_icmp(&f->peer, &f->config.address, 3);
+	assert_logged(f, "warning: peer peer: an earlier datagram to unix:");
+	for (int i = 0; i < 100; i++)
+		peer_socket_report_icmp(&f->peer, &f->config.address, 2);
+	assert_logged(f, "");
+	f->peer.refused_log_ms -= PEER_REFUSED_LOG_MS;
+	peer_socket_report_icmp(&f->peer, &f->config.address, 1);
+	assert_logged(f, " were refused in the last 60 s: no program listens there (ICMP)");
+	peer_socket_report_icmp(&f->peer, &f->config.address, 1);
+	peer_socket_init(&next, &f->config, 65536, NULL, f->log);
+	peer_socket_adopt(&next, &f->peer);
+	peer_socket_report_icmp(&next, &f->config.address, 1);
+	assert_logged(f, "");
+	next.refused_log_ms -= PEER_REFUSED_LOG_MS;
+	peer_socket_report_icmp(&next, &f->config.address, 5);
+	assert_logged(f, "warning: peer peer: 7 datagrams to unix:");
+	assert_int_equal(counter_get(&next.counters.icmp_errors), 211);
+	peer_socket_finish(&next);
+}
+
+static void a_receiver_that_cannot_be_reached_is_logged_once(void **state)
+{
+	struct fixture *f = *state;
+
+	peer_socket_init(&f->peer, &f->config, 65536, NULL, f->log);
+	for (uint64_t now_ms = 1000; now_ms <= 20000; now_ms += 1000)
+		assert_int_equal(peer_socket_ensure_open(&f->peer, now_ms), DROP_REFUSED);
+	assert_logged(f, "warning: peer peer: cannot reach unix:");
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -158,6 +218,8 @@ int main(void)
 		test(broken_socket_is_opened_again),
 		test(same_address_keeps_the_socket),
 		test(icmp_errors_are_counted),
+		test(refusals_are_logged_first_and_then_once_a_minute),
+		test(a_receiver_that_cannot_be_reached_is_logged_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
