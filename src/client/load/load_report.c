@@ -20,6 +20,17 @@ static double per_second(uint64_t count, uint64_t ns)
 	return ns ? (double)count * 1e9 / (double)ns : 0;
 }
 
+/* The time of a single datagram is no interval, so it gives no rate. */
+static bool has_rate(uint64_t count)
+{
+	return count != 1;
+}
+
+static const char *plural(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}
+
 /* Returns the number of payload bits. */
 static double payload_bits(const struct load_plan *plan, double datagrams)
 {
@@ -78,14 +89,14 @@ void load_report_plan(FILE *out, const struct load_plan *plan)
 {
 	char target[ADDRESS_TEXT_MAX];
 
-	fprintf(out, "%s: %u flow%s", address_format(&plan->target, target), plan->flows, plan->flows > 1 ? "s" : "");
+	fprintf(out, "%s: %u flow%s", address_format(&plan->target, target), plan->flows, plural(plan->flows));
 	if (plan->idle)
 		fprintf(out, " and %u idle", plan->idle);
 	if (plan->rate)
-		fprintf(out, ", %u datagrams per second", plan->rate);
+		fprintf(out, ", %u datagram%s per second", plan->rate, plural(plan->rate));
 	else
 		fprintf(out, ", depth %u", plan->depth);
-	fprintf(out, ", %u bytes", plan->size);
+	fprintf(out, ", %u byte%s", plan->size, plural(plan->size));
 	if (plan->train > 1)
 		fprintf(out, ", trains of %u", plan->train);
 	fprintf(out, ", %g s\n", (double)plan->duration_ns / 1e9);
@@ -96,8 +107,10 @@ static void print_direction(FILE *out, const struct load_plan *plan, const char 
 	char text[UNIT_TEXT_MAX];
 	double rate = per_second(count, ns);
 
-	fprintf(out, "%-13s%" PRIu64 " datagrams, %.0f per second, %s\n", name, count, rate,
-		format_bit_rate(text, payload_bits(plan, rate)));
+	fprintf(out, "%-13s%" PRIu64 " datagram%s", name, count, plural(count));
+	if (has_rate(count))
+		fprintf(out, ", %.0f per second, %s", rate, format_bit_rate(text, payload_bits(plan, rate)));
+	fputc('\n', out);
 }
 
 static void load_print_latency(FILE *out, const struct histogram *latency)
@@ -131,7 +144,7 @@ void load_report_text(FILE *out, const struct load_plan *plan, const struct load
 		fprintf(out, "%-13s%" PRIu64 " datagrams were due, but this host could not send them in time\n",
 			"unsent", result->unsent);
 	if (result->refused)
-		fprintf(out, "%-13s%" PRIu64 " times (ICMP)\n", "refused", result->refused);
+		fprintf(out, "%-13s%" PRIu64 " (ICMP)\n", "refused", result->refused);
 }
 
 /* --- JSON --- */
@@ -164,6 +177,14 @@ static void load_json_counts(struct json_writer *json, const struct load_plan *p
 	json_writer_number(json, "refused", result->refused);
 }
 
+static void load_json_rate(struct json_writer *json, const char *name, uint64_t count, double rate)
+{
+	if (has_rate(count))
+		json_writer_decimal(json, name, rate);
+	else
+		json_writer_null(json, name);
+}
+
 static void load_json_rates(struct json_writer *json, const struct load_plan *plan, const struct load_result *result)
 {
 	struct load_rates rates = load_rates_of(plan, result);
@@ -172,10 +193,10 @@ static void load_json_rates(struct json_writer *json, const struct load_plan *pl
 
 	json_writer_decimal(json, "seconds", (double)result->sending_ns / 1e9);
 	json_writer_decimal(json, "lost_percent", rates.lost_percent);
-	json_writer_decimal(json, "sent_per_second", sent);
-	json_writer_decimal(json, "received_per_second", received);
-	json_writer_decimal(json, "sent_bits_per_second", payload_bits(plan, sent));
-	json_writer_decimal(json, "received_bits_per_second", payload_bits(plan, received));
+	load_json_rate(json, "sent_per_second", rates.sent, sent);
+	load_json_rate(json, "received_per_second", rates.received, received);
+	load_json_rate(json, "sent_bits_per_second", rates.sent, payload_bits(plan, sent));
+	load_json_rate(json, "received_bits_per_second", rates.received, payload_bits(plan, received));
 }
 
 static void load_json_latency(struct json_writer *json, const struct histogram *latency)

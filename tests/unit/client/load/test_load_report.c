@@ -136,7 +136,7 @@ static void test_problems_in_text_report(void **state)
 			       "lost         0 (0 %)\n"
 			       "duplicated   0, out of order 0, misdelivered 0\n"
 			       "unsent       20 datagrams were due, but this host could not send them in time\n"
-			       "refused      7 times (ICMP)\n");
+			       "refused      7 (ICMP)\n");
 }
 
 static void test_json_report(void **state)
@@ -179,6 +179,28 @@ static void test_json_report_without_replies(void **state)
 	free(output.text);
 }
 
+/* One datagram has no rate. */
+static void test_report_of_one_datagram(void **state)
+{
+	struct load_plan plan = plan_of(1, 0);
+	struct load_result *result = *state;
+	struct output output;
+
+	memset(result, 0, sizeof(*result));
+	result->sent = 1;
+	result->sending_ns = 50000;
+	open_output(&output);
+	load_report_plan(output.out, &plan);
+	load_report_text(output.out, &plan, result);
+	load_report_json(output.out, &plan, result);
+	fclose(output.out);
+	assert_non_null(strstr(output.text, ", 1 datagram per second, "));
+	assert_non_null(strstr(output.text, "\nsent         1 datagram\nback         0 datagrams, 0 per second, "));
+	assert_non_null(strstr(output.text, "\"sent_per_second\":null,\"received_per_second\":0.000,"
+					    "\"sent_bits_per_second\":null,\"received_bits_per_second\":0.000,"));
+	free(output.text);
+}
+
 /* Each line shows the rates since the last one, at most twice a second. The line is cleared at the end if it was
  * shown. */
 static void test_progress_line(void **state)
@@ -212,6 +234,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_problems_in_text_report, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_json_report, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_json_report_without_replies, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_report_of_one_datagram, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_progress_line, set_up, tear_down),
 	};
 
