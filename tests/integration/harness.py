@@ -287,6 +287,14 @@ def needs_mounts(test):
         subprocess.run(["umount", directory], check=True)
 
 
+def needs_localhost(test):
+    """Skips the test if the name cannot be resolved, for example without /etc/hosts."""
+    try:
+        socket.getaddrinfo("localhost", None, socket.AF_INET)
+    except socket.gaierror:
+        test.skipTest("the name localhost has no address here")
+
+
 def ip(*arguments):
     subprocess.run(["ip", *arguments], check=True)
 

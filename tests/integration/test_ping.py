@@ -35,11 +35,18 @@ class DaemonTest(PingTest):
         fast = "-c", 3, "-i", 0.002
         self.assert_answers(self.ping(*fast, "127.0.0.1", four), f"127.0.0.1:{four}")
         self.assert_answers(self.ping(*fast, f"127.0.0.1:{four}", "-s", 24), f"127.0.0.1:{four}", 24)
-        self.assert_answers(self.ping(*fast, "-4", "localhost", four, "-s", 65507), f"127.0.0.1:{four}", 65507)
+        self.assert_answers(self.ping(*fast, "-4", "127.0.0.1", four, "-s", 65507), f"127.0.0.1:{four}", 65507)
         self.assert_answers(self.ping(*fast, "::1", six), f"[::1]:{six}")
         self.assert_answers(self.ping(*fast, "-6", "::1", six, "-s", 65507), f"[::1]:{six}", 65507)
         self.assert_answers(self.ping(*fast, f"unix:{path}"), f"unix:{path}")
         self.assertEqual(daemon.end()["listener four"]["echoed"], 9)
+
+    def test_a_name(self):
+        harness.needs_localhost(self)
+        daemon = self.serve("[listener:a]\naddress = 127.0.0.1:0\naction = echo\n")
+        port = daemon.address("a")[1]
+        self.assert_answers(self.ping("-c", 3, "-i", 0.002, "-4", "localhost", port), f"127.0.0.1:{port}")
+        self.assertEqual(daemon.end()["listener a"]["echoed"], 3)
 
 
 class NetworkTest(PingTest):

@@ -93,6 +93,7 @@ class PrivilegesTest(harness.TestCase):
 
     def test_a_session_begins_after_the_drop(self):
         """Sockets, look-ups and ICMP errors need no privileges."""
+        harness.needs_localhost(self)
         peer = self.udp()
         daemon = self.serve(USER + f"""
             [listener:a]

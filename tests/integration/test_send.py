@@ -240,15 +240,21 @@ class StandardStreamsTest(SendTestCase):
 
 
 class AddressTest(SendTestCase):
+    def assert_reached(self, host, *arguments):
+        sock = self.udp(host)
+        arguments = [word.replace("PORT", str(sock.getsockname()[1])) for word in arguments]
+        status, _, said = tool.run("send", *arguments, "hello")
+        self.assertEqual((status, sock.recv(100)), (0, b"hello"), said)
+
     def test_forms(self):
         self.sock.close()
         for host, arguments in (("127.0.0.1", ["127.0.0.1:PORT"]), ("127.0.0.1", ["::ffff:127.0.0.1", "PORT"]),
-                                ("::1", ["::1", "PORT"]), ("::1", ["[::1]", "PORT"]),
-                                ("::1", ["[::1]:PORT"]), ("127.0.0.1", ["-4", "localhost", "PORT"])):
-            sock = self.udp(host)
-            arguments = [word.replace("PORT", str(sock.getsockname()[1])) for word in arguments]
-            status, _, said = tool.run("send", *arguments, "hello")
-            self.assertEqual((status, sock.recv(100)), (0, b"hello"), said)
+                                ("::1", ["::1", "PORT"]), ("::1", ["[::1]", "PORT"]), ("::1", ["[::1]:PORT"])):
+            self.assert_reached(host, *arguments)
+
+    def test_a_name(self):
+        harness.needs_localhost(self)
+        self.assert_reached("127.0.0.1", "-4", "localhost", "PORT")
 
     def test_the_local_port(self):
         status, _, said = tool.run("send", self.host, self.port, "?")

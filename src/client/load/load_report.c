@@ -20,7 +20,7 @@ static double per_second(uint64_t count, uint64_t ns)
 	return ns ? (double)count * 1e9 / (double)ns : 0;
 }
 
-/* The time of a single datagram is no interval, so it gives no rate. */
+/* A rate needs the time between two datagrams. Zero datagrams have the rate 0. */
 static bool has_rate(uint64_t count)
 {
 	return count != 1;
