@@ -185,11 +185,14 @@ int main(int argc, char **argv)
 	struct config *config;
 	int status;
 
+	systemd_claim_fds();
 	open_standard_streams();
 	status = parse_options(&options, argc, argv);
 	if (status >= 0)
 		return status;
 	signal(SIGPIPE, SIG_IGN);
+	if (!options.check && !options.explain)
+		daemon_hold_signals();
 	config = config_load(options.config, stderr);
 	if (!config)
 		return EX_CONFIG;

@@ -27,9 +27,14 @@ uint64_t systemd_watchdog_ms(void);
 /* Sends a watchdog message. */
 void systemd_notify_watchdog(void);
 
-/* Returns the number of descriptors that systemd passed at the start. They are consecutive from *first on and have
- * FD_CLOEXEC set. *names has the name of each one and ends with NULL, or is NULL if there are none; the caller frees
- * the names and the array. Unsets the environment variables of sd_listen_fds(3), so a second call returns 0. */
+/* Finds the descriptors that systemd passed at the start. Call it before the program opens anything: a descriptor that
+ * the environment announces and that is not open would later be one of our own. Unsets the environment variables of
+ * sd_listen_fds(3). */
+void systemd_claim_fds(void);
+
+/* Returns the number of claimed descriptors, or a negative errno if not all announced descriptors are open; then none is
+ * used. They are consecutive from *first on and have FD_CLOEXEC set. *names has the name of each one and ends with NULL,
+ * or is NULL if there are none; the caller frees the names and the array. A second call returns 0. */
 int systemd_listen_fds(int *first, char ***names);
 
 /* Puts a copy of the descriptor into the file descriptor store, from which systemd passes it to the next start. Returns

@@ -45,14 +45,24 @@ void systemd_notify_watchdog(void)
 	sd_notify(0, "WATCHDOG=1");
 }
 
+static struct {
+	int count; /* or a negative errno */
+	char **names;
+} claimed_fds;
+
+void systemd_claim_fds(void)
+{
+	claimed_fds.count = sd_listen_fds_with_names(1, &claimed_fds.names);
+}
+
 int systemd_listen_fds(int *first, char ***names)
 {
-	int count = sd_listen_fds_with_names(1, names);
+	int count = claimed_fds.count;
 
 	*first = SD_LISTEN_FDS_START;
-	if (count <= 0)
-		*names = NULL;
-	return count > 0 ? count : 0;
+	*names = count > 0 ? claimed_fds.names : NULL;
+	claimed_fds.count = 0;
+	return count;
 }
 
 /* FDPOLL=0 stops systemd from polling the stored socket. Otherwise systemd removes the socket after its first error,
@@ -80,6 +90,10 @@ void systemd_notify_reloading(void)
 #else
 
 #include <stddef.h>
+
+void systemd_claim_fds(void)
+{
+}
 
 int systemd_listen_fds(int *first, char ***names)
 {

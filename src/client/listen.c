@@ -170,6 +170,7 @@ static int listen_run(int argc, char **argv)
 		status = listen_parse_address(argv[optind], &address);
 	if (status)
 		return status;
+	daemon_hold_signals();
 	config = listen_load_config(&options, address);
 	free(address);
 	if (!config)

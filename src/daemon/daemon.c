@@ -1,5 +1,7 @@
 #include "daemon/daemon.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +13,17 @@
 
 /* Time limit for writing the last log lines when the reader of standard error is blocked. Milliseconds. */
 #define LOG_END_MS 200
+
+void daemon_hold_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
 
 int daemon_run(struct config *config, const char *name)
 {

@@ -68,16 +68,15 @@ static void update_status_source(struct server *server)
 
 /* --- Signals --- */
 
-/* Closing a signal handle restores the default action of the signal. The next signal would kill the process in the
- * middle of the shutdown. */
-static void block_signals(void)
+/* how is SIG_BLOCK or SIG_UNBLOCK. */
+static void mask_signals(int how)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	for (int i = 0; i < SIGNAL_COUNT; i++)
 		sigaddset(&set, signal_numbers[i]);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	pthread_sigmask(how, &set, NULL);
 }
 
 /* From here on the loop runs only until the handles are closed. */
@@ -87,7 +86,9 @@ static void begin_shutdown(struct server *server)
 		return;
 	server->shutting_down = true;
 	systemd_notify_stopping();
-	block_signals();
+	/* Closing a signal handle restores the default action of the signal. The next signal would kill the process in
+	 * the middle of the shutdown. */
+	mask_signals(SIG_BLOCK);
 	for (int i = 0; i < SIGNAL_COUNT; i++)
 		uv_close((uv_handle_t *)&server->signals[i], NULL);
 	http_close(server->http);
@@ -209,6 +210,7 @@ static int watch_signals(struct server *server)
 			return error;
 		}
 	}
+	mask_signals(SIG_UNBLOCK); /* see daemon_hold_signals() */
 	return 0;
 }
 

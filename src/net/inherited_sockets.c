@@ -54,6 +54,10 @@ void inherited_sockets_open(struct inherited_sockets *inherited, struct log *log
 	char **names;
 	int first, count = systemd_listen_fds(&first, &names);
 
+	if (count < 0) {
+		log_warning(log, "systemd announced sockets (LISTEN_FDS) that are not open: none of them is used");
+		count = 0;
+	}
 	*inherited = (struct inherited_sockets){.items = calloc((size_t)count + 1, sizeof(*inherited->items))};
 	for (int i = 0; i < count; i++) {
 		struct inherited_socket socket = {.name = names[i], .fd = first + i};

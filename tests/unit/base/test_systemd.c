@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -162,6 +163,7 @@ static int check_passed_descriptors(void)
 	setenv("LISTEN_PID", pid, 1);
 	setenv("LISTEN_FDS", "2", 1);
 	setenv("LISTEN_FDNAMES", "one:two", 1);
+	systemd_claim_fds();
 	if (systemd_listen_fds(&first, &names) != 2 || first != 3)
 		return 2;
 	if (strcmp(names[0], "one") || strcmp(names[1], "two") || names[2])
@@ -174,20 +176,48 @@ static int check_passed_descriptors(void)
 	return systemd_listen_fds(&first, &names) || names ? 5 : 0;
 }
 
-static void test_passed_descriptors_have_names(void **state)
+/* Opens something after the claim, as the program does. */
+static int check_missing_descriptors(void)
+{
+	char **names, pid[16];
+	int first, fd;
+
+	close(3);
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	setenv("LISTEN_PID", pid, 1);
+	setenv("LISTEN_FDS", "1", 1);
+	systemd_claim_fds();
+	fd = dup2(0, 3);
+	if (fd != 3 || systemd_listen_fds(&first, &names) != -EBADF || names)
+		return 1;
+	return systemd_listen_fds(&first, &names) || names ? 2 : 0;
+}
+
+static void run_in_child(int (*check)(void))
 {
 	int status;
 	pid_t child;
 
-	(void)state;
 	if (!systemd_is_built_in())
 		return;
 	child = fork();
 	if (!child)
-		_exit(check_passed_descriptors());
+		_exit(check());
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void test_passed_descriptors_have_names(void **state)
+{
+	(void)state;
+	run_in_child(check_passed_descriptors);
+}
+
+static void test_missing_descriptors_are_not_used(void **state)
+{
+	(void)state;
+	run_in_child(check_missing_descriptors);
 }
 
 static void test_no_descriptors_without_systemd(void **state)
@@ -209,6 +239,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_reloading_has_the_time, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_watchdog, set_up, tear_down),
 		cmocka_unit_test(test_passed_descriptors_have_names),
+		cmocka_unit_test(test_missing_descriptors_are_not_used),
 		cmocka_unit_test(test_no_descriptors_without_systemd),
 	};
 
