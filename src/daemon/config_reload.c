@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/xalloc.h"
+
 /* Logs each line of the text, which may be NULL. */
 static void config_reload_log_lines(const char *text, enum log_level level, struct log *log)
 {
@@ -43,8 +45,19 @@ static bool texts_differ(const char *a, const char *b)
 	return !a != !b || (a && strcmp(a, b) != 0);
 }
 
-void config_reload_check_fixed_keys(const struct config *active, const struct config *next, unsigned worker_count,
-				    struct log *log)
+static bool is_user_changed(const struct config *active, const struct config *next)
+{
+	return texts_differ(next->user.name, active->user.name) || next->user.gid != active->user.gid;
+}
+
+static void replace_text(char **text, const char *other)
+{
+	free(*text);
+	*text = other ? xcheck(strdup(other)) : NULL;
+}
+
+void config_reload_keep_fixed_keys(const struct config *active, struct config *next, unsigned worker_count,
+				   struct log *log)
 {
 	if (next->workers != active->workers)
 		log_warning(log,
@@ -53,7 +66,14 @@ void config_reload_check_fixed_keys(const struct config *active, const struct co
 			    next->path, worker_count);
 	if (texts_differ(next->http.text, active->http.text))
 		log_warning(log, "%s: [http] listen: a reload cannot change it: restart the daemon", next->path);
-	if (texts_differ(next->user.name, active->user.name) || next->user.gid != active->user.gid)
+	if (is_user_changed(active, next))
 		log_warning(log, "%s: [udprelayd] user, group: a reload cannot change them: restart the daemon",
 			    next->path);
+	next->workers = active->workers;
+	replace_text(&next->http.text, active->http.text);
+	next->http.address = active->http.address;
+	replace_text(&next->user.name, active->user.name);
+	next->user.uid = active->user.uid;
+	next->user.gid = active->user.gid;
+	next->user.has_group = active->user.has_group;
 }

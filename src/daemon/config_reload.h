@@ -12,9 +12,9 @@ struct config *config_reload_read(const char *path, struct log *log);
 /* Logs the warnings of the configuration, one log line each. */
 void config_reload_log_warnings(const struct config *config, struct log *log);
 
-/* Logs a warning for each key that differs between the active and the next configuration but is fixed until the daemon
- * restarts. worker_count: number of running workers. */
-void config_reload_check_fixed_keys(const struct config *active, const struct config *next, unsigned worker_count,
-				    struct log *log);
+/* Some keys are fixed until the daemon restarts. Logs a warning for each one that differs between the active and the
+ * next configuration, and writes the active value into *next. worker_count: number of running workers. */
+void config_reload_keep_fixed_keys(const struct config *active, struct config *next, unsigned worker_count,
+				   struct log *log);
 
 #endif

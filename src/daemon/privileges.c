@@ -68,6 +68,15 @@ void privileges_check_files(const struct config *config, struct log *log)
 		check_with_directory(config->datagram_log.path, config->user.uid, log);
 }
 
+void privileges_check_reload(const struct config *config, struct log *log)
+{
+	if (config->user.name && access(config->path, R_OK))
+		log_warning(log,
+			    "%s:%u: [udprelayd] user: `%s` cannot read this file (%s), so a reload will fail: let this "
+			    "user read the file and enter its directories, or move it",
+			    config->path, config->user.line, config->user.name, strerror(errno));
+}
+
 /* --- User and group --- */
 
 /* The user comes last, because only root may change groups. Returns the name of the failed call with errno set, or

@@ -14,6 +14,9 @@ int privileges_forbid_gain(void);
  * directories. */
 void privileges_check_files(const struct config *config, struct log *log);
 
+/* After privileges_drop(), logs a warning if the configured user cannot read the configuration again. */
+void privileges_check_reload(const struct config *config, struct log *log);
+
 /* As root, changes to the configured user and group permanently, in all threads, without supplementary groups and
  * without capabilities. If no user is configured, logs a warning that names the key. Without root, the process must
  * already run as the configured user and group. Returns 0, or a negative errno after logging the reason. After an error

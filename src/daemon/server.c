@@ -80,11 +80,12 @@ static void mask_signals(int how)
 }
 
 /* From here on the loop runs only until the handles are closed. */
-static void begin_shutdown(struct server *server)
+static void begin_shutdown(struct server *server, const char *reason)
 {
 	if (server->shutting_down)
 		return;
 	server->shutting_down = true;
+	log_notice(server->log, "ending: %s", reason);
 	systemd_notify_stopping();
 	/* Closing a signal handle restores the default action of the signal. The next signal would kill the process in
 	 * the middle of the shutdown. */
@@ -109,7 +110,7 @@ static void activate_generation(struct server *server, struct generation *next)
 	log_configure(server->log, next->config->log_level, next->config->log_format);
 	retired_generations_add(&server->retired, previous);
 	if (server->error)
-		begin_shutdown(server);
+		begin_shutdown(server, "the reload failed");
 	else
 		peers_start(next->peers);
 }
@@ -122,7 +123,7 @@ static bool load_next_generation(struct server *server)
 
 	if (!config)
 		return false;
-	config_reload_check_fixed_keys(server->active->config, config, server->setup.worker_count, server->log);
+	config_reload_keep_fixed_keys(server->active->config, config, server->setup.worker_count, server->log);
 	if (generation_open(&next, &server->setup, config, server->active))
 		return false;
 	if (generation_prepare(next)) {
@@ -185,12 +186,12 @@ static void on_signal(uv_signal_t *handle, int number)
 		break;
 	case SIGHUP:
 		if (has_lost_terminal(server))
-			begin_shutdown(server);
+			begin_shutdown(server, "the terminal was closed");
 		else
 			server_reload(server);
 		break;
 	default:
-		begin_shutdown(server);
+		begin_shutdown(server, number == SIGINT ? "SIGINT received" : "SIGTERM received");
 	}
 }
 
@@ -223,9 +224,11 @@ static int restrict_process(const struct server *server)
 
 	privileges_check_files(config, server->log);
 	error = privileges_drop(config, server->log);
-	if (!error)
-		seccomp_install(server->log);
-	return error;
+	if (error)
+		return error;
+	privileges_check_reload(config, server->log);
+	seccomp_install(server->log);
+	return 0;
 }
 
 static int create_http(struct server *server)

@@ -39,6 +39,7 @@ class Daemon:
         if WORKERS and "[udprelayd]" not in config:
             config += f"\n[udprelayd]\nworkers = {WORKERS}\n"
         self.directory = tempfile.TemporaryDirectory(prefix="udprelayd-")
+        os.chmod(self.directory.name, 0o755)
         self.path = os.path.join(self.directory.name, "udprelayd.ini")
         with open(self.path, "w", encoding="utf-8") as file:
             file.write(config)

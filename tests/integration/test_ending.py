@@ -21,6 +21,7 @@ class EndingTest(harness.TestCase):
             daemon = self.serve(CONFIG)
             self.assert_echoes(self.udp(), ("127.0.0.1", daemon.address("a")[1]), b"hello")
             daemon.end(number)
+            self.assertRegex("\n".join(daemon.lines), f"notice: ending: {number.name} received")
             self.assertTrue(daemon.lines[-1].endswith("notice: ended"), daemon.lines[-1])
 
     def test_no_handle_stays_open(self):

@@ -91,6 +91,17 @@ class PrivilegesTest(harness.TestCase):
     def test_numbers(self):
         self.assert_dropped(self.serve(USER.replace("nobody", "54321\ngroup = 54322") + LISTENER), 54321, 54322)
 
+    def test_a_file_that_the_user_cannot_read(self):
+        """The start succeeds, but a reload would fail."""
+        closed = ["sh", "-c", 'chmod 700 "$(dirname "$3")"; exec "$@"', "sh"]
+        daemon = self.serve(USER + LISTENER, wrapper=closed)
+        daemon.await_line(r"warning: .*\.ini:2: \[udprelayd\] user: `nobody` cannot read this file \(Permission denied\), "
+                          "so a reload will fail: let this user read the file and enter its directories, or move it")
+        daemon.send_signal(signal.SIGHUP)
+        daemon.await_line("error: .*Permission denied")
+        daemon.await_line("reload failed")
+        daemon.end()
+
     def test_a_session_begins_after_the_drop(self):
         """Sockets, look-ups and ICMP errors need no privileges."""
         harness.needs_localhost(self)

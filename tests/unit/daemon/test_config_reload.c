@@ -94,9 +94,32 @@ static void missing_file_is_an_error(void **state)
 	assert_logged(&f->log, " error: /nonexistent/t.ini: ");
 }
 
+static char *copy_of(const char *text)
+{
+	return text ? strdup(text) : NULL;
+}
+
+static void assert_same_text(const char *a, const char *b)
+{
+	assert_int_equal(!a, !b);
+	if (a)
+		assert_string_equal(a, b);
+}
+
+/* Afterwards the next configuration has the values of the active one. */
 static void check_keys(struct fixture *f)
 {
-	config_reload_check_fixed_keys(&f->active, &f->next, 4, f->log.log);
+	struct config next = f->next;
+
+	next.http.text = copy_of(next.http.text);
+	next.user.name = copy_of(next.user.name);
+	config_reload_keep_fixed_keys(&f->active, &next, 4, f->log.log);
+	assert_int_equal(next.workers, f->active.workers);
+	assert_same_text(next.http.text, f->active.http.text);
+	assert_same_text(next.user.name, f->active.user.name);
+	assert_int_equal(next.user.gid, f->active.user.gid);
+	free(next.http.text);
+	free(next.user.name);
 }
 
 static void each_warning_has_a_log_line(void **state)
