@@ -56,9 +56,9 @@ static void relay_report_failure(struct relay *relay, struct endpoint *endpoint,
 
 	if (endpoint_report_failure(endpoint, failures, relay->setup.config->responses != 0, now_ms))
 		log_write_limited(relay->setup.log, &relay->ejected_log_limit, LOG_LEVEL_WARNING,
-				  "peer %s: %s refuses datagrams: new sessions avoid it for %" PRIu64 " ms",
+				  "peer %s: %s refuses datagrams: new sessions use other peers for %g s",
 				  endpoint->peer->name, address_format(&endpoint->address, text),
-				  endpoint->peer->fail_timeout_ms);
+				  (double)endpoint->peer->fail_timeout_ms / 1000);
 }
 
 /* --- Ending a session --- */

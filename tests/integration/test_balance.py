@@ -124,7 +124,7 @@ class BalanceTest(harness.TestCase):
         gone.close()
         self.await_answer(client, daemon)
         self.assertEqual(self.chosen(other, daemon.address("a")), 1)
-        daemon.await_line("peer p0: .* refuses datagrams: new sessions avoid it")
+        daemon.await_line("peer p0: .* refuses datagrams: new sessions use other peers")
         daemon.end()
 
     def await_answer(self, client, daemon, wanted=None):

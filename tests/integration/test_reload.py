@@ -430,7 +430,7 @@ class SessionTest(ReloadCase):
         port = self.peers[0].getsockname()[1]
         self.peers[0].close()
         client.sendto(b"refused", daemon.address("a"))
-        daemon.await_line("peer p0: .* refuses datagrams: new sessions avoid it")
+        daemon.await_line("peer p0: .* refuses datagrams: new sessions use other peers")
         with open(daemon.path, encoding="utf-8") as file:
             self.reload(daemon, file.read())
         self.peers[0] = self.udp(port=port)

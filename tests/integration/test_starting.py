@@ -1,4 +1,4 @@
-"""What the daemon finds when it starts: announced descriptors that are missing, and signals that arrive early."""
+"""The start: announced descriptors that are missing, and signals that arrive early."""
 import os
 import signal
 import subprocess
