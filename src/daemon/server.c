@@ -16,6 +16,7 @@
 #include "base/systemd.h"
 #include "build_config.h"
 #include "daemon/config_reload.h"
+#include "daemon/drop_monitor.h"
 #include "daemon/exit_status.h"
 #include "daemon/generation.h"
 #include "daemon/interface_monitor.h"
@@ -34,6 +35,7 @@ struct server {
 	uv_signal_t signals[SIGNAL_COUNT];
 	uv_timer_t watchdog;
 	struct interface_monitor interface_monitor;
+	struct drop_monitor drop_monitor;
 	struct log_limit own_addresses_limit;
 	uint64_t watchdog_ms; /* systemd restarts the daemon after this time without a notification; 0: no watchdog */
 	bool on_terminal; /* standard error was a terminal at the start */
@@ -51,7 +53,7 @@ struct server {
 	struct http *http;
 };
 
-/* Makes HTTP and the summary show the active generation. Call this after each change of server->active. */
+/* Makes HTTP, the summary and the monitor show the active generation. Call this after each change of server->active. */
 static void update_status_source(struct server *server)
 {
 	const struct generation *active = server->active;
@@ -64,6 +66,7 @@ static void update_status_source(struct server *server)
 	server->status_source.limits = active->limits;
 	server->status_source.peers = active->peers;
 	server->status_source.sockets = &active->sockets;
+	drop_monitor_watch(&server->drop_monitor, active->config, &active->sockets);
 }
 
 /* --- Signals --- */
@@ -341,6 +344,7 @@ static void server_serve(struct server *server, struct config *config)
 	if (!server->error) {
 		peers_start(server->active->peers);
 		start_watchdog(server);
+		drop_monitor_start(&server->drop_monitor, &server->loop, server->log);
 		interface_monitor_start(&server->interface_monitor, &server->loop, on_addresses_changed, server,
 					server->log);
 		report_ready(server, "udprelayd " UDPRELAYD_VERSION " ready");
@@ -406,6 +410,7 @@ int server_run(struct config *config, struct log *log, bool *clean)
 		if (server->active)
 			generation_destroy(server->active);
 		interface_monitor_finish(&server->interface_monitor);
+		drop_monitor_finish(&server->drop_monitor);
 		http_socket_close(&server->http_socket, server->log);
 		inherited_sockets_close(&server->inherited);
 		free(server);

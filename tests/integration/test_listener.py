@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import stat
 import unittest
@@ -24,6 +25,18 @@ def without(capability):
 
 
 class ListenerTest(harness.TestCase):
+    def test_drops_of_the_kernel_are_logged(self):
+        daemon = self.serve("[listener:a]\naddress = 127.0.0.1:0\naction = sink\nreceive_buffer = 4K\n")
+        client = self.udp()
+        daemon.pause()
+        for i in range(100):
+            client.sendto(b"%d" % i * 500, daemon.address("a"))
+        daemon.send_signal(signal.SIGCONT)
+        logged = daemon.await_line(r"warning: listener a: the kernel dropped (\d+) datagrams, because the receive buffer was full")
+        counters = daemon.end()["listener a"]
+        self.assertEqual(counters["received"] + counters["kernel_dropped"], 100)
+        self.assertEqual(int(logged[1]), counters["kernel_dropped"])
+
     def test_ipv4(self):
         daemon = self.serve("[listener:a]\naddress = 127.0.0.1:0\naction = echo\n")
         self.assert_echoes(self.udp(), daemon.address("a"), b"hello")
