@@ -1,5 +1,5 @@
-/* Logs when the kernel drops datagrams of a listener because its receive buffer is full: the first time, and then once
- * a minute with the number. The server owns the only monitor. */
+/* Logs when the kernel drops datagrams of a listener because its receive buffer is full: the first time, and then with
+ * the number at most every DROP_MONITOR_LOG_MS. The server owns the only monitor. */
 #ifndef UDPRELAYD_DAEMON_DROP_MONITOR_H
 #define UDPRELAYD_DAEMON_DROP_MONITOR_H
 

@@ -70,7 +70,7 @@ void privileges_check_files(const struct config *config, struct log *log)
 
 void privileges_check_reload(const struct config *config, struct log *log)
 {
-	if (config->user.name && access(config->path, R_OK))
+	if (config->user.name && access(config->path, R_OK) && errno == EACCES)
 		log_warning(log,
 			    "%s:%u: [udprelayd] user: `%s` cannot read this file (%s), so a reload will fail: let this "
 			    "user read the file and enter its directories, or move it",

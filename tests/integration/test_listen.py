@@ -118,6 +118,7 @@ class ListenTest(harness.TestCase):
         with open(f"/proc/{listener.process.pid}/status", encoding="ascii") as status:
             user = re.search(r"^Uid:\s(.*)$", status.read(), re.MULTILINE)[1]
         self.assertEqual(set(user.split()), {"65534"})
+        self.assertEqual([line for line in listener.lines if "warning" in line], [])
 
     def test_the_reader_is_gone(self):
         """The command then has no purpose and ends."""
