@@ -78,7 +78,7 @@ class StartTest(harness.TestCase):
 
     def test_interface(self):
         self.assert_cannot_start(LISTENER + "interface = absent0\n", r":4: \[listener:a\] interface: `?absent0`?: "
-                                 "%sno such interface: `ip link` lists the interfaces", 69)
+                                 "%sno such interface: write one that `ip link` lists", 69)
 
     def test_log_directory(self):
         self.assert_cannot_start(LISTENER + "[datagram_log]\ntarget = /nonexistent/datagrams\n",
