@@ -145,7 +145,7 @@ static size_t count_listed_peers(const struct ini_file *file)
 	for (size_t i = 0; i < file->entry_count; i++) {
 		const char *item = strcmp(file->entries[i].key, "peers") ? NULL : file->entries[i].value;
 
-		for (; item; item = strchr(item + 1, ','))
+		for (; item && *item; item = strchr(item + 1, ','))
 			count++;
 	}
 	return count;

@@ -232,6 +232,8 @@ static void peers_need_forward_or_relay(void **state)
 	refused("[listener:a]\naddress = *:1\npeers = q, p, r\naction = forward\n[peer:p]\naddress = 192.0.2.1:9\n",
 		"3: [listener:a] peers: there is no peer `q`: add a section [peer:q]",
 		"3: [listener:a] peers: there is no peer `r`: add a section [peer:r]");
+	refused("[listener:a]\naddress = *:1\naction = relay\npeers =\n",
+		"4: [listener:a] peers: the value is missing: ");
 	refused("[listener:a]\naddress = *:1\npeers = q\naction = ech\n", "3: [listener:a] peers: there is no peer `q`",
 		"4: [listener:a] action: ");
 	refused("[listener:a]\naddress = *:1\naction = forward\n[peer:p]\naddress = 192.0.2.1:9\n",
