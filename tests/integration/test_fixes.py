@@ -310,7 +310,8 @@ RULES = [
     (r"add `(.*)` to the list", lambda f, m: setattr(f, "line", f"{f.line}, {m[1]}")),
     (r"add `(.*)` to the peers of one", lambda f, m: f.add_peer(m[1])),
     (r"shorten it; a list may continue", lambda f, m: f.break_line()),
-    (r"write `([^`]*)`$|write (?!ADDRESS|\[IPV6\])([^ `]+)$|write the value (.*)", lambda f, m: f.replace(f.fill(m[1] or m[2] or m[3]))),
+    (r"write `([^`]*)`$|write (?!ADDRESS|\[IPV6\])([^ `]+)$|write the value (.*)",
+     lambda f, m: f.replace(f.fill(m[1] or m[2] or m[3]))),
     (r"", lambda f, m: f.replace(f.choice)),
 ]
 
@@ -667,6 +668,7 @@ class FixesTest(unittest.TestCase):
         modules = Path(cls.directory.name, "gconv")
         modules.mkdir()
         (modules / "gconv-modules").write_text(GCONV)
+        cls.checked = {}
         cls.environment = os.environ | {"GCONV_PATH": str(modules)}
 
     def run_check(self, path, **options):
@@ -679,8 +681,12 @@ class FixesTest(unittest.TestCase):
         return {"env": self.environment} if "this system cannot convert" in expected else {}
 
     def check(self, text, **options):
-        write_file(self.path, text)
-        return self.run_check(self.path, **options)
+        """As run_check() for a text. A text with the same options is checked only once."""
+        case = (text, bool(options))
+        if case not in self.checked:
+            write_file(self.path, text)
+            self.checked[case] = self.run_check(self.path, **options)
+        return self.checked[case]
 
     def message(self, lines, expected):
         """Checks that there is one message of the right form."""
@@ -708,7 +714,8 @@ class FixesTest(unittest.TestCase):
         message = self.message(lines, expected)
         self.assertEqual(status == 0, bool(message["warning"]), lines)
         self.check_location(text, message)
-        left, tried = list(choices), 0
+        left, changed, before = list(choices), [], text.split("\n")
+        line = before[int(message["line"] or 1) - 1]
         for part in alternatives(message["fix"]):
             form = choice_form(part)
             choice = left.pop(0) if form else None
@@ -721,8 +728,10 @@ class FixesTest(unittest.TestCase):
                 status, after = self.check(file.text(), **options)
                 complaint = f"{lines[0]}\nthe instruction `{instruction}` gives\n{file.text()}"
                 self.assertEqual((status, after if message["warning"] else []), (0, []), f"{after}\n{complaint}")
-                tried += 1
-        self.assertTrue(tried, f"no rule applies this fix: {lines[0]}")
+                changed.append(file.lines[file.number - 1:file.number] != [line] or file.lines.count(line) < before.count(line))
+        self.assertTrue(changed, f"no rule applies this fix: {lines[0]}")
+        self.assertTrue(any(changed) or message["fix"].startswith("add ") or (line.startswith("[") and message["key"]),
+                        f"the fix is in another line: {lines[0]}")
         self.assertFalse(left, "a choice is not needed")
 
     def test_each_fix_gives_a_valid_file(self):
