@@ -96,6 +96,7 @@ struct bind_config {
 struct multicast_config {
 	struct address group; /* its port is 0 */
 	char interface[IF_NAMESIZE]; /* "": the kernel chooses the interface */
+	unsigned line;
 };
 
 /* Most addresses of one bind_config: the wildcard addresses of both families. */
@@ -118,7 +119,6 @@ struct listener_config {
 	unsigned interface_line;
 	struct multicast_config *groups;
 	size_t group_count;
-	unsigned multicast_line;
 	bool freebind;
 	int receive_buffer, send_buffer; /* bytes */
 	uint32_t max_datagram; /* bytes of payload */

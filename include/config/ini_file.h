@@ -61,8 +61,8 @@ struct ini_file {
  * entries before the first section, and read errors. A rejected entry stays in *file with the value NULL.
  *
  * Returns true if the file was read, even with errors. Returns false if reading was aborted, because the file is not
- * text (a NUL byte before the first section) or exceeds a limit; then diagnostics contain only this error. In both
- * cases the caller calls ini_file_finish(). */
+ * text (a NUL byte before the first section), exceeds a limit, or cannot be read; then diagnostics contain only this
+ * error. In both cases the caller calls ini_file_finish(). */
 bool ini_file_read(struct ini_file *file, FILE *in, struct diagnostics *diagnostics);
 
 /* Returns the entry with this key in the section with this index, or NULL if there is none. The pointer is valid until

@@ -22,12 +22,13 @@ struct config_field {
 	struct peer_config *peer; /* for SECTION_PEER, otherwise NULL */
 	struct diagnostics *diagnostics;
 	const char *section, *name; /* the section and the key as written in the file */
-	unsigned line; /* line for messages: the line of the key or, in a long list, of the current item */
+	unsigned line; /* line for messages: the line of the key or, in a list, of the current item */
 	const struct ini_entry *entry;
 	bool colon; /* ':' and not '=' separates key and value */
 	bool follows_entry; /* the entry before this one is in the same section */
 	const struct config_key *key; /* set by config_key_set(); NULL: unknown key */
 	uint64_t number; /* the value of a switch, choice, number, size or duration */
+	void *list; /* the items of a list while its setter reads them */
 	bool reported; /* an error was added to diagnostics */
 };
 

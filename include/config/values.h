@@ -27,8 +27,10 @@ bool value_duration(const char *text, uint64_t min, uint64_t max, uint64_t *resu
 /* One of the words; the list ends with NULL. The result is the index of the word. */
 bool value_choice(const char *text, const char *const words[], unsigned *result);
 
-/* A list of ports and port ranges, such as "0-1023, 1900". */
-bool value_ports(const char *text, struct port_set *result);
+/* Adds a port or a range of ports, such as "1900" or "0-1023", to the set. If the text is not valid, the set is
+ * unchanged.
+ */
+bool value_ports(const char *text, struct port_set *set);
 
 /* A name that the kernel accepts for a network interface. Does not check that the interface exists. */
 bool value_interface(const char *text, char result[IF_NAMESIZE]);

@@ -15,7 +15,7 @@
 const char *bind_error_hint(const struct address *address, bool stream, int error);
 
 /* The reason and the fix for an interface that does not exist. */
-#define BIND_ERROR_NO_INTERFACE "no such interface: `ip link` lists the interfaces"
+#define BIND_ERROR_NO_INTERFACE "no such interface: write one that `ip link` lists"
 
 /* Logs that bind could not be bound, or that the listener's interface could not (error->call is SO_BINDTODEVICE). An
  * address from a command line has no file and line. */

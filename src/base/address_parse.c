@@ -133,45 +133,46 @@ int address_parse(struct address *address, const char *text)
 
 /* --- Faults: each function returns a text, either a constant or the buffer that it filled --- */
 
-#define FAULT_NO_PORT "the port is missing: write "
 #define FAULT_NOT_V4 "not an IPv4 address: write four numbers from 0 to 255, as in 192.0.2.1"
 #define FAULT_NOT_NAME                                                                                                 \
 	"not a host name: write letters, digits, `-`, `_` and `.`, begin with a letter or a digit, and do not end "    \
 	"with a number"
 
-/* The whole text with only the digits of its port is the fix, if there are any. port points into the text. */
-static const char *port_letters_fault(const char *text, const char *port, char fault[ADDRESS_ERROR_MAX])
-{
-	int digits = (int)strspn(port, DIGITS);
-
-	if (!digits)
-		return "the port is not a number: write a number up to 65535";
-	snprintf(fault, ADDRESS_ERROR_MAX, "the port `%s` is not a number: write %.*s", port,
-		 (int)(port - text) + digits, text);
-	return fault;
-}
-
-/* Returns NULL if the port, which is the end of the text, is valid. */
+/* Returns NULL if the port, which is the end of the text, is valid. The fix is the text with the digits of its port, or
+ * with the word PORT. */
 static const char *port_fault(const char *text, const char *port, char fault[ADDRESS_ERROR_MAX])
 {
-	size_t digits = strspn(port, DIGITS);
-	uint16_t number;
+	size_t digits = strspn(port, DIGITS), zeros = strspn(port, "0");
+	const char *first = port + (zeros < digits || !zeros ? zeros : zeros - 1);
+	char number[8] = "PORT";
+	const char *problem = "the port is greater than 65535";
+	uint16_t valid;
 
+	if (!parse_port(port, &valid))
+		return NULL;
 	if (!*port)
-		return FAULT_NO_PORT "ADDRESS:PORT";
-	if (port[digits])
-		return port_letters_fault(text, port, fault);
-	if (port[0] == '0' && digits > 1)
-		return "the port begins with 0: remove the zero";
-	return parse_port(port, &number) ? "the port is greater than 65535: write a smaller one" : NULL;
+		problem = "the port is missing";
+	else if (port[digits])
+		problem = "the port is not a number";
+	else if (*port == '0')
+		problem = "the port begins with 0";
+	if (snprintf(number, sizeof(number), "%.*s", (int)(port + digits - first), first) >= (int)sizeof(number) ||
+	    parse_port(number, &valid))
+		strcpy(number, "PORT");
+	snprintf(fault, ADDRESS_ERROR_MAX, "%s: write %.*s%s", problem, (int)(port - text), text, number);
+	return fault;
 }
 
 static const char *unix_fault(const char *path, char fault[ADDRESS_ERROR_MAX])
 {
+	if (!*path)
+		return "the path is missing: write one, such as unix:/run/socket";
 	if (path[0] != '/')
-		return "the path must begin with /, as in unix:/run/socket";
-	snprintf(fault, ADDRESS_ERROR_MAX, "the path has %zu bytes, but a socket address holds at most %zu: shorten it",
-		 strlen(path), sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
+		snprintf(fault, ADDRESS_ERROR_MAX, "the path does not begin with `/`: write unix:/%s", path);
+	else
+		snprintf(fault, ADDRESS_ERROR_MAX,
+			 "the path has %zu bytes, but a socket address holds at most %zu: shorten it", strlen(path),
+			 sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
 	return fault;
 }
 
@@ -189,49 +190,66 @@ static bool parse_v6_part(const char *text, size_t length, struct in6_addr *ip)
 	return inet_pton(AF_INET6, copy, ip) == 1;
 }
 
-static const char *bracket_fault(const char *text, char fault[ADDRESS_ERROR_MAX])
+/* For an IPv6 address and perhaps a port, without brackets. Returns NULL if the text is not an IPv6 address. */
+static const char *missing_bracket_fault(const char *problem, const char *text, char fault[ADDRESS_ERROR_MAX])
 {
-	const char *end = strchr(text, ']'), *zone = strchr(text, '%'), *port;
+	const char *last = strrchr(text, ':');
 	struct in6_addr ip;
 
-	if (!end)
-		return "the `]` is missing: write [IPV6]:PORT";
+	if (last && parse_v6_part(text, (size_t)(last - text), &ip) && !port_fault(text, last + 1, fault))
+		snprintf(fault, ADDRESS_ERROR_MAX, "%s: write [%.*s]%s", problem, (int)(last - text), text, last);
+	else if (parse_v6_part(text, strlen(text), &ip))
+		snprintf(fault, ADDRESS_ERROR_MAX, "%s: write [%s]:PORT", problem, text);
+	else
+		return NULL;
+	return fault;
+}
+
+/* The text in the brackets is not an IPv6 address. */
+static const char *bracket_content_fault(const char *text, const char *end, char fault[ADDRESS_ERROR_MAX])
+{
+	if (memchr(text, ':', (size_t)(end - text)))
+		return "the brackets do not contain an IPv6 address: write one, as in [2001:db8::1]:7788";
+	snprintf(fault, ADDRESS_ERROR_MAX, "only an IPv6 address has brackets: write %.*s%s", (int)(end - text - 1),
+		 text + 1, end[1] == ':' ? end + 1 : ":PORT");
+	return fault;
+}
+
+static const char *zone_fault(const char *text, const struct in6_addr *ip, char fault[ADDRESS_ERROR_MAX])
+{
+	if (address_ip_has_zone(ip))
+		return "no such interface: write one that `ip link` lists";
+	snprintf(fault, ADDRESS_ERROR_MAX, "only a link-local address has an interface: write %.*s%s",
+		 (int)strcspn(text, "%"), text, strchr(text, ']'));
+	return fault;
+}
+
+static const char *bracket_fault(const char *text, char fault[ADDRESS_ERROR_MAX])
+{
+	const char *end = strchr(text, ']'), *port;
+	struct in6_addr ip;
+
+	if (!end) {
+		const char *bracket = missing_bracket_fault("the `]` is missing", text + 1, fault);
+
+		return bracket ? bracket : "the `]` is missing: write [IPV6]:PORT";
+	}
 	if (!parse_v6_part(text + 1, (size_t)(end - text - 1), &ip))
-		return "the brackets do not contain an IPv6 address: write [IPV6]:PORT, or remove the brackets";
-	if (end[1] != ':')
-		return FAULT_NO_PORT "[IPV6]:PORT";
+		return bracket_content_fault(text, end, fault);
+	if (end[1] != ':') {
+		snprintf(fault, ADDRESS_ERROR_MAX, "the port is missing: write %.*s:PORT", (int)(end + 1 - text), text);
+		return fault;
+	}
 	port = port_fault(text, end + 2, fault);
-	if (port)
-		return port;
-	return zone && !address_ip_has_zone(&ip)
-		       ? "only a link-local address has an interface: remove the % and the text after it"
-		       : "no such interface: `ip link` lists the interfaces";
+	return port ? port : zone_fault(text, &ip, fault);
 }
 
 /* For a text with several colons and without brackets. */
 static const char *colons_fault(const char *text, char fault[ADDRESS_ERROR_MAX])
 {
-	const char *last = strrchr(text, ':');
-	struct in6_addr ip;
+	const char *brackets = missing_bracket_fault("an IPv6 address needs brackets", text, fault);
 
-	if (parse_v6_part(text, (size_t)(last - text), &ip) && !port_fault(text, last + 1, fault))
-		snprintf(fault, ADDRESS_ERROR_MAX, "an IPv6 address needs brackets: write [%.*s]%s", (int)(last - text),
-			 text, last);
-	else if (parse_v6_part(text, strlen(text), &ip))
-		snprintf(fault, ADDRESS_ERROR_MAX, "an IPv6 address needs brackets: write [%s]:PORT", text);
-	else
-		return "too many `:`: write ADDRESS:PORT, with brackets around an IPv6 address";
-	return fault;
-}
-
-static const char *host_fault(const char *text, size_t length, bool names)
-{
-	if (strspn(text, DIGITS ".") == length)
-		return FAULT_NOT_V4;
-	if (names)
-		return FAULT_NOT_NAME;
-	return strspn(text, HOST_LETTERS) == length ? "names are not accepted here: write an IP address"
-						    : "not an IP address: write IPV4:PORT or [IPV6]:PORT";
+	return brackets ? brackets : "too many `:`: write ADDRESS:PORT, with brackets around an IPv6 address";
 }
 
 /* "53x", but not "192.0.2.1" or "1st-host.example". */
@@ -242,36 +260,77 @@ static bool is_port_with_letters(const char *text)
 	return digits && isalpha((unsigned char)text[digits]) && !text[digits + 1];
 }
 
+/* Returns NULL if the host, which is the beginning of the text, is accepted. A name may end with a number, which
+ * value_host_name() rejects later. */
+static const char *host_fault(const char *text, size_t length, bool names)
+{
+	struct in_addr ip;
+	char host[ADDRESS_HOST_MAX];
+
+	if (length >= sizeof(host))
+		return FAULT_NOT_NAME;
+	memcpy(host, text, length);
+	host[length] = '\0';
+	if (!length)
+		return "the address is missing: write ADDRESS:PORT";
+	if ((!names && !strcmp(host, "*")) || inet_pton(AF_INET, host, &ip) == 1)
+		return NULL;
+	if (strspn(host, DIGITS ".") == length)
+		return FAULT_NOT_V4;
+	if (names)
+		return strspn(host, HOST_LETTERS) == length ? NULL : FAULT_NOT_NAME;
+	return strspn(host, HOST_LETTERS) == length ? "names are not accepted here: write an IP address"
+						    : "not an IP address: write IPV4:PORT or [IPV6]:PORT";
+}
+
+/* For a text with one colon or none, which is not a port alone. */
+static const char *host_port_fault(const char *text, bool names, char fault[ADDRESS_ERROR_MAX])
+{
+	size_t length = strcspn(text, ":");
+	const char *host = host_fault(text, length, names);
+
+	if (host)
+		return host;
+	if (text[length])
+		return port_fault(text, text + length + 1, fault);
+	snprintf(fault, ADDRESS_ERROR_MAX, "the port is missing: write %s:PORT", text);
+	return fault;
+}
+
+/* For a port without an address. */
+static const char *port_alone_fault(const char *digits, bool names, char fault[ADDRESS_ERROR_MAX])
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%s:%s", names ? "HOST" : "*", digits);
+	if (!port_fault(text, strchr(text, ':') + 1, fault))
+		snprintf(fault, ADDRESS_ERROR_MAX, "the address before the port is missing: write %s", text);
+	return fault;
+}
+
 static const char *describe_fault(const char *text, bool names, char fault[ADDRESS_ERROR_MAX])
 {
-	const char *colon = strchr(text, ':'), *digits = text + (text == colon), *port;
+	const char *colon = strchr(text, ':'), *digits = text + (text == colon), *fixed;
+	size_t unix_length = strlen(ADDRESS_UNIX_PREFIX);
 
-	if (!strncmp(text, ADDRESS_UNIX_PREFIX, strlen(ADDRESS_UNIX_PREFIX)))
-		return unix_fault(text + strlen(ADDRESS_UNIX_PREFIX), fault);
-	if (!strncasecmp(text, ADDRESS_UNIX_PREFIX, strlen(ADDRESS_UNIX_PREFIX)))
-		return "write `" ADDRESS_UNIX_PREFIX "` in lower case";
+	if (!strncmp(text, ADDRESS_UNIX_PREFIX, unix_length))
+		return unix_fault(text + unix_length, fault);
+	if (!strncasecmp(text, ADDRESS_UNIX_PREFIX, unix_length)) {
+		snprintf(fault, ADDRESS_ERROR_MAX, "`unix:` has capital letters: write unix:%s", text + unix_length);
+		return fault;
+	}
 	if (*text == '/') {
 		snprintf(fault, ADDRESS_ERROR_MAX, "a path needs `unix:` before it: write unix:%s", text);
 		return fault;
 	}
 	if (*text == '[')
 		return bracket_fault(text, fault);
-	if (*digits && !digits[strspn(digits, DIGITS)]) {
-		snprintf(fault, ADDRESS_ERROR_MAX, "the address before the port is missing: write %s:%s",
-			 names ? "HOST" : "*", digits);
-		return fault;
-	}
-	if (!colon && is_port_with_letters(text)) {
-		snprintf(fault, ADDRESS_ERROR_MAX, "the port `%s` is not a number: write %s:%.*s", text,
-			 names ? "HOST" : "*", (int)strspn(text, DIGITS), text);
-		return fault;
-	}
-	if (!colon)
-		return FAULT_NO_PORT "ADDRESS:PORT";
-	if (colon != strrchr(text, ':'))
+	if ((*digits && !digits[strspn(digits, DIGITS)]) || (!colon && is_port_with_letters(text)))
+		return port_alone_fault(digits, names, fault);
+	if (colon && colon != strrchr(text, ':'))
 		return colons_fault(text, fault);
-	port = port_fault(text, colon + 1, fault);
-	return port ? port : host_fault(text, (size_t)(colon - text), names);
+	fixed = host_port_fault(text, names, fault);
+	return fixed ? fixed : FAULT_NOT_NAME;
 }
 
 char *address_error_text(const char *text, bool names, char fault[ADDRESS_ERROR_MAX])

@@ -141,12 +141,10 @@ static bool prefix_write_fault(char fault[PREFIX_FAULT_MAX], const char *problem
 
 bool prefix_parse(struct prefix *prefix, const char *text, char fault[PREFIX_FAULT_MAX])
 {
-	size_t length = strcspn(text, "/");
+	size_t length = strcspn(text, "/"), ip_length = strcspn(text, "%/");
 	struct prefix parsed, v4;
 
-	if (memchr(text, '%', length))
-		return prefix_write_fault(fault, "a prefix has no interface: remove the % and the text after it", NULL);
-	if (!parse_ip(&parsed, text, length))
+	if (!parse_ip(&parsed, text, ip_length))
 		return prefix_write_fault(fault, "not a prefix: write one such as 192.0.2.0/24 or 2001:db8::/32", NULL);
 	if (text[length] && !parse_bits(text + length + 1, &parsed.bits))
 		return prefix_write_fault(fault,
@@ -158,6 +156,10 @@ bool prefix_parse(struct prefix *prefix, const char *text, char fault[PREFIX_FAU
 		v4 = prefix_unmap(&parsed);
 		clear_host_bits(&v4);
 		return prefix_write_fault(fault, "this is an IPv4-mapped IPv6 prefix", &v4);
+	}
+	if (ip_length < length) {
+		clear_host_bits(&parsed);
+		return prefix_write_fault(fault, "a prefix has no interface", &parsed);
 	}
 	if (clear_host_bits(&parsed))
 		return prefix_write_fault(fault, "some bits after the prefix length are set", &parsed);

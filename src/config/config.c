@@ -27,6 +27,7 @@ struct loader {
 	struct ini_file file;
 	struct config_section *sections; /* one for each section of the file, in the same order */
 	struct diagnostics diagnostics, warnings;
+	bool means_listener; /* an unknown section is similar to a listener */
 };
 
 /* --- Sections --- */
@@ -81,20 +82,26 @@ static bool is_valid_name(const char *name)
 static void report_unknown_section(struct loader *loader, const struct ini_section *section)
 {
 	char *kind = xcheck(strndup(section->name, kind_length(section->name)));
+	const char *name = find_section_name(section->name);
 	unsigned nearest = 0;
 
 	for (unsigned i = 0; i < SECTION_COUNT; i++) {
 		if (value_distance(kind, section_names[i]) < value_distance(kind, section_names[nearest]))
 			nearest = i;
 	}
-	if (value_distance(kind, section_names[nearest]) <= (strlen(section_names[nearest]) + 1) / 3)
-		diagnostics_add(&loader->diagnostics, section->line, "[%s]: unknown section: did you mean %s?",
-				section->name, config_section_text((enum section_kind)nearest));
-	else
+	if (value_distance(kind, section_names[nearest]) > (strlen(section_names[nearest]) + 1) / 3) {
 		diagnostics_add(&loader->diagnostics, section->line,
-				"[%s]: unknown section: write udprelayd, log, datagram_log, http, listener:NAME or "
-				"peer:NAME",
+				"[%s]: unknown section: write [udprelayd], [log], [datagram_log], [http], "
+				"[listener:NAME] or [peer:NAME], or remove the section",
 				section->name);
+	} else if (is_named_kind(nearest)) {
+		diagnostics_add(&loader->diagnostics, section->line, "[%s]: unknown section: did you mean `[%s:%s]`?",
+				section->name, section_names[nearest], name && *name ? name : "NAME");
+		loader->means_listener |= nearest == SECTION_LISTENER;
+	} else {
+		diagnostics_add(&loader->diagnostics, section->line, "[%s]: unknown section: did you mean `[%s]`?",
+				section->name, section_names[nearest]);
+	}
 	free(kind);
 }
 
@@ -138,7 +145,7 @@ static size_t count_listed_peers(const struct ini_file *file)
 	for (size_t i = 0; i < file->entry_count; i++) {
 		const char *item = strcmp(file->entries[i].key, "peers") ? NULL : file->entries[i].value;
 
-		for (; item; item = strchr(item + 1, ','))
+		for (; item && *item; item = strchr(item + 1, ','))
 			count++;
 	}
 	return count;
@@ -223,7 +230,7 @@ static void load_file(struct loader *loader, FILE *in)
 	create_sections(loader);
 	for (size_t i = 0; i < loader->file.entry_count; i++)
 		load_entry(loader, i);
-	if (!loader->config->listener_count)
+	if (!loader->config->listener_count && !loader->means_listener)
 		diagnostics_add(
 			&loader->diagnostics, 0,
 			"no listener is configured: add a section [listener:NAME] with an address and an action");

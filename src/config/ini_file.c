@@ -29,6 +29,7 @@ struct ini_reader {
 	bool is_continuation; /* the current line continues the value of the most recent entry */
 	bool colon; /* ':' and not '=' ends the key of the current line */
 	size_t bytes_read;
+	int read_error; /* errno of a failed read, or 0 */
 	const char *fatal; /* the error that aborts reading, a static text; NULL: none */
 };
 
@@ -77,25 +78,6 @@ static void add_section(struct ini_reader *reader, const char *name)
 							       .first = file->entry_count};
 }
 
-/* Reads "[name]". A malformed header still starts a section, so that the entries below it are checked too. */
-static void read_section(struct ini_reader *reader, char *line)
-{
-	char *end = strchrnul(line, ']');
-	bool closed = *end;
-	const char *rest = end + closed;
-
-	*end = '\0';
-	add_section(reader, line + 1);
-	if (reader->fatal)
-		return;
-	rest += strspn(rest, BLANKS);
-	if (!closed)
-		report_line_error(reader, NULL, "the `]` after the section name is missing: write [name]");
-	else if (*rest && *rest != ';' && *rest != '#')
-		report_line_error(reader, NULL, "unexpected `%s` after the section name: write it in a separate line",
-				  rest);
-}
-
 /* --- Entries --- */
 
 struct ini_entry *ini_file_find(const struct ini_file *file, size_t section, const char *key)
@@ -122,8 +104,9 @@ static void add_entry(struct ini_reader *reader, const char *key, const char *va
 
 	reader->entry = NULL;
 	if (!file->section_count) {
-		report_line_error(reader, key,
-				  "the key is not in a section: write [udprelayd] or another section above it");
+		report_line_error(
+			reader, key,
+			"the key is not in a section: write the name of its section above it, such as [udprelayd]");
 		return;
 	}
 	if (before) {
@@ -208,6 +191,30 @@ static char *cut_key(char *line)
 	return length ? line : NULL;
 }
 
+/* Reads "[name]". A malformed header still starts a section, so that the entries below it are checked too. A
+ * key in the same line does not count as missing. */
+static void read_section(struct ini_reader *reader, char *line)
+{
+	char *end = strchrnul(line, ']');
+	bool closed = *end;
+	char *rest = end + closed, *key;
+
+	*end = '\0';
+	add_section(reader, line + 1);
+	if (reader->fatal)
+		return;
+	rest += strspn(rest, BLANKS);
+	if (!closed)
+		report_line_error(reader, NULL, "the `]` after the section name is missing: write [%s]", line + 1);
+	else if (*rest && *rest != ';' && *rest != '#') {
+		report_line_error(reader, NULL, "unexpected `%s` after the section name: write it in a separate line",
+				  rest);
+		key = cut_key(rest);
+		if (key)
+			add_entry(reader, key, NULL);
+	}
+}
+
 /* Reports an error in a line of an entry. The line is not passed to libinih. */
 static void reject_line(struct ini_reader *reader, char *line, const char *message)
 {
@@ -252,7 +259,8 @@ static bool check_line(struct ini_reader *reader, char *line)
 			 "next line after a comma",
 			 length, INI_FILE_LINE_MAX);
 	} else if (!reader->is_continuation && (*line == '=' || (*line == ':' && line[1] != ':'))) {
-		snprintf(message, sizeof(message), "the key before `%c` is missing: write key = value", *line);
+		snprintf(message, sizeof(message), "the key before `%c` is missing: write it, as in `key = value`",
+			 *line);
 	} else if (!reader->is_continuation && (strchr("[:", *line) || !strpbrk(line, "=:"))) {
 		snprintf(message, sizeof(message), "`%.*s` is neither [section] nor key = value: %s", INI_FILE_LINE_MAX,
 			 line, stray_line_hint(reader, line));
@@ -334,8 +342,7 @@ static bool next_line(struct ini_reader *reader, char **line, size_t *length)
 	}
 	if (size < 0) {
 		if (!feof(reader->in))
-			diagnostics_add(reader->diagnostics, 0, "reading failed after line %u: %s", reader->line_number,
-					strerror(errno));
+			reader->read_error = errno;
 		return false;
 	}
 	*line = reader->line;
@@ -430,11 +437,15 @@ bool ini_file_read(struct ini_file *file, FILE *in, struct diagnostics *diagnost
 	if (reader.fatal) {
 		diagnostics_finish(diagnostics);
 		diagnostics_add(diagnostics, reader.line_number, "%s", reader.fatal);
+	} else if (reader.read_error) {
+		diagnostics_finish(diagnostics);
+		diagnostics_add(diagnostics, 0, "reading failed after line %u: %s: name a file that can be read",
+				reader.line_number, strerror(reader.read_error));
 	} else if (line) {
 		diagnostics_add(diagnostics, line > 0 ? (unsigned)line : 0, "the line cannot be read: write it again");
 	}
 	free(reader.line);
-	return !reader.fatal;
+	return !reader.fatal && !reader.read_error;
 }
 
 void ini_file_finish(struct ini_file *file)

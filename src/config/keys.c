@@ -230,13 +230,18 @@ static const struct config_key *find_first_word(enum section_kind section, const
 	return key;
 }
 
-/* A value that is only a port lacks the address to listen on. */
+/* Other programs write a port, an address without a port, or a number of seconds. */
 static bool report_synonym(struct config_field *field, enum section_kind section, const char *key, const char *value)
 {
-	bool port =
-		section == SECTION_LISTENER && !strcmp(key, "address") && *value && !value[strspn(value, "0123456789")];
+	bool number = *value && !value[strspn(value, "0123456789")], address = !strcmp(key, "address");
+	bool port = number && address && section == SECTION_LISTENER;
+	const char *end = "";
 
-	return config_field_error(field, "unknown key: write `%s = %s%s`", key, port ? "*:" : "", value);
+	if (address && !port && !strpbrk(value, ":,"))
+		end = ":PORT";
+	else if (number && config_key_find(section, key)->set == set_duration)
+		end = "s";
+	return config_field_error(field, "unknown key: write `%s = %s%s%s`", key, port ? "*:" : "", value, end);
 }
 
 /* Writes the sections that have a key of this name, such as "[log] or [datagram_log]"; "" if there are none. */
@@ -273,16 +278,24 @@ static bool report_unknown_key(struct config_field *field, enum section_kind sec
 	return config_field_error(field, "unknown key in this section: remove it");
 }
 
-/* Returns whether an item of the list begins and ends with the same quotation mark. */
-static bool has_quotes(const char *value)
+static bool is_quoted(const char *text)
+{
+	size_t length = strlen(text);
+
+	return length > 1 && strchr("\"'", *text) && text[length - 1] == *text;
+}
+
+/* Returns whether the value or an item of the list begins and ends with the same quotation mark. Sets the line of the
+ * field to that of the item. */
+static bool has_quotes(struct config_field *field, const char *value)
 {
 	char *copy = xcheck(strdup(value)), *cursor = copy, *item;
-	bool found = false;
+	bool found = is_quoted(value);
 
 	while (!found && (item = value_next_item(&cursor))) {
-		size_t length = strlen(item);
-
-		found = length > 1 && strchr("\"'", *item) && item[length - 1] == *item;
+		found = is_quoted(item);
+		if (found)
+			field->line = ini_entry_line(field->entry, (size_t)(item - copy));
 	}
 	free(copy);
 	return found;
@@ -297,7 +310,10 @@ static bool report_quotes(struct config_field *field, const char *value)
 			*out++ = *value;
 	}
 	*out = '\0';
-	config_field_error(field, "a value has no quotes: write `%s = %s`", field->name, plain);
+	if (field->entry->continuation_count)
+		config_field_error(field, "a value has no quotes: remove all quotes from the list");
+	else
+		config_field_error(field, "a value has no quotes: write `%s = %s`", field->name, plain);
 	free(plain);
 	return false;
 }
@@ -310,9 +326,9 @@ bool config_key_set(struct config_field *field, enum section_kind section, const
 		return report_unknown_key(field, section, value);
 	if (!*value)
 		return config_field_error(field, "the value is missing: write %s", key->expected);
-	if (key->set != set_payload && has_quotes(value))
+	if (key->set != set_payload && has_quotes(field, value))
 		return report_quotes(field, value);
 	if (key->set(field, value))
 		return true;
-	return field->reported ? false : config_field_error(field, "`%s` is not valid: write %s", value, key->expected);
+	return field->reported ? false : config_field_invalid(field, value);
 }

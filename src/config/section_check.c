@@ -22,9 +22,10 @@ bool section_intends(const struct section_check *check, enum section_kind kind, 
 	for (size_t i = 0; i < check->file->entry_count; i++) {
 		const struct ini_entry *entry = &check->file->entries[i];
 		const char *synonym = config_key_synonym(kind, entry->key);
+		size_t length = entry->colon ? strcspn(entry->key, " \t") : strlen(entry->key);
 
-		if (entry->section == check->section &&
-		    (!strcmp(entry->key, key) || (synonym && !strcmp(synonym, key))))
+		if (entry->section == check->section && ((strlen(key) == length && !strncmp(entry->key, key, length)) ||
+							 (synonym && !strcmp(synonym, key))))
 			return true;
 	}
 	return false;
@@ -48,6 +49,15 @@ void section_error(const struct section_check *check, const char *key, const cha
 
 	va_start(arguments, format);
 	section_report(check, check->errors, key, format, arguments);
+	va_end(arguments);
+}
+
+void section_error_at(const struct section_check *check, unsigned line, const char *key, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	diagnostics_add_entry(check->errors, line, check->file->sections[check->section].name, key, format, arguments);
 	va_end(arguments);
 }
 

@@ -24,15 +24,19 @@ const struct ini_entry *section_entry(const struct section_check *check, const c
 /* Returns whether the section has the key with a value that was not rejected. */
 bool section_accepts(const struct section_check *check, const char *key);
 
-/* Returns whether the section sets the key, or sets it by the name that other programs use, which is an error already.
- */
+/* Returns whether the section sets the key, or sets it in a way that is an error already: by the name that other
+ * programs use, or without the `=`. */
 bool section_intends(const struct section_check *check, enum section_kind kind, const char *key);
 
 /* Adds an error with the line of the key, or the line of the section if the key is missing. */
 void section_error(const struct section_check *check, const char *key, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Adds a warning in the same way. If key is NULL, the warning is about the whole section. */
+/* Adds an error with this line, for an item of a list. */
+void section_error_at(const struct section_check *check, unsigned line, const char *key, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* Adds a warning in the same way as section_error(). If key is NULL, the warning is about the whole section. */
 void section_warning(const struct section_check *check, const char *key, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -25,17 +25,24 @@ bool config_field_each_item(struct config_field *field, const char *value,
 			    bool (*add_item)(struct config_field *field, char *item))
 {
 	char *copy = xcheck(strdup(value)), *cursor = copy, *item;
-	bool valid = true, empty = false;
+	size_t skipped = field->entry->value ? (size_t)(value - field->entry->value) : 0;
+	bool valid = true;
 
 	while ((item = value_next_item(&cursor))) {
+		field->line = ini_entry_line(field->entry, skipped + (size_t)(item - copy));
 		if (*item)
 			valid &= add_item(field, item);
-		else if (!empty)
-			valid = config_field_error(field, "`%s` has an empty item: remove a comma", value);
-		empty |= !*item;
+		else
+			valid = config_field_error(field, "the list has an empty item: remove a comma");
 	}
+	field->line = field->entry->line;
 	free(copy);
 	return valid;
+}
+
+bool config_field_invalid(struct config_field *field, const char *text)
+{
+	return config_field_error(field, "`%s` is not valid: write %s", text, field->key->expected);
 }
 
 void *config_array_append(void *array, size_t *count, size_t size)
@@ -125,7 +132,7 @@ bool set_target(struct config_field *field, const char *value)
 bool config_field_charset(struct config_field *field, const char *name)
 {
 	if (!codec_is_known(name))
-		return config_field_error(field, "unknown charset `%s`: `iconv -l` lists the charsets", name);
+		return config_field_error(field, "unknown charset `%s`: write one that `iconv -l` lists", name);
 	return codec_is_installed(name) ||
 	       config_field_error(field, "this system cannot convert `%s`: " CODEC_INSTALL_HINT, name);
 }

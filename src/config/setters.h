@@ -12,8 +12,12 @@
 /* Adds an error about the value of the field. Always returns false. */
 bool config_field_error(struct config_field *field, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Calls add_item() for every item of a comma-separated list, even after an error, so that all errors are reported. Adds
- * an error for empty items. Returns whether all items are valid. add_item() may modify the item. */
+/* Adds the generic error about a value or an item of a list. Always returns false. */
+bool config_field_invalid(struct config_field *field, const char *text);
+
+/* Calls add_item() for every item of a comma-separated list, even after an error, so that all errors are reported. The
+ * list may span many lines, so field->line is the line of the item during the call. Adds an error for empty items.
+ * Returns whether all items are valid. add_item() may modify the item. value is the value of the entry or its end. */
 bool config_field_each_item(struct config_field *field, const char *value,
 			    bool (*add_item)(struct config_field *field, char *item));
 
@@ -21,8 +25,8 @@ bool config_field_each_item(struct config_field *field, const char *value,
  * array. The array was grown only by this function, and moves. */
 void *config_array_append(void *array, size_t *count, size_t size);
 
-/* Adds an error about an IPv4-mapped IPv6 address. Always returns false. */
-bool config_field_v4_mapped(struct config_field *field, const char *text);
+/* Adds an error about an IPv4-mapped IPv6 address. text is as in the file. Always returns false. */
+bool config_field_v4_mapped(struct config_field *field, const char *text, const struct address *address);
 
 /* Returns whether the charset can be used; if not, adds an error. */
 bool config_field_charset(struct config_field *field, const char *name);

@@ -10,9 +10,15 @@
 #include "build_config.h"
 #include "config/values.h"
 
-bool config_field_v4_mapped(struct config_field *field, const char *text)
+bool config_field_v4_mapped(struct config_field *field, const char *text, const struct address *address)
 {
-	return config_field_error(field, "`%s` is an IPv4-mapped IPv6 address: write the IPv4 address", text);
+	struct address v4 = {.length = sizeof(v4.v4), .v4 = {.sin_family = AF_INET}};
+	char fix[ADDRESS_TEXT_MAX];
+
+	v4.v4.sin_addr = address_mapped_v4(&address->v6.sin6_addr);
+	address_set_port(&v4, address_port(address));
+	return config_field_error(field, "`%s` is an IPv4-mapped IPv6 address: write %s", text,
+				  address_format(&v4, fix));
 }
 
 /* --- [http] --- */
@@ -31,10 +37,12 @@ static bool lacks_host(const char *value)
 
 static bool report_open_to_all(struct config_field *field, const char *value)
 {
+	const char *colon = strrchr(value, ':');
+
 	return config_field_error(field,
 				  "`%s` shows the names and addresses of listeners and peers to every host: write one "
-				  "address, such as 127.0.0.1:9100",
-				  value);
+				  "address, such as 127.0.0.1:%s",
+				  value, colon ? colon + 1 : value);
 }
 
 static bool parse_http_address(struct config_field *field, const char *value, struct address *address)
@@ -46,14 +54,16 @@ static bool parse_http_address(struct config_field *field, const char *value, st
 	if (address_parse(address, value))
 		return config_field_error(field, "`%s`: %s", value, address_error_text(value, false, fault));
 	if (address_is_v4_mapped(address))
-		return config_field_v4_mapped(field, value);
+		return config_field_v4_mapped(field, value, address);
 	if (address_is_wildcard(address))
 		return report_open_to_all(field, value);
 	if (address_is_multicast(address))
-		return config_field_error(field, "`%s` is a multicast group: write an address of this host", value);
+		return config_field_error(
+			field, "`%s` is a multicast group: write an address of this host, such as 127.0.0.1:%u", value,
+			address_port(address));
 	if (address_lacks_zone(address))
-		return config_field_error(field, "`%s` is link-local: write its interface, as in [fe80::1%%eth0]:9100",
-					  value);
+		return config_field_error(field, "`%s` is link-local: write its interface, as in %.*s%%eth0%s", value,
+					  (int)strcspn(value, "]"), value, strchr(value, ']'));
 	return true;
 }
 
@@ -132,11 +142,13 @@ static bool add_systemd_bind(struct config_field *field, const char *item)
 	const char *name = item + 3;
 
 	if (!systemd_is_built_in())
-		return config_field_error(field, "`%s`: this udprelayd is built without systemd: write an address",
+		return config_field_error(field, "`%s` needs a udprelayd that is built with systemd: write an address",
 					  item);
 	if (!is_fd_name(name))
 		return config_field_error(
-			field, "`%s`: write fd:NAME, with the FileDescriptorName= of the .socket unit", item);
+			field,
+			"`%s` does not name a socket: write fd:NAME, with the FileDescriptorName= of the .socket unit",
+			item);
 	append_bind(field->listener, (struct bind_config){.line = field->line, .fd_name = xcheck(strdup(name))}, item);
 	return true;
 }
@@ -156,7 +168,7 @@ static bool add_listener_address(struct config_field *field, char *item)
 		return config_field_error(field, "`%s`: %s", item, address_error_text(item, false, fault));
 	}
 	if (address_is_v4_mapped(&bind.address))
-		return config_field_v4_mapped(field, item);
+		return config_field_v4_mapped(field, item, &bind.address);
 	append_bind(field->listener, bind, item);
 	return true;
 }
@@ -175,7 +187,7 @@ bool set_interface(struct config_field *field, const char *value)
 static bool add_multicast_group(struct config_field *field, char *item)
 {
 	struct listener_config *listener = field->listener;
-	struct multicast_config group = {0};
+	struct multicast_config group = {.line = field->line};
 	char *zone = strchr(item, '%');
 
 	if (zone)
@@ -187,7 +199,7 @@ static bool add_multicast_group(struct config_field *field, char *item)
 			"after it if needed",
 			item);
 	if (zone && !value_interface(zone, group.interface))
-		return config_field_error(field, "`%s` is not the name of an interface: `ip link` lists the interfaces",
+		return config_field_error(field, "`%s` is not the name of an interface: write one that `ip link` lists",
 					  zone);
 	for (size_t i = 0; i < listener->group_count; i++) {
 		const struct multicast_config *other = &listener->groups[i];
@@ -203,19 +215,18 @@ static bool add_multicast_group(struct config_field *field, char *item)
 
 bool set_multicast(struct config_field *field, const char *value)
 {
-	field->listener->multicast_line = field->line;
 	return config_field_each_item(field, value, add_multicast_group);
+}
+
+static bool add_refused_ports(struct config_field *field, char *item)
+{
+	return value_ports(item, field->listener->refuse_source_ports) || config_field_invalid(field, item);
 }
 
 bool set_refuse_source_ports(struct config_field *field, const char *value)
 {
-	struct port_set set = {0};
-
-	if (strcasecmp(value, "none") && !value_ports(value, &set))
-		return false;
-	field->listener->refuse_source_ports = xcheck(malloc(sizeof(set)));
-	*field->listener->refuse_source_ports = set;
-	return true;
+	field->listener->refuse_source_ports = xcheck(calloc(1, sizeof(*field->listener->refuse_source_ports)));
+	return !strcasecmp(value, "none") || config_field_each_item(field, value, add_refused_ports);
 }
 
 /* The prefixes of a list while it is read. */
@@ -224,13 +235,12 @@ struct prefix_list {
 	size_t count;
 };
 
-static bool add_prefix(struct config_field *field, struct prefix_list *list, const char *item)
+static bool add_prefix(struct config_field *field, char *item)
 {
+	struct prefix_list *list = field->list;
 	char fault[PREFIX_FAULT_MAX];
 	struct prefix prefix;
 
-	if (!*item)
-		return config_field_error(field, "the list has an empty item: remove a comma");
 	if (!prefix_parse(&prefix, item, fault))
 		return config_field_error(field, "`%s`: %s", item, fault);
 	prefix.line = field->line;
@@ -238,22 +248,16 @@ static bool add_prefix(struct config_field *field, struct prefix_list *list, con
 	return true;
 }
 
-/* The list may span many lines, so an error names the line of the item and not the line of the key. */
 bool set_prefixes(struct config_field *field, const char *value)
 {
 	struct prefix_set **set = (void *)((char *)field->listener + field->key->offset);
-	char *copy = xcheck(strdup(value)), *cursor = copy, *item;
 	struct prefix_list list = {0};
-	bool valid = true;
+	bool valid;
 
-	while ((item = value_next_item(&cursor))) {
-		field->line = ini_entry_line(field->entry, (size_t)(item - copy));
-		valid &= add_prefix(field, &list, item);
-	}
-	field->line = field->entry->line;
+	field->list = &list;
+	valid = config_field_each_item(field, value, add_prefix);
 	if (valid)
 		*set = prefix_set_create(list.prefixes, list.count);
 	free(list.prefixes);
-	free(copy);
 	return valid;
 }

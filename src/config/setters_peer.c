@@ -37,7 +37,7 @@ static bool is_literal_destination(struct config_field *field, const struct addr
 	case DESTINATION_NOBODY:
 		return report_no_destination(field, value);
 	case DESTINATION_V4_MAPPED:
-		return config_field_v4_mapped(field, value);
+		return config_field_v4_mapped(field, value, address);
 	case DESTINATION_BROADCAST:
 		return config_field_error(
 			field, "`%s` is a broadcast address, which reaches every host: write the address of one host",
@@ -66,7 +66,8 @@ static bool parse_peer_address(struct config_field *field, struct peer_config *p
 		return false;
 	}
 	if (peer->address.any.sa_family != AF_UNIX && !address_port(&peer->address))
-		return config_field_error(field, "`%s` has port 0: write the port of the peer", value);
+		return config_field_error(field, "`%s` has port 0: write %.*s:PORT", value,
+					  (int)(strrchr(value, ':') - value), value);
 	peer->address_text = xcheck(strdup(value));
 	return true;
 }
@@ -83,7 +84,7 @@ bool set_peer_encoding(struct config_field *field, const char *value)
 	if (!strcasecmp(value, "hex"))
 		return config_field_error(field, "`hex` is only for the log: write a charset, or remove this line");
 	if (strchr(value, ','))
-		return config_field_error(field, "`%s` is a list: write one charset", value);
+		return config_field_error(field, "`%s` is a list: write one charset of it", value);
 	if (!config_field_charset(field, value))
 		return false;
 	field->peer->encoding = xcheck(strdup(value));
@@ -225,19 +226,20 @@ static bool add_peer(struct config_field *field, const char *item, struct peer_c
 	return true;
 }
 
-/* Skips unknown names: config_validate() reports them. */
+/* All sections are created before their keys are read, so a name that is unknown now has no section. */
 static bool add_listener_peer(struct config_field *field, char *item)
 {
 	struct config *config = field->config;
 	size_t index = config_find_peer(config, item);
 	struct peer_config *peer = index < config->peer_count ? &config->peers[index] : NULL;
 
-	if (!peer && value_is_address(item)) {
+	if (!peer && !value_is_address(item))
+		return config_field_error(
+			field, "there is no peer `%s`: add a section [peer:%s], or write its address and port", item,
+			item);
+	if (!peer)
 		peer = find_or_add_listed_peer(field, item);
-		if (!peer)
-			return false;
-	}
-	return !peer || add_peer(field, item, peer);
+	return peer && add_peer(field, item, peer);
 }
 
 bool set_peers(struct config_field *field, const char *value)

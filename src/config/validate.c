@@ -1,6 +1,7 @@
 #include "config/validate.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -51,20 +52,24 @@ static bool receives_group(const struct listener_config *listener, const struct 
 	return false;
 }
 
-static void report_unreceived_group(const struct section_check *check, const struct address *group)
+static void report_unreceived_group(const struct section_check *check, const struct listener_config *listener,
+				    const struct multicast_config *multicast)
 {
-	char ip[INET6_ADDRSTRLEN];
+	struct address group = multicast->group;
+	char text[ADDRESS_TEXT_MAX], ip[INET6_ADDRSTRLEN];
+	bool v4 = group.any.sa_family == AF_INET, zone = multicast->interface[0];
 
-	if (group->any.sa_family == AF_INET) {
-		inet_ntop(AF_INET, &group->v4.sin_addr, ip, sizeof(ip));
-		section_error(check, "multicast",
-			      "no address of the listener receives `%s`: listen on `0.0.0.0:PORT` or `%s:PORT`", ip,
-			      ip);
-	} else {
-		inet_ntop(AF_INET6, &group->v6.sin6_addr, ip, sizeof(ip));
-		section_error(check, "multicast",
-			      "no address of the listener receives `%s`: listen on `[::]:PORT` or `[%s]:PORT`", ip, ip);
-	}
+	for (size_t i = 0; i < listener->bind_count && !address_port(&group); i++)
+		address_set_port(&group, address_port(&listener->binds[i].address));
+	inet_ntop(group.any.sa_family, v4 ? (void *)&group.v4.sin_addr : (void *)&group.v6.sin6_addr, ip, sizeof(ip));
+	if (v4)
+		snprintf(text, sizeof(text), "%s:%u", ip, address_port(&group));
+	else if (!zone && address_lacks_zone(&group))
+		snprintf(text, sizeof(text), "[::]:%u", address_port(&group));
+	else
+		snprintf(text, sizeof(text), "[%s%s%s]:%u", ip, zone ? "%" : "", multicast->interface,
+			 address_port(&group));
+	section_error(check, "address", "no address receives the multicast group `%s`: add `%s` to the list", ip, text);
 }
 
 /* interface and freebind apply before a socket is bound, and systemd has already bound the sockets of fd:NAME. */
@@ -99,34 +104,16 @@ static void check_network_keys(const struct section_check *check, const struct l
 		section_error(check, "deny", "unix: addresses have no prefixes: remove this line");
 	for (size_t i = 0; i < listener->group_count; i++) {
 		if (!receives_group(listener, &listener->groups[i].group))
-			report_unreceived_group(check, &listener->groups[i].group);
+			report_unreceived_group(check, listener, &listener->groups[i]);
 	}
 	for (size_t i = 0; i < listener->bind_count && !listener->interface[0]; i++) {
 		const struct bind_config *bind = &listener->binds[i];
 
 		if (address_lacks_zone(&bind->address))
-			section_error(check, "address",
-				      "`%s` is link-local: write its interface, as in [fe80::1%%eth0]:7788",
-				      bind->text);
+			section_error_at(check, bind->line, "address",
+					 "`%s` is link-local: write its interface, as in %.*s%%eth0%s", bind->text,
+					 (int)strcspn(bind->text, "]"), bind->text, strchr(bind->text, ']'));
 	}
-}
-
-/* Returns whether all peers that the key `peers` names exist. */
-static bool check_peer_names(const struct section_check *check)
-{
-	char *copy = xcheck(strdup(section_entry(check, "peers")->value)), *cursor = copy, *item;
-	bool valid = true;
-
-	while ((item = value_next_item(&cursor))) {
-		if (value_is_address(item) || config_find_peer(check->config, item) < check->config->peer_count)
-			continue;
-		section_error(check, "peers",
-			      "there is no peer `%s`: add a section [peer:%s], or write its address and port", item,
-			      item);
-		valid = false;
-	}
-	free(copy);
-	return valid;
 }
 
 /* A backup is used when the other peers are down, so a relay needs a peer that is not a backup. */
@@ -136,7 +123,11 @@ static void check_backups(const struct section_check *check, const struct listen
 		if (!listener->peers[i]->backup)
 			return;
 	}
-	section_error(check, "peers", "every peer is a backup: remove `backup = on` from one of them");
+	diagnostics_add(
+		check->errors, config_line(&listener->peers[0]->lines, "backup"),
+		"[peer:%s] backup: every peer of listener `%s` is a backup: remove this line, or that of another "
+		"peer",
+		listener->peers[0]->name, listener->name);
 }
 
 static bool peers_have_same_address(const struct peer_config *a, const struct peer_config *b)
@@ -161,8 +152,8 @@ static void warn_of_duplicate_peers(const struct section_check *check, const str
 			if (!peer->address_text || !other->address_text || !peers_have_same_address(peer, other))
 				continue;
 			section_warning(check, "peers",
-					"`%s` and `%s` have the same address, `%s`: it gets every datagram twice; "
-					"remove one of them",
+					"`%s` and `%s` have the same address, `%s`, which gets every datagram "
+					"twice: remove one of them",
 					other->name, peer->name, peer->address_text);
 			break;
 		}
@@ -182,7 +173,7 @@ static void check_listener_peers(const struct section_check *check, const struct
 		section_error(check, "peers",
 			      "only forward and relay send to peers: remove this line, or write `action = forward` "
 			      "or `action = relay`");
-	else if (section_accepts(check, "peers") && check_peer_names(check) && known && traits->has_sessions)
+	else if (section_accepts(check, "peers") && known && traits->has_sessions)
 		check_backups(check, listener);
 	if (known && traits->has_peers && !traits->has_sessions)
 		warn_of_duplicate_peers(check, listener);
@@ -202,8 +193,8 @@ static void check_action(const struct section_check *check, const struct listene
 		return;
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (section_accepts(check, keys[i]))
-			section_error(check, keys[i],
-				      "only a relay has sessions: remove this line, or write `action = relay`");
+			section_error(check, keys[i], "only a relay has sessions: remove this line%s",
+				      action_traits[listener->action].has_peers ? ", or write `action = relay`" : "");
 	}
 }
 
@@ -231,9 +222,9 @@ static void check_conversion(const struct section_check *check, const struct lis
 	for (size_t i = 0; hex && i < listener->peer_count; i++) {
 		if (listener->peers[i]->encoding)
 			section_error(check, "encoding",
-				      "`hex` is not a charset, but peer `%s` needs conversion to %s: remove `hex` from "
-				      "the list",
-				      listener->peers[i]->name, listener->peers[i]->encoding);
+				      "`hex` is not a charset, but peer `%s` needs conversion to %s: remove %s",
+				      listener->peers[i]->name, listener->peers[i]->encoding,
+				      listener->encoding_count == 1 ? "this line" : "`hex` from the list");
 	}
 }
 
@@ -263,13 +254,14 @@ static void report_conflict(const struct section_check *check, const struct bind
 			    const struct bind_config *other)
 {
 	if (owner)
-		section_error(check, "address", "`%s` is already used by listener `%s` (`%s`): choose another address",
-			      bind->text, owner, other->text);
+		section_error_at(check, bind->line, "address",
+				 "`%s` is already used by listener `%s` (`%s`): choose another address", bind->text,
+				 owner, other->text);
 	else if (!strcmp(bind->text, other->text))
-		section_error(check, "address", "`%s` is listed twice: remove one", bind->text);
+		section_error_at(check, bind->line, "address", "`%s` is listed twice: remove one", bind->text);
 	else
-		section_error(check, "address", "`%s` covers the same address as `%s`: remove one", bind->text,
-			      other->text);
+		section_error_at(check, bind->line, "address", "`%s` covers the same address as `%s`: remove one",
+				 bind->text, other->text);
 }
 
 /* Compares bind number i with the binds before it: those of earlier listeners and the earlier ones of this listener.

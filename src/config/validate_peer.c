@@ -82,15 +82,15 @@ static void report_loop(const struct section_check *check, const char *key, cons
 			const struct listener_config *listener, const struct bind_config *bind)
 {
 	if (address_is_wildcard(&bind->address))
-		section_error(check, key,
-			      "`%s` is our own listener `%s`, which receives on every address (`%s`): write another "
-			      "port, or write a single address into the listener",
-			      peer->address_text, listener->name, bind->text);
+		section_error_at(check, peer->line, key,
+				 "`%s` is our own listener `%s`, which receives on every address: write another port, "
+				 "or write a single address instead of `%s` into line %u",
+				 peer->address_text, listener->name, bind->text, bind->line);
 	else
-		section_error(check, key,
-			      "`%s` is our own listener `%s`, so datagrams would loop: write the address of another "
-			      "program",
-			      peer->address_text, listener->name);
+		section_error_at(check, peer->line, key,
+				 "`%s` is our own listener `%s`, so datagrams would loop: write the address of another "
+				 "program",
+				 peer->address_text, listener->name);
 }
 
 static void check_loop(const struct section_check *check, const char *key, const struct peer_config *peer)
@@ -122,8 +122,8 @@ static void check_health_timing(const struct section_check *check, const struct 
 		return;
 	section_error(check, timeout ? "check_timeout" : "check_interval",
 		      "check_timeout (%" PRIu64 "ms) is longer than check_interval (%" PRIu64
-		      "ms): lower check_timeout, or raise check_interval",
-		      peer->check.timeout_ms, peer->check.interval_ms);
+		      "ms): write `check_timeout = %" PRIu64 "ms`, or write `check_interval = %" PRIu64 "ms`",
+		      peer->check.timeout_ms, peer->check.interval_ms, peer->check.interval_ms, peer->check.timeout_ms);
 }
 
 /* Quotes are bytes of the datagram. */
@@ -151,7 +151,7 @@ static void check_health_keys(const struct section_check *check, const struct pe
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (section_accepts(check, keys[i]))
 			section_error(check, keys[i],
-				      "has no effect without `check = on`: write that, or remove this line");
+				      "has no effect without `check = on`: write it, or remove this line");
 	}
 }
 
@@ -195,8 +195,9 @@ static void warn_of_keys_without_effect(const struct section_check *check, const
 void config_validate_peer_address(const struct section_check *check, const char *key, const struct peer_config *peer)
 {
 	if (address_lacks_zone(&peer->address))
-		section_error(check, key, "`%s` is link-local: write its interface, as in [fe80::1%%eth0]:7788",
-			      peer->address_text);
+		section_error_at(check, peer->line, key, "`%s` is link-local: write its interface, as in %.*s%%eth0%s",
+				 peer->address_text, (int)strcspn(peer->address_text, "]"), peer->address_text,
+				 strchr(peer->address_text, ']'));
 	check_loop(check, key, peer);
 }
 

@@ -90,7 +90,7 @@ bool value_choice(const char *text, const char *const words[], unsigned *result)
 	return false;
 }
 
-/* Adds "PORT" or "PORT-PORT" to the set. Modifies the item. */
+/* As value_ports(). Modifies the text. */
 static bool add_ports(char *item, struct port_set *set)
 {
 	char *dash = strchr(item, '-');
@@ -108,18 +108,13 @@ static bool add_ports(char *item, struct port_set *set)
 	return true;
 }
 
-bool value_ports(const char *text, struct port_set *result)
+bool value_ports(const char *text, struct port_set *set)
 {
-	char *copy = xcheck(strdup(text)), *cursor = copy, *item;
-	struct port_set set = {0};
-	bool good = true;
+	char *copy = xcheck(strdup(text));
+	bool valid = add_ports(copy, set);
 
-	while (good && (item = value_next_item(&cursor)))
-		good = add_ports(item, &set);
 	free(copy);
-	if (good)
-		*result = set;
-	return good;
+	return valid;
 }
 
 bool value_interface(const char *text, char result[IF_NAMESIZE])

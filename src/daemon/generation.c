@@ -42,6 +42,27 @@ static int create_own_addresses(struct generation *generation)
 	return error;
 }
 
+/* Logs the error at the key that has the address: a listed peer is in the key `peers` of its first listener. */
+static void log_own_peer(const struct generation *generation, const struct peer_config *peer)
+{
+	const struct config *config = generation->config;
+	const char *section = "peer", *name = peer->name, *key = "address";
+
+	for (size_t l = config->listener_count; peer->listed && l--;) {
+		for (size_t i = 0; i < config->listeners[l].peer_count; i++) {
+			if (config->listeners[l].peers[i] != peer)
+				continue;
+			section = "listener";
+			name = config->listeners[l].name;
+			key = "peers";
+		}
+	}
+	log_error(generation->setup->log,
+		  "%s:%u: [%s:%s] %s: `%s` is one of our own listeners, so datagrams would loop: "
+		  "write the address of another program",
+		  config->path, peer->line, section, name, key, peer->address_text);
+}
+
 /* Rejects peers at our own addresses. Validation of the file cannot find them: they depend on the interfaces of this
  * host and on ports that the kernel chooses. */
 static int check_peer_addresses(const struct generation *generation)
@@ -54,10 +75,7 @@ static int check_peer_addresses(const struct generation *generation)
 
 		if (peer->host || !own_addresses_reaches_us(generation->own_addresses, &peer->address))
 			continue;
-		log_error(generation->setup->log,
-			  "%s:%u: peer %s: `%s` is one of our own listeners, so datagrams would loop: "
-			  "write the address of another program",
-			  config->path, peer->line, peer->name, peer->address_text);
+		log_own_peer(generation, peer);
 		error = -EINVAL;
 	}
 	return error;

@@ -78,7 +78,7 @@ static void check_listener_start(struct diagnostics *found, const struct listene
 				listener->name, listener->interface);
 	for (size_t i = 0; i < listener->group_count; i++) {
 		if (lacks_interface(listener->groups[i].interface))
-			diagnostics_add(found, listener->multicast_line,
+			diagnostics_add(found, listener->groups[i].line,
 					"[listener:%s] multicast: `%s`: " START_CHECK_FAILED BIND_ERROR_NO_INTERFACE,
 					listener->name, listener->groups[i].interface);
 	}

@@ -36,7 +36,7 @@ static const char *port_hint(bool stream, int error)
 	case EAFNOSUPPORT:
 		return "this system has no IPv6: write an IPv4 address";
 	default:
-		return "it cannot be bound";
+		return "it cannot be bound: choose another address";
 	}
 }
 
@@ -54,7 +54,7 @@ static const char *path_hint(int error)
 	case ENOENT:
 		return "the directory does not exist: create it";
 	default:
-		return "it cannot be bound";
+		return "it cannot be bound: choose another path";
 	}
 }
 
@@ -73,13 +73,13 @@ static const char *inherited_hint(int error)
 		return "its IPv6 socket also receives IPv4: write BindIPv6Only=ipv6-only into the .socket "
 		       "unit, and a ListenDatagram= for IPv4";
 	default:
-		return "it cannot be used";
+		return "it cannot be used: check the .socket unit, or write an address";
 	}
 }
 
 static const char *interface_hint(int error)
 {
-	return error == ENODEV ? BIND_ERROR_NO_INTERFACE : "it cannot be bound to";
+	return error == ENODEV ? BIND_ERROR_NO_INTERFACE : "it cannot be bound to: choose another interface";
 }
 
 static const char *group_hint(const struct multicast_config *group, int error)
@@ -87,7 +87,7 @@ static const char *group_hint(const struct multicast_config *group, int error)
 	if (error == ENODEV)
 		return group->interface[0] ? BIND_ERROR_NO_INTERFACE
 					   : "no route leads to the group: name an interface, as in GROUP%eth0";
-	return "it cannot be joined";
+	return "it cannot be joined: choose another group or interface";
 }
 
 /* setting is "KEY: VALUE". */
@@ -136,6 +136,5 @@ void bind_error_log_group(struct log *log, const struct config *config, const st
 							: (const void *)&group->group.v6.sin6_addr,
 		  ip, sizeof(ip));
 	snprintf(setting, sizeof(setting), "multicast: %s%s%s", ip, group->interface[0] ? "%" : "", group->interface);
-	log_bind_error(log, config, listener, listener->multicast_line, setting, group_hint(group, error->error),
-		       error);
+	log_bind_error(log, config, listener, group->line, setting, group_hint(group, error->error), error);
 }

@@ -53,8 +53,8 @@ class ConfigurationTest(harness.TestCase):
             file.write("[listener:a]\naddress = 127.0.0.1:0\naction = forward\npeers = b, c\n"
                        "[peer:b]\naddress = 127.0.0.9:7\n[peer:c]\naddress = 127.0.0.9:7\n")
         daemon.send_signal(harness.signal.SIGHUP)
-        daemon.await_line(r"warning: .*\.ini:4: \[listener:a\] peers: `b` and `c` have the same address, `127\.0\.0\.9:7`: "
-                          "it gets every datagram twice; remove one of them")
+        daemon.await_line(r"warning: .*\.ini:4: \[listener:a\] peers: `b` and `c` have the same address, `127\.0\.0\.9:7`, "
+                          "which gets every datagram twice: remove one of them")
         daemon.end()
 
     def test_peers_without_a_host_address(self):

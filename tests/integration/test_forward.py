@@ -214,7 +214,9 @@ class UnixPeerTest(harness.TestCase):
         inside, around = (os.path.join(self.directory.name, path) for path in ("in", "link/in"))
         said = self.refused(f"[listener:a]\naddress = unix:{inside}\naction = forward\npeers = p\n"
                             f"[peer:p]\naddress = unix:{around}\n", 1)
-        self.assertRegex(said, r":6: peer p: .* is one of our own listeners")
+        self.assertRegex(said, r":6: \[peer:p\] address: .* is one of our own listeners, .*: write the address of another program")
+        said = self.refused(f"[listener:a]\naddress = unix:{inside}\naction = forward\npeers = 192.0.2.1:9,\n unix:{around}\n", 1)
+        self.assertRegex(said, rf":5: \[listener:a\] peers: `unix:{around}` is one of our own listeners, .*: write the address")
 
     def test_a_slow_receiver_gets_everything(self):
         """While it is slow, reading pauses. All datagrams that were read arrive."""

@@ -78,7 +78,13 @@ class StartTest(harness.TestCase):
 
     def test_interface(self):
         self.assert_cannot_start(LISTENER + "interface = absent0\n", r":4: \[listener:a\] interface: `?absent0`?: "
-                                 "%sno such interface: `ip link` lists the interfaces", 69)
+                                 "%sno such interface: write one that `ip link` lists", 69)
+
+    def test_interface_of_a_group(self):
+        """The line is that of the group."""
+        self.assert_cannot_start(LISTENER.replace("127.0.0.1", "*") + "multicast = 239.1.2.3%lo,\n  239.1.2.4%absent0\n",
+                                 r":5: \[listener:a\] multicast: `?(239\.1\.2\.4%%)?absent0`?: %sno such interface: "
+                                 "write one that `ip link` lists", 69)
 
     def test_log_directory(self):
         self.assert_cannot_start(LISTENER + "[datagram_log]\ntarget = /nonexistent/datagrams\n",

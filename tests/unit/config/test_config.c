@@ -55,12 +55,14 @@ static void listeners_and_peers_keep_file_order(void **state)
 static void unknown_sections_are_rejected(void **state)
 {
 	(void)state;
-	refused(ECHO "[listner:x]\n", "4: [listner:x]: unknown section: did you mean [listener:NAME]?");
-	refused(ECHO "[Log]\n", "4: [Log]: unknown section: did you mean [log]?");
-	refused(ECHO "[log:x]\n", "4: [log:x]: unknown section: did you mean [log]?");
-	refused(ECHO "[peer]\n", "4: [peer]: unknown section: did you mean [peer:NAME]?");
-	refused(ECHO "[foo]\n", "4: [foo]: unknown section: write udprelayd, log, ");
-	refused(ECHO "[statistics]\n", "4: [statistics]: unknown section: write udprelayd, log, ");
+	refused(ECHO "[listner:x]\n", "4: [listner:x]: unknown section: did you mean `[listener:x]`?");
+	refused(ECHO "[Log]\n", "4: [Log]: unknown section: did you mean `[log]`?");
+	refused(ECHO "[log:x]\n", "4: [log:x]: unknown section: did you mean `[log]`?");
+	refused(ECHO "[peer]\n", "4: [peer]: unknown section: did you mean `[peer:NAME]`?");
+	refused("[listner:x]\n", "1: [listner:x]: unknown section: did you mean `[listener:x]`?");
+	refused("[peer]\n", " no listener is configured: ", "1: [peer]: unknown section: ");
+	refused(ECHO "[foo]\n", "4: [foo]: unknown section: write [udprelayd], [log], ");
+	refused(ECHO "[statistics]\n", "4: [statistics]: unknown section: write [udprelayd], [log], ");
 	refused(ECHO "[]\n", "4: []: unknown section");
 }
 
@@ -158,7 +160,7 @@ static void all_errors_are_reported_in_line_order(void **state)
 		"[udprelayd]\nworkers = 0\n",
 		"2: [log] level: `loud` is not valid: write error, warning, notice, info or debug",
 		"4: [listener:a] address: `1.2.3:5`: ",
-		"4: [listener:a] address: `*:1, 1.2.3:5, , *:99999` has an empty item: remove a comma",
+		"4: [listener:a] address: the list has an empty item: remove a comma",
 		"4: [listener:a] address: `*:99999`: ", "6: [listener:a] log: ", "7: [peer:p] address: missing",
 		"8: [peer:p] weight: ", "9: [peer:p]: `nonsense` is neither",
 		"11: [udprelayd] workers: `0` is not valid: write auto, or a number from 1 to 256");

@@ -262,7 +262,7 @@ static void malformed_sections_are_reported(void **state)
 
 	read_text(f, "[a\nk = 1\n[b] c\nl = 2\n[c ;]\n");
 	assert_int_equal(f->diagnostics.count, 3);
-	assert_error(f, 0, 1, "[a]: the `]` after the section name is missing: write [name]");
+	assert_error(f, 0, 1, "[a]: the `]` after the section name is missing: write [a]");
 	assert_error(f, 1, 3, "[b]: unexpected `c` after the section name");
 	assert_error(f, 2, 5, "[c]: the `]` after the section name is missing");
 	assert_entry(f, 0, "a", "k", "1", 2);
@@ -289,7 +289,8 @@ static void entries_need_section_and_key(void **state)
 
 	read_text(f, "k = 1,\n2\n[a]\n= 3,\n4\n: 5\nl ; = 6\n");
 	assert_int_equal(f->diagnostics.count, 4);
-	assert_error(f, 0, 1, "k: the key is not in a section: write [udprelayd]");
+	assert_error(f, 0, 1,
+		     "k: the key is not in a section: write the name of its section above it, such as [udprelayd]");
 	assert_error(f, 1, 4, "[a]: the key before `=`");
 	assert_error(f, 2, 6, "[a]: the key before `:`");
 	assert_error(f, 3, 7, "[a]: `l` is neither");
@@ -374,10 +375,10 @@ static void read_errors_are_reported(void **state)
 	int reads = 0;
 	FILE *in = fopencookie(&reads, "r", (cookie_io_functions_t){.read = fail_to_read});
 
-	ini_file_read(&f->file, in, &f->diagnostics);
+	assert_false(ini_file_read(&f->file, in, &f->diagnostics));
 	fclose(in);
 	assert_int_equal(f->diagnostics.count, 1);
-	assert_error(f, 0, 0, "reading failed after line 1: Input/output error");
+	assert_error(f, 0, 0, "reading failed after line 1: Input/output error: name a file that can be read");
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -170,7 +170,9 @@ static void guard_keys(void **state)
 			      port_set_has(listener(c)->refuse_source_ports, 65535) &&
 			      !port_set_has(listener(c)->refuse_source_ports, 103) &&
 			      !port_set_has(listener(c)->refuse_source_ports, 7788));
-	assert_rejected(ECHO, "refuse_source_ports", "65536|2-1|1-|-1|a|1,|1;2", "[listener:e] refuse_source_ports: `");
+	assert_rejected(ECHO, "refuse_source_ports", "65536|2-1|1-|-1|a|1;2", "[listener:e] refuse_source_ports: `");
+	assert_rejected(ECHO, "refuse_source_ports", "1,|,1|1,,2",
+			"[listener:e] refuse_source_ports: the list has an empty");
 }
 
 static void peer_encoding_and_resolve_interval(void **state)
@@ -301,7 +303,7 @@ static void check_payloads_as_hex(void **state)
 	assert_rejected(CHECKED, "check_send", "hex:|hex: ; 00",
 			"[peer:p] check_send: the bytes after `hex:` are missing: write some, such as `hex: 00 ff`");
 	assert_rejected(CHECKED, "check_send", "hex:00,,01|hex: 00,,01",
-			"[peer:p] check_send: `00,,01` has an empty item");
+			"[peer:p] check_send: the list has an empty item");
 }
 
 /* Returns a configuration in which check_send has `count` lines of 64 bytes each, and then `last`. The caller frees it.

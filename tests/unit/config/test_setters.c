@@ -51,7 +51,7 @@ static void empty_items_give_one_error(void **state)
 	assert_false(config_field_each_item(&f->field, "a,,b,,", reject_even_length));
 	assert_int_equal(f->field.number, 2);
 	assert_int_equal(f->diagnostics.count, 1);
-	assert_error(f, 0, 7, "`a,,b,,` has an empty item: remove a comma");
+	assert_error(f, 0, 7, "the list has an empty item: remove a comma");
 }
 
 static void appended_elements_are_zero_and_kept(void **state)
@@ -159,7 +159,7 @@ static void zone_of_a_group_is_optional(void **state)
 	assert_int_equal(f->listener.group_count, 2);
 	assert_string_equal(f->listener.groups[0].interface, "");
 	assert_string_equal(f->listener.groups[1].interface, "eth0");
-	assert_int_equal(f->listener.multicast_line, 7);
+	assert_int_equal(f->listener.groups[1].line, 7);
 	assert_false(set_multicast(&f->field, "ff02::1%eth0"));
 	assert_error(f, 0, 7, "`ff02::1%eth0` is listed twice");
 }

@@ -25,7 +25,8 @@ static void listener_addresses(void **state)
 	assert_int_equal(address_port(&binds[2].address), 0);
 	assert_string_equal(binds[3].text, "unix:/run/x");
 	assert_string_equal(binds[3].address.local.sun_path, "/run/x");
-	assert_int_equal(binds[3].line, 3);
+	assert_int_equal(binds[1].line, 3);
+	assert_int_equal(binds[3].line, 4);
 	config_destroy(config);
 	assert_rejected(
 		"[listener:e]\naction = sink\n", "address",
@@ -34,7 +35,7 @@ static void listener_addresses(void **state)
 	assert_rejected("[listener:e]\naction = sink\n", "address", "[::ffff:192.0.2.1]:1",
 			"[listener:e] address: `[::ffff:192.0.2.1]:1` is an IPv4-mapped IPv6 address");
 	assert_rejected("[listener:e]\naction = sink\n", "address", ",|*:1,|,*:1|*:1,,*:2|*:1,,,*:2",
-			"[listener:e] address: `");
+			"[listener:e] address: the list has an empty item: remove a comma");
 	assert_rejected("[listener:e]\naction = sink\n", "address", "localhost:1",
 			"[listener:e] address: `localhost:1`: names are not accepted here: write an IP address");
 	assert_rejected("[listener:e]\naction = sink\n", "address", "::1:77",
@@ -59,8 +60,9 @@ static void systemd_sockets(void **state)
 	config_destroy(config);
 	assert_rejected("[listener:e]\naction = sink\n", "address", "fd:|fd:a b|fd:a:b|fd:\xc3\xa4",
 			"[listener:e] address: `");
-	assert_rejected("[listener:e]\naction = sink\n", "address",
-			"fd:", "[listener:e] address: `fd:`: write fd:NAME, with the FileDescriptorName= of");
+	assert_rejected(
+		"[listener:e]\naction = sink\n", "address", "fd:",
+		"[listener:e] address: `fd:` does not name a socket: write fd:NAME, with the FileDescriptorName= of");
 	assert_rejected("[listener:e]\naction = sink\n", "address", "fd:a, fd:a",
 			"[listener:e] address: `fd:a` is listed twice: remove one");
 	assert_rejected(

@@ -105,13 +105,17 @@ static void unknown_peers_are_left_to_validation(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_true(set_peers(&f->field, "b, unknown, a"));
+	assert_true(set_peers(&f->field, "b, a"));
 	assert_int_equal(f->diagnostics.count, 0);
 	assert_int_equal(f->listener.peer_count, 2);
 	assert_ptr_equal(f->listener.peers[0], &f->peers[1]);
 	assert_ptr_equal(f->listener.peers[1], &f->peers[0]);
 	assert_false(set_peers(&f->field, "a"));
 	assert_error(f, 0, 7, "`a` is listed twice: remove one");
+	assert_false(set_peers(&f->field, "x, 192.0.2.1, y"));
+	assert_error(f, 1, 7, "there is no peer `x`: add a section [peer:x], or write its address and port");
+	assert_error(f, 2, 7, "`192.0.2.1`: the port is missing: write 192.0.2.1:PORT");
+	assert_error(f, 3, 7, "there is no peer `y`: ");
 	assert_int_equal(f->listener.peer_count, 2);
 }
 
@@ -133,7 +137,7 @@ static void addresses_in_the_list_become_peers(void **state)
 		assert_string_equal(listed->name, names[i]);
 		assert_ptr_equal(listed, &config->peers[listed->index]);
 		assert_int_equal(listed->listed, i != 1);
-		assert_int_equal(config_line(&listed->lines, "address"), i == 1 ? 7 : 4);
+		assert_int_equal(config_line(&listed->lines, "address"), i == 1 ? 7 : i == 4 ? 5 : 4);
 		assert_int_equal(listed->weight, 1);
 	}
 	assert_string_equal(listener(config)->peers[3]->host, "host.example");
@@ -169,9 +173,10 @@ static void wrong_addresses_in_the_list(void **state)
 			"[listener:e] peers: `");
 	assert_rejected(FORWARD, "peers", name, "[listener:e] peers: `b.aaaa");
 	assert_rejected(FORWARD, "peers", "[fe80::1]:5", "[listener:e] peers: `[fe80::1]:5` is link-local: write its ");
-	assert_rejected(FORWARD, "peers", "127.0.0.1:7788, 192.0.2.1:5",
-			"[listener:e] peers: `127.0.0.1:7788` is our own listener `e`, which receives on every address "
-			"(`*:7788`): write another port, or write a single address into the listener");
+	assert_rejected(
+		FORWARD, "peers", "127.0.0.1:7788, 192.0.2.1:5",
+		"[listener:e] peers: `127.0.0.1:7788` is our own listener `e`, which receives on every address: "
+		"write another port, or write a single address instead of `*:7788` into line 2");
 }
 
 int main(void)

@@ -155,21 +155,25 @@ static void assert_warnings(const char *text, const char *warnings)
 static void peers_with_one_address_are_warned_of(void **state)
 {
 	(void)state;
-	assert_warnings(PEERS_OF("forward", "192.0.2.1:9", "192.0.2.1:9"),
-			"t.ini:4: [listener:a] peers: `p` and `q` have the same address, `192.0.2.1:9`: it gets every "
-			"datagram twice; remove one of them\n");
-	assert_warnings(PEERS_OF("forward", "[2001:db8::1]:9", "[2001:db8:0::1]:9"),
-			"t.ini:4: [listener:a] peers: `p` and `q` have the same address, `[2001:db8:0::1]:9`: it gets "
-			"every datagram twice; remove one of them\n");
-	assert_warnings(PEERS_OF("forward", "host.test:9", "HOST.test:9"),
-			"t.ini:4: [listener:a] peers: `p` and `q` have the same address, `HOST.test:9`: it gets every "
-			"datagram twice; remove one of them\n");
-	assert_warnings(PEERS_OF("forward", "localhost:9", "127.0.0.1:9"),
-			"t.ini:4: [listener:a] peers: `p` and `q` have the same address, `127.0.0.1:9`: it gets every "
-			"datagram twice; remove one of them\n");
+	assert_warnings(
+		PEERS_OF("forward", "192.0.2.1:9", "192.0.2.1:9"),
+		"t.ini:4: [listener:a] peers: `p` and `q` have the same address, `192.0.2.1:9`, which gets every "
+		"datagram twice: remove one of them\n");
+	assert_warnings(
+		PEERS_OF("forward", "[2001:db8::1]:9", "[2001:db8:0::1]:9"),
+		"t.ini:4: [listener:a] peers: `p` and `q` have the same address, `[2001:db8:0::1]:9`, which gets "
+		"every datagram twice: remove one of them\n");
+	assert_warnings(
+		PEERS_OF("forward", "host.test:9", "HOST.test:9"),
+		"t.ini:4: [listener:a] peers: `p` and `q` have the same address, `HOST.test:9`, which gets every "
+		"datagram twice: remove one of them\n");
+	assert_warnings(
+		PEERS_OF("forward", "localhost:9", "127.0.0.1:9"),
+		"t.ini:4: [listener:a] peers: `p` and `q` have the same address, `127.0.0.1:9`, which gets every "
+		"datagram twice: remove one of them\n");
 	assert_warnings(PEERS_OF("forward", "unix:/x", "unix:/x"),
-			"t.ini:4: [listener:a] peers: `p` and `q` have the same address, `unix:/x`: it gets every "
-			"datagram twice; remove one of them\n");
+			"t.ini:4: [listener:a] peers: `p` and `q` have the same address, `unix:/x`, which gets every "
+			"datagram twice: remove one of them\n");
 	assert_warnings(PEERS_OF("forward", "192.0.2.1:9", "192.0.2.1:10"), "");
 	assert_warnings(PEERS_OF("forward", "192.0.2.1:9", "host.test:9"), "");
 	assert_warnings(PEERS_OF("forward", "host.test:9", "host.test:10"), "");
@@ -220,6 +224,7 @@ static void peers_need_forward_or_relay(void **state)
 		"or "
 		"`action = relay`");
 	refused("[listener:a]\naddress = *:1\npeers = q\naction = sink\n",
+		"3: [listener:a] peers: there is no peer `q`: add a section [peer:q]",
 		"3: [listener:a] peers: only forward and relay send to peers: remove this line, or write `action = "
 		"forward` "
 		"or "
@@ -227,6 +232,8 @@ static void peers_need_forward_or_relay(void **state)
 	refused("[listener:a]\naddress = *:1\npeers = q, p, r\naction = forward\n[peer:p]\naddress = 192.0.2.1:9\n",
 		"3: [listener:a] peers: there is no peer `q`: add a section [peer:q]",
 		"3: [listener:a] peers: there is no peer `r`: add a section [peer:r]");
+	refused("[listener:a]\naddress = *:1\naction = relay\npeers =\n",
+		"4: [listener:a] peers: the value is missing: ");
 	refused("[listener:a]\naddress = *:1\npeers = q\naction = ech\n", "3: [listener:a] peers: there is no peer `q`",
 		"4: [listener:a] action: ");
 	refused("[listener:a]\naddress = *:1\naction = forward\n[peer:p]\naddress = 192.0.2.1:9\n",
@@ -248,9 +255,9 @@ static void relay_needs_a_peer_that_is_no_backup(void **state)
 	(void)state;
 	assert_accepted(RELAY("p, q", "", "backup = on"));
 	assert_accepted(RELAY("p, q", "backup = on", "backup = off"));
-	refused(RELAY("p, q", "backup = on", "backup = yes"),
-		"4: [listener:a] peers: every peer is a backup: remove `backup = on` from one of them");
-	refused(RELAY("q", "", "backup = on"), "4: [listener:a] peers: every peer is a backup: ");
+	refused(RELAY("p, q", "backup = on", "backup = yes"), "7: [peer:p] backup: every peer of listener `a` is a "
+							      "backup: remove this line, or that of another peer");
+	refused(RELAY("q", "", "backup = on"), "10: [peer:q] backup: every peer of listener `a` is a backup: ");
 	refused(RELAY("p, r", "backup = on", ""), "4: [listener:a] peers: there is no peer `r`: ");
 	refused(RELAY("p, p", "backup = on", ""), "4: [listener:a] peers: `p` is listed twice: ");
 	assert_accepted("[listener:a]\naddress = *:1\naction = forward\npeers = p\n"
@@ -265,15 +272,15 @@ static void session_keys_need_relay(void **state)
 	(void)state;
 	refused("[listener:a]\naddress = *:1\naction = echo\nbalance = random\nidle_timeout = 1s\n"
 		"max_sessions = 9\nresponses = 0\n",
-		"4: [listener:a] balance: only a relay has sessions: remove this line, or write `action = relay`",
-		"5: [listener:a] idle_timeout: only a relay has sessions: remove this line, or write `action = relay`",
-		"6: [listener:a] max_sessions: only a relay has sessions: remove this line, or write `action = relay`",
-		"7: [listener:a] responses: only a relay has sessions: remove this line, or write `action = relay`");
+		"4: [listener:a] balance: only a relay has sessions: remove this line",
+		"5: [listener:a] idle_timeout: only a relay has sessions: remove this line",
+		"6: [listener:a] max_sessions: only a relay has sessions: remove this line",
+		"7: [listener:a] responses: only a relay has sessions: remove this line");
 	refused("[listener:a]\naddress = *:1\nresponses = unlimited\naction = sink\n",
 		"3: [listener:a] responses: only a relay has sessions: ");
 	refused("[listener:a]\naddress = *:1\nbalance = hash\naction = forward\npeers = p\n"
 		"[peer:p]\naddress = 192.0.2.1:9\n",
-		"3: [listener:a] balance: only a relay has sessions: ");
+		"3: [listener:a] balance: only a relay has sessions: remove this line, or write `action = relay`");
 	refused("[listener:a]\naddress = *:1\nbalance = hash\naction = rely\n", "4: [listener:a] action: `rely` is");
 	refused("[listener:a]\naddress = *:1\nbalance = hash\n", "1: [listener:a] action: missing: ");
 	refused("[listener:a]\naddress = *:1\naction = echo\nbalance = hush\n", "4: [listener:a] balance: `hush` is");
@@ -289,12 +296,12 @@ static void check_keys_need_check(void **state)
 	(void)state;
 	refused(PEER("check_send = a\ncheck_expect = b\ncheck_interval = 9s\ncheck_timeout = 1s\ncheck_rise = 1\n"
 		     "check_fall = 1"),
-		"6: [peer:p] check_send: has no effect without `check = on`: write that, or remove this line",
-		"7: [peer:p] check_expect: has no effect without `check = on`: write that, or remove this line",
-		"8: [peer:p] check_interval: has no effect without `check = on`: write that, or remove this line",
-		"9: [peer:p] check_timeout: has no effect without `check = on`: write that, or remove this line",
-		"10: [peer:p] check_rise: has no effect without `check = on`: write that, or remove this line",
-		"11: [peer:p] check_fall: has no effect without `check = on`: write that, or remove this line");
+		"6: [peer:p] check_send: has no effect without `check = on`: write it, or remove this line",
+		"7: [peer:p] check_expect: has no effect without `check = on`: write it, or remove this line",
+		"8: [peer:p] check_interval: has no effect without `check = on`: write it, or remove this line",
+		"9: [peer:p] check_timeout: has no effect without `check = on`: write it, or remove this line",
+		"10: [peer:p] check_rise: has no effect without `check = on`: write it, or remove this line",
+		"11: [peer:p] check_fall: has no effect without `check = on`: write it, or remove this line");
 	refused(PEER("check = off\ncheck_rise = 1"), "7: [peer:p] check_rise: has no effect without `check = on`: ");
 	refused(PEER("check = of\ncheck_rise = 1"), "6: [peer:p] check: `of` is not valid");
 	refused(PEER("check_rise = 0"), "6: [peer:p] check_rise: `0` is not valid");
@@ -311,8 +318,8 @@ static void check_timeout_fits_into_interval(void **state)
 {
 	(void)state;
 	refused(PEER("check = on\ncheck_interval = 1s\ncheck_timeout = 1001ms"),
-		"8: [peer:p] check_timeout: check_timeout (1001ms) is longer than check_interval (1000ms): lower "
-		"check_timeout, or raise check_interval");
+		"8: [peer:p] check_timeout: check_timeout (1001ms) is longer than check_interval (1000ms): write "
+		"`check_timeout = 1000ms`, or write `check_interval = 1001ms`");
 	refused(PEER("check = on\ncheck_interval = 1s"),
 		"7: [peer:p] check_interval: check_timeout (2000ms) is longer than check_interval (1000ms): ");
 	refused(PEER("check = on\ncheck_timeout = 6s"),
@@ -330,10 +337,12 @@ static void hex_cannot_be_converted(void **state)
 	(void)state;
 	refused("[listener:a]\naddress = *:1\naction = forward\npeers = p, q\nencoding = utf-8, HEX\n"
 		"[peer:p]\naddress = 192.0.2.1:9\nencoding = gbk\n[peer:q]\naddress = 192.0.2.2:9\n",
-		"5: [listener:a] encoding: `hex` is not a charset, but peer `p` needs conversion to gbk");
+		"5: [listener:a] encoding: `hex` is not a charset, but peer `p` needs conversion to gbk: remove `hex` "
+		"from the list");
 	refused("[listener:a]\naddress = *:1\naction = relay\npeers = p\nencoding = hex\n"
 		"[peer:p]\naddress = 192.0.2.1:9\nencoding = gbk\n",
-		"5: [listener:a] encoding: `hex` is not a charset, but peer `p` needs conversion to gbk");
+		"5: [listener:a] encoding: `hex` is not a charset, but peer `p` needs conversion to gbk: remove this "
+		"line");
 	assert_accepted("[listener:a]\naddress = *:1\naction = forward\npeers = p\nencoding = utf-8, hex\n"
 			"[peer:p]\naddress = 192.0.2.1:9\n");
 }
@@ -344,14 +353,18 @@ static void network_keys_need_ip_addresses(void **state)
 	refused("[listener:a]\naddress = unix:/x\naction = sink\ninterface = eth0\n",
 		"4: [listener:a] interface: unix: addresses have no interface: remove this line");
 	refused("[listener:a]\naddress = 0.0.0.0:1\naction = sink\nmulticast = ff05::1\n",
-		"4: [listener:a] multicast: no address of the listener receives `ff05::1`: listen on `[::]:PORT` or "
-		"`[ff05::1]:PORT`");
+		"2: [listener:a] address: no address receives the multicast group `ff05::1`: add `[ff05::1]:1` to the "
+		"list");
+	refused("[listener:a]\naddress = 0.0.0.0:1\naction = sink\nmulticast = ff02::1\n",
+		"2: [listener:a] address: no address receives the multicast group `ff02::1`: add `[::]:1` to the list");
+	refused("[listener:a]\naddress = 0.0.0.0:1\naction = sink\nmulticast = ff02::1%eth0\n",
+		"2: [listener:a] address: no address receives the multicast group `ff02::1`: add `[ff02::1%eth0]:1` "
+		"to");
 	refused("[listener:a]\naddress = [::]:1\naction = sink\nmulticast = 239.1.1.1\n",
-		"4: [listener:a] multicast: no address of the listener receives `239.1.1.1`: listen on `0.0.0.0:PORT` "
-		"or "
-		"`239.1.1.1:PORT`");
+		"2: [listener:a] address: no address receives the multicast group `239.1.1.1`: add `239.1.1.1:1` to "
+		"the list");
 	refused("[listener:a]\naddress = 127.0.0.1:1, 239.1.1.2:1\naction = sink\nmulticast = 239.1.1.1%lo\n",
-		"4: [listener:a] multicast: no address of the listener receives `239.1.1.1`: ");
+		"2: [listener:a] address: no address receives the multicast group `239.1.1.1`: ");
 	assert_accepted("[listener:a]\naddress = *:1\naction = sink\nmulticast = 239.1.1.1, ff05::1\n");
 	assert_accepted("[listener:a]\naddress = 127.0.0.1:1, 239.1.1.1:2\naction = sink\nmulticast = 239.1.1.1%lo\n");
 	assert_accepted("[listener:a]\naddress = [::]:1\naction = sink\nmulticast = ff05::1\n");
@@ -390,8 +403,8 @@ static void link_local_addresses_need_an_interface(void **state)
 {
 	(void)state;
 	refused(AND_PEER("address = [fe80::1]:1", "[fe80::2]:1"),
-		"3: [listener:a] address: `[fe80::1]:1` is link-local: write its interface, as in [fe80::1%eth0]:7788",
-		"5: [peer:p] address: `[fe80::2]:1` is link-local");
+		"3: [listener:a] address: `[fe80::1]:1` is link-local: write its interface, as in [fe80::1%eth0]:1",
+		"5: [peer:p] address: `[fe80::2]:1` is link-local: write its interface, as in [fe80::2%eth0]:1");
 	assert_accepted(AND_PEER("address = [fe80::1%lo]:1", "[fe80::2%lo]:1"));
 	assert_accepted(AND_PEER("address = [fe80::1]:1\ninterface = eth0", "192.0.2.1:1"));
 }

@@ -110,13 +110,15 @@ static void choices(void **state)
 
 static void ports(void **state)
 {
-	static const char *const wrong[] = {"",   ",",     "1,",    "1,,2", "65536",   "2-1", "1-",
+	static const char *const right[] = {"7", "0", "100-163", "65535", "7"};
+	static const char *const wrong[] = {"",   ",",     "1,",    "1,2",  "65536",   "2-1", "1-",
 					    "-1", "1-2-3", "1 - 2", "http", "0-65536", "1;2"};
-	struct port_set set, before;
+	struct port_set set = {0}, before;
 	unsigned count = 0;
 
 	(void)state;
-	assert_true(value_ports("7, 0 ,100-163,65535,7", &set));
+	for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++)
+		assert_true(value_ports(right[i], &set));
 	for (unsigned port = 0; port < 65536; port++)
 		count += port_set_has(&set, (uint16_t)port);
 	assert_int_equal(count, 3 + 64);

@@ -43,7 +43,7 @@ static void test_hint_for_a_port(void **state)
 	assert_hint("192.0.2.1:53", false, EACCES, "set `user` in [udprelayd]");
 	assert_hint("192.0.2.1:53", false, EADDRNOTAVAIL, "freebind = on");
 	assert_hint("[2001:db8::1]:53", false, EAFNOSUPPORT, "no IPv6");
-	assert_hint("192.0.2.1:53", false, EINVAL, "it cannot be bound");
+	assert_hint("192.0.2.1:53", false, EINVAL, "it cannot be bound: choose another address");
 }
 
 /* The unit's PrivateUsers= makes a capability useless, so that the hint names a drop-in that changes both. */
@@ -77,12 +77,11 @@ static void test_hint_for_a_path(void **state)
 		assert_hint("unix:/run/x", stream, EACCES, "cannot write to the directory");
 		assert_hint("unix:/run/x", stream, EPERM, "cannot write to the directory");
 		assert_hint("unix:/run/x", stream, ENOENT, "create it");
-		assert_hint("unix:/run/x", stream, EINVAL, "it cannot be bound");
+		assert_hint("unix:/run/x", stream, EINVAL, "it cannot be bound: choose another path");
 	}
 }
 
-static const struct listener_config listener = {
-	.name = listener_name, .interface = "eth7", .interface_line = 8, .multicast_line = 9};
+static const struct listener_config listener = {.name = listener_name, .interface = "eth7", .interface_line = 8};
 
 static int set_up(void **state)
 {
@@ -132,8 +131,8 @@ static void test_message_for_a_device_names_the_interface(void **state)
 	struct socket_error error = {"SO_BINDTODEVICE", ENODEV};
 
 	bind_error_log(((struct log_capture *)*state)->log, &config, &listener, &bind, &error);
-	assert_message(*state, "error: t.ini:8: [listener:a] interface: eth7: no such interface: `ip link` "
-			       "lists the interfaces (SO_BINDTODEVICE: No such device)\n");
+	assert_message(*state, "error: t.ini:8: [listener:a] interface: eth7: no such interface: write one that `ip "
+			       "link` lists (SO_BINDTODEVICE: No such device)\n");
 }
 
 static void test_message_for_a_unit_names_its_setting(void **state)
@@ -147,13 +146,17 @@ static void test_message_for_a_unit_names_its_setting(void **state)
 	bind_error_log(capture->log, &config, &listener, &bind, &(struct socket_error){"IPV6_V6ONLY", EAFNOSUPPORT});
 	assert_int_equal(log_capture_count(capture, "BindIPv6Only=ipv6-only"), 1);
 	bind_error_log(capture->log, &config, &listener, &bind, &(struct socket_error){"fcntl", EMFILE});
-	assert_int_equal(log_capture_count(capture, "it cannot be used (fcntl: Too many open files)"), 1);
+	assert_int_equal(
+		log_capture_count(
+			capture,
+			"it cannot be used: check the .socket unit, or write an address (fcntl: Too many open files)"),
+		1);
 }
 
 static void test_message_for_a_group(void **state)
 {
 	struct log_capture *capture = *state;
-	struct multicast_config group = {.group = parse("239.1.2.3:0")};
+	struct multicast_config group = {.group = parse("239.1.2.3:0"), .line = 9};
 	struct socket_error error = {"MCAST_JOIN_GROUP", ENODEV};
 
 	bind_error_log_group(capture->log, &config, &listener, &group, &error);
@@ -164,7 +167,10 @@ static void test_message_for_a_group(void **state)
 	group.group = parse("[ff02::1234]:0");
 	error.error = ENOMEM;
 	bind_error_log_group(capture->log, &config, &listener, &group, &error);
-	assert_int_equal(log_capture_count(capture, "multicast: ff02::1234%eth7: it cannot be joined"), 1);
+	assert_int_equal(
+		log_capture_count(capture,
+				  "multicast: ff02::1234%eth7: it cannot be joined: choose another group or interface"),
+		1);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
