@@ -308,6 +308,29 @@ static const char *port_alone_fault(const char *digits, bool names, char fault[A
 	return fault;
 }
 
+/* For "192.0.2.1/514" and the like. Returns NULL for other texts. */
+static const char *separator_fault(const char *text, char fault[ADDRESS_ERROR_MAX])
+{
+	int length = (int)strcspn(text, "/# \t");
+	const char *port = text + length + strspn(text + length, "/# \t");
+
+	if (port == text + length || !*port || port[strspn(port, DIGITS)] || !length)
+		return NULL;
+	snprintf(fault, ADDRESS_ERROR_MAX, "a colon is missing before the port: write %.*s:%s", length, text, port);
+	return fault;
+}
+
+/* For "udp://192.0.2.1:514". Returns NULL for other texts. */
+static const char *scheme_fault(const char *text, char fault[ADDRESS_ERROR_MAX])
+{
+	const char *end = strstr(text, "://");
+
+	if (!end)
+		return NULL;
+	snprintf(fault, ADDRESS_ERROR_MAX, "an address has no `%.*s`: write %s", (int)(end + 3 - text), text, end + 3);
+	return fault;
+}
+
 static const char *describe_fault(const char *text, bool names, char fault[ADDRESS_ERROR_MAX])
 {
 	const char *colon = strchr(text, ':'), *digits = text + (text == colon), *fixed;
@@ -327,6 +350,11 @@ static const char *describe_fault(const char *text, bool names, char fault[ADDRE
 		return bracket_fault(text, fault);
 	if ((*digits && !digits[strspn(digits, DIGITS)]) || (!colon && is_port_with_letters(text)))
 		return port_alone_fault(digits, names, fault);
+	fixed = scheme_fault(text, fault);
+	if (!fixed)
+		fixed = separator_fault(text, fault);
+	if (fixed)
+		return fixed;
 	if (colon && colon != strrchr(text, ':'))
 		return colons_fault(text, fault);
 	fixed = host_port_fault(text, names, fault);

@@ -118,7 +118,7 @@ static const struct config_key keys[] = {
 	{SECTION_DATAGRAM_LOG, "queue", set_number, "a number of records from 16 to 1048576", RANGE(16, 1 << 20),
 	 CONFIG(datagram_log.queue)},
 
-	{SECTION_HTTP, "listen", set_http_listen, "off, or an address such as 127.0.0.1:9100"},
+	{SECTION_HTTP, "listen", set_http_listen, "off, or an address such as 127.0.0.1:9788"},
 	{SECTION_HTTP, "hosts", set_http_hosts, "names and IP addresses of this host, without a port"},
 
 	{SECTION_LISTENER, "address", set_listener_address,
@@ -128,7 +128,7 @@ static const struct config_key keys[] = {
 	{SECTION_LISTENER, "encoding", set_listener_encoding, "names of charsets"},
 	{SECTION_LISTENER, "errors", set_choice, "strict, replace, ignore or backslashreplace",
 	 .words = codec_errors_names, LISTENER(errors)},
-	{SECTION_LISTENER, "log", set_log, "all, none, or 1/N for each Nth datagram"},
+	{SECTION_LISTENER, "log", set_log, "all, none, or a share of the datagrams such as 1/100"},
 	{SECTION_LISTENER, "interface", set_interface, "the name of an interface (`ip link` lists them)"},
 	{SECTION_LISTENER, "multicast", set_multicast, "groups to join, such as 239.1.2.3 or ff02::1234%eth0"},
 	{SECTION_LISTENER, "freebind", SWITCH, LISTENER(freebind)},

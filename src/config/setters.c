@@ -40,6 +40,31 @@ bool config_field_each_item(struct config_field *field, const char *value,
 	return valid;
 }
 
+bool config_field_word(struct config_field *field, const char *item)
+{
+	const char *rest = item + strcspn(item, " \t;");
+	char *fixed, *end;
+
+	rest += strspn(rest, " \t;");
+	if (!rest[strspn(rest, "0123456789")]) /* one word, or an address and its port */
+		return true;
+	fixed = end = xcheck(malloc(2 * strlen(item) + 1));
+	for (const char *c = item; *c; c++) {
+		size_t separators = strspn(c, " \t;");
+
+		if (separators) {
+			end = stpcpy(end, ", ");
+			c += separators - 1;
+		} else {
+			*end++ = *c;
+		}
+	}
+	*end = '\0';
+	config_field_error(field, "`%s` has no commas: write `%s`", item, fixed);
+	free(fixed);
+	return false;
+}
+
 bool config_field_invalid(struct config_field *field, const char *text)
 {
 	return config_field_error(field, "`%s` is not valid: write %s", text, field->key->expected);
@@ -141,7 +166,7 @@ static bool add_listener_encoding(struct config_field *field, char *item)
 {
 	struct listener_config *listener = field->listener;
 
-	if (strcasecmp(item, "hex") && !config_field_charset(field, item))
+	if (!config_field_word(field, item) || (strcasecmp(item, "hex") && !config_field_charset(field, item)))
 		return false;
 	*(char **)config_array_append(&listener->encodings, &listener->encoding_count, sizeof(char *)) =
 		xcheck(strdup(item));

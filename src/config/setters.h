@@ -21,6 +21,9 @@ bool config_field_invalid(struct config_field *field, const char *text);
 bool config_field_each_item(struct config_field *field, const char *value,
 			    bool (*add_item)(struct config_field *field, char *item));
 
+/* Returns whether the item of a list is one word; if not, adds an error that proposes commas. */
+bool config_field_word(struct config_field *field, const char *item);
+
 /* Appends a zeroed element of `size` bytes to an array and returns it. `array` is the address of the pointer to the
  * array. The array was grown only by this function, and moves. */
 void *config_array_append(void *array, size_t *count, size_t size);

@@ -101,6 +101,8 @@ static bool add_http_host(struct config_field *field, char *item)
 {
 	struct config *config = field->config;
 
+	if (!config_field_word(field, item))
+		return false;
 	if (!is_http_host(item))
 		return config_field_error(
 			field,
@@ -161,6 +163,8 @@ static bool add_listener_address(struct config_field *field, char *item)
 
 	if (!strncmp(item, "fd:", 3))
 		return add_systemd_bind(field, item);
+	if (strncmp(item, ADDRESS_UNIX_PREFIX, strlen(ADDRESS_UNIX_PREFIX)) && !config_field_word(field, item))
+		return false;
 	if (!address_split(item, host, &port) && !strcmp(host, "*")) {
 		bind.any = true;
 		address_from_ip(&bind.address, "0.0.0.0", port);
@@ -190,6 +194,8 @@ static bool add_multicast_group(struct config_field *field, char *item)
 	struct multicast_config group = {.line = field->line};
 	char *zone = strchr(item, '%');
 
+	if (!config_field_word(field, item))
+		return false;
 	if (zone)
 		*zone++ = '\0';
 	if (address_from_ip(&group.group, item, 0) || !address_is_multicast(&group.group))

@@ -226,17 +226,47 @@ static bool add_peer(struct config_field *field, const char *item, struct peer_c
 	return true;
 }
 
+static struct peer_config *find_peer(struct config *config, const char *name)
+{
+	size_t index = config_find_peer(config, name);
+
+	return index < config->peer_count ? &config->peers[index] : NULL;
+}
+
+/* Returns the name of a section that is similar to the item, or NULL. */
+static const char *similar_peer(const struct config *config, const char *item)
+{
+	for (size_t i = 0; i < config->peer_count; i++) {
+		const char *name = config->peers[i].name;
+
+		if (!config->peers[i].listed && value_distance(item, name) <= (strlen(name) + 1) / 4)
+			return name;
+	}
+	return NULL;
+}
+
+static bool report_unknown_peer(struct config_field *field, const char *item)
+{
+	const char *similar = similar_peer(field->config, item);
+
+	if (similar)
+		return config_field_error(field, "there is no peer `%s`: write `%s`, or add a section [peer:%s]", item,
+					  similar, item);
+	return config_field_error(
+		field, "there is no peer `%s`: add a section [peer:%s], or write its address and port", item, item);
+}
+
 /* All sections are created before their keys are read, so a name that is unknown now has no section. */
 static bool add_listener_peer(struct config_field *field, char *item)
 {
-	struct config *config = field->config;
-	size_t index = config_find_peer(config, item);
-	struct peer_config *peer = index < config->peer_count ? &config->peers[index] : NULL;
+	struct peer_config *peer = find_peer(field->config, item);
 
+	if (!peer && strncmp(item, ADDRESS_UNIX_PREFIX, strlen(ADDRESS_UNIX_PREFIX)) && !config_field_word(field, item))
+		return false;
+	if (!peer && !strncmp(item, "peer:", 5) && find_peer(field->config, item + 5))
+		return config_field_error(field, "`%s` is the header of a section: write `%s`", item, item + 5);
 	if (!peer && !value_is_address(item))
-		return config_field_error(
-			field, "there is no peer `%s`: add a section [peer:%s], or write its address and port", item,
-			item);
+		return report_unknown_peer(field, item);
 	if (!peer)
 		peer = find_or_add_listed_peer(field, item);
 	return peer && add_peer(field, item, peer);

@@ -309,7 +309,7 @@ static void check_http(const struct section_check *check)
 	if (!config->http.text && section_accepts(check, "hosts") &&
 	    (section_accepts(check, "listen") || !section_entry(check, "listen")))
 		section_error(check, "hosts",
-			      "has no effect without an address: write `listen = 127.0.0.1:9100`, or remove this line");
+			      "has no effect without an address: write `listen = 127.0.0.1:9788`, or remove this line");
 	if (!config->http.text || config->http.address.any.sa_family != AF_UNIX)
 		return;
 	for (size_t l = 0; l < config->listener_count; l++) {

@@ -137,6 +137,20 @@ static void warn_of_quoted_payload(const struct section_check *check, const char
 				"the quotes are part of the text: remove them, unless the peer expects them");
 }
 
+/* Bytes without `hex:` are text. */
+static void warn_of_text_that_looks_like_hex(const struct section_check *check, const char *key)
+{
+	const struct ini_entry *entry = section_accepts(check, key) ? section_entry(check, key) : NULL;
+	const char *digits = entry ? entry->value : "";
+
+	if (!strncasecmp(digits, "0x", 2))
+		digits += 2;
+	else if (strlen(digits) < 5) /* such as a word "ab" */
+		return;
+	if (*digits && !digits[strspn(digits, "0123456789abcdefABCDEF ")])
+		section_warning(check, key, "`%s` is taken as text: write `%s = hex: %s`", entry->value, key, digits);
+}
+
 static void check_health_keys(const struct section_check *check, const struct peer_config *peer)
 {
 	static const char *const keys[] = {"check_send",    "check_expect", "check_interval",
@@ -144,6 +158,8 @@ static void check_health_keys(const struct section_check *check, const struct pe
 
 	warn_of_quoted_payload(check, "check_send");
 	warn_of_quoted_payload(check, "check_expect");
+	warn_of_text_that_looks_like_hex(check, "check_send");
+	warn_of_text_that_looks_like_hex(check, "check_expect");
 	if (peer->check.on)
 		check_health_timing(check, peer);
 	if (peer->check.on || (section_entry(check, "check") && !section_accepts(check, "check")))
@@ -157,32 +173,45 @@ static void check_health_keys(const struct section_check *check, const struct pe
 
 /* --- All checks --- */
 
-/* Writes whether a relay and whether another listener uses the peer. */
-static void find_users(const struct config *config, const struct peer_config *peer, bool *relay, bool *other)
+/* The listeners that use a peer. */
+struct peer_users {
+	bool relay, other;
+	bool expects_replies; /* a relay does */
+};
+
+static struct peer_users find_peer_users(const struct config *config, const struct peer_config *peer)
 {
-	*relay = *other = false;
+	struct peer_users users = {0};
+
 	for (size_t l = 0; l < config->listener_count; l++) {
 		const struct listener_config *listener = &config->listeners[l];
+		bool relay = action_traits[listener->action].has_sessions;
 
 		for (size_t i = 0; i < listener->peer_count; i++) {
-			if (listener->peers[i] == peer)
-				*(action_traits[listener->action].has_sessions ? relay : other) = true;
+			if (listener->peers[i] != peer)
+				continue;
+			users.relay |= relay;
+			users.other |= !relay;
+			users.expects_replies |= relay && listener->responses;
 		}
 	}
+	return users;
 }
 
 /* Warnings, because the rest of the file works as it is written. */
 static void warn_of_keys_without_effect(const struct section_check *check, const struct peer_config *peer)
 {
 	static const char *const relay_keys[] = {"weight", "backup", "max_fails", "fail_timeout"};
-	bool relay, other;
+	struct peer_users users = find_peer_users(check->config, peer);
 
-	find_users(check->config, peer, &relay, &other);
-	if (!relay && !other)
+	if (!users.relay && !users.other)
 		section_warning(check, NULL,
 				"no listener uses this peer: add `%s` to the peers of one, or remove the section",
 				peer->name);
-	for (size_t i = 0; other && !relay && i < sizeof(relay_keys) / sizeof(relay_keys[0]); i++) {
+	if (users.expects_replies && peer->check.on && !section_entry(check, "check_expect"))
+		section_warning(check, "check",
+				"a silent server counts as up: add `check_expect = TEXT`, which a reply contains");
+	for (size_t i = 0; users.other && !users.relay && i < sizeof(relay_keys) / sizeof(relay_keys[0]); i++) {
 		if (section_accepts(check, relay_keys[i]))
 			section_warning(check, relay_keys[i],
 					"has no effect, because a forward sends to all its peers: remove this line");

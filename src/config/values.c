@@ -159,8 +159,11 @@ const char *value_hex_words(char *text, uint8_t *out, size_t *size, const char *
 bool value_is_address(const char *text)
 {
 	struct address address;
+	char *ip = xcheck(strndup(text, strcspn(text, "/# \t")));
+	bool found = strchr(text, ':') || !address_from_ip(&address, ip, 0);
 
-	return strchr(text, ':') || !address_from_ip(&address, text, 0);
+	free(ip);
+	return found;
 }
 
 /* The last label of a host name is never a number, and the resolver would convert such a host to an IPv4 address

@@ -127,7 +127,7 @@ CHOICES = [
     (r"write two( digits)? for each byte", r"([0-9a-f]{2} ?)+"),
     (r"write at most 1024", r"hex: [0-9a-f ]{1,2000}"),
     (r"write it, as in `key = value`|complete it", r"\w+ = .+"),
-    (r"(write|add) `\w+ = N(AME)?`", r"\w+"),
+    (r"(write|add) `\w+ = (N|NAME|TEXT)`", r"\w+"),
     (r"write (`\w+ = )?\S*:PORT`?$", r"\d{1,5}"),
     (r"write HOST:\d+$", V4),
 ]
@@ -436,13 +436,13 @@ CASES = [
        ("5: [http] listen: `[::]:9100` shows the names", GOOD + "[http]\nlisten = [::]:9100\n"),
        ("5: [http] listen: `239.1.2.3:9100` is a multicast group", GOOD + "[http]\nlisten = 239.1.2.3:9100\n"),
        ("5: [http] listen: `[fe80::5]:9100` is link-local", GOOD + "[http]\nlisten = [fe80::5]:9100\n"),
-       ("6: [http] hosts: `a.example:80` is not a host name", GOOD + "[http]\nlisten = 127.0.0.1:9100\nhosts = a.example:80\n",
+       ("6: [http] hosts: `a.example:80` is not a host name", GOOD + "[http]\nlisten = 127.0.0.1:9788\nhosts = a.example:80\n",
         "a.example"),
-       ("7: [http] hosts: `b:80` is not a host name", GOOD + "[http]\nlisten = 127.0.0.1:9100\nhosts = a.example,\n b:80\n", "b"),
+       ("7: [http] hosts: `b:80` is not a host name", GOOD + "[http]\nlisten = 127.0.0.1:9788\nhosts = a.example,\n b:80\n", "b"),
        ("5: [http] hosts: has no effect without an address", GOOD + "[http]\nhosts = a.example\n"),
        ("5: [http] listen: `unix:/tmp/s` is already used by listener `a`", listen("unix:/tmp/s")
         + "[http]\nlisten = unix:/tmp/s\n", "unix:/tmp/t"),
-       ] if HTTP else [("5: [http] listen: this udprelayd was built without", GOOD + "[http]\nlisten = 127.0.0.1:9100\n")]),
+       ] if HTTP else [("5: [http] listen: this udprelayd was built without", GOOD + "[http]\nlisten = 127.0.0.1:9788\n")]),
     # Addresses of listeners.
     ("2: [listener:a] address: `fd:` does not name a socket", listen("fd:"), "fd:udprelayd") if SYSTEMD else
     ("2: [listener:a] address: `fd:x` needs a udprelayd that is built with systemd", listen("fd:x"), "127.0.0.1:0"),
@@ -473,7 +473,7 @@ CASES = [
     ("`a:b:c`: too many `:`", listen("a:b:c"), "127.0.0.1:7788"),
     ("`192.0.2:7788`: not an IPv4 address", listen("192.0.2:7788"), "192.0.2.0:7788"),
     ("`localhost:7788`: names are not accepted here", listen("localhost:7788"), "127.0.0.1:7788"),
-    ("`local host:7788`: not an IP address", listen("local host:7788"), "127.0.0.1:7788"),
+    ("`loc@l:7788`: not an IP address", listen("loc@l:7788"), "127.0.0.1:7788"),
     ("`[::ffff:127.0.0.1]:7788` is an IPv4-mapped IPv6 address: write 127.0.0.1:7788", listen("[::ffff:127.0.0.1]:7788")),
     ("2: [listener:a] address: `[fe80::5]:0` is link-local: write its interface, as in [fe80::5%eth0]:0", listen("[fe80::5]:0")),
     ("3: [listener:a] address: `127.0.0.1:7` is listed twice", listen("127.0.0.1:7,\n 127.0.0.1:7")),
@@ -519,6 +519,15 @@ CASES = [
     ("1: [listener:a] peers: missing: relay needs at least one peer", "[listener:a]\naddress = 127.0.0.1:0\naction = relay\n"),
     ("4: [listener:a] peers: only forward and relay send to peers", GOOD + "peers = 192.0.2.1:9\n"),
     ("5: [listener:a] peers: there is no peer `q`", peers("192.0.2.1:9,\n q"), "192.0.2.2:9"),
+    ("5: [listener:a] peers: there is no peer `Spare`: write `spare`",
+     peers("192.0.2.1:9,\n Spare\n[peer:spare]\naddress = 192.0.2.2:9")),
+    ("5: [listener:a] peers: `192.0.2.2:9 192.0.2.3:9` has no commas: write `192.0.2.2:9, 192.0.2.3:9`",
+     peers("192.0.2.1:9,\n 192.0.2.2:9 192.0.2.3:9")),
+    ("5: [listener:a] peers: `peer:spare` is the header of a section: write `spare`",
+     peers("192.0.2.1:9,\n peer:spare\n[peer:spare]\naddress = 192.0.2.2:9")),
+    ("5: [listener:a] peers: `192.0.2.2/9`: a colon is missing before the port: write 192.0.2.2:9",
+     peers("192.0.2.1:9,\n 192.0.2.2/9")),
+    ("`udp://192.0.2.2:9`: an address has no `udp://`: write 192.0.2.2:9", peer("udp://192.0.2.2:9")),
     ("5: [listener:a] peers: `192.0.2.1:9` is listed twice", peers("192.0.2.1:9,\n 192.0.2.1:9")),
     ("5: [listener:a] peers: `192.0.2.1:0` has port 0: write 192.0.2.1:PORT", peers("192.0.2.1:9,\n 192.0.2.1:0"), "53"),
     ("5: [listener:a] peers: `127.0.0.1:7` is our own listener", "[listener:a]\naddress = 127.0.0.1:7\naction = relay\n"
@@ -556,7 +565,11 @@ CASES = [
      peer("192.0.2.1:9", "check = on\ncheck_interval = 1s\n")),
     ("7: [peer:p] check_rise: has no effect without `check = on`", peer("192.0.2.1:9", "check_rise = 2\n")),
     # Warnings.
-    ("8: [peer:p] check_send: the quotes are part of the text", peer("192.0.2.1:9", 'check = on\ncheck_send = "x"\n')),
+    ("8: [peer:p] check_send: the quotes are part of the text", peer("192.0.2.1:9", 'check = on\ncheck_send = "x"\n')
+     .replace("relay", "forward")),
+    ("7: [peer:p] check: a silent server counts as up", peer("192.0.2.1:9", "check = on\n"), "pong"),
+    ("9: [peer:p] check_expect: `0x7564` is taken as text: write `check_expect = hex: 7564`",
+     peer("192.0.2.1:9", "check = on\ncheck_send = ping\ncheck_expect = 0x7564\n")),
     ("5: [peer:spare]: no listener uses this peer", FORWARD + "[peer:spare]\naddress = 192.0.2.2:9\n"),
     ("4: [listener:a] peers: `192.0.2.1:9` and `p` have the same address", peers("192.0.2.1:9, p").replace("relay", "forward")
      + "[peer:p]\naddress = 192.0.2.1:9\n"),
@@ -565,7 +578,7 @@ CASES = [
 ]
 
 # For each key: a file that has all keys that it depends on.
-BASE = ("[udprelayd]\nuser = nobody\n[log]\n[datagram_log]\n" + ("[http]\nlisten = 127.0.0.1:9100\n" if HTTP else "")
+BASE = ("[udprelayd]\nuser = nobody\n[log]\n[datagram_log]\n" + ("[http]\nlisten = 127.0.0.1:9788\n" if HTTP else "")
         + "[listener:a]\naddress = *:0\naction = relay\nsource_limit = 9\npeers = p, q\n"
         "[peer:p]\naddress = dns.example:9\ncheck = on\ncheck_interval = 1h\ncheck_timeout = 1ms\n[peer:q]\naddress = 192.0.2.2:9\n")
 SECTIONS = {"DAEMON": "[udprelayd]", "LOG": "[log]", "DATAGRAM_LOG": "[datagram_log]", "HTTP": "[http]",

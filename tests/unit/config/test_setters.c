@@ -54,6 +54,17 @@ static void empty_items_give_one_error(void **state)
 	assert_error(f, 0, 7, "the list has an empty item: remove a comma");
 }
 
+static void a_list_without_commas_gets_a_proposal(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(config_field_word(&f->field, "one"));
+	assert_true(config_field_word(&f->field, "192.0.2.1 53")); /* a port, which another message explains */
+	assert_int_equal(f->diagnostics.count, 0);
+	assert_false(config_field_word(&f->field, "a b ; c"));
+	assert_error(f, 0, 7, "`a b ; c` has no commas: write `a, b, c`");
+}
+
 static void appended_elements_are_zero_and_kept(void **state)
 {
 	uint64_t *array = NULL;
@@ -191,6 +202,7 @@ int main(void)
 		test(field_error_names_line_section_and_key),
 		test(all_items_are_tried_after_an_error),
 		test(empty_items_give_one_error),
+		test(a_list_without_commas_gets_a_proposal),
 		test(appended_elements_are_zero_and_kept),
 		test(configured_group_wins_over_primary_group),
 		test(numeric_user_in_the_database_has_a_group),

@@ -203,6 +203,13 @@ static void keys_without_effect_are_warned_of(void **state)
 		"remove this line\n");
 	assert_warnings(PEERS_OF("relay", "192.0.2.1:9\nweight = 2", "192.0.2.2:9\nbackup = on"), "");
 	assert_warnings(PEERS_OF("forward", "192.0.2.1:9\ncheck = on", "192.0.2.2:9"), "");
+	assert_warnings(
+		PEERS_OF("relay", "192.0.2.1:9\ncheck = on", "192.0.2.2:9"),
+		"t.ini:7: [peer:p] check: a silent server counts as up: add `check_expect = TEXT`, which a reply "
+		"contains\n");
+	assert_warnings(
+		PEERS_OF("relay", "192.0.2.1:9\ncheck = on\ncheck_send = 01 02 ff\ncheck_expect = ok", "192.0.2.2:9"),
+		"t.ini:8: [peer:p] check_send: `01 02 ff` is taken as text: write `check_send = hex: 01 02 ff`\n");
 	assert_warnings(PEERS_OF("relay", "192.0.2.1:9\nresolve_interval = 9s", "a.test:9\nresolve_interval = 9s"),
 			"t.ini:7: [peer:p] resolve_interval: has no effect, because the address is not a host name: "
 			"remove this line\n");

@@ -229,6 +229,7 @@ static void addresses_and_names_differ(void **state)
 	assert_true(value_is_address("192.0.2.1:5"));
 	assert_true(value_is_address("192.0.2.1"));
 	assert_true(value_is_address("2001:db8::1"));
+	assert_true(value_is_address("192.0.2.1/5"));
 	assert_true(value_is_address("a.example:5"));
 	assert_true(value_is_address("unix:/x"));
 	assert_false(value_is_address("a.example"));
