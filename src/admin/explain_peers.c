@@ -346,8 +346,9 @@ static void report_choice(const struct explain_report *report, const struct endp
 
 	address_format(&ref->endpoint->address, text);
 	if (balancer_candidates(set->balancer, &candidates) == 1) {
-		explain_line(report, "balance: %s (%s): %s at %s, the only choice", name, location.text,
-			     ref->endpoint->peer->name, text);
+		explain_line(report, "balance: %s (%s): %s at %s, the only %s", name, location.text,
+			     ref->endpoint->peer->name, text,
+			     listener->peer_count > 1 ? "candidate: the others wait until it is down" : "peer");
 	} else if (depends_on_client_only(set)) {
 		explain_line(report, "balance: %s (%s): %s at %s, %s", name, location.text, ref->endpoint->peer->name,
 			     text, balance_reasons[listener->balance]);

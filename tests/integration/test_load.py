@@ -231,7 +231,7 @@ class PeersTest(LoadTestCase):
     def test_no_greeting_answered(self):
         target = self.server(silent).target
         self.assertEqual(tool.run("load", "--hold", "--idle", "3", *target),
-                         (1, "", "udprelay: no reply came from %s:%d\n" % target))
+                         (1, "", "udprelay: no reply came from %s:%d (a sink and a forward send none: for them, use --receivers)\n" % target))
 
     def test_standard_input_ends(self):
         for options, what in ((["--echo-peers", "1", "-"], "the target"),
@@ -392,7 +392,7 @@ class EndTest(LoadTestCase):
         target = self.server(silent).target
         status, out, said = tool.run("load", "--json", "-n", "0.1", *target)
         result = json.loads(out)
-        self.assertEqual((status, said), (1, "udprelay: no reply came from %s:%d\n" % target))
+        self.assertEqual((status, said), (1, "udprelay: no reply came from %s:%d (a sink and a forward send none: for them, use --receivers)\n" % target))
         self.assertEqual((result["received"], result["lost"], result["lost_percent"]), (0, result["sent"], 100))
         self.assertIsNone(result["p50_us"])
 

@@ -139,7 +139,7 @@ static int load_report_outcome(const struct load_plan *plan, const struct load_r
 	else if (result->counts.received)
 		return 0;
 	else
-		cli_error("no reply came from %s", target);
+		cli_error("no reply came from %s (a sink and a forward send none: for them, use --receivers)", target);
 	return result->error || result->refused_errno ? EX_UNAVAILABLE : 1;
 }
 
