@@ -86,18 +86,18 @@ class SlowNamesTest(harness.TestCase):
         self.server = NameServer()
         self.addCleanup(self.server.end)
 
-    def config(self, hosts):
+    def config(self, hosts, log="[datagram_log]\ntarget = off\n"):
         sections = "".join(f"[peer:{host.split('.')[0]}]\naddress = {host}:7799\n" for host in hosts)
-        return ("[udprelayd]\nworkers = 1\n[datagram_log]\ntarget = off\n"
+        return (f"[udprelayd]\nworkers = 1\n{log}"
                 "[listener:a]\naddress = 127.0.0.1:0\naction = forward\npeers = " +
                 ",\n  ".join(host.split(".")[0] for host in hosts) + "\n" + sections)
 
     def await_queries(self, daemon, hosts):
         daemon.await_that(lambda: self.server.names >= set(hosts), "the name server does not get all queries")
 
-    def reload(self, daemon, hosts):
+    def reload(self, daemon, hosts, **config):
         with open(daemon.path, "w", encoding="utf-8") as file:
-            file.write(self.config(hosts))
+            file.write(self.config(hosts, **config))
         pattern = rf"configuration \d+ active: listeners: 1, peers: {len(hosts)},"
         before = len([line for line in daemon.lines if re.search(pattern, line)])
         daemon.send_signal(harness.signal.SIGHUP)
@@ -106,6 +106,18 @@ class SlowNamesTest(harness.TestCase):
     def assert_none_failed(self, daemon):
         """So all look-ups of slow names are still in progress."""
         self.assertEqual([line for line in daemon.lines if "cannot resolve" in line], [])
+
+    def test_a_look_up_of_the_old_configuration_delays_no_record(self):
+        daemon = self.serve(self.config(["slow.test"], log=""))
+        self.await_queries(daemon, ["slow.test"])
+        client = self.udp()
+        client.sendto(b"before", daemon.address("a"))
+        daemon.records(1)
+        self.reload(daemon, ["good.test"], log="")
+        client.sendto(b"after", daemon.address("a"))
+        self.assertEqual([record["payload"] for record in daemon.records(2)], ["before", "after"])
+        self.assert_none_failed(daemon)
+        daemon.end()
 
     def test_forty_slow_names_do_not_delay_another(self):
         slow = [f"slow{i}.test" for i in range(40)]
