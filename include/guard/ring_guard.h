@@ -4,7 +4,7 @@
  *
  * A datagram is repeated if the same source sent the same payload within the last 16 seconds. All repeated datagrams of
  * a source count together. Up to 2 per second, none is dropped. Up to 50 per second, one of about 4,096 is dropped.
- * Above 50 per second, one of about 216 is dropped. So an exchange ends after about 240 datagrams (4,100 if it is
+ * Above 50 per second, one of about 205 is dropped. So an exchange ends after about 230 datagrams (4,100 if it is
  * slow), and an honest client that repeats itself loses at most 0.5 %. Datagrams that differ are never dropped.
  *
  * The worker's listeners and their relays use one guard for each listener, shared by all workers. The memory is fixed:

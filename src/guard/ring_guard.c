@@ -39,9 +39,9 @@
 #define FAST_BURST 25
 
 /* Repeated datagrams between two drops, on average, of a slow source. A datagram of a fast source counts FAST_WEIGHT
- * times, so that one of 216 is dropped. */
+ * times, so that one of 205 is dropped. */
 #define DROP_INTERVAL 4096
-#define FAST_WEIGHT 19
+#define FAST_WEIGHT 20
 
 struct seen_set {
 	_Atomic uint64_t slots[SEEN_SLOTS];

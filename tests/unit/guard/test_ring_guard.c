@@ -188,7 +188,7 @@ static void test_a_loop_with_a_long_delay_ends(void **state)
 		for (unsigned i = 0; i < 1000; i++, now += 12)
 			passed += circulating_passes(*state, LOOP_DIFFERENT, i);
 	}
-	assert_in_range(passed, 0, 1000 * 1000 - 4000); /* 83 per second: one of 216 is dropped */
+	assert_in_range(passed, 0, 1000 * 1000 - 4000); /* 83 per second: one of 205 is dropped */
 }
 
 /* The host of a peer is one sender, although it sends from a new port each time. */
@@ -268,7 +268,7 @@ static void test_fifty_per_second_lose_one_of_4096(void **state)
 
 static void test_a_flood_loses_half_a_percent(void **state)
 {
-	assert_in_range(drops_of(*state, 7, "flood", 100000, 1), 300, 500);
+	assert_in_range(drops_of(*state, 7, "flood", 400000, 1), 1200, 2000);
 }
 
 static void test_different_payloads_lose_nothing(void **state)
