@@ -249,8 +249,8 @@ static void report_hop_limit(const struct explain_report *report)
 
 	if (is_unix || address_is_multicast(&report->query->destination))
 		explain_line(report, "hop limit: %s, so the datagram is sent on with %u (%s)",
-			     is_unix ? "unix: senders have none" : "it has no meaning for groups", hop_limit_next(0, copies),
-			     explain_location(report, "ring_guard").text);
+			     is_unix ? "unix: senders have none" : "it has no meaning for groups",
+			     hop_limit_next(0, copies), explain_location(report, "ring_guard").text);
 	else
 		explain_line(report, "hop limit: below %u it would be dropped:hop_limit (%s)", least_hop_limit(copies),
 			     explain_location(report, "ring_guard").text);
