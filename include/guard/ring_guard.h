@@ -2,13 +2,14 @@
  * forward to each other. Such an exchange repeats the same payloads from the same source, many times per second. The
  * guard finds repeated datagrams and drops a small share of them; each drop ends one circulating datagram.
  *
- * A datagram is repeated if the same source sent the same payload within the last four seconds. All repeated datagrams
- * of a source count together. Up to 2 per second, none is dropped. Up to 50 per second, one of about 4,096 is dropped.
- * Above 50 per second, one of about 216 is dropped. So an exchange ends after about 240 datagrams (4,100 if it is
+ * A datagram is repeated if the same source sent the same payload within the last 16 seconds. All repeated datagrams of
+ * a source count together. Up to 2 per second, none is dropped. Up to 50 per second, one of about 4,096 is dropped.
+ * Above 50 per second, one of about 205 is dropped. So an exchange ends after about 230 datagrams (4,100 if it is
  * slow), and an honest client that repeats itself loses at most 0.5 %. Datagrams that differ are never dropped.
  *
  * The worker's listeners and their relays use one guard for each listener, shared by all workers. The memory is fixed:
- * 320 KiB. A flood of other payloads hides an exchange only while it has more datagrams than circulate. */
+ * 640 KiB. If the tables are full, loops take longer to end: other payloads hide some of the circulating ones, and
+ * sources share meters. */
 #ifndef UDPRELAYD_GUARD_RING_GUARD_H
 #define UDPRELAYD_GUARD_RING_GUARD_H
 
@@ -29,8 +30,9 @@ static inline struct ring_guard_sampler ring_guard_sampler_of(unsigned worker)
 	return (struct ring_guard_sampler){(uint64_t)worker << 48};
 }
 
-/* The direction of datagrams: from a client, or replies to it. */
-enum ring_direction { RING_FROM_CLIENT, RING_TO_CLIENT };
+/* The direction of datagrams: from a client, or replies to it. Datagrams from the host of a peer have one source for
+ * all ports of the host. */
+enum ring_direction { RING_FROM_CLIENT, RING_TO_CLIENT, RING_FROM_PEER_HOST };
 
 struct ring_guard;
 
@@ -40,10 +42,10 @@ int ring_guard_create(struct ring_guard **guard);
 /* Accepts NULL. */
 void ring_guard_destroy(struct ring_guard *guard);
 
-/* Examines and stores the first or the last datagram of the train, chosen at random. If it must be dropped, this
- * excludes it from the train (or sets drop, if it is the only one) under DROP_RING and returns true. client: the
- * sender, or the receiver of a reply. now_ms: monotonic; it may differ a little between threads. Any thread may call
- * it. */
+/* Examines and stores the first or the last datagram of the train, chosen at random, and sometimes another one. If it
+ * must be dropped, this excludes it from the train (or sets drop, if it is the only one) under DROP_RING and returns
+ * true. client: the sender, or the receiver of a reply. now_ms: monotonic; it may differ a little between threads. Any
+ * thread may call it. */
 bool ring_guard_check(struct ring_guard *guard, struct ring_guard_sampler *sampler, const struct address *client,
 		      enum ring_direction direction, struct train *train, uint64_t now_ms);
 

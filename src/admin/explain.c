@@ -8,6 +8,7 @@
 #include "base/xalloc.h"
 #include "config/diagnostics.h"
 #include "datapath/actions.h"
+#include "guard/hop_limit.h"
 #include "guard/source_limit.h"
 #include "net/train.h"
 
@@ -230,15 +231,43 @@ static void explain_size(struct explain_report *report)
 		     explain_location(report, "max_datagram").text);
 }
 
+/* A datagram with a smaller hop limit than the result is not sent on. */
+static unsigned least_hop_limit(size_t copies)
+{
+	unsigned received = 1;
+
+	while (received < UINT8_MAX && !hop_limit_next((uint8_t)received, copies))
+		received++;
+	return received;
+}
+
+static void report_hop_limit(const struct explain_report *report)
+{
+	const struct listener_config *listener = report->listener;
+	size_t copies = action_traits[listener->action].has_sessions ? 1 : listener->peer_count;
+	bool is_unix = report->query->source.any.sa_family == AF_UNIX;
+
+	if (is_unix || address_is_multicast(&report->query->destination))
+		explain_line(report, "hop limit: %s, so the datagram is sent on with %u (%s)",
+			     is_unix ? "unix: senders have none" : "it has no meaning for groups",
+			     hop_limit_next(0, copies), explain_location(report, "ring_guard").text);
+	else
+		explain_line(report, "hop limit: below %u it would be dropped:hop_limit (%s)", least_hop_limit(copies),
+			     explain_location(report, "ring_guard").text);
+}
+
 static void report_ring_guard(const struct explain_report *report)
 {
 	const struct listener_config *listener = report->listener;
+	const struct action_traits *traits = &action_traits[listener->action];
+	bool is_on = listener->loop_guard && listener->ring_guard;
 
-	if (!action_traits[listener->action].has_ring_guard)
+	if (!traits->has_ring_guard)
 		return;
-	explain_line(report, "ring guard: %s (%s)",
-		     listener->ring_guard ? "fast repetitions can be dropped:ring" : "off",
-		     explain_location(report, "ring_guard").text);
+	explain_line(report, "ring guard: %s (%s)", is_on ? "fast repetitions can be dropped:ring" : "off",
+		     explain_location(report, listener->loop_guard ? "ring_guard" : "loop_guard").text);
+	if (is_on && traits->has_peers)
+		report_hop_limit(report);
 }
 
 static void explain_limits(struct explain_report *report)

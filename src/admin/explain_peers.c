@@ -207,6 +207,21 @@ static void explain_peers_finish(struct explain_peers_state *state)
 
 /* --- Forward --- */
 
+static void report_peer_host(const struct explain_peers_state *state)
+{
+	const struct explain_report *report = state->report;
+
+	for (size_t i = 0; i < state->count; i++) {
+		const struct peer_socket *socket = state->items[i].socket;
+
+		if (!address_same_host(&socket->address, &report->query->source))
+			continue;
+		explain_line(report, "ring guard: %s is on the host of peer %s: all ports of this host are one sender",
+			     report->source, socket->config->name);
+		return;
+	}
+}
+
 void explain_forward(const struct explain_report *report, struct datagram_record *record)
 {
 	struct explain_peers_state state;
@@ -216,6 +231,8 @@ void explain_forward(const struct explain_report *report, struct datagram_record
 		     config_location_of(&report->listener->lines, "peers").text);
 	for (size_t i = 0; i < state.count; i++)
 		report_peer(report, &state.items[i], peer_socket_check(state.items[i].socket));
+	if (report->listener->loop_guard && report->listener->ring_guard)
+		report_peer_host(&state);
 	record->copies = (uint16_t)state.count;
 	for (size_t i = 0; i < state.count; i++) {
 		record->sent = (uint16_t)(record->sent + !state.items[i].drop);

@@ -44,7 +44,7 @@ void delivery_check_ring(struct delivery_context *context, const struct address 
 	log_write_limited(context->log, &context->ring_log_limit, LOG_LEVEL_WARNING,
 			  "listener %s: datagrams %s %s repeat as in a loop: some are dropped (ring); to allow "
 			  "this, write `ring_guard = off`",
-			  context->config->name, direction == RING_FROM_CLIENT ? "from" : "to",
+			  context->config->name, direction == RING_TO_CLIENT ? "to" : "from",
 			  address_format(client, text));
 }
 

@@ -66,17 +66,7 @@ size_t pipeline_flows_max(const struct pipeline *pipeline)
 
 /* --- Before the flush --- */
 
-static bool pipeline_is_from_peer(const struct pipeline *pipeline, const struct train *train)
-{
-	for (size_t i = 0; i < pipeline->peer_count; i++) {
-		if (address_same_host(&pipeline->peers[i].socket->address, &train->source))
-			return true;
-	}
-	return false;
-}
-
-/* A multicast datagram starts with a small hop limit, so its value has no meaning here. Returns 0 for an unknown hop
- * limit. */
+/* Returns 0 for an unknown hop limit. A multicast datagram starts with a small one, so its value has no meaning. */
 static uint8_t pipeline_received_hop_limit(const struct rx_context *rx, const struct train *train)
 {
 	return address_is_multicast(train->local ? &train->local->destination : rx->local) ? 0 : train->hop_limit;
@@ -86,19 +76,20 @@ enum drop_reason pipeline_hop_limit(const struct pipeline *pipeline, const struc
 				    const struct train *train, size_t copies, uint8_t *hop_limit)
 {
 	*hop_limit = 0;
-	if (!pipeline->delivery.ring_guard || train->source.any.sa_family == AF_UNIX)
+	if (!pipeline->delivery.ring_guard)
 		return DROP_NONE;
 	*hop_limit = hop_limit_next(pipeline_received_hop_limit(rx, train), copies);
 	return *hop_limit ? DROP_NONE : DROP_HOP_LIMIT;
 }
 
-/* The hop limit alone ends a ring of forwards. The ring guard covers an unknown hop limit, and a peer that sends
- * datagrams back with a new hop limit. */
-static bool pipeline_may_circulate(const struct pipeline *pipeline, const struct rx_context *rx,
-				   const struct train *train)
+/* A peer can send a datagram back from a new port each time, so a forward identifies its peers by their hosts. */
+static enum ring_direction pipeline_direction(const struct pipeline *pipeline, const struct train *train)
 {
-	return !pipeline->action->copies_to_peers || !pipeline_received_hop_limit(rx, train) ||
-	       pipeline_is_from_peer(pipeline, train);
+	for (size_t i = 0; pipeline->action->copies_to_peers && i < pipeline->peer_count; i++) {
+		if (address_same_host(&pipeline->peers[i].socket->address, &train->source))
+			return RING_FROM_PEER_HOST;
+	}
+	return RING_FROM_CLIENT;
 }
 
 /* The guard: drops the train, or some of its datagrams, under a reason. */
@@ -114,8 +105,9 @@ static void pipeline_guard(struct pipeline *pipeline, const struct rx_context *r
 		return;
 	}
 	train_limit_size(train, pipeline->config->max_datagram);
-	if (!train->drop && pipeline->delivery.ring_guard && pipeline_may_circulate(pipeline, rx, train))
-		delivery_check_ring(&pipeline->delivery, &train->source, RING_FROM_CLIENT, train, rx->now_ms);
+	if (!train->drop && pipeline->delivery.ring_guard)
+		delivery_check_ring(&pipeline->delivery, &train->source, pipeline_direction(pipeline, train), train,
+				    rx->now_ms);
 }
 
 void pipeline_submit(struct pipeline *pipeline, const struct rx_context *rx, struct train *trains, unsigned count)

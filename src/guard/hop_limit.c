@@ -1,42 +1,54 @@
 #include "guard/hop_limit.h"
 
-#include <string.h>
-
-/* The steps for a number of copies, with the largest first; 0 is the end. With n steps and c copies, a datagram that
- * comes back from every peer causes c + c^2 + ... + c^n copies. */
-struct hop_limit_steps {
-	size_t copies_max;
-	uint8_t steps[9];
+/* The hop limits that are sent, and the budget that each one stands for. Between two of them, routers decrease a hop
+ * limit without effect. The last one is wide, for the way from the first forward to the second. */
+struct hop_limit_level {
+	uint8_t hop_limit;
+	uint8_t budget;
 };
 
-static const struct hop_limit_steps hop_limit_table[] = {
-	{1, {60, 48, 36, 28, 20, 14, 8, 4, 0}}, /* 8 copies */
-	{2, {60, 48, 36, 28, 20, 12, 6, 0}}, /* 254 */
-	{3, {60, 40, 24, 10, 0}}, /* 120 */
-	{5, {60, 32, 12, 0}}, /* at most 155 */
-	{15, {60, 16, 0}}, /* at most 240 */
-	{SIZE_MAX, {16, 0}}, /* a datagram is sent on once */
+static const struct hop_limit_level hop_limit_levels[] = {
+	{16, 0}, {20, 3}, {24, 6}, {28, 15}, {32, 36}, {36, 75}, {40, 127}, {HOP_LIMIT_MAX, 255},
 };
 
-static const uint8_t *hop_limit_steps(size_t copies)
+#define LEVELS (sizeof(hop_limit_levels) / sizeof(hop_limit_levels[0]))
+
+/* The largest budget that is passed on if the received hop limit is unknown. */
+#define UNKNOWN_BUDGET 15
+
+static size_t hop_limit_budget(uint8_t received)
 {
-	const struct hop_limit_steps *row = hop_limit_table;
+	size_t budget = HOP_LIMIT_BUDGET;
 
-	while (copies > row->copies_max)
-		row++;
-	return row->steps;
+	for (size_t i = LEVELS; received && i-- > 0 && received <= hop_limit_levels[i].hop_limit;)
+		budget = hop_limit_levels[i].budget;
+	return budget;
 }
 
 uint8_t hop_limit_next(uint8_t received, size_t copies)
 {
-	const uint8_t *step = hop_limit_steps(copies);
+	size_t budget = hop_limit_budget(received);
 
-	while (*step && received && *step >= received)
-		step++;
-	return *step;
+	for (size_t i = LEVELS; i-- > 0;) {
+		const struct hop_limit_level *level = &hop_limit_levels[i];
+
+		if (copies * (1 + level->budget) <= budget && (received || level->budget <= UNKNOWN_BUDGET))
+			return level->hop_limit;
+	}
+	return budget == HOP_LIMIT_BUDGET ? hop_limit_levels[0].hop_limit : 0;
 }
 
+/* A larger hop limit never has a smaller result, so equal results are adjacent. */
 size_t hop_limit_values(size_t copies)
 {
-	return strlen((const char *)hop_limit_steps(copies)) + 1;
+	size_t count = 1; /* for an unknown hop limit */
+	int last = -1;
+
+	for (unsigned received = 1; received <= UINT8_MAX; received++) {
+		int next = hop_limit_next((uint8_t)received, copies);
+
+		count += next != last;
+		last = next;
+	}
+	return count;
 }

@@ -134,6 +134,25 @@ class FactsTest(ExplainCase):
             self.assertEqual(facts[1], said)
             self.assertEqual(facts[-1], "verdict: " + ("dropped:source_denied" if "refused" in said else "echoed"))
 
+    def test_the_ring_guard(self):
+        forward = "[listener:f]\naddress = *:7788, unix:/tmp/f\naction = forward\npeers = p, q\n"
+        usual = "ring guard: fast repetitions can be dropped:ring (ring_guard, default)"
+        least = "hop limit: below 17 it would be dropped:hop_limit (ring_guard, default)"
+        for source, to, said in [
+                ("127.0.0.2:4242", "f", [usual, least]),
+                ("192.0.2.2:4242", "f", [usual, least, "ring guard: 192.0.2.2:4242 is on the host of peer q: all ports of "
+                                         "this host are one sender"]),
+                ("127.0.0.2:4242", "239.1.2.3:7788", [usual, "hop limit: it has no meaning for groups, so the datagram is "
+                                                      "sent on with 28 (ring_guard, default)"]),
+                ("unix:/tmp/x", "unix:/tmp/f", [usual, "hop limit: unix: senders have none, so the datagram is sent on "
+                                                "with 28 (ring_guard, default)"])]:
+            facts = self.facts(forward + PEERS, f"{source} > {to}", "x")
+            self.assertEqual([fact for fact in facts if re.match("(ring guard|hop limit):", fact)], said)
+        for key in ("loop_guard", "ring_guard"):
+            facts = self.facts(forward + f"{key} = off\n" + PEERS, "192.0.2.2:4242 > f", "x")
+            self.assertEqual([fact for fact in facts if re.match("(ring guard|hop limit):", fact)],
+                             [f"ring guard: off ({key}, line 5)"])
+
     def test_source_address_of_replies(self):
         everywhere = ECHO.replace("127.0.0.1:7788", "*:7788, 127.0.0.9:7789")
         for to, said in [("e", "the address that the datagram was sent to"), ("*:7788", "the address that the datagram "

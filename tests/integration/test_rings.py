@@ -1,6 +1,8 @@
 """Loops on one host: each ends soon, and clients that repeat payloads lose few datagrams or none."""
 import os
 import signal
+import socket
+import threading
 import time
 import unittest
 
@@ -19,10 +21,20 @@ def port_for_later(test):
 
 
 def forwarder(port, peers, more=""):
-    names = [f"p{i}" for i in range(len(peers))]
+    """peers: ports of 127.0.0.1, or addresses with ports."""
+    addresses = [peer if isinstance(peer, str) else f"127.0.0.1:{peer}" for peer in peers]
     return (f"[datagram_log]\ntarget = off\n[listener:a]\naddress = 127.0.0.1:{port}\naction = forward\n{more}\n"
-            f"peers = {', '.join(names)}\n"
-            + "".join(f"[peer:{name}]\naddress = 127.0.0.1:{peer}\n" for name, peer in zip(names, peers)))
+            f"peers = {', '.join(f'p{i}' for i in range(len(peers)))}\n"
+            + "".join(f"[peer:p{i}]\naddress = {address}\n" for i, address in enumerate(addresses)))
+
+
+def listeners(ports, peers):
+    """A listener at each of the ports, which forwards to all peers."""
+    names = ", ".join(f"p{i}" for i in range(len(peers)))
+    return ("[datagram_log]\ntarget = off\n"
+            + "".join(f"[listener:l{i}]\naddress = 127.0.0.1:{port}\naction = forward\npeers = {names}\n"
+                      for i, port in enumerate(ports))
+            + "".join(f"[peer:p{i}]\naddress = 127.0.0.1:{port}\n" for i, port in enumerate(peers)))
 
 
 def processor_seconds(daemon):
@@ -122,12 +134,110 @@ class ForwarderTest(RingCase):
         self.assertEqual(got, set(expected))
 
 
+class ForeignSender(threading.Thread):
+    """A forwarder of another program, which gives each datagram a new hop limit."""
+
+    def __init__(self, test, host, to=None, fresh_ports=False):
+        super().__init__()
+        self.sock = test.udp(host=host)
+        self.sock.settimeout(0.1)
+        self.address = self.sock.getsockname()
+        self.to = to
+        self.fresh_ports = fresh_ports
+        self.ended = False
+        test.addCleanup(self.end)
+
+    def send(self, payload):
+        if not self.fresh_ports:
+            self.sock.sendto(payload, self.to)
+            return
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind((self.address[0], 0))
+            sock.sendto(payload, self.to)
+
+    def run(self):
+        while not self.ended:
+            try:
+                self.send(self.sock.recv(65536))
+            except (TimeoutError, ConnectionRefusedError):
+                pass
+
+    def end(self):
+        self.ended = True
+        if self.is_alive():
+            self.join()
+        self.sock.close()
+
+
+class ForeignTest(RingCase):
+    """Loops through programs that give each datagram a new hop limit: the repetitions end them."""
+
+    def assert_ends(self, hosts, fresh_ports=False):
+        """Starts a loop of the daemon and foreign programs at these hosts."""
+        senders = [ForeignSender(self, host, fresh_ports=fresh_ports) for host in hosts]
+        daemon = self.serve(forwarder(0, [f"{senders[0].address[0]}:{senders[0].address[1]}"]))
+        for sender, following in zip(senders, senders[1:]):
+            sender.to = following.address
+        senders[-1].to = daemon.address("a")
+        for sender in senders:
+            sender.start()
+        client = self.udp()
+        for i in range(20):
+            client.sendto(b"round %d" % i, daemon.address("a"))
+        self.assertLessEqual(sum(self.await_silence([daemon])), 256 * 20)
+        self.assertEqual(daemon.end()["listener a"]["ring"], 20)
+
+    def test_the_last_one_is_not_a_peer(self):
+        self.assert_ends(["127.0.0.2", "127.0.0.3"])
+
+    def test_a_new_port_for_each_datagram(self):
+        self.assert_ends(["127.0.0.2"], fresh_ports=True)
+
+
+class FanOutTest(RingCase):
+    """Copies of copies. All forwards together send at most 256 datagrams for each one."""
+
+    def two_daemons(self, first_count, second_count):
+        """Two daemons with several listeners. Each listener forwards to all listeners of the other daemon."""
+        first = [port_for_later(self) for _ in range(first_count)]
+        second = [port_for_later(self) for _ in range(second_count)]
+        return first[0], [self.serve(listeners(first, second)), self.serve(listeners(second, first))]
+
+    def test_different_numbers_of_peers(self):
+        for counts in ((1, 5), (1, 15), (3, 15), (2, 2)):
+            with self.subTest(counts=counts):
+                port, daemons = self.two_daemons(*counts)
+                client = self.udp()
+                for i in range(5):
+                    client.sendto(b"round %d" % i, ("127.0.0.1", port))
+                while not sum(self.received(daemon) for daemon in daemons):
+                    pass
+                self.await_silence(daemons)
+                sent = sum(count["sent"] for daemon in daemons for name, count in daemon.end().items()
+                           if name.startswith("peer "))
+                self.assertLessEqual(sent, 256 * 5)
+                self.assertGreater(sent, 5)
+
+    def received(self, daemon):
+        return sum(count["received"] for name, count in daemon.summary().items() if name.startswith("listener "))
+
+    def test_two_large_forwards_in_sequence(self):
+        """The first one has 15 peers. One of them is a forward with 15 peers, too."""
+        sinks = [self.udp() for _ in range(29)]
+        ports = [sink.getsockname()[1] for sink in sinks]
+        second = self.serve(forwarder(0, ports[:15]))
+        first = self.serve(forwarder(0, [second.address("a")[1]] + ports[15:]))
+        self.udp().sendto(b"all", first.address("a"))
+        for sink in sinks:
+            self.assertEqual(sink.recv(100), b"all")
+
+
 class HonestTest(RingCase):
-    """Clients on a peer's host that repeat a payload."""
+    """Clients of a forward that repeat a payload."""
 
     def setUp(self):
         self.sink = self.udp()
-        self.sink.setsockopt(harness.socket.SOL_SOCKET, harness.socket.SO_RCVBUF, 4 << 20)
+        self.sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self.daemon = self.serve(forwarder(0, [self.sink.getsockname()[1]]))
 
     def assert_all_forwarded(self, count):
@@ -136,7 +246,7 @@ class HonestTest(RingCase):
         self.assertEqual(self.daemon.end()["listener a"]["forwarded"], count)
 
     def test_a_client_that_repeats_itself(self):
-        """It is on the host of a peer, so the ring guard examines it. It loses at most 0.5 %."""
+        """It loses at most 0.5 %."""
         client = self.udp()
         for _ in range(4000):
             client.sendto(b"requests:1|c", self.daemon.address("a"))
@@ -152,8 +262,9 @@ class HonestTest(RingCase):
         self.assert_all_forwarded(3000)
 
     def test_a_new_client_each_time(self):
+        """They are not on the host of a peer, whose ports are one sender."""
         for _ in range(500):
-            client = self.udp()
+            client = self.udp(host="127.0.0.2")
             client.sendto(b"requests:1|c", self.daemon.address("a"))
             client.close()
         self.assert_all_forwarded(500)

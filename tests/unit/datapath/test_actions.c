@@ -337,6 +337,29 @@ static void forward_decreases_the_hop_limit(void **state)
 		assert_int_equal(hop_limit_of(&f->peer_sockets[i]), hop_limit_next(30, 2));
 }
 
+static void forward_gives_a_unix_sender_and_a_group_a_small_hop_limit(void **state)
+{
+	struct fixture *f = *state;
+	struct train train = train_of_three(f);
+	struct address group;
+
+	begin(f, ACTION_FORWARD, 2);
+	f->pipeline.delivery.ring_guard = (struct ring_guard *)f; /* never dereferenced */
+	assert_int_equal(address_parse(&train.source, "unix:/run/sender"), 0);
+	train.hop_limit = 0;
+	submit(f, &train, 0);
+	assert_true(tx_batch_flush(f->tx_batch, 1));
+	assert_int_equal(hop_limit_of(&f->peer_sockets[0]), hop_limit_next(0, 2));
+	tx_batch_clear(f->tx_batch);
+	assert_int_equal(address_parse(&group, "239.0.0.1:1"), 0);
+	f->rx.local = &group;
+	train = train_of_three(f);
+	train.hop_limit = 255;
+	submit(f, &train, 0);
+	assert_true(tx_batch_flush(f->tx_batch, 1));
+	assert_int_equal(hop_limit_of(&f->peer_sockets[1]), hop_limit_next(0, 2));
+}
+
 static void forward_drops_a_train_with_a_used_up_hop_limit(void **state)
 {
 	struct fixture *f = *state;
@@ -377,6 +400,7 @@ int main(void)
 		test(forward_with_a_peer_down_reaches_the_others),
 		test(forward_with_the_first_peer_down_begins_with_dropped_chunks),
 		test(forward_decreases_the_hop_limit),
+		test(forward_gives_a_unix_sender_and_a_group_a_small_hop_limit),
 		test(forward_drops_a_train_with_a_used_up_hop_limit),
 		test(forward_counts_icmp_errors_after_the_batch),
 	};
