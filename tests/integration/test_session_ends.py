@@ -131,6 +131,17 @@ class NamesTest(EndsTest):
         self.assertEqual(self.converse(self.client, daemon, self.old), session)
         daemon.end()
 
+    def test_a_reload_with_the_name_written_in_another_way(self):
+        daemon = self.serve_name()
+        session = self.converse(self.client, daemon, self.old)
+        with open(daemon.path, encoding="utf-8") as file:
+            text = file.read()
+        for name in ("Peer.TEST", "peer.test"):
+            self.reload(daemon, text.replace("peer.test", name))
+            self.assertEqual(self.converse(self.client, daemon, self.old, name.encode()), session)
+        self.assertEqual(self.ended(daemon), 0)
+        daemon.end()
+
     def test_a_name_that_comes_to_be_the_clients(self):
         """The client's datagrams are dropped as a loop while the peer has its address. Then the session continues."""
         client = self.udp("127.0.0.13", self.port)
