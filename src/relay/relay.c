@@ -303,15 +303,16 @@ static bool relay_is_loop(const struct relay *relay, struct session *session)
 	return session->is_loop;
 }
 
-/* Returns whether the name of the peer now has other addresses, and the session's endpoint has not replied for
- * fail_timeout. */
+/* Returns whether the name of the peer now has other addresses, and the session's endpoint, which has replied before,
+ * got a datagram since then and is silent for fail_timeout. Silence means nothing if no reply is expected. */
 static bool relay_is_abandoned(const struct relay *relay, const struct session *session, uint64_t now_ms)
 {
 	const struct endpoint_ref *ref = session->endpoint_ref;
 	uint64_t timeout_ms = ref->endpoint->peer->fail_timeout_ms;
 
-	return ref->index == ENDPOINT_REMOVED && relay->endpoints.count && session->asked_ms &&
-	       now_ms >= session->asked_ms + timeout_ms && !endpoint_replied_within(ref->endpoint, timeout_ms, now_ms);
+	return ref->index == ENDPOINT_REMOVED && relay->endpoints.count && relay->setup.config->responses &&
+	       session->asked_ms && now_ms >= session->asked_ms + timeout_ms && endpoint_has_replied(ref->endpoint) &&
+	       !endpoint_replied_within(ref->endpoint, timeout_ms, now_ms);
 }
 
 static bool relay_keeps_session(const struct relay *relay, const struct session *session, uint64_t now_ms)
@@ -348,7 +349,9 @@ void relay_count_sent(struct relay *relay, struct session *session, uint32_t dat
 {
 	uint64_t due = session->replies_due + (uint64_t)datagrams * relay->setup.config->responses;
 
-	if (!session->asked_ms && datagrams)
+	if (session->endpoint_ref->index != ENDPOINT_REMOVED)
+		session->asked_ms = 0;
+	else if (!session->asked_ms && datagrams)
 		session->asked_ms = session->node.used_ms;
 	session->datagrams += datagrams;
 	session->unanswered += datagrams;

@@ -545,8 +545,8 @@ static void sessions_of_a_removed_address_stay_while_it_replies(void **state)
 
 	relay_fixture_begin(f);
 	open_four(f, sessions);
-	relay_count_sent(&f->relay, sessions[0], 1);
 	set_peers(f, snapshot_of(f, f->snapshot, 1, 2), 100);
+	relay_count_sent(&f->relay, sessions[0], 1);
 	assert_int_equal(alive(f), 4);
 	for (uint64_t now_ms = 1000; now_ms < 30000; now_ms += 5000) {
 		relay_count_reply(&f->relay, sessions[2], now_ms); /* to another client of the same endpoint */
@@ -566,6 +566,58 @@ static void sessions_of_a_removed_address_stay_while_it_replies(void **state)
 	assert_ptr_equal(session, sessions[1]);
 	assert_int_equal(find(f, 4, 36000, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[3]);
+}
+
+/* The client sends to the removed address for a long time, and no reply comes. */
+static void ask_in_vain(struct relay_fixture *f, struct session *session, uint64_t begin_ms)
+{
+	for (uint64_t now_ms = begin_ms; now_ms < begin_ms + 40000; now_ms += 1000) {
+		struct session *again;
+
+		assert_int_equal(find(f, 1, now_ms, &again), DROP_NONE);
+		assert_ptr_equal(again, session);
+		relay_count_sent(&f->relay, session, 1);
+	}
+}
+
+/* Nothing has failed. */
+static void sessions_without_replies_stay_with_a_removed_address(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *sessions[4];
+
+	relay_fixture_begin(f);
+	open_four(f, sessions);
+	endpoint_report_check_reply(sessions[0]->endpoint_ref->endpoint, 50);
+	set_peers(f, snapshot_of(f, f->snapshot, 1, 2), 100);
+	ask_in_vain(f, sessions[0], 1000);
+	f->config.responses = 0;
+	relay_count_reply(&f->relay, sessions[0], 50000); /* of no significance */
+	ask_in_vain(f, sessions[0], 60000);
+}
+
+/* The silence counts only while the name does not have the address. */
+static void sessions_stay_with_an_address_that_returns(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct endpoints_snapshot *both;
+	struct session *sessions[4], *session;
+
+	relay_fixture_begin(f);
+	both = endpoints_snapshot_get(f->snapshot);
+	open_four(f, sessions);
+	relay_count_reply(&f->relay, sessions[0], 10);
+	for (uint64_t now_ms = 1000; now_ms < 60000; now_ms += 6000) {
+		set_peers(f, snapshot_of(f, both, 1, 2), now_ms);
+		for (unsigned i = 0; i < 6; i++) {
+			if (i == 3)
+				set_peers(f, endpoints_snapshot_get(both), now_ms + 3000);
+			assert_int_equal(find(f, 1, now_ms + 1000 * i, &session), DROP_NONE);
+			assert_ptr_equal(session, sessions[0]);
+			relay_count_sent(&f->relay, session, 1);
+		}
+	}
+	endpoints_snapshot_put(both);
 }
 
 static void sessions_stay_if_there_is_no_other_address(void **state)
@@ -848,6 +900,8 @@ int main(void)
 		test(reply_brings_sessions_back),
 		test(sessions_stay_if_all_peers_are_down),
 		test(sessions_of_a_removed_address_stay_while_it_replies),
+		test(sessions_without_replies_stay_with_a_removed_address),
+		test(sessions_stay_with_an_address_that_returns),
 		test(sessions_stay_if_there_is_no_other_address),
 		test(same_addresses_keep_the_balancer),
 		test(least_sessions_counts_after_ends_and_updates),
