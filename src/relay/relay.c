@@ -397,7 +397,8 @@ static void relay_report_icmp(struct relay *relay, struct session *session, uint
 }
 
 /* A socket breaks if its AF_UNIX peer was closed, or its route or local address is gone. The session gets another one,
- * with another local port. If none can be opened, it keeps the old one, which works again if the route comes back. */
+ * with another local port. If none can be opened, or it would have the same address, the session keeps the old one: the
+ * errors are forged, or it works again when the route comes back. */
 static void relay_repair_session(struct relay *relay, struct session *session, uint64_t now_ms)
 {
 	struct tx_socket broken = session->tx;
@@ -408,6 +409,8 @@ static void relay_repair_session(struct relay *relay, struct session *session, u
 	if (now_ms < session->reopen_ms)
 		return;
 	session->reopen_ms = now_ms + REOPEN_MS;
+	if (session->tx.gso && !socket_has_old_address(session->tx.fd, &session->endpoint_ref->endpoint->address))
+		return;
 	error = relay_open_socket(relay, session, &session->endpoint_ref->endpoint->address);
 	if (error) {
 		session->tx = broken;

@@ -345,6 +345,38 @@ static uint16_t port_of(const struct session *session)
 	return address_port(&local);
 }
 
+/* Gives the session a socket with another local address, as if this address was the host's only one before. */
+static void move_socket(struct relay_fixture *f, const struct session *session)
+{
+	const struct address *to = &f->peers[peer_of(session)->index].address;
+	struct address from;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	address_from_ip(&from, "127.0.0.2", 0);
+	assert_int_equal(bind(fd, &from.any, from.length), 0);
+	assert_int_equal(connect(fd, &to->any, to->length), 0);
+	assert_int_equal(dup2(fd, session->tx.fd), session->tx.fd);
+	close(fd);
+}
+
+/* A new one would have the same address, so the errors are forged or there is no route. */
+static void broken_socket_with_the_same_address_keeps_its_port(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+	uint16_t port;
+
+	relay_fixture_begin(f);
+	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	port = port_of(session);
+	for (uint64_t now_ms = 1000; now_ms < 9000; now_ms += 1000) {
+		session->tx.broken = true;
+		relay_finish_batch(&f->relay, session, now_ms);
+		assert_false(session->tx.broken);
+		assert_int_equal(port_of(session), port);
+	}
+}
+
 static void broken_socket_is_opened_again(void **state)
 {
 	struct relay_fixture *f = *state;
@@ -353,6 +385,7 @@ static void broken_socket_is_opened_again(void **state)
 
 	relay_fixture_begin(f);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	move_socket(f, session);
 	port = port_of(session);
 	session->tx.broken = true;
 	relay_finish_batch(&f->relay, session, 1000);
@@ -363,6 +396,7 @@ static void broken_socket_is_opened_again(void **state)
 	assert_int_equal(find(f, 1, 1000, &again), DROP_NONE);
 	assert_ptr_equal(again, session);
 
+	move_socket(f, session);
 	port = port_of(session); /* not again at once */
 	session->tx.broken = true;
 	relay_finish_batch(&f->relay, session, 1099);
@@ -743,6 +777,7 @@ static void unread_replies_are_counted(void **state)
 
 	relay_fixture_begin(f);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	move_socket(f, session);
 	send_replies(f, session, 5);
 	session->tx.broken = true;
 	relay_finish_batch(&f->relay, session, 1);
@@ -891,6 +926,7 @@ int main(void)
 		test(source_gets_source_sessions),
 		test(session_ends_after_its_last_expected_reply),
 		test(expected_replies_do_not_overflow),
+		test(broken_socket_with_the_same_address_keeps_its_port),
 		test(broken_socket_is_opened_again),
 		test(broken_socket_stays_if_none_can_be_opened),
 		test(endpoint_at_our_own_address_is_a_loop),
