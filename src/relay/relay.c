@@ -78,8 +78,7 @@ static void relay_count_unread(struct relay *relay, const struct session *sessio
 	counter_add(&peer->reply_bytes, bytes);
 }
 
-/* The session still counts in the quota. */
-static void relay_close_session(struct relay *relay, struct session *session, enum session_end end)
+void relay_close_session(struct relay *relay, struct session *session, enum session_end end)
 {
 	relay_log_end(relay, session, end);
 	relay_count_unread(relay, session, &session->tx);
@@ -98,58 +97,6 @@ void relay_end_session(struct relay *relay, struct session *session, enum sessio
 {
 	relay_close_session(relay, session, end);
 	session_quota_release(relay->setup.quota);
-}
-
-/* --- Quota --- */
-
-/* Ends the least recently used session of those that do not converse. The new session takes its place in the quota. No
- * chunk of the current batch may use it. */
-static bool relay_replace_session(struct relay *relay)
-{
-	for (int i = SESSION_SINGLE; i < SESSION_CONVERSATION; i++) {
-		struct session_node *node = TAILQ_FIRST(session_table_lru(relay->table, (enum session_class)i));
-
-		if (!node || session_of(node)->client_batch == relay->batch)
-			continue;
-		relay_close_session(relay, session_of(node), SESSION_END_REPLACED);
-		return true;
-	}
-	return false;
-}
-
-static bool relay_take_quota(struct relay *relay)
-{
-	struct session_quota *quota = relay->setup.quota;
-	bool replaced;
-
-	if (session_quota_acquire(quota))
-		return true;
-	replaced = relay_replace_session(relay);
-	log_write_limited(relay->setup.log, &relay->full_log_limit, LOG_LEVEL_WARNING,
-			  "listener %s: all %u sessions are in use (max_sessions); %s", relay->setup.config->name,
-			  quota->max,
-			  replaced ? "new clients replace sessions without a conversation" : "new clients are dropped");
-	return replaced;
-}
-
-/* Returns DROP_NONE, or the reason why the client gets no session. */
-static enum drop_reason relay_acquire(struct relay *relay, const struct address *client, uint32_t *source_place)
-{
-	const struct listener_config *config = relay->setup.config;
-	char text[ADDRESS_TEXT_MAX];
-
-	if (!source_quota_acquire(relay->setup.quota, client, false, source_place)) {
-		log_write_limited(
-			relay->setup.log, &relay->source_log_limit, LOG_LEVEL_WARNING,
-			"listener %s: the source of %s has %u sessions (source_sessions); its new clients are "
-			"dropped",
-			config->name, address_format(client, text), config->source_sessions);
-		return DROP_SOURCE_SESSIONS;
-	}
-	if (relay_take_quota(relay))
-		return DROP_NONE;
-	source_quota_release(relay->setup.quota, *source_place);
-	return DROP_SESSION_LIMIT;
 }
 
 /* --- Opening a session --- */

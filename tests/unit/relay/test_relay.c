@@ -278,26 +278,110 @@ static void reply_to_one_datagram_does_not_protect_the_session(void **state)
 		assert_null(existing(f, port));
 }
 
+/* Finds or opens the session of a client with another IP address. */
+static enum drop_reason find_other(struct relay_fixture *f, const char *host, uint16_t port, uint64_t now_ms)
+{
+	struct address from;
+	struct relay_client client = {.client = &from, .local = &f->local, .tx = &f->client_tx};
+	struct session *session;
+
+	address_from_ip(&from, host, port);
+	relay_refresh_endpoints(&f->relay, now_ms);
+	return relay_lookup_or_open(&f->relay, &client, now_ms, &session);
+}
+
+static void begin_with_source_sessions(struct relay_fixture *f, unsigned max_sessions, unsigned source_sessions)
+{
+	f->config.max_sessions = max_sessions;
+	f->config.source_sessions = source_sessions;
+	relay_fixture_begin(f);
+	assert_int_equal(session_quota_init(&f->quota, max_sessions, source_sessions, max_sessions), 0);
+}
+
+static void end_with_source_sessions(struct relay_fixture *f)
+{
+	relay_finish(&f->relay);
+	session_quota_finish(&f->quota);
+}
+
 static void source_gets_source_sessions(void **state)
 {
 	struct relay_fixture *f = *state;
-	struct address from, local = f->local;
-	struct relay_client client = {.client = &from, .local = &local, .tx = &f->client_tx};
 	struct session *session;
 
-	relay_fixture_begin(f);
-	assert_int_equal(session_quota_init(&f->quota, 4, 2, 4), 0);
+	begin_with_source_sessions(f, 4, 2);
 	open_sessions(f, 1, 2, 10);
+	go_on(f, 1, true, 10);
+	go_on(f, 2, true, 10);
 	relay_refresh_endpoints(&f->relay, 11);
 	assert_int_equal(find(f, 3, 11, &session), DROP_SOURCE_SESSIONS);
 	assert_int_equal(find(f, 2, 11, &session), DROP_NONE);
 	assert_int_equal(counter_get(&f->relay.counters.refused[DROP_SOURCE_SESSIONS]), 1);
-	address_from_ip(&from, "127.0.0.2", 1);
-	assert_int_equal(relay_lookup_or_open(&f->relay, &client, 11, &session), DROP_NONE);
+	assert_int_equal(find_other(f, "127.0.0.2", 1, 11), DROP_NONE);
 	relay_expire(&f->relay, 1010, 1);
 	assert_int_equal(find(f, 3, 1010, &session), DROP_NONE);
-	relay_finish(&f->relay);
-	session_quota_finish(&f->quota);
+	end_with_source_sessions(f);
+}
+
+/* Sessions with one datagram may be forged in the name of the source. Those of other sources stay. */
+static void new_client_replaces_a_session_of_its_source(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	begin_with_source_sessions(f, 8, 3);
+	assert_int_equal(find_other(f, "127.0.0.2", 1, 9), DROP_NONE);
+	open_sessions(f, 1, 3, 10);
+	go_on(f, 1, true, 11);
+	go_on(f, 2, false, 12);
+	open_sessions(f, 4, 4, 13); /* instead of 3, with one datagram */
+	assert_null(existing(f, 3));
+	go_on(f, 4, true, 14);
+	open_sessions(f, 5, 5, 15); /* instead of 2, without a reply */
+	assert_null(existing(f, 2));
+	go_on(f, 5, true, 16);
+	relay_refresh_endpoints(&f->relay, 17);
+	assert_int_equal(find(f, 6, 17, &session), DROP_SOURCE_SESSIONS); /* 1, 4 and 5 converse */
+	assert_int_equal(counter_get(&f->relay.counters.ended_by[SESSION_END_REPLACED]), 2);
+	assert_int_equal(atomic_load(&f->quota.open), 4);
+	assert_int_equal(find_other(f, "127.0.0.2", 1, 18), DROP_NONE);
+	assert_int_equal(counter_get(&f->relay.counters.started), 6);
+	end_with_source_sessions(f);
+}
+
+static void session_of_the_current_batch_is_not_replaced_by_its_source(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	begin_with_source_sessions(f, 8, 1);
+	relay_refresh_endpoints(&f->relay, 10);
+	assert_int_equal(find(f, 1, 10, &session), DROP_NONE);
+	assert_int_equal(find(f, 2, 10, &session), DROP_SOURCE_SESSIONS);
+	relay_refresh_endpoints(&f->relay, 11);
+	assert_int_equal(find(f, 2, 11, &session), DROP_NONE);
+	end_with_source_sessions(f);
+}
+
+/* The cost of a refusal is bounded. */
+static void search_for_a_session_of_the_source_is_short(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	begin_with_source_sessions(f, 200, 1);
+	for (uint16_t i = 0; i < 64; i++) {
+		char host[32];
+
+		snprintf(host, sizeof(host), "127.0.1.%u", i);
+		assert_int_equal(find_other(f, host, 1, 9), DROP_NONE);
+	}
+	open_sessions(f, 1, 1, 10);
+	relay_refresh_endpoints(&f->relay, 11);
+	assert_int_equal(find(f, 2, 11, &session), DROP_SOURCE_SESSIONS);
+	relay_expire(&f->relay, 1009, 1);
+	assert_int_equal(find(f, 2, 1009, &session), DROP_NONE);
+	end_with_source_sessions(f);
 }
 
 static void session_ends_after_its_last_expected_reply(void **state)
@@ -924,6 +1008,9 @@ int main(void)
 		test(new_client_replaces_the_oldest_without_a_conversation),
 		test(reply_to_one_datagram_does_not_protect_the_session),
 		test(source_gets_source_sessions),
+		test(new_client_replaces_a_session_of_its_source),
+		test(session_of_the_current_batch_is_not_replaced_by_its_source),
+		test(search_for_a_session_of_the_source_is_short),
 		test(session_ends_after_its_last_expected_reply),
 		test(expected_replies_do_not_overflow),
 		test(broken_socket_with_the_same_address_keeps_its_port),
