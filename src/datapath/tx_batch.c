@@ -10,8 +10,8 @@
 /* How often a send is repeated because a connected socket reports an error of an earlier datagram. */
 #define DEFERRED_ERRORS_MAX 8
 
-/* After so many errors the route is probably missing. For this time a send is repeated only once, so that the cost of a
- * datagram stays bounded. */
+/* After DEFERRED_ERRORS_MAX errors the route is probably missing. For this time a send is repeated only once, so that
+ * the cost of a datagram stays bounded. */
 #define FAILING_MS 100
 
 struct tx_batch {

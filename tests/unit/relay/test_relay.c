@@ -429,7 +429,7 @@ static uint16_t port_of(const struct session *session)
 	return address_port(&local);
 }
 
-/* Gives the session a socket with another local address, as if this address was the host's only one before. */
+/* Gives the session a socket with another local address, as if the host had only this address earlier. */
 static void move_socket(struct relay_fixture *f, const struct session *session)
 {
 	const struct address *to = &f->peers[peer_of(session)->index].address;
