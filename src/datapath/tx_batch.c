@@ -275,12 +275,12 @@ struct deferred_error {
  * route causes the same error numbers, but each time. */
 static bool tx_error_is_deferred(struct tx_socket *socket, int error, struct deferred_error *deferred, uint64_t now_ms)
 {
-	bool failing = now_ms < socket->failing_until_ms;
+	bool several = tx_error_is_pending(error) && now_ms >= socket->failing_until_ms;
 
 	if (!socket->connected || !socket->gso)
 		return false;
-	if (deferred->errors >= (failing ? 1 : DEFERRED_ERRORS_MAX)) {
-		if (!failing)
+	if (deferred->errors >= (several ? DEFERRED_ERRORS_MAX : 1)) {
+		if (several)
 			socket->failing_until_ms = now_ms + FAILING_MS;
 		return false;
 	}
