@@ -194,6 +194,9 @@ unsigned config_line(const struct section_lines *lines, const char *key);
 size_t config_find_listener(const struct config *config, const char *name);
 size_t config_find_peer(const struct config *config, const char *name);
 
+/* Returns whether both peers have the same host name and port. Names differ neither by case nor by a final dot. */
+bool peer_config_same_name(const struct peer_config *a, const struct peer_config *b);
+
 /* Returns the sum of max_sessions of all relays. */
 uint64_t config_max_sessions(const struct config *config);
 

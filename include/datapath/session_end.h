@@ -8,7 +8,8 @@ enum session_end {
 	SESSION_END_PEER_FAILED, /* its client wrote while its endpoint was down */
 	SESSION_END_PEER_REMOVED, /* its peer is no longer in the configuration */
 	SESSION_END_LISTENER_REMOVED, /* the address that its client writes to is no longer in the configuration */
-	SESSION_END_REPLACED, /* max_sessions: a new client took the place of one that does not converse */
+	SESSION_END_REPLACED, /* max_sessions or source_sessions: a new client took its place, because it does not
+				 converse */
 	SESSION_END_RELAY_ENDED, /* the daemon ends, or the listener's action is no longer relay */
 	SESSION_ENDS, /* number of reasons */
 };

@@ -39,7 +39,8 @@ struct tx_socket {
 	bool connected; /* the chunks name no destination */
 	bool gso; /* a UDP socket, not an AF_UNIX one */
 	bool ipv6; /* set for a connected socket */
-	bool broken; /* a flush sets it: the owner must open the socket again */
+	bool broken; /* a flush sets it: the owner must open the socket again, if that can help */
+	uint64_t failing_until_ms; /* monotonic; a send fails in spite of repetitions */
 	uint64_t icmp_errors; /* ICMP errors of earlier datagrams; the owner reads and resets it */
 
 	/* The tx_batch uses these while chunks of this socket are queued. */
@@ -53,11 +54,18 @@ struct tx_socket {
 	uint8_t hop_limit; /* last value of the option IP_TTL or IPV6_UNICAST_HOPS; 0: it was never set */
 };
 
-/* Returns whether this errno of a connected socket reports an ICMP error for an earlier datagram. A smaller path MTU is
- * not one. */
+/* Returns whether this errno of a connected socket can report an ICMP error for an earlier datagram, except a smaller
+ * path MTU. */
 static inline bool tx_error_is_icmp(int error)
 {
-	return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH || error == ENOPROTOOPT;
+	return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH || error == ENOPROTOOPT ||
+	       error == EPROTO || error == EACCES || error == EHOSTDOWN || error == ENONET;
+}
+
+/* The same, or a smaller path MTU. */
+static inline bool tx_error_is_pending(int error)
+{
+	return error == EMSGSIZE || tx_error_is_icmp(error);
 }
 
 /* A destination, and how to send to it. */

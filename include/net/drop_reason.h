@@ -25,7 +25,7 @@ enum drop_reason {
 	DROP_NO_MEMORY, /* kernel out of memory */
 	DROP_UNCONVERTIBLE, /* errors = strict: text has no form in the peer's encoding */
 	DROP_SESSION_LIMIT, /* max_sessions reached, and all sessions converse: no session for a new client */
-	DROP_SOURCE_SESSIONS, /* source_sessions reached: no further session for this source */
+	DROP_SOURCE_SESSIONS, /* source_sessions reached, and all sessions of this source converse */
 	DROP_NO_DESCRIPTOR, /* file descriptor limit reached */
 	DROP_NO_PORT, /* no free local port for another session */
 	DROP_SESSION_ENDED, /* reply still unread when its session ended */

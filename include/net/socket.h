@@ -81,6 +81,9 @@ int socket_set_buffer(int fd, int option, int bytes);
 /* Returns whether a datagram can be read now. */
 bool socket_has_input(int fd);
 
+/* Returns whether a new UDP socket to the peer would have another local IP address than this one. */
+bool socket_has_old_address(int fd, const struct address *peer);
+
 /* Reads and counts the datagrams that wait in a connected socket, before it is closed. udp is true for a UDP socket,
  * false for an AF_UNIX socket. First stops new datagrams, so that none is lost between the last read and close(2). */
 void socket_drain(int fd, bool udp, uint64_t *datagrams, uint64_t *bytes);

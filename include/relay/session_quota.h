@@ -34,7 +34,8 @@ void session_quota_release(struct session_quota *quota);
 #define SOURCE_NOT_COUNTED UINT32_MAX
 
 /* Counts one more session of the client's source and sets *place for source_quota_release(). Returns false if the
- * source has max_per_source already, unless force is true. AF_UNIX clients have no limit. Any thread. */
+ * source has max_per_source already, unless force is true; *place is that of the source, too. AF_UNIX clients have no
+ * limit. Any thread. */
 bool source_quota_acquire(struct session_quota *quota, const struct address *client, bool force, uint32_t *place);
 void source_quota_release(struct session_quota *quota, uint32_t place);
 

@@ -6,9 +6,11 @@
  *
  * Any host can forge an ICMP error, so an error alone proves nothing. A reply resets the count and ends an ejection.
  * These rules decide whether an error counts:
- * 1. It does not count if a reply came in the last ENDPOINT_RECENT_MS.
- * 2. Replies are missing if none has come since the first error, for ENDPOINT_MISSING_MS. Then each error counts.
- * 3. Otherwise one error counts per check_interval. */
+ * 1. It does not count if a reply came in the last ENDPOINT_RECENT_MS, or if the last check got its reply.
+ * 2. If a third of fail_timeout has passed since the first error without a reply, one error is enough. A client that
+ *    sends twice in fail_timeout then leaves within fail_timeout: with its third datagram at the latest.
+ * 3. Replies are missing if none has come since the first error, for ENDPOINT_MISSING_MS. Then each error counts.
+ * 4. Otherwise one error counts per check_interval. */
 #ifndef UDPRELAYD_UPSTREAM_ENDPOINT_H
 #define UDPRELAYD_UPSTREAM_ENDPOINT_H
 
@@ -23,7 +25,7 @@
 /* ICMP errors do not count against an endpoint that replied this recently. */
 #define ENDPOINT_RECENT_MS 1000
 
-/* After this time without a reply, or half of fail_timeout if that is less, every error counts. */
+/* After this time without a reply every error counts. */
 #define ENDPOINT_MISSING_MS 1000
 
 /* A counter shared by all endpoints. It is incremented whenever an endpoint goes up or down, except at the end of an
@@ -37,7 +39,8 @@ struct endpoint {
 	endpoint_epoch *epoch; /* shared by all endpoints; it must outlive their use */
 	atomic_uint fails; /* errors that counted since the last reply */
 	_Atomic uint64_t replied_ms; /* monotonic clock; the last reply to any client. 0: none yet */
-	_Atomic uint64_t suspect_ms; /* the first error since the last reply; 0: none */
+	_Atomic uint64_t checked_ms; /* the last reply to a check; 0: none yet */
+	_Atomic uint64_t suspect_ms; /* the first error since the last reply, in the last fail_timeout; 0: none */
 	_Atomic uint64_t counted_ms; /* the last error that counted */
 	_Atomic uint64_t ejected_until_ms; /* monotonic clock; the endpoint is down before this time */
 	atomic_bool check_failed; /* result of the active check */
@@ -65,6 +68,12 @@ uint64_t endpoint_ejected_until(const struct endpoint *endpoint);
 /* Returns whether the endpoint has replied to any client in the last ms milliseconds. */
 bool endpoint_replied_within(const struct endpoint *endpoint, uint64_t ms, uint64_t now_ms);
 
+/* Returns whether the endpoint has ever replied to a client. */
+static inline bool endpoint_has_replied(const struct endpoint *endpoint)
+{
+	return atomic_load_explicit(&endpoint->replied_ms, memory_order_relaxed);
+}
+
 static inline bool endpoint_replied_recently(const struct endpoint *endpoint, uint64_t now_ms)
 {
 	return endpoint_replied_within(endpoint, ENDPOINT_RECENT_MS, now_ms);
@@ -76,8 +85,11 @@ static inline bool endpoint_replied_recently(const struct endpoint *endpoint, ui
  * call began an ejection. Any thread may call it. */
 bool endpoint_report_failure(struct endpoint *endpoint, unsigned count, bool replies_expected, uint64_t now_ms);
 
-/* Reports a reply. Returns true if it ended an ejection. Any thread may call it. */
+/* Reports a reply to a client. Returns true if it ended an ejection. Any thread may call it. */
 bool endpoint_report_reply(struct endpoint *endpoint, uint64_t now_ms);
+
+/* Does the same for the reply to a check. Errors do not count until the reply to the next check is late. */
+bool endpoint_report_check_reply(struct endpoint *endpoint, uint64_t now_ms);
 
 /* Sets the result of the active check. Only the main loop calls it. */
 void endpoint_set_checked(struct endpoint *endpoint, bool up);

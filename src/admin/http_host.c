@@ -1,6 +1,7 @@
 #include "admin/http_host.h"
 
 #include <arpa/inet.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -8,6 +9,8 @@
 static const char *const loopback_names[] = {"localhost", "ip6-localhost", "ip6-loopback"};
 
 #define LOOPBACK_NAME_COUNT (sizeof(loopback_names) / sizeof(loopback_names[0]))
+
+static const char name_characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
 
 /* The host of a header: a name or an IP address. */
 struct host_part {
@@ -28,7 +31,17 @@ static bool http_host_copy(struct host_part *host, const char *begin, size_t len
 /* Accepts "", ":" and ":PORT". */
 static bool http_host_is_port(const char *text)
 {
-	return !*text || (*text == ':' && strlen(text) <= 6 && !text[1 + strspn(text + 1, "0123456789")]);
+	return !*text || (*text == ':' && strlen(text) <= 6 && !text[1 + strspn(text + 1, "0123456789")] &&
+			  strtoul(text + 1, NULL, 10) <= UINT16_MAX);
+}
+
+/* Accepts "" and "%25ZONE" before the bracket. Only a link-local address has a zone (RFC 6874). */
+static bool http_host_is_zone(const struct address *ip, const char *zone, const char *end)
+{
+	if (zone == end)
+		return true;
+	return IN6_IS_ADDR_LINKLOCAL(&ip->v6.sin6_addr) && !strncmp(zone, "%25", 3) && end > zone + 3 &&
+	       zone + 3 + strspn(zone + 3, name_characters) == end;
 }
 
 /* value begins behind the bracket. */
@@ -39,13 +52,12 @@ static bool http_host_parse_v6(struct host_part *host, const char *value)
 
 	host->is_ip = true;
 	return end && http_host_is_port(end + 1) && http_host_copy(host, value, length) && strchr(host->text, ':') &&
-	       !address_from_ip(&host->ip, host->text, 0);
+	       !address_from_ip(&host->ip, host->text, 0) && http_host_is_zone(&host->ip, value + length, end);
 }
 
 static bool http_host_parse(struct host_part *host, const char *value)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-	size_t length = strspn(value, allowed);
+	size_t length = strspn(value, name_characters);
 
 	if (*value == '[')
 		return http_host_parse_v6(host, value + 1);

@@ -11,6 +11,32 @@
 
 #include "admin/http_host.h"
 
+/* The characters of a header name (RFC 9110, 5.6.2). */
+#define TOKEN                                                                                                          \
+	"!#$%&'*+-.^_`|~0123456789"                                                                                    \
+	"abcdefghijklmnopqrstuvwxyz"                                                                                   \
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+/* Ends at the first invalid line. A proxy may read "Content-Length : 5" as a length, which the library does not.
+ * The library cuts a value at a NUL and joins a folded line to the name, unless its version is newer than 0.9.75. */
+static enum MHD_Result http_request_check_line(void *data, enum MHD_ValueKind kind, const char *name, size_t name_size,
+					       const char *value, size_t value_size)
+{
+	bool *valid = data;
+
+	(void)kind;
+	*valid = name_size && strspn(name, TOKEN) == name_size && (!value || !memchr(value, '\0', value_size));
+	return *valid ? MHD_YES : MHD_NO;
+}
+
+static bool http_request_has_valid_headers(struct MHD_Connection *connection)
+{
+	bool valid = true;
+
+	MHD_get_connection_values_n(connection, MHD_HEADER_KIND, http_request_check_line, &valid);
+	return valid;
+}
+
 /* All lines of one header. */
 struct header_lines {
 	const char *name, *value; /* value: that of the first line; NULL: there is no line */
@@ -74,6 +100,8 @@ static struct request_fault http_request_find_host_fault(struct MHD_Connection *
 struct request_fault http_request_find_fault(struct MHD_Connection *connection, const char *version,
 					     const struct address *bound, const struct config *config)
 {
+	if (!http_request_has_valid_headers(connection))
+		return (struct request_fault){MHD_HTTP_BAD_REQUEST, "a header is invalid\n"};
 	if (http_request_has_conflicting_lengths(connection))
 		return (struct request_fault){MHD_HTTP_BAD_REQUEST, "the Content-Length headers conflict\n"};
 	return http_request_find_host_fault(connection, version, bound, config);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -380,6 +381,21 @@ size_t config_find_peer(const struct config *config, const char *name)
 	while (i < config->peer_count && strcmp(config->peers[i].name, name) != 0)
 		i++;
 	return i;
+}
+
+static size_t host_name_length(const char *name)
+{
+	size_t length = strlen(name);
+
+	return length && name[length - 1] == '.' ? length - 1 : length;
+}
+
+bool peer_config_same_name(const struct peer_config *a, const struct peer_config *b)
+{
+	size_t length = a->host ? host_name_length(a->host) : 0;
+
+	return length && b->host && length == host_name_length(b->host) && !strncasecmp(a->host, b->host, length) &&
+	       address_port(&a->address) == address_port(&b->address);
 }
 
 uint64_t config_max_sessions(const struct config *config)

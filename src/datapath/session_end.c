@@ -8,7 +8,7 @@ static const struct {
 	[SESSION_END_PEER_FAILED] = {"peer_failed", "its peer is down"},
 	[SESSION_END_PEER_REMOVED] = {"peer_removed", "its peer was removed from the configuration"},
 	[SESSION_END_LISTENER_REMOVED] = {"listener_removed", "the listener of its client was removed"},
-	[SESSION_END_REPLACED] = {"replaced", "a new client took its place (max_sessions)"},
+	[SESSION_END_REPLACED] = {"replaced", "a new client took its place (max_sessions, source_sessions)"},
 	[SESSION_END_RELAY_ENDED] = {"relay_ended", "the relay ends"},
 };
 

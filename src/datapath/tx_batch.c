@@ -10,6 +10,10 @@
 /* How often a send is repeated because a connected socket reports an error of an earlier datagram. */
 #define DEFERRED_ERRORS_MAX 8
 
+/* After DEFERRED_ERRORS_MAX errors the route is probably missing. For this time a send is repeated only once, so that
+ * the cost of a datagram stays bounded. */
+#define FAILING_MS 100
+
 struct tx_batch {
 	struct tx_socket *sockets; /* that have chunks in this batch */
 	struct tx_chunk *chunks;
@@ -267,13 +271,19 @@ struct deferred_error {
 	unsigned errors, icmp_errors;
 };
 
-/* A connected UDP socket reports an ICMP error of an earlier datagram when the next one is sent (udp(7)). */
-static bool tx_error_is_deferred(const struct tx_socket *socket, int error, struct deferred_error *deferred)
+/* A connected UDP socket reports an ICMP error of an earlier datagram when the next one is sent (udp(7)). A missing
+ * route causes the same error numbers, but each time. */
+static bool tx_error_is_deferred(struct tx_socket *socket, int error, struct deferred_error *deferred, uint64_t now_ms)
 {
-	unsigned max = error == ECONNREFUSED ? DEFERRED_ERRORS_MAX : 1;
+	bool several = tx_error_is_pending(error) && now_ms >= socket->failing_until_ms;
 
-	if (!socket->connected || !socket->gso || deferred->errors >= max)
+	if (!socket->connected || !socket->gso)
 		return false;
+	if (deferred->errors >= (several ? DEFERRED_ERRORS_MAX : 1)) {
+		if (several)
+			socket->failing_until_ms = now_ms + FAILING_MS;
+		return false;
+	}
 	deferred->errors++;
 	deferred->icmp_errors += tx_error_is_icmp(error);
 	return true;
@@ -290,7 +300,7 @@ static enum send_step tx_send_failed(struct tx_batch *batch, struct tx_socket *s
 		gso_disable(&batch->messages, message, error == EIO);
 		return SEND_REBUILD;
 	}
-	if (tx_error_is_deferred(socket, error, deferred))
+	if (tx_error_is_deferred(socket, error, deferred, batch->messages.now_ms))
 		return SEND_AGAIN;
 	socket->broken |= socket->connected && error != EMSGSIZE && error != EPERM && error != EACCES;
 	tx_message_drop(batch, message, drop_reason_from_send(error));

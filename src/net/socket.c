@@ -379,6 +379,18 @@ int socket_open_duplex(const struct address *peer, int receive_buffer, int send_
 	return open_connected_retry(peer, receive_buffer, send_buffer);
 }
 
+bool socket_has_old_address(int fd, const struct address *peer)
+{
+	struct address old = {.length = sizeof(old.v6)}, now = old;
+	int probe = open_connected(peer, 0, 0);
+	bool differs = probe >= 0 && !getsockname(fd, &old.any, &old.length) &&
+		       !getsockname(probe, &now.any, &now.length) && !address_same_host(&old, &now);
+
+	if (probe >= 0)
+		close(probe);
+	return differs;
+}
+
 bool socket_has_input(int fd)
 {
 	struct pollfd input = {.fd = fd, .events = POLLIN};

@@ -78,8 +78,7 @@ static void relay_count_unread(struct relay *relay, const struct session *sessio
 	counter_add(&peer->reply_bytes, bytes);
 }
 
-/* The session still counts in the quota. */
-static void relay_close_session(struct relay *relay, struct session *session, enum session_end end)
+void relay_close_session(struct relay *relay, struct session *session, enum session_end end)
 {
 	relay_log_end(relay, session, end);
 	relay_count_unread(relay, session, &session->tx);
@@ -98,58 +97,6 @@ void relay_end_session(struct relay *relay, struct session *session, enum sessio
 {
 	relay_close_session(relay, session, end);
 	session_quota_release(relay->setup.quota);
-}
-
-/* --- Quota --- */
-
-/* Ends the least recently used session of those that do not converse. The new session takes its place in the quota. No
- * chunk of the current batch may use it. */
-static bool relay_replace_session(struct relay *relay)
-{
-	for (int i = SESSION_SINGLE; i < SESSION_CONVERSATION; i++) {
-		struct session_node *node = TAILQ_FIRST(session_table_lru(relay->table, (enum session_class)i));
-
-		if (!node || session_of(node)->client_batch == relay->batch)
-			continue;
-		relay_close_session(relay, session_of(node), SESSION_END_REPLACED);
-		return true;
-	}
-	return false;
-}
-
-static bool relay_take_quota(struct relay *relay)
-{
-	struct session_quota *quota = relay->setup.quota;
-	bool replaced;
-
-	if (session_quota_acquire(quota))
-		return true;
-	replaced = relay_replace_session(relay);
-	log_write_limited(relay->setup.log, &relay->full_log_limit, LOG_LEVEL_WARNING,
-			  "listener %s: all %u sessions are in use (max_sessions); %s", relay->setup.config->name,
-			  quota->max,
-			  replaced ? "new clients replace sessions without a conversation" : "new clients are dropped");
-	return replaced;
-}
-
-/* Returns DROP_NONE, or the reason why the client gets no session. */
-static enum drop_reason relay_acquire(struct relay *relay, const struct address *client, uint32_t *source_place)
-{
-	const struct listener_config *config = relay->setup.config;
-	char text[ADDRESS_TEXT_MAX];
-
-	if (!source_quota_acquire(relay->setup.quota, client, false, source_place)) {
-		log_write_limited(
-			relay->setup.log, &relay->source_log_limit, LOG_LEVEL_WARNING,
-			"listener %s: the source of %s has %u sessions (source_sessions); its new clients are "
-			"dropped",
-			config->name, address_format(client, text), config->source_sessions);
-		return DROP_SOURCE_SESSIONS;
-	}
-	if (relay_take_quota(relay))
-		return DROP_NONE;
-	source_quota_release(relay->setup.quota, *source_place);
-	return DROP_SESSION_LIMIT;
 }
 
 /* --- Opening a session --- */
@@ -303,15 +250,16 @@ static bool relay_is_loop(const struct relay *relay, struct session *session)
 	return session->is_loop;
 }
 
-/* Returns whether the name of the peer now has other addresses, and the session's endpoint has not replied for
- * fail_timeout. */
+/* Returns whether the name of the peer now has other addresses, and the session's endpoint, which has replied before,
+ * got a datagram since then and is silent for fail_timeout. Silence means nothing if no reply is expected. */
 static bool relay_is_abandoned(const struct relay *relay, const struct session *session, uint64_t now_ms)
 {
 	const struct endpoint_ref *ref = session->endpoint_ref;
 	uint64_t timeout_ms = ref->endpoint->peer->fail_timeout_ms;
 
-	return ref->index == ENDPOINT_REMOVED && relay->endpoints.count && session->asked_ms &&
-	       now_ms >= session->asked_ms + timeout_ms && !endpoint_replied_within(ref->endpoint, timeout_ms, now_ms);
+	return ref->index == ENDPOINT_REMOVED && relay->endpoints.count && relay->setup.config->responses &&
+	       session->asked_ms && now_ms >= session->asked_ms + timeout_ms && endpoint_has_replied(ref->endpoint) &&
+	       !endpoint_replied_within(ref->endpoint, timeout_ms, now_ms);
 }
 
 static bool relay_keeps_session(const struct relay *relay, const struct session *session, uint64_t now_ms)
@@ -348,7 +296,9 @@ void relay_count_sent(struct relay *relay, struct session *session, uint32_t dat
 {
 	uint64_t due = session->replies_due + (uint64_t)datagrams * relay->setup.config->responses;
 
-	if (!session->asked_ms && datagrams)
+	if (session->endpoint_ref->index != ENDPOINT_REMOVED)
+		session->asked_ms = 0;
+	else if (!session->asked_ms && datagrams)
 		session->asked_ms = session->node.used_ms;
 	session->datagrams += datagrams;
 	session->unanswered += datagrams;
@@ -394,7 +344,8 @@ static void relay_report_icmp(struct relay *relay, struct session *session, uint
 }
 
 /* A socket breaks if its AF_UNIX peer was closed, or its route or local address is gone. The session gets another one,
- * with another local port. If none can be opened, it keeps the old one, which works again if the route comes back. */
+ * with another local port. If none can be opened, or it would have the same address, the session keeps the old one: the
+ * errors are forged, or it works again when the route comes back. */
 static void relay_repair_session(struct relay *relay, struct session *session, uint64_t now_ms)
 {
 	struct tx_socket broken = session->tx;
@@ -405,6 +356,8 @@ static void relay_repair_session(struct relay *relay, struct session *session, u
 	if (now_ms < session->reopen_ms)
 		return;
 	session->reopen_ms = now_ms + REOPEN_MS;
+	if (session->tx.gso && !socket_has_old_address(session->tx.fd, &session->endpoint_ref->endpoint->address))
+		return;
 	error = relay_open_socket(relay, session, &session->endpoint_ref->endpoint->address);
 	if (error) {
 		session->tx = broken;

@@ -43,12 +43,9 @@ static void relay_for_each_session(const struct relay_handover *handover,
 /* Returns whether the peer still has the address: the same one is written, or the same name. */
 static bool relay_peer_has_endpoint(const struct peer_config *peer, const struct endpoint *endpoint)
 {
-	const struct peer_config *before = endpoint->peer;
-
 	if (!peer->host)
 		return address_equal(&peer->address, &endpoint->address);
-	return before->host && !strcmp(before->host, peer->host) &&
-	       address_port(&peer->address) == address_port(&endpoint->address);
+	return peer_config_same_name(peer, endpoint->peer);
 }
 
 /* Ends a session whose peer or local address the new configuration does not have. */

@@ -33,8 +33,8 @@ void reply_batch_init(struct reply_batch *batch, int epoll)
 
 static void reply_handle_error(struct reply_batch *batch, struct session *session, int error)
 {
-	if (tx_error_is_icmp(error))
-		session->tx.icmp_errors++;
+	if (tx_error_is_pending(error))
+		session->tx.icmp_errors += tx_error_is_icmp(error);
 	else
 		relay_log_receive_error(session->relay, session, error);
 	if (session->read_failures < READ_FAILURES_MAX)
@@ -93,18 +93,18 @@ static bool reply_batch_read_session(struct reply_batch *batch, struct rx_batch 
 	unsigned max = quota < share ? quota : share;
 	int received = reply_recv(batch, rx_batch, session, max);
 
-	bool icmp = received < 0 && tx_error_is_icmp(-received);
+	bool pending = received < 0 && tx_error_is_pending(-received);
 
 	batch->sessions[batch->session_count++] = session;
-	if (icmp) {
-		session->tx.icmp_errors++;
+	if (pending) {
+		session->tx.icmp_errors += tx_error_is_icmp(-received);
 		received = reply_recv(batch, rx_batch, session, max);
 	}
 	if (received > 0)
 		session->read_failures = 0;
 	else if (received < 0)
 		reply_handle_error(batch, session, -received);
-	else if (!icmp && !(event->events & EPOLLIN))
+	else if (!pending && !(event->events & EPOLLIN))
 		reply_break_session(batch, session);
 	for (int i = 0; i < received; i++)
 		batch->replies[batch->count++].session = session;

@@ -105,8 +105,10 @@ bool source_quota_acquire(struct session_quota *quota, const struct address *cli
 
 		if (found == SOURCE_NOT_COUNTED)
 			return true;
-		if (entry_sessions(entry) >= table->max && !force)
+		if (entry_sessions(entry) >= table->max && !force) {
+			*place = found;
 			return false;
+		}
 		more = entry_sessions(entry) ? entry + 1 : (hash >> 32 << 32 | 1);
 		if (atomic_compare_exchange_strong(&table->entries[found], &entry, more)) {
 			*place = found;

@@ -54,11 +54,6 @@ static void endpoint_advance_epoch(struct endpoint *endpoint)
 
 /* --- Errors and replies --- */
 
-static uint64_t min_ms(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 bool endpoint_replied_within(const struct endpoint *endpoint, uint64_t ms, uint64_t now_ms)
 {
 	uint64_t replied_ms = atomic_load_explicit(&endpoint->replied_ms, memory_order_relaxed);
@@ -66,36 +61,48 @@ bool endpoint_replied_within(const struct endpoint *endpoint, uint64_t ms, uint6
 	return replied_ms && now_ms < replied_ms + ms;
 }
 
-/* Returns the time of the first error since the last reply: this one, if no other thread was first. */
-static uint64_t endpoint_suspect_since(struct endpoint *endpoint, uint64_t now_ms)
+/* Returns whether the last check got its reply, and the reply to the next one is not late. */
+static bool endpoint_passes_checks(const struct endpoint *endpoint, uint64_t now_ms)
 {
-	uint64_t suspect_ms = 0, since_ms = now_ms ? now_ms : 1;
+	uint64_t checked_ms = atomic_load_explicit(&endpoint->checked_ms, memory_order_relaxed);
+	uint64_t valid_ms = endpoint->peer->check.interval_ms + endpoint->peer->check.timeout_ms;
 
-	return atomic_compare_exchange_strong(&endpoint->suspect_ms, &suspect_ms, since_ms) ? since_ms : suspect_ms;
+	if (valid_ms < ENDPOINT_RECENT_MS)
+		valid_ms = ENDPOINT_RECENT_MS;
+	return checked_ms && endpoint->peer->check.on && now_ms < checked_ms + valid_ms;
 }
 
-/* If an endpoint never replies, max_fails errors must fit in fail_timeout. */
-static uint64_t endpoint_error_interval(const struct endpoint *endpoint, bool replies_expected)
+/* Returns the time of the first error since the last reply: this one, if there was none in the last fail_timeout and no
+ * other thread was first. */
+static uint64_t endpoint_suspect_since(struct endpoint *endpoint, uint64_t now_ms)
 {
-	const struct peer_config *peer = endpoint->peer;
+	uint64_t suspect_ms = atomic_load_explicit(&endpoint->suspect_ms, memory_order_relaxed);
+	uint64_t since_ms = now_ms ? now_ms : 1;
 
-	return replies_expected ? peer->check.interval_ms
-				: min_ms(peer->check.interval_ms, peer->fail_timeout_ms / peer->max_fails);
+	if (suspect_ms && now_ms <= suspect_ms + endpoint->peer->fail_timeout_ms)
+		return suspect_ms;
+	if (!atomic_compare_exchange_strong(&endpoint->suspect_ms, &suspect_ms, since_ms))
+		return suspect_ms;
+	if (suspect_ms)
+		atomic_store_explicit(&endpoint->counted_ms, 0, memory_order_relaxed); /* this error counts */
+	return since_ms;
 }
 
 /* Returns how many of these errors count. */
 static unsigned endpoint_count_failures(struct endpoint *endpoint, unsigned count, bool replies_expected,
 					uint64_t now_ms)
 {
-	uint64_t missing_ms = min_ms(ENDPOINT_MISSING_MS, endpoint->peer->fail_timeout_ms / 2);
+	const struct peer_config *peer = endpoint->peer;
 	uint64_t suspect_ms = endpoint_suspect_since(endpoint, now_ms);
 	uint64_t counted_ms = atomic_load_explicit(&endpoint->counted_ms, memory_order_relaxed);
 
-	if (endpoint_replied_recently(endpoint, now_ms))
+	if (endpoint_replied_recently(endpoint, now_ms) || endpoint_passes_checks(endpoint, now_ms))
 		return 0;
-	if (replies_expected && now_ms >= suspect_ms + missing_ms)
+	if (now_ms > suspect_ms && now_ms >= suspect_ms + peer->fail_timeout_ms / 3)
+		return peer->max_fails;
+	if (replies_expected && now_ms >= suspect_ms + ENDPOINT_MISSING_MS)
 		return count;
-	if (counted_ms && now_ms < counted_ms + endpoint_error_interval(endpoint, replies_expected))
+	if (counted_ms && now_ms < counted_ms + peer->check.interval_ms)
 		return 0;
 	/* If several threads arrive here at once, the error of one of them counts. */
 	return atomic_compare_exchange_strong(&endpoint->counted_ms, &counted_ms, now_ms) ? 1 : 0;
@@ -124,13 +131,13 @@ bool endpoint_report_failure(struct endpoint *endpoint, unsigned count, bool rep
 }
 
 /* Usually there is no error to reset, and the reply is not the first in this millisecond. Skipping the stores then
- * keeps the cache line shared between the workers. */
-bool endpoint_report_reply(struct endpoint *endpoint, uint64_t now_ms)
+ * keeps the cache line shared between the workers. replied_ms: the time to set. */
+static bool endpoint_note_reply(struct endpoint *endpoint, _Atomic uint64_t *replied_ms, uint64_t now_ms)
 {
 	uint64_t ejected_until = endpoint_ejected_until(endpoint);
 
-	if (atomic_load_explicit(&endpoint->replied_ms, memory_order_relaxed) != now_ms)
-		atomic_store_explicit(&endpoint->replied_ms, now_ms, memory_order_relaxed);
+	if (atomic_load_explicit(replied_ms, memory_order_relaxed) != now_ms)
+		atomic_store_explicit(replied_ms, now_ms, memory_order_relaxed);
 	if (atomic_load_explicit(&endpoint->suspect_ms, memory_order_relaxed))
 		atomic_store_explicit(&endpoint->suspect_ms, 0, memory_order_relaxed);
 	if (atomic_load_explicit(&endpoint->fails, memory_order_relaxed))
@@ -139,6 +146,16 @@ bool endpoint_report_reply(struct endpoint *endpoint, uint64_t now_ms)
 		return false;
 	endpoint_advance_epoch(endpoint);
 	return true;
+}
+
+bool endpoint_report_reply(struct endpoint *endpoint, uint64_t now_ms)
+{
+	return endpoint_note_reply(endpoint, &endpoint->replied_ms, now_ms);
+}
+
+bool endpoint_report_check_reply(struct endpoint *endpoint, uint64_t now_ms)
+{
+	return endpoint_note_reply(endpoint, &endpoint->checked_ms, now_ms);
 }
 
 void endpoint_set_checked(struct endpoint *endpoint, bool up)

@@ -212,7 +212,7 @@ static enum probe_event health_check_on_reply(struct health_check *check)
 		check->unexpected_reply = true;
 		return PROBE_UNEXPECTED_REPLY;
 	}
-	endpoint_report_reply(check->endpoint, uv_now(check->checks->loop));
+	endpoint_report_check_reply(check->endpoint, uv_now(check->checks->loop));
 	health_check_succeeded(check);
 	return PROBE_DONE;
 }

@@ -133,10 +133,7 @@ static const struct peer_endpoints *peers_previous_endpoints(const struct peers 
 /* Returns whether a peer with a host name may keep its addresses: it had the same host and port before. */
 static bool peers_may_keep_addresses(const struct peer_endpoints *previous, const struct peer_config *config)
 {
-	const struct peer_config *earlier = previous->count ? previous->items[0]->peer : NULL;
-
-	return earlier && earlier->host && config->host && !strcmp(earlier->host, config->host) &&
-	       address_port(&earlier->address) == address_port(&config->address);
+	return previous->count && peer_config_same_name(previous->items[0]->peer, config);
 }
 
 /* Fills lists, the endpoints of each peer. literals stores the endpoints of peers with a literal address; the caller

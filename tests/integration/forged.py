@@ -45,11 +45,11 @@ def packet6(source, to, payload):
             + udp[:6] + struct.pack("!H", sum_of_udp) + udp[8:])
 
 
-def unreachable(source, to):
-    """An ICMP error that claims to come from the destination of a datagram: the port is unreachable. source and to are
-    those of the datagram, which need not exist."""
+def unreachable(source, to, kind=3, code=3, mtu=0):
+    """An ICMP error that claims to come from the destination of a datagram; by default, the port is unreachable. source
+    and to are those of the datagram, which need not exist."""
     quoted = packet(source, to, b"")
-    icmp = struct.pack("!BBHI", 3, 3, 0, 0) + quoted
+    icmp = struct.pack("!BBHHH", kind, code, 0, 0, mtu) + quoted
     icmp = icmp[:2] + struct.pack("!H", checksum(icmp)) + icmp[4:]
     header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(icmp), 0, 0, FORGED_TTL, socket.IPPROTO_ICMP, 0,
                          socket.inet_aton(to[0]), socket.inet_aton(source[0]))
@@ -70,9 +70,9 @@ class Forger:
         else:
             self.v4.sendto(packet(source, to, payload), (to[0], 0))
 
-    def refuse(self, source, to):
+    def refuse(self, source, to, *error):
         """Sends an ICMP error to the sender of a datagram: its destination refuses it."""
-        self.v4.sendto(unreachable(source, to), (source[0], 0))
+        self.v4.sendto(unreachable(source, to, *error), (source[0], 0))
 
     def send_from(self, device, source, to, payload=b"forged"):
         """Sends to all hosts at the other end of the device. A raw socket would fill in a missing address; a frame is

@@ -352,21 +352,43 @@ class FloodTest(ForgedTest):
                 self.assertGreaterEqual(answered, 0.9 * new)
 
     def test_one_source_with_many_ports(self):
-        """The source gets its share of the sessions with any number of workers, and so do other sources."""
+        """The source gets its share of the sessions with any number of workers, and so do other sources. The datagrams
+        may be forged in the name of an honest host: its clients still get sessions."""
         peer = self.udp("192.0.2.1")
         Echo(self, peer)
         daemon = self.serve("[udprelayd]\nworkers = 3\n"
                             + config([at(peer)], "max_sessions = 400\nlog = none", address="192.0.2.1:0"))
         address = daemon.address("a")
-        for port in range(1024, 3024):
-            self.forger.send(("198.51.100.7", port), address)
-        daemon.await_counter("listener a", "received", 2000)
-        counters = daemon.summary()
-        self.assertEqual((counters["relay a"]["started"], counters["listener a"]["source_sessions"]), (100, 1900))
-        daemon.await_line(r"warning: listener a: the source of 198\.51\.100\.7:\d+ has 100 sessions "
-                          r"\(source_sessions\); its new clients are dropped")
+        established = self.udp("127.0.0.1")
+        self.converse(established, address)
+        for i in range(2000):
+            self.forger.send(("127.0.0.1", 1024 + i), address)
+            if i % 50 == 0:
+                time.sleep(0.01)
+        daemon.await_counter("listener a", "received", 2002)
+        self.assertLessEqual(daemon.summary()["relay a"]["sessions"], 100)
+        daemon.await_line(r"warning: listener a: the source of 127\.0\.0\.1:\d+ has 100 sessions "
+                          r"\(source_sessions\); its new clients replace its sessions without a conversation")
+        for _ in range(20):
+            self.converse(self.udp("127.0.0.1"), address)
         self.converse(self.udp("192.0.2.1"), address)
+        self.assertEqual(self.ask(established, address, b"still")[0], b"0:still")
         daemon.end()
+
+    def test_conversations_of_one_source(self):
+        """They are not replaced: further clients of the source are dropped."""
+        peer = self.udp("192.0.2.1")
+        Echo(self, peer)
+        daemon = self.serve(config([at(peer)], "source_sessions = 5\nlog = none", address="192.0.2.1:0"))
+        address = daemon.address("a")
+        clients = [self.udp("192.0.2.1") for _ in range(5)]
+        for client in clients:
+            self.converse(client, address)
+        self.udp("192.0.2.1").sendto(b"one more", address)
+        daemon.await_counter("listener a", "source_sessions", 1)
+        for client in clients:
+            self.assertEqual(self.ask(client, address, b"still")[0], b"0:still")
+        self.assertEqual(daemon.end()["relay a"]["started"], 5)
 
     def test_an_echo(self):
         daemon = self.serve(self.ONE_WORKER + ECHO.format("192.0.2.1:0") + "log = none\n")

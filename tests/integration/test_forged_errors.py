@@ -107,7 +107,66 @@ class SweepTest(RelayCase):
         self.assert_untouched()
 
 
+class KindsTest(harness.TestCase):
+    """Every kind of error that the kernel reports to a socket. No datagram is lost, and the source port stays."""
+    # Type, code and MTU: port, protocol, administratively prohibited, unknown host, too large, and a bad header.
+    KINDS = [(3, 3), (3, 2), (3, 13), (3, 7), (3, 4, 552), (12, 0)]
+    DATAGRAMS = 300
+    ERRORS = 20  # while the daemon sends a datagram
+
+    def flood(self, action, error):
+        peer, client, forger = self.udp(), self.udp(), Forger(self)
+        daemon = self.serve(f"[listener:a]\naddress = 127.0.0.1:0\naction = {action}\npeers = p0\nlog = none\n"
+                            f"[peer:p0]\naddress = {at(peer)}\n")
+        client.sendto(b"first", daemon.address("a"))
+        _, session = peer.recvfrom(100)
+        for i in range(self.DATAGRAMS):
+            payload = b"%d" % i
+            client.sendto(payload, daemon.address("a"))
+            for _ in range(self.ERRORS):
+                forger.refuse(session, peer.getsockname(), *error)
+            self.assertEqual(peer.recvfrom(100), (payload, session), "lost, or from another port")
+            if action == "relay":
+                peer.sendto(payload, session)
+                self.assertEqual(client.recv(100), payload)
+        self.assertEqual(daemon.end()["listener a"]["dropped"], 0)
+
+    def test_a_relay(self):
+        for error in self.KINDS:
+            with self.subTest(error):
+                self.flood("relay", error)
+
+    def test_a_forward(self):
+        for error in self.KINDS:
+            with self.subTest(error):
+                self.flood("forward", error)
+
+
 class CheckTest(harness.TestCase):
+    def test_a_peer_without_replies(self):
+        """The peer receives only, but it replies to checks. Forged errors for each datagram do not end the session."""
+        peer, other, client, forger = self.udp(), self.udp(), self.udp(), Forger(self)
+        daemon = self.serve(config([at(peer), at(other)], "log = none\nbalance = failover", peer_extra=(
+            "max_fails = 1\ncheck = on\ncheck_send = ping\ncheck_expect = pong\ncheck_interval = 2s\n"
+            "check_timeout = 500ms")))
+        payload, probe = peer.recvfrom(100)
+        peer.sendto(b"pong", probe)
+        time.sleep(0.1)
+        sources, end = set(), time.monotonic() + 5
+        client.sendto(b"record", daemon.address("a"))
+        while time.monotonic() < end:
+            payload, source = peer.recvfrom(100)
+            if payload == b"ping":
+                peer.sendto(b"pong", source)
+                continue
+            sources.add(source)
+            forger.refuse(source, peer.getsockname())
+            time.sleep(0.02)
+            client.sendto(b"record", daemon.address("a"))
+        self.assertEqual(len(sources), 1)
+        self.assertEqual(daemon.summary()["relay a"]["ended"], 0)
+        daemon.end()
+
     def test_a_reply_after_a_forged_error(self):
         """The probe of a check has a port, too."""
         peer, forger = self.udp(), Forger(self)
@@ -126,8 +185,9 @@ class CheckTest(harness.TestCase):
 
 
 class GoneTest(RelayCase):
-    def time_until_left(self, keys):
-        """Ends the first peer while a client talks. Returns the time until the second one answers."""
+    def time_until_left(self, keys, pause=0.0):
+        """Ends the first peer while a client talks. Returns the time until the second one answers. pause: seconds
+        between two datagrams, besides the wait for a reply."""
         self.serve_relay(keys)
         self.ask_all(b"before")
         client = self.clients[0]
@@ -140,7 +200,7 @@ class GoneTest(RelayCase):
             try:
                 client.recv(100)
             except TimeoutError:
-                pass
+                time.sleep(pause)
         seconds = time.monotonic() - begin
         print(f"\n{self.id()}: left after {seconds:.2f} s")
         self.assertTrue(self.sessions(b"anybody?", 1), "nobody answers")
@@ -156,6 +216,10 @@ class GoneTest(RelayCase):
 
     def test_with_a_short_fail_timeout(self):
         self.time_until_left("fail_timeout = 2s")
+
+    def test_a_slow_client(self):
+        """It leaves with its third datagram."""
+        self.assertLess(self.time_until_left("fail_timeout = 4s", pause=1.5), 4)
 
     def test_without_replies(self):
         """Only errors show the failure. They count one at a time, but still within fail_timeout."""

@@ -515,6 +515,19 @@ class HttpTest(harness.TestCase):
         self.assert_serves(daemon)
         daemon.end()
 
+    def test_invalid_header_names(self):
+        """A proxy could read a name with a blank as the name without it."""
+        daemon = self.serve_http()
+        host = "Host: localhost"
+        for header in ("Content-Length : 5", "Transfer-Encoding : chunked", "Transfer-Encoding\t: chunked", "X Y: z",
+                       "X(: y", "X\x00Y: z", "Host : localhost", "X\x0b: y", "X\x7f: y"):
+            self.assertEqual(self.ask_raw(daemon, host, header), 400, header)
+            self.assertEqual(self.ask_raw(daemon, host, "Content-Length: 0", header), 400, header)
+        self.assertEqual(self.ask_raw(daemon, host, "!#$%&'*+-.^_`|~09azAZ: y"), 200)
+        self.assertEqual(self.ask_raw(daemon, " " + host, host), 400)
+        self.assert_serves(daemon)
+        daemon.end()
+
     def test_garbage(self):
         """Invalid requests are refused, or closed after the time limit."""
         daemon = self.serve_http()

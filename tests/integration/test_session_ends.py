@@ -93,6 +93,28 @@ class NamesTest(EndsTest):
             self.fail("the client never goes to the new address")
         daemon.end()
 
+    def assert_stays_silent(self, extra):
+        """The peer never replies, and its name alternates. Nothing has failed."""
+        names("127.0.0.11 peer.test\n")
+        daemon = self.serve(config([f"peer.test:{self.port}"], "log = none\n" + extra,
+                                   peer_extra="resolve_interval = 1s\nfail_timeout = 500ms"))
+        daemon.await_line(r"peer p0: peer\.test is 127\.0\.0\.11:\d+$")
+        session = self.hear(self.client, daemon, self.old)
+        for host in ("127.0.0.12", "127.0.0.11", "127.0.0.12"):
+            before = len([line for line in daemon.lines if f"peer.test is {host}" in line])
+            names(f"{host} peer.test\n")
+            daemon.await_line(rf"peer p0: peer\.test is {host}", before + 1)
+            for _ in range(10):
+                self.assertEqual(self.hear(self.client, daemon, self.old), session)
+                time.sleep(0.1)
+        self.assertEqual(self.ended(daemon), 0)
+        daemon.end()
+
+    def test_a_name_that_alternates_without_replies(self):
+        for extra in ("", "responses = 0"):
+            with self.subTest(extra):
+                self.assert_stays_silent(extra)
+
     def test_an_old_address_that_refuses(self):
         daemon = self.serve_name()
         self.converse(self.client, daemon, self.old)
@@ -129,6 +151,17 @@ class NamesTest(EndsTest):
         with open(daemon.path, encoding="utf-8") as file:
             self.reload(daemon, file.read().replace("log = none", "log = none\nidle_timeout = 1h"))
         self.assertEqual(self.converse(self.client, daemon, self.old), session)
+        daemon.end()
+
+    def test_a_reload_with_the_name_written_in_another_way(self):
+        daemon = self.serve_name()
+        session = self.converse(self.client, daemon, self.old)
+        with open(daemon.path, encoding="utf-8") as file:
+            text = file.read()
+        for name in ("Peer.TEST", "peer.test"):
+            self.reload(daemon, text.replace("peer.test", name))
+            self.assertEqual(self.converse(self.client, daemon, self.old, name.encode()), session)
+        self.assertEqual(self.ended(daemon), 0)
         daemon.end()
 
     def test_a_name_that_comes_to_be_the_clients(self):

@@ -331,6 +331,28 @@ static void unreadable_files_are_reported(void **state)
 	unlink(path);
 }
 
+static void host_names_are_compared_without_case_and_final_dot(void **state)
+{
+	static char *const same[] = {(char *)"peer.test", (char *)"PEER.Test", (char *)"peer.test."};
+	static char *const others[] = {NULL, (char *)"peer.tes", (char *)"peer.test..", (char *)"."};
+	struct peer_config a = {.host = same[0]}, b = {0};
+
+	(void)state;
+	address_from_ip(&a.address, "0.0.0.0", 53);
+	b.address = a.address;
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+		b.host = same[i];
+		assert_true(peer_config_same_name(&a, &b) && peer_config_same_name(&b, &a));
+	}
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		b.host = others[i];
+		assert_false(peer_config_same_name(&a, &b) || peer_config_same_name(&b, &a));
+	}
+	b.host = same[0];
+	address_set_port(&b.address, 54);
+	assert_false(peer_config_same_name(&a, &b));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -351,6 +373,7 @@ int main(void)
 		cmocka_unit_test(binds_have_one_address_or_one_per_family),
 		cmocka_unit_test(systemd_binds_have_no_address),
 		cmocka_unit_test(listeners_and_peers_are_found_by_name),
+		cmocka_unit_test(host_names_are_compared_without_case_and_final_dot),
 		cmocka_unit_test(max_sessions_are_summed_over_relays),
 		cmocka_unit_test(unusable_paths_are_reported),
 		cmocka_unit_test(pipes_and_sockets_are_rejected),

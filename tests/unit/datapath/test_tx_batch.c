@@ -444,22 +444,53 @@ static void icmp_error_of_an_earlier_datagram_drops_nothing(void **state)
 	assert_false(peer.broken);
 }
 
-static void repeated_icmp_errors_break_the_socket(void **state)
+/* The kernel converts ICMP errors to these numbers. */
+static void each_pending_error_is_repeated(void **state)
 {
 	struct fixture *f = *state;
+	static const int list[] = {ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ENOPROTOOPT,
+				   EPROTO,       EACCES,       EHOSTDOWN,   EMSGSIZE};
 	struct tx_socket peer = {.fd = FD, .gso = true, .connected = true};
 	struct tx_chunk *chunk;
 
-	for (int i = 0; i < 20; i++)
-		kernel.errors[i] = ECONNREFUSED;
-	kernel.error_count = 20;
+	errors(8, list);
 	chunk = tx_batch_add(f->batch, &(struct tx_destination){.socket = &peer},
 			     (struct tx_payload){(const uint8_t *)"hello", 5, 5, 1});
 	assert_true(tx_batch_flush(f->batch, 1));
+	assert_int_equal(chunk->dropped, 0);
+	assert_int_equal(peer.icmp_errors, 7); /* a smaller path MTU is not counted */
+	assert_false(peer.broken);
+}
+
+/* Returns the number of system calls for one datagram. All of them fail. */
+static int failing_calls(struct fixture *f, struct tx_socket *peer, uint64_t now_ms)
+{
+	struct tx_chunk *chunk;
+
+	for (int i = 0; i < 20; i++)
+		kernel.errors[i] = ENETUNREACH;
+	kernel.error_count = 20;
+	kernel.error_next = kernel.calls = 0;
+	chunk = tx_batch_add(f->batch, &(struct tx_destination){.socket = peer},
+			     (struct tx_payload){(const uint8_t *)"hello", 5, 5, 1});
+	assert_true(tx_batch_flush(f->batch, now_ms));
 	assert_int_equal(chunk->dropped, 1);
-	assert_int_equal(chunk->reason, DROP_REFUSED);
-	assert_true(peer.broken);
-	assert_true(kernel.calls < 20);
+	assert_int_equal(chunk->reason, DROP_UNREACHABLE);
+	assert_true(peer->broken);
+	tx_batch_clear(f->batch);
+	return kernel.calls;
+}
+
+static void missing_route_has_a_bounded_cost(void **state)
+{
+	struct fixture *f = *state;
+	struct tx_socket peer = {.fd = FD, .gso = true, .connected = true};
+
+	assert_int_equal(failing_calls(f, &peer, 1000), 9);
+	for (uint64_t now_ms = 1000; now_ms < 1100; now_ms += 9)
+		assert_int_equal(failing_calls(f, &peer, now_ms), 2);
+	assert_int_equal(failing_calls(f, &peer, 1100), 9);
+	assert_int_equal(failing_calls(f, &peer, 1101), 2);
 }
 
 static void failure_within_a_run_drops_one_datagram(void **state)
@@ -563,7 +594,8 @@ int main(void)
 		test(all_sockets_share_one_wait_budget),
 		test(full_socket_does_not_delay_another_one),
 		test(icmp_error_of_an_earlier_datagram_drops_nothing),
-		test(repeated_icmp_errors_break_the_socket),
+		test(each_pending_error_is_repeated),
+		test(missing_route_has_a_bounded_cost),
 		test(failure_within_a_run_drops_one_datagram),
 		test(interrupted_send_is_repeated),
 		test(full_unix_receiver_does_not_delay_another_one),

@@ -278,26 +278,110 @@ static void reply_to_one_datagram_does_not_protect_the_session(void **state)
 		assert_null(existing(f, port));
 }
 
+/* Finds or opens the session of a client with another IP address. */
+static enum drop_reason find_other(struct relay_fixture *f, const char *host, uint16_t port, uint64_t now_ms)
+{
+	struct address from;
+	struct relay_client client = {.client = &from, .local = &f->local, .tx = &f->client_tx};
+	struct session *session;
+
+	address_from_ip(&from, host, port);
+	relay_refresh_endpoints(&f->relay, now_ms);
+	return relay_lookup_or_open(&f->relay, &client, now_ms, &session);
+}
+
+static void begin_with_source_sessions(struct relay_fixture *f, unsigned max_sessions, unsigned source_sessions)
+{
+	f->config.max_sessions = max_sessions;
+	f->config.source_sessions = source_sessions;
+	relay_fixture_begin(f);
+	assert_int_equal(session_quota_init(&f->quota, max_sessions, source_sessions, max_sessions), 0);
+}
+
+static void end_with_source_sessions(struct relay_fixture *f)
+{
+	relay_finish(&f->relay);
+	session_quota_finish(&f->quota);
+}
+
 static void source_gets_source_sessions(void **state)
 {
 	struct relay_fixture *f = *state;
-	struct address from, local = f->local;
-	struct relay_client client = {.client = &from, .local = &local, .tx = &f->client_tx};
 	struct session *session;
 
-	relay_fixture_begin(f);
-	assert_int_equal(session_quota_init(&f->quota, 4, 2, 4), 0);
+	begin_with_source_sessions(f, 4, 2);
 	open_sessions(f, 1, 2, 10);
+	go_on(f, 1, true, 10);
+	go_on(f, 2, true, 10);
 	relay_refresh_endpoints(&f->relay, 11);
 	assert_int_equal(find(f, 3, 11, &session), DROP_SOURCE_SESSIONS);
 	assert_int_equal(find(f, 2, 11, &session), DROP_NONE);
 	assert_int_equal(counter_get(&f->relay.counters.refused[DROP_SOURCE_SESSIONS]), 1);
-	address_from_ip(&from, "127.0.0.2", 1);
-	assert_int_equal(relay_lookup_or_open(&f->relay, &client, 11, &session), DROP_NONE);
+	assert_int_equal(find_other(f, "127.0.0.2", 1, 11), DROP_NONE);
 	relay_expire(&f->relay, 1010, 1);
 	assert_int_equal(find(f, 3, 1010, &session), DROP_NONE);
-	relay_finish(&f->relay);
-	session_quota_finish(&f->quota);
+	end_with_source_sessions(f);
+}
+
+/* Sessions with one datagram may be forged in the name of the source. Those of other sources stay. */
+static void new_client_replaces_a_session_of_its_source(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	begin_with_source_sessions(f, 8, 3);
+	assert_int_equal(find_other(f, "127.0.0.2", 1, 9), DROP_NONE);
+	open_sessions(f, 1, 3, 10);
+	go_on(f, 1, true, 11);
+	go_on(f, 2, false, 12);
+	open_sessions(f, 4, 4, 13); /* instead of 3, with one datagram */
+	assert_null(existing(f, 3));
+	go_on(f, 4, true, 14);
+	open_sessions(f, 5, 5, 15); /* instead of 2, without a reply */
+	assert_null(existing(f, 2));
+	go_on(f, 5, true, 16);
+	relay_refresh_endpoints(&f->relay, 17);
+	assert_int_equal(find(f, 6, 17, &session), DROP_SOURCE_SESSIONS); /* 1, 4 and 5 converse */
+	assert_int_equal(counter_get(&f->relay.counters.ended_by[SESSION_END_REPLACED]), 2);
+	assert_int_equal(atomic_load(&f->quota.open), 4);
+	assert_int_equal(find_other(f, "127.0.0.2", 1, 18), DROP_NONE);
+	assert_int_equal(counter_get(&f->relay.counters.started), 6);
+	end_with_source_sessions(f);
+}
+
+static void session_of_the_current_batch_is_not_replaced_by_its_source(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	begin_with_source_sessions(f, 8, 1);
+	relay_refresh_endpoints(&f->relay, 10);
+	assert_int_equal(find(f, 1, 10, &session), DROP_NONE);
+	assert_int_equal(find(f, 2, 10, &session), DROP_SOURCE_SESSIONS);
+	relay_refresh_endpoints(&f->relay, 11);
+	assert_int_equal(find(f, 2, 11, &session), DROP_NONE);
+	end_with_source_sessions(f);
+}
+
+/* The cost of a refusal is bounded. */
+static void search_for_a_session_of_the_source_is_short(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+
+	begin_with_source_sessions(f, 200, 1);
+	for (uint16_t i = 0; i < 64; i++) {
+		char host[32];
+
+		snprintf(host, sizeof(host), "127.0.1.%u", i);
+		assert_int_equal(find_other(f, host, 1, 9), DROP_NONE);
+	}
+	open_sessions(f, 1, 1, 10);
+	relay_refresh_endpoints(&f->relay, 11);
+	assert_int_equal(find(f, 2, 11, &session), DROP_SOURCE_SESSIONS);
+	relay_expire(&f->relay, 1009, 1);
+	assert_int_equal(find(f, 2, 1009, &session), DROP_NONE);
+	end_with_source_sessions(f);
 }
 
 static void session_ends_after_its_last_expected_reply(void **state)
@@ -345,6 +429,38 @@ static uint16_t port_of(const struct session *session)
 	return address_port(&local);
 }
 
+/* Gives the session a socket with another local address, as if the host had only this address earlier. */
+static void move_socket(struct relay_fixture *f, const struct session *session)
+{
+	const struct address *to = &f->peers[peer_of(session)->index].address;
+	struct address from;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	address_from_ip(&from, "127.0.0.2", 0);
+	assert_int_equal(bind(fd, &from.any, from.length), 0);
+	assert_int_equal(connect(fd, &to->any, to->length), 0);
+	assert_int_equal(dup2(fd, session->tx.fd), session->tx.fd);
+	close(fd);
+}
+
+/* A new one would have the same address, so the errors are forged or there is no route. */
+static void broken_socket_with_the_same_address_keeps_its_port(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *session;
+	uint16_t port;
+
+	relay_fixture_begin(f);
+	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	port = port_of(session);
+	for (uint64_t now_ms = 1000; now_ms < 9000; now_ms += 1000) {
+		session->tx.broken = true;
+		relay_finish_batch(&f->relay, session, now_ms);
+		assert_false(session->tx.broken);
+		assert_int_equal(port_of(session), port);
+	}
+}
+
 static void broken_socket_is_opened_again(void **state)
 {
 	struct relay_fixture *f = *state;
@@ -353,6 +469,7 @@ static void broken_socket_is_opened_again(void **state)
 
 	relay_fixture_begin(f);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	move_socket(f, session);
 	port = port_of(session);
 	session->tx.broken = true;
 	relay_finish_batch(&f->relay, session, 1000);
@@ -363,6 +480,7 @@ static void broken_socket_is_opened_again(void **state)
 	assert_int_equal(find(f, 1, 1000, &again), DROP_NONE);
 	assert_ptr_equal(again, session);
 
+	move_socket(f, session);
 	port = port_of(session); /* not again at once */
 	session->tx.broken = true;
 	relay_finish_batch(&f->relay, session, 1099);
@@ -545,8 +663,8 @@ static void sessions_of_a_removed_address_stay_while_it_replies(void **state)
 
 	relay_fixture_begin(f);
 	open_four(f, sessions);
-	relay_count_sent(&f->relay, sessions[0], 1);
 	set_peers(f, snapshot_of(f, f->snapshot, 1, 2), 100);
+	relay_count_sent(&f->relay, sessions[0], 1);
 	assert_int_equal(alive(f), 4);
 	for (uint64_t now_ms = 1000; now_ms < 30000; now_ms += 5000) {
 		relay_count_reply(&f->relay, sessions[2], now_ms); /* to another client of the same endpoint */
@@ -566,6 +684,58 @@ static void sessions_of_a_removed_address_stay_while_it_replies(void **state)
 	assert_ptr_equal(session, sessions[1]);
 	assert_int_equal(find(f, 4, 36000, &session), DROP_NONE);
 	assert_ptr_equal(session, sessions[3]);
+}
+
+/* The client sends to the removed address for a long time, and no reply comes. */
+static void ask_in_vain(struct relay_fixture *f, struct session *session, uint64_t begin_ms)
+{
+	for (uint64_t now_ms = begin_ms; now_ms < begin_ms + 40000; now_ms += 1000) {
+		struct session *again;
+
+		assert_int_equal(find(f, 1, now_ms, &again), DROP_NONE);
+		assert_ptr_equal(again, session);
+		relay_count_sent(&f->relay, session, 1);
+	}
+}
+
+/* Nothing has failed. */
+static void sessions_without_replies_stay_with_a_removed_address(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct session *sessions[4];
+
+	relay_fixture_begin(f);
+	open_four(f, sessions);
+	endpoint_report_check_reply(sessions[0]->endpoint_ref->endpoint, 50);
+	set_peers(f, snapshot_of(f, f->snapshot, 1, 2), 100);
+	ask_in_vain(f, sessions[0], 1000);
+	f->config.responses = 0;
+	relay_count_reply(&f->relay, sessions[0], 50000); /* of no significance */
+	ask_in_vain(f, sessions[0], 60000);
+}
+
+/* The silence counts only while the name does not have the address. */
+static void sessions_stay_with_an_address_that_returns(void **state)
+{
+	struct relay_fixture *f = *state;
+	struct endpoints_snapshot *both;
+	struct session *sessions[4], *session;
+
+	relay_fixture_begin(f);
+	both = endpoints_snapshot_get(f->snapshot);
+	open_four(f, sessions);
+	relay_count_reply(&f->relay, sessions[0], 10);
+	for (uint64_t now_ms = 1000; now_ms < 60000; now_ms += 6000) {
+		set_peers(f, snapshot_of(f, both, 1, 2), now_ms);
+		for (unsigned i = 0; i < 6; i++) {
+			if (i == 3)
+				set_peers(f, endpoints_snapshot_get(both), now_ms + 3000);
+			assert_int_equal(find(f, 1, now_ms + 1000 * i, &session), DROP_NONE);
+			assert_ptr_equal(session, sessions[0]);
+			relay_count_sent(&f->relay, session, 1);
+		}
+	}
+	endpoints_snapshot_put(both);
 }
 
 static void sessions_stay_if_there_is_no_other_address(void **state)
@@ -691,6 +861,7 @@ static void unread_replies_are_counted(void **state)
 
 	relay_fixture_begin(f);
 	assert_int_equal(find(f, 1, 1, &session), DROP_NONE);
+	move_socket(f, session);
 	send_replies(f, session, 5);
 	session->tx.broken = true;
 	relay_finish_batch(&f->relay, session, 1);
@@ -837,8 +1008,12 @@ int main(void)
 		test(new_client_replaces_the_oldest_without_a_conversation),
 		test(reply_to_one_datagram_does_not_protect_the_session),
 		test(source_gets_source_sessions),
+		test(new_client_replaces_a_session_of_its_source),
+		test(session_of_the_current_batch_is_not_replaced_by_its_source),
+		test(search_for_a_session_of_the_source_is_short),
 		test(session_ends_after_its_last_expected_reply),
 		test(expected_replies_do_not_overflow),
+		test(broken_socket_with_the_same_address_keeps_its_port),
 		test(broken_socket_is_opened_again),
 		test(broken_socket_stays_if_none_can_be_opened),
 		test(endpoint_at_our_own_address_is_a_loop),
@@ -848,6 +1023,8 @@ int main(void)
 		test(reply_brings_sessions_back),
 		test(sessions_stay_if_all_peers_are_down),
 		test(sessions_of_a_removed_address_stay_while_it_replies),
+		test(sessions_without_replies_stay_with_a_removed_address),
+		test(sessions_stay_with_an_address_that_returns),
 		test(sessions_stay_if_there_is_no_other_address),
 		test(same_addresses_keep_the_balancer),
 		test(least_sessions_counts_after_ends_and_updates),

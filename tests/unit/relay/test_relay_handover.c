@@ -209,7 +209,7 @@ static void sessions_of_a_peer_with_another_address_end(void **state)
 static void sessions_of_a_peer_with_the_same_name_stay(void **state)
 {
 	struct fixture *f = *state;
-	char host[] = "peer.test", same[] = "peer.test", other[] = "other.test";
+	char host[] = "peer.test", same[] = "Peer.TEST.", other[] = "other.test";
 
 	begin(f);
 	f->old.peers[0].host = f->old.peers[1].host = host;

@@ -137,6 +137,72 @@ static void test_endpoint_that_is_gone_is_ejected_within_fail_timeout(void **sta
 	}
 }
 
+/* Returns the time from the end of the endpoint until the client, which sends in this period, is at another one. */
+static uint64_t time_until_left(struct fixture *f, uint64_t period_ms, uint64_t reply_age_ms, bool replies_expected)
+{
+	static uint64_t gone_ms = 1000000;
+	uint64_t now_ms = gone_ms += 10000000;
+
+	endpoint_report_reply(f->endpoint, gone_ms - reply_age_ms);
+	while (endpoint_is_up(f->endpoint, now_ms)) {
+		endpoint_report_failure(f->endpoint, 1, replies_expected, now_ms);
+		now_ms += period_ms;
+	}
+	return now_ms - gone_ms;
+}
+
+static void test_slow_client_leaves_within_fail_timeout(void **state)
+{
+	struct fixture *f = *state;
+	static const uint64_t timeouts[] = {1, 100, 1000, 2000, 3500, 10000, 60000}, ages[] = {1, 400, 999, 5000};
+
+	f->peer.max_fails = 1000;
+	for (size_t i = 0; i < 7; i++) {
+		uint64_t timeout_ms = f->peer.fail_timeout_ms = timeouts[i];
+
+		for (uint64_t period_ms = 1; period_ms <= timeout_ms / 2; period_ms += 1 + period_ms / 9) {
+			uint64_t third_ms = timeout_ms > ENDPOINT_RECENT_MS ? 0 : timeout_ms / 3 + period_ms;
+			uint64_t recent_ms = ENDPOINT_RECENT_MS + third_ms + 2 * period_ms;
+			uint64_t limit_ms = timeout_ms > recent_ms ? timeout_ms : recent_ms;
+
+			for (size_t j = 0; j < 4; j++) {
+				assert_in_range(time_until_left(f, period_ms, ages[j], true), 0, limit_ms);
+				assert_in_range(time_until_left(f, period_ms, ages[j], false), 0, limit_ms);
+			}
+		}
+	}
+}
+
+/* The second error is enough. */
+static void test_very_slow_client_leaves_with_its_third_datagram(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(time_until_left(f, FAIL_TIMEOUT_MS - 1, 1, true), 2 * (FAIL_TIMEOUT_MS - 1));
+}
+
+/* The peer does not reply to clients, and all errors are forged. */
+static void test_errors_do_not_count_while_checks_succeed(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t now_ms = 5000;
+
+	f->peer.max_fails = 1;
+	f->peer.check.on = true;
+	f->peer.check.timeout_ms = 2000;
+	for (; now_ms < 60000; now_ms += CHECK_INTERVAL_MS) {
+		assert_false(endpoint_report_check_reply(f->endpoint, now_ms));
+		for (unsigned i = 0; i < CHECK_INTERVAL_MS + 2000; i++)
+			assert_false(endpoint_report_failure(f->endpoint, 5, i % 2, now_ms + i));
+	}
+	assert_true(endpoint_report_failure(f->endpoint, 1, false, now_ms + 2000)); /* the next reply is late */
+	assert_true(endpoint_report_check_reply(f->endpoint, now_ms + 2001));
+	assert_true(endpoint_is_up(f->endpoint, now_ms + 2001));
+	assert_false(endpoint_replied_recently(f->endpoint, now_ms + 2001)); /* it says nothing to clients */
+	f->peer.check.on = false;
+	assert_true(endpoint_report_failure(f->endpoint, 1, false, now_ms + 2002));
+}
+
 /* Only errors show that the endpoint is gone. */
 static void test_without_replies_one_error_per_interval_counts(void **state)
 {
@@ -145,7 +211,7 @@ static void test_without_replies_one_error_per_interval_counts(void **state)
 
 	while (!endpoint_report_failure(f->endpoint, 1000, false, now_ms))
 		now_ms++;
-	assert_int_equal(now_ms, 5000 + 2 * (FAIL_TIMEOUT_MS / MAX_FAILS));
+	assert_int_equal(now_ms, 5000 + FAIL_TIMEOUT_MS / 3);
 	f->peer.check.interval_ms = 100;
 	now_ms += FAIL_TIMEOUT_MS;
 	endpoint_report_reply(f->endpoint, now_ms);
@@ -350,6 +416,9 @@ int main(void)
 		test(test_errors_after_a_recent_reply_do_not_count),
 		test(test_one_error_per_interval_counts_between_replies),
 		test(test_endpoint_that_is_gone_is_ejected_within_fail_timeout),
+		test(test_slow_client_leaves_within_fail_timeout),
+		test(test_very_slow_client_leaves_with_its_third_datagram),
+		test(test_errors_do_not_count_while_checks_succeed),
 		test(test_without_replies_one_error_per_interval_counts),
 		test(test_reply_resets_failures),
 		test(test_ejection_ends_after_fail_timeout),
