@@ -42,11 +42,12 @@ bool config_field_each_item(struct config_field *field, const char *value,
 
 bool config_field_word(struct config_field *field, const char *item)
 {
-	const char *rest = item + strcspn(item, " \t;");
+	const char *rest = item + strcspn(item, " \t;"), *colon = strchr(item, ':');
 	char *fixed, *end;
 
 	rest += strspn(rest, " \t;");
-	if (!rest[strspn(rest, "0123456789")]) /* one word, or an address and its port */
+	/* One word, or an address and its port, or one address with another fault. */
+	if (!rest[strspn(rest, "0123456789")] || (colon && colon == strrchr(item, ':')))
 		return true;
 	fixed = end = xcheck(malloc(2 * strlen(item) + 1));
 	for (const char *c = item; *c; c++) {

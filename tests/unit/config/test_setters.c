@@ -60,6 +60,7 @@ static void a_list_without_commas_gets_a_proposal(void **state)
 
 	assert_true(config_field_word(&f->field, "one"));
 	assert_true(config_field_word(&f->field, "192.0.2.1 53")); /* a port, which another message explains */
+	assert_true(config_field_word(&f->field, "192.0.2.1:53 junk"));
 	assert_int_equal(f->diagnostics.count, 0);
 	assert_false(config_field_word(&f->field, "a b ; c"));
 	assert_error(f, 0, 7, "`a b ; c` has no commas: write `a, b, c`");
