@@ -49,7 +49,8 @@ static void systemd_sockets(void **state)
 	(void)state;
 	if (!systemd_is_built_in()) {
 		assert_rejected("[listener:e]\naction = sink\n", "address", "fd:echo",
-				"[listener:e] address: `fd:echo`: this udprelayd is built without systemd");
+				"[listener:e] address: `fd:echo` needs a udprelayd that is built with systemd: write "
+				"an address");
 		return;
 	}
 	config = good("[listener:e]\naction = sink\naddress = fd:dns, *:1, fd:a.b@c-1\n");
