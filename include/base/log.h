@@ -55,7 +55,6 @@ bool log_is_enabled(const struct log *log, enum log_level level);
 #define LOG_LIMIT_SECONDS 60
 
 struct log_limit {
-	uint32_t burst; /* lines in LOG_LIMIT_SECONDS; 0: LOG_LIMIT_BURST */
 	uint64_t period_start_ms; /* CLOCK_MONOTONIC */
 	uint32_t written; /* lines in this period */
 	uint32_t held_back; /* lines in this period */
@@ -63,6 +62,17 @@ struct log_limit {
 
 void log_write_limited(struct log *log, struct log_limit *limit, enum log_level level, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* Events that are logged at the first one, and then once in LOG_LIMIT_SECONDS with their number. Zeroed memory is ready
+ * for use. Each counter belongs to one thread. */
+struct log_counter {
+	uint64_t line_ms; /* CLOCK_MONOTONIC; the last line; 0: none yet */
+	uint64_t events; /* since that line */
+};
+
+/* Counts events. Returns 0, or the number of events that the caller must log now. *seconds is the time since the line
+ * before, or 0 for the first line. now_ms is not 0. */
+uint64_t log_counter_add(struct log_counter *counter, uint64_t events, uint64_t now_ms, uint64_t *seconds);
 
 /* Gives the caller exclusive use of the output until log_end_output(). For another writer of the same file, so that the
  * lines of both stay complete. Waits while the log writes, which can take long if the reader of a pipe is stopped. */

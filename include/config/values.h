@@ -28,8 +28,7 @@ bool value_duration(const char *text, uint64_t min, uint64_t max, uint64_t *resu
 bool value_choice(const char *text, const char *const words[], unsigned *result);
 
 /* Adds a port or a range of ports, such as "1900" or "0-1023", to the set. If the text is not valid, the set is
- * unchanged.
- */
+ * unchanged. */
 bool value_ports(const char *text, struct port_set *set);
 
 /* A name that the kernel accepts for a network interface. Does not check that the interface exists. */

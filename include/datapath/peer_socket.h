@@ -29,9 +29,8 @@ struct peer_socket {
 	enum drop_reason down; /* result of the last attempt to open the socket */
 	uint64_t retry_ms; /* monotonic; no new attempt before */
 	unsigned own_version; /* version of own at the last check of the address */
-	struct log_limit down_log_limit;
-	uint64_t refused_log_ms; /* monotonic time of the last line about ICMP errors; 0: none yet */
-	uint64_t refused_unlogged; /* ICMP errors after that line */
+	struct log_limit own_log_limit;
+	struct log_counter down_log, refused_log; /* attempts to open the socket that failed; ICMP errors */
 };
 
 /* config, own and log must outlive the socket. own is NULL if no address is our own. */
@@ -58,10 +57,7 @@ enum drop_reason peer_socket_check(const struct peer_socket *peer);
  * peer. */
 enum drop_reason peer_socket_ensure_open(struct peer_socket *peer, uint64_t now_ms);
 
-/* A receiver that is down refuses each datagram, so after the first line its refusals are logged once in this time. */
-#define PEER_REFUSED_LOG_MS (60 * 1000)
-
-/* Counts ICMP errors for earlier datagrams to an address of the peer, and logs them at the rate above. */
+/* Counts ICMP errors for earlier datagrams to an address of the peer, and logs them at a bounded rate. */
 void peer_socket_report_icmp(struct peer_socket *peer, const struct address *address, uint64_t errors);
 
 /* Reports the ICMP errors that the last flush met. */

@@ -82,8 +82,8 @@ bool relay_can_adopt_config(const struct listener_config *config);
  * max_sessions. Returns 0, or -ENOMEM and changes nothing. */
 int relay_adopt_config(struct relay *relay, const struct relay_setup *setup, const struct relay_rebinding *rebinding);
 
-/* Sets the addresses of the peers. A session whose address was removed stays, unless its endpoint
- * fails or no longer replies. */
+/* Sets the addresses of the peers. A session whose address was removed stays, unless its endpoint fails or no longer
+ * replies. */
 void relay_set_peers(struct relay *relay, const struct endpoints_snapshot *snapshot, uint64_t now_ms);
 
 /* Reads which endpoints are up. Call it before each batch: endpoints do not change within a batch. */

@@ -34,8 +34,7 @@ struct session {
 	bool paused; /* epoll does not watch the socket */
 	TAILQ_ENTRY(session) paused_link;
 	uint64_t datagrams, replies; /* sent to the endpoint; received from it */
-	uint64_t
-		asked_ms; /* monotonic; first datagram since the last reply to an address that its name lost, 0: none */
+	uint64_t asked_ms; /* monotonic; if the name lost the address: first datagram since the last reply, 0: none */
 	uint64_t reopen_ms; /* monotonic; a broken socket is not opened again before this time */
 	uint64_t unanswered; /* datagrams since the last reply, less the ICMP errors since then */
 };

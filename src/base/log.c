@@ -194,9 +194,9 @@ static bool log_limit_admit(struct log_limit *limit, uint32_t *held_back)
 	*held_back = 0;
 	if (!limit->written || now_ms - limit->period_start_ms >= LOG_LIMIT_SECONDS * 1000) {
 		*held_back = limit->held_back;
-		*limit = (struct log_limit){.burst = limit->burst, .period_start_ms = now_ms};
+		*limit = (struct log_limit){.period_start_ms = now_ms};
 	}
-	if (limit->written < (limit->burst ? limit->burst : LOG_LIMIT_BURST)) {
+	if (limit->written < LOG_LIMIT_BURST) {
 		limit->written++;
 		return true;
 	}
@@ -219,6 +219,19 @@ void log_write_limited(struct log *log, struct log_limit *limit, enum log_level 
 		log_write(log, level, "%s (%u similar messages were suppressed)", text, held_back);
 	else
 		log_write_message(log, level, text);
+}
+
+uint64_t log_counter_add(struct log_counter *counter, uint64_t events, uint64_t now_ms, uint64_t *seconds)
+{
+	uint64_t due;
+
+	counter->events += events;
+	if (!counter->events || (counter->line_ms && now_ms - counter->line_ms < LOG_LIMIT_SECONDS * 1000))
+		return 0;
+	*seconds = counter->line_ms ? (now_ms - counter->line_ms) / 1000 : 0;
+	due = counter->events;
+	*counter = (struct log_counter){.line_ms = now_ms};
+	return due;
 }
 
 /* --- Creation --- */

@@ -10,17 +10,16 @@
 static void check_listener(struct drop_monitor *monitor, size_t i, uint64_t now_ms)
 {
 	struct drop_watch *watch = &monitor->watches[i];
-	uint64_t drops = listen_sockets_kernel_drops(monitor->sockets, i);
+	uint64_t drops = listen_sockets_kernel_drops(monitor->sockets, i), seconds;
+	uint64_t due = log_counter_add(&watch->log, drops - watch->known, now_ms, &seconds);
 
-	if (drops <= watch->logged || (watch->log_ms && now_ms - watch->log_ms < DROP_MONITOR_LOG_MS))
-		return;
-	log_warning(monitor->log,
-		    "listener %s: the kernel dropped %" PRIu64
-		    " datagrams, because the receive buffer was full: raise receive_buffer and net.core.rmem_max, "
-		    "or workers",
-		    monitor->config->listeners[i].name, drops - watch->logged);
-	watch->logged = drops;
-	watch->log_ms = now_ms;
+	watch->known = drops;
+	if (due)
+		log_warning(monitor->log,
+			    "listener %s: the kernel dropped %" PRIu64
+			    " datagrams, because the receive buffer was full: raise receive_buffer and "
+			    "net.core.rmem_max, or workers",
+			    monitor->config->listeners[i].name, due);
 }
 
 void drop_monitor_check(struct drop_monitor *monitor, uint64_t now_ms)
@@ -50,7 +49,7 @@ void drop_monitor_watch(struct drop_monitor *monitor, const struct config *confi
 	monitor->sockets = sockets;
 	monitor->watches = calloc(config->listener_count, sizeof(*monitor->watches));
 	for (size_t i = 0; monitor->watches && i < config->listener_count; i++)
-		monitor->watches[i].logged = listen_sockets_kernel_drops(sockets, i);
+		monitor->watches[i].known = listen_sockets_kernel_drops(sockets, i);
 }
 
 void drop_monitor_finish(struct drop_monitor *monitor)

@@ -1,5 +1,5 @@
-/* Logs when the kernel drops datagrams of a listener because its receive buffer is full: the first time, and then with
- * the number at most every DROP_MONITOR_LOG_MS. The server owns the only monitor. */
+/* Logs when the kernel drops datagrams of a listener because its receive buffer is full. The server owns the only
+ * monitor. */
 #ifndef UDPRELAYD_DAEMON_DROP_MONITOR_H
 #define UDPRELAYD_DAEMON_DROP_MONITOR_H
 
@@ -9,12 +9,10 @@
 #include "config/config.h"
 #include "net/listen_sockets.h"
 
-#define DROP_MONITOR_LOG_MS (60 * 1000)
-
 /* The drops of one listener. */
 struct drop_watch {
-	uint64_t logged; /* drops until the last line, or until the monitor began */
-	uint64_t log_ms; /* monotonic time of the last line; 0: none yet */
+	uint64_t known; /* at the last check, or when the monitor began */
+	struct log_counter log;
 };
 
 struct drop_monitor {

@@ -13,8 +13,7 @@
 void peer_socket_init(struct peer_socket *peer, const struct peer_config *config, int send_buffer,
 		      const struct own_addresses *own, struct log *log)
 {
-	*peer = (struct peer_socket){
-		.config = config, .own = own, .log = log, .send_buffer = send_buffer, .down_log_limit = {.burst = 1}};
+	*peer = (struct peer_socket){.config = config, .own = own, .log = log, .send_buffer = send_buffer};
 	peer->tx = (struct tx_socket){.fd = -1, .connected = true};
 	peer_socket_set_address(peer, config->host ? NULL : &config->address);
 }
@@ -40,9 +39,8 @@ static bool peer_socket_reaches_us(const struct peer_socket *peer)
 void peer_socket_adopt(struct peer_socket *peer, struct peer_socket *before)
 {
 	peer->counters = before->counters;
-	peer->down_log_limit = before->down_log_limit;
-	peer->refused_log_ms = before->refused_log_ms;
-	peer->refused_unlogged = before->refused_unlogged;
+	peer->down_log = before->down_log;
+	peer->refused_log = before->refused_log;
 	if (before->tx.fd < 0 || before->tx.broken || !peer->address.length ||
 	    !address_equal(&peer->address, &before->address) || peer_socket_reaches_us(peer))
 		return;
@@ -78,6 +76,7 @@ enum drop_reason peer_socket_check(const struct peer_socket *peer)
 static enum drop_reason peer_socket_open(struct peer_socket *peer, uint64_t now_ms)
 {
 	char text[ADDRESS_TEXT_MAX];
+	uint64_t seconds;
 	int fd;
 
 	if (now_ms < peer->retry_ms)
@@ -90,9 +89,9 @@ static enum drop_reason peer_socket_open(struct peer_socket *peer, uint64_t now_
 	fd = socket_open_send_only(&peer->address, peer->send_buffer);
 	if (fd < 0) {
 		peer->down = drop_reason_from_open(-fd);
-		log_write_limited(peer->log, &peer->down_log_limit, LOG_LEVEL_WARNING,
-				  "peer %s: cannot reach %s: %s; datagrams for it are dropped", peer->config->name,
-				  address_format(&peer->address, text), strerror(-fd));
+		if (log_counter_add(&peer->down_log, 1, clock_monotonic_ms(), &seconds))
+			log_warning(peer->log, "peer %s: cannot reach %s: %s; datagrams for it are dropped",
+				    peer->config->name, address_format(&peer->address, text), strerror(-fd));
 		return peer->down;
 	}
 	peer->down = DROP_NONE;
@@ -115,7 +114,7 @@ static bool peer_socket_became_own_address(struct peer_socket *peer)
 	peer->own_version = version;
 	if (!own_addresses_has(peer->own, &peer->address))
 		return false;
-	log_write_limited(peer->log, &peer->down_log_limit, LOG_LEVEL_ERROR,
+	log_write_limited(peer->log, &peer->own_log_limit, LOG_LEVEL_ERROR,
 			  "peer %s: %s is now one of our own listeners, so datagrams would loop: they are dropped",
 			  peer->config->name, address_format(&peer->address, text));
 	peer->retry_ms = 0;
@@ -131,33 +130,24 @@ enum drop_reason peer_socket_ensure_open(struct peer_socket *peer, uint64_t now_
 	return peer_socket_open(peer, now_ms);
 }
 
-static void log_refused(struct peer_socket *peer, const struct address *address, uint64_t now_ms)
+void peer_socket_report_icmp(struct peer_socket *peer, const struct address *address, uint64_t errors)
 {
+	uint64_t seconds, due = log_counter_add(&peer->refused_log, errors, clock_monotonic_ms(), &seconds);
 	char text[ADDRESS_TEXT_MAX];
 
+	counter_add(&peer->counters.icmp_errors, errors);
+	if (!due)
+		return;
 	address_format(address, text);
-	if (!peer->refused_log_ms)
-		log_warning(peer->log,
-			    "peer %s: an earlier datagram to %s was refused: no program listens there (ICMP)",
-			    peer->config->name, text);
-	else
+	if (seconds)
 		log_warning(peer->log,
 			    "peer %s: %" PRIu64 " datagrams to %s were refused in the last %" PRIu64
 			    " s: no program listens there (ICMP)",
-			    peer->config->name, peer->refused_unlogged, text, (now_ms - peer->refused_log_ms) / 1000);
-}
-
-void peer_socket_report_icmp(struct peer_socket *peer, const struct address *address, uint64_t errors)
-{
-	uint64_t now_ms = clock_monotonic_ms();
-
-	counter_add(&peer->counters.icmp_errors, errors);
-	peer->refused_unlogged += errors;
-	if (peer->refused_log_ms && now_ms - peer->refused_log_ms < PEER_REFUSED_LOG_MS)
-		return;
-	log_refused(peer, address, now_ms);
-	peer->refused_log_ms = now_ms;
-	peer->refused_unlogged = 0;
+			    peer->config->name, due, text, seconds);
+	else
+		log_warning(peer->log,
+			    "peer %s: an earlier datagram to %s was refused: no program listens there (ICMP)",
+			    peer->config->name, text);
 }
 
 void peer_socket_collect_icmp(struct peer_socket *peer)

@@ -170,6 +170,23 @@ static void test_repeated_lines_are_held_back(void **state)
 	log_destroy(f->log, 0);
 }
 
+static void test_events_are_counted_between_lines(void **state)
+{
+	struct log_counter counter = {0};
+	uint64_t seconds = 7, period_ms = LOG_LIMIT_SECONDS * 1000;
+
+	(void)state;
+	assert_int_equal(log_counter_add(&counter, 0, 1000, &seconds), 0);
+	assert_int_equal(log_counter_add(&counter, 3, 1000, &seconds), 3);
+	assert_int_equal(seconds, 0);
+	assert_int_equal(log_counter_add(&counter, 2, 1001, &seconds), 0);
+	assert_int_equal(log_counter_add(&counter, 1, 999 + period_ms, &seconds), 0);
+	assert_int_equal(log_counter_add(&counter, 4, 1000 + period_ms, &seconds), 7);
+	assert_int_equal(seconds, LOG_LIMIT_SECONDS);
+	assert_int_equal(log_counter_add(&counter, 0, 1000 + 9 * period_ms, &seconds), 0);
+	assert_int_equal(log_counter_add(&counter, 1, 1000 + 9 * period_ms, &seconds), 1);
+}
+
 static void test_destroy_writes_buffered_lines(void **state)
 {
 	struct fixture *f = *state;
@@ -247,6 +264,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_journal_lines_have_priorities, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_other_streams_have_no_priorities, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_repeated_lines_are_held_back, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_events_are_counted_between_lines, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_destroy_writes_buffered_lines, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_full_pipe_does_not_block_callers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_destroy_gives_up_on_blocked_thread, set_up, tear_down),

@@ -10,6 +10,8 @@
 #include "daemon/drop_monitor.h"
 #include "tests/unit/support/captured_log.h"
 
+#define LOG_MS (LOG_LIMIT_SECONDS * 1000)
+
 static uint64_t drops[2];
 
 uint64_t __wrap_listen_sockets_kernel_drops(const struct listen_sockets *sockets, size_t listener);
@@ -54,11 +56,11 @@ static void drops_are_logged_first_and_then_once_a_minute(void **state)
 	drop_monitor_check(&monitor, 3000);
 	assert_logged(&log, "warning: listener b: the kernel dropped 3 datagrams");
 	drops[0] += 1;
-	drop_monitor_check(&monitor, 2000 + DROP_MONITOR_LOG_MS - 1);
+	drop_monitor_check(&monitor, 2000 + LOG_MS - 1);
 	assert_int_equal(count_lines(&log), 2);
-	drop_monitor_check(&monitor, 2000 + DROP_MONITOR_LOG_MS);
+	drop_monitor_check(&monitor, 2000 + LOG_MS);
 	assert_logged(&log, "warning: listener a: the kernel dropped 2 datagrams");
-	drop_monitor_check(&monitor, 10 * DROP_MONITOR_LOG_MS);
+	drop_monitor_check(&monitor, 10 * LOG_MS);
 	assert_int_equal(count_lines(&log), 3);
 	uv_close((uv_handle_t *)&monitor.timer, NULL);
 	uv_run(&loop, UV_RUN_DEFAULT);

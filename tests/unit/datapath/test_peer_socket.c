@@ -182,7 +182,7 @@ static void refusals_are_logged_first_and_then_once_a_minute(void **state)
 	for (int i = 0; i < 100; i++)
 		peer_socket_report_icmp(&f->peer, &f->config.address, 2);
 	assert_logged(f, "");
-	f->peer.refused_log_ms -= PEER_REFUSED_LOG_MS;
+	f->peer.refused_log.line_ms -= LOG_LIMIT_SECONDS * 1000;
 	peer_socket_report_icmp(&f->peer, &f->config.address, 1);
 	assert_logged(f, " were refused in the last 60 s: no program listens there (ICMP)");
 	peer_socket_report_icmp(&f->peer, &f->config.address, 1);
@@ -190,7 +190,7 @@ static void refusals_are_logged_first_and_then_once_a_minute(void **state)
 	peer_socket_adopt(&next, &f->peer);
 	peer_socket_report_icmp(&next, &f->config.address, 1);
 	assert_logged(f, "");
-	next.refused_log_ms -= PEER_REFUSED_LOG_MS;
+	next.refused_log.line_ms -= LOG_LIMIT_SECONDS * 1000;
 	peer_socket_report_icmp(&next, &f->config.address, 5);
 	assert_logged(f, "warning: peer peer: 7 datagrams to unix:");
 	assert_int_equal(counter_get(&next.counters.icmp_errors), 211);
