@@ -11,13 +11,6 @@ void relay_peers_destroy(struct relay_peer *peers, const struct listener_config 
 /* Ends a session: counts its unread replies as dropped, closes the socket and frees the session. */
 void relay_end_session(struct relay *relay, struct session *session, enum session_end end);
 
-/* Does the same, but the session still counts in the quota for all sessions. */
-void relay_close_session(struct relay *relay, struct session *session, enum session_end end);
-
-/* Counts a new session in the quotas; it may replace another one. Returns DROP_NONE, or the reason why the client gets
- * no session. */
-enum drop_reason relay_acquire(struct relay *relay, const struct address *client, uint32_t *source_place);
-
 /* Log the start and the end of a session, at level debug. */
 void relay_log_start(const struct relay *relay, const struct session *session);
 void relay_log_end(const struct relay *relay, const struct session *session, enum session_end end);
