@@ -54,19 +54,6 @@ class TerminalTest(SendTestCase):
         terminal.type(b"ond\r")
         terminal.await_text(self.answer + b"second")
 
-    @unittest.skipUnless(tool.built_with("editing"), "built without libedit")
-    def test_no_key_delays_a_reply(self):
-        """No key waits for a further one. Exceptions: the keys of the terminal (Ctrl-C, D, J, M, Q, S, Z, \\), and ESC, which
-        begins a sequence."""
-        for key in sorted(set(range(1, 32)) - set(b"\x03\x04\x0a\x0d\x11\x13\x1a\x1b\x1c")):
-            with self.subTest(f"Ctrl-{chr(key + 64)}"):
-                terminal = self.terminal()
-                terminal.type(b"first\r")
-                terminal.await_text(self.answer + rb"first\r\n> ")
-                terminal.type(b"sec" + bytes([key]))
-                self.sock.sendto(b"by the way", self.server.sources[-1])
-                terminal.await_text(self.answer + rb"by the way\r\n> ")
-
     def test_the_end(self):
         """Ctrl-D waits for missing replies, Ctrl-C does not. The terminal has its original mode."""
         self.server.answer = lambda sock, data, source: None
